@@ -1,0 +1,3 @@
+//! From TOML files to validated [`RunPlan`](experiment::RunPlan)s.
+
+pub mod experiment;

@@ -1,0 +1,3 @@
+//! From text to batches of token ids.
+
+pub mod batches;

@@ -1,0 +1,58 @@
+//! What computes a training step. Generics over device and dtype end here: the rest of the program sees
+//! `Box<dyn Engine>`.
+
+use std::path::{Path, PathBuf};
+
+use crate::data::batches::Batch;
+use crate::store::manifest::{DeviceInfo, ModelInfo};
+
+/// Computes steps of one model on one device.
+pub trait Engine {
+    /// Where the steps are computed.
+    fn device(&self) -> DeviceInfo;
+
+    /// Sizes and parameter counts of the model.
+    fn model(&self) -> ModelInfo;
+
+    /// One optimizer step: the gradient of the mean loss over all tokens of `batches` (gradient accumulation: each
+    /// one is a forward and backward pass), clipped if the plan says so, applied with `learning_rate`.
+    /// A loss that is not finite is returned as it is, with the parameters unchanged.
+    fn train_step(&mut self, batches: &[Batch], learning_rate: f64) -> Result<StepOutput, EngineError>;
+
+    /// Mean cross entropy of a batch in nats per token; no gradients, dropout off.
+    fn loss(&mut self, batch: &Batch) -> Result<f64, EngineError>;
+
+    /// Logits (V) for the token after `context`, of which the last `block_size` tokens are used. Dropout off.
+    fn next_token_logits(&mut self, context: &[u32]) -> Result<Vec<f32>, EngineError>;
+
+    /// Writes `model.safetensors` (Hugging Face GPT-2 names, f32) into `dir`, and the optimizer's and the dropout
+    /// generator's state beside it. `dir` exists.
+    fn save(&self, dir: &Path) -> Result<(), EngineError>;
+
+    /// Reads what [`Engine::save`] wrote.
+    fn load(&mut self, dir: &Path) -> Result<(), EngineError>;
+}
+
+/// What one step says of itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepOutput {
+    /// Mean loss of the step's batches before the update, in nats per token.
+    pub loss: f64,
+    /// Global L2 norm of the gradient before clipping.
+    pub grad_norm: f64,
+    /// Seconds that the step pretends to have taken; `None` on real engines.
+    pub virtual_secs: Option<f64>,
+}
+
+/// An engine could not be opened or could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("{device}: {reason}")]
+    Device { device: String, reason: String },
+    #[error("computing on {device}: {reason}")]
+    Compute { device: String, reason: String },
+    #[error("weights in {}: {reason}", path.display())]
+    Weights { path: PathBuf, reason: String },
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+}

@@ -1,0 +1,8 @@
+//! `runner` trains GPT-2-style language models from TOML experiment files and writes down what happened.
+
+pub mod config;
+pub mod data;
+pub mod engine;
+pub mod event;
+pub mod metric;
+pub mod store;

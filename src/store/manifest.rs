@@ -1,0 +1,217 @@
+//! `manifest.toml`: what a run was, where it ran and how it ended. Written before step 0, rewritten atomically.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Version of the run directory's format. Readers accept this one and older ones.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// State of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Training, or its process died without a word.
+    Running,
+    /// Came to a planned end: target, last step, or time limit.
+    Finished,
+    /// Stopped by a person or by the system; what was done is kept.
+    Interrupted,
+    /// The loss became NaN or infinite.
+    Diverged,
+    /// An error ended it.
+    Failed,
+    /// Not started: this machine lacks what `hardware.requires` asks for.
+    Skipped,
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    TargetReached,
+    MaxSteps,
+    MaxTime,
+    Interrupted,
+    Diverged,
+    Error,
+    RequirementNotMet,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    pub format_version: u32,
+    pub runner_version: String,
+    pub status: Status,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_reason: Option<StopReason>,
+    /// The error, the unmet requirement, or what made the run stop, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The command line that started the run, quoted for a shell.
+    pub command: String,
+    pub started_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+    pub run: RunInfo,
+    pub host: HostInfo,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<GitInfo>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceInfo>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataInfo>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelInfo>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<TargetInfo>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub results: Option<Results>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
+    /// Versions of the packages that decide the numbers.
+    #[serde(default)]
+    pub packages: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunInfo {
+    pub experiment: String,
+    pub name: String,
+    #[serde(default)]
+    pub description: String,
+    #[serde(default)]
+    pub hypothesis: String,
+    #[serde(default)]
+    pub tags: Vec<String>,
+    pub seed: u64,
+    pub repeat: u64,
+    pub repeats: u64,
+    /// The sweep point: dotted key to value. Empty without a sweep.
+    #[serde(default)]
+    pub point: toml::Table,
+    pub max_steps: u64,
+    pub tokens_per_step: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HostInfo {
+    pub hostname: String,
+    pub os: String,
+    pub arch: String,
+    pub cpu: String,
+    pub cores: usize,
+    pub memory_bytes: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GitInfo {
+    pub commit: String,
+    pub dirty: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeviceInfo {
+    /// `cpu`, `cuda:0`, `scripted`.
+    pub device: String,
+    /// The hardware's own name.
+    pub name: String,
+    pub dtype: String,
+    pub threads: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DataInfo {
+    /// The corpus's name, or the path as given.
+    pub name: String,
+    /// SHA-256 of the text, hexadecimal.
+    pub sha256: String,
+    pub bytes: u64,
+    pub tokenizer: String,
+    /// Size of the tokenizer's vocabulary.
+    pub vocab_size: usize,
+    pub train_tokens: u64,
+    pub val_tokens: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    pub n_layer: usize,
+    pub n_head: usize,
+    pub n_embd: usize,
+    pub block_size: usize,
+    pub vocab_size: usize,
+    pub parameters: u64,
+    /// Parameters by part, in order of the forward pass; they add up to `parameters`.
+    pub breakdown: Vec<ParameterGroup>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParameterGroup {
+    /// `token embedding (tied head)`, `position embedding`, `attention`, `mlp`, `layer norms`.
+    pub part: String,
+    pub parameters: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TargetInfo {
+    /// A metric's key.
+    pub metric: String,
+    pub threshold: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached_at_step: Option<u64>,
+    /// The value that was below the threshold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached_value: Option<f64>,
+}
+
+/// Final numbers. What was not measured is absent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Results {
+    pub steps: u64,
+    pub tokens: u64,
+    pub epochs: f64,
+    pub elapsed_secs: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initial_train_loss: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub final_train_loss: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub final_train_loss_ema: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best_train_loss: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub final_val_loss: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best_val_loss: Option<f64>,
+    /// Loss over the whole training split after the last step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub corpus_loss: Option<f64>,
+    /// Median over the steps after the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_secs: Option<f64>,
+    /// All tokens divided by the seconds of all steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_sec: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak_memory_bytes: Option<u64>,
+}
+
+/// A published result that the run is compared with; see `[reference]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Reference {
+    pub name: String,
+    pub source: String,
+    pub hardware: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub final_loss: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secs: Option<f64>,
+    /// Points of the train-loss curve: step, loss in nats per token.
+    pub curve: Vec<(u64, f64)>,
+}
