@@ -1,3 +1,19 @@
 //! The run directory on disk: the only thing that the recording half and the reporting half share.
+//!
+//! [`RunDir`] knows where each file lies, [`manifest`] and [`row_record`] what stands in it, [`read`](fn@read) makes a
+//! [`RunRecord`] of whatever a run left behind, and [`scan`] finds runs.
 
+pub mod atomic;
+mod error;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod manifest;
+mod metrics_csv;
+mod read;
+mod run_dir;
+pub mod scan;
+
+pub use error::StoreError;
+pub use metrics_csv::{metrics_header, row_record};
+pub use read::{RunRecord, read, read_all};
+pub use run_dir::RunDir;

@@ -1,0 +1,37 @@
+use std::io;
+use std::path::PathBuf;
+
+/// A run directory could not be made, written, read or found.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error(
+        "cannot create a run directory in {}: {source}; make the folder writable, or choose another with --runs-dir",
+        path.display()
+    )]
+    CreateRun { path: PathBuf, source: io::Error },
+    #[error("cannot write {}: {source}; check the disk's free space and the folder's permissions", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("cannot write {}: {reason}", path.display())]
+    EncodeManifest { path: PathBuf, reason: String },
+    #[error("{} is not there, so this is not a whole run directory; delete the folder if the run is not needed", path.display())]
+    NoManifest { path: PathBuf },
+    #[error("{}:{line}: {reason}; the run cannot be read without its manifest", path.display())]
+    BadManifest { path: PathBuf, line: usize, reason: String },
+    #[error(
+        "{}: format version {found} was written by a newer runner (this one reads up to {supported}); update runner",
+        path.display()
+    )]
+    NewerFormat { path: PathBuf, found: i64, supported: u32 },
+    #[error("no run or experiment {argument:?}: neither a run directory nor anything in {}{}", runs_dir.display(), hint(nearest))]
+    UnknownRun { argument: String, runs_dir: PathBuf, nearest: Vec<String> },
+}
+
+fn hint(nearest: &[String]) -> String {
+    if nearest.is_empty() {
+        "; `runner ls` lists the runs there are, --runs-dir looks elsewhere".to_owned()
+    } else {
+        format!("; did you mean {}?", nearest.join(" or "))
+    }
+}

@@ -1,0 +1,166 @@
+use std::fmt::Display;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use crate::event::{Event, SampleText};
+use crate::metric::MetricsRow;
+
+use super::error::StoreError;
+use super::manifest::{Manifest, Status};
+use super::metrics_csv;
+use super::run_dir::RunDir;
+
+/// Everything that a run left behind, as far as it could be read.
+#[derive(Clone, Debug)]
+pub struct RunRecord {
+    pub dir: RunDir,
+    pub manifest: Manifest,
+    /// The resolved configuration; empty when `config.toml` is damaged.
+    pub config: toml::Table,
+    pub config_text: String,
+    /// Steps in rising order.
+    pub rows: Vec<MetricsRow>,
+    /// What was sampled, by step.
+    pub samples: Vec<(u64, Vec<SampleText>)>,
+    /// What the run warned of, by step.
+    pub warnings: Vec<(u64, String)>,
+    /// What could not be read, with file and line.
+    pub damage: Vec<String>,
+}
+
+impl RunRecord {
+    /// `experiment/run`: what people call the run, and what `runner report` takes.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.manifest.run.experiment, self.manifest.run.name)
+    }
+}
+
+/// Reads the run directory at `path`. Damaged or missing files other than the manifest are noted in
+/// [`RunRecord::damage`] and the rest is used. A run that is still being written can be read.
+///
+/// # Errors
+/// When the manifest is missing, unreadable, or of a newer format version.
+pub fn read(path: impl Into<PathBuf>) -> Result<RunRecord, StoreError> {
+    let dir = RunDir::open(path);
+    let manifest = dir.read_manifest()?;
+    let running = manifest.status == Status::Running;
+    // A skipped run, and one that has just begun, has nothing to record yet.
+    let may_lack_files = running || manifest.status == Status::Skipped;
+    let mut damage = Damage::default();
+
+    let config_text = text_of(&dir.config(), false, &mut damage);
+    let config = config_text.parse().unwrap_or_else(|error: toml::de::Error| {
+        let start = error.span().map_or(0, |span| span.start);
+        let line = 1 + config_text.bytes().take(start).filter(|&byte| byte == b'\n').count();
+        damage.note(&dir.config(), line as u64, error.message());
+        toml::Table::new()
+    });
+    let metrics = bytes_of(&dir.metrics(), may_lack_files, &mut damage);
+    let rows = metrics_csv::parse(&dir.metrics(), &metrics, running, &mut damage);
+    let log = text_of(&dir.log(), may_lack_files, &mut damage);
+    let (samples, warnings) = parse_log(&dir.log(), &log, running, &mut damage);
+
+    Ok(RunRecord { dir, manifest, config, config_text, rows, samples, warnings, damage: damage.into_notes() })
+}
+
+/// Reads many run directories at once, in the order given.
+pub fn read_all(paths: &[PathBuf]) -> Vec<(PathBuf, Result<RunRecord, StoreError>)> {
+    paths.par_iter().map(|path| (path.clone(), read(path))).collect()
+}
+
+type Log = (Vec<(u64, Vec<SampleText>)>, Vec<(u64, String)>);
+
+fn parse_log(path: &Path, text: &str, running: bool, damage: &mut Damage) -> Log {
+    let (mut samples, mut warnings) = (Vec::new(), Vec::new());
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        // Nearly all lines are steps, and these are read from `metrics.csv`.
+        if line.starts_with(r#"{"event":"step""#) && line.ends_with('\n') || line.trim().is_empty() {
+            continue;
+        }
+        let number = index as u64 + 1;
+        if !line.ends_with('\n') {
+            if !running {
+                damage.note(path, number, "half-written line, left out");
+            }
+            continue;
+        }
+        match serde_json::from_str(line) {
+            Ok(Event::Sampled { step, samples: texts }) => samples.push((step, texts)),
+            Ok(Event::Warning { step, message }) => warnings.push((step, message)),
+            Ok(_) => {}
+            Err(error) => damage.note(path, number, format_args!("not an event: {error}")),
+        }
+    }
+    (samples, warnings)
+}
+
+fn text_of(path: &Path, may_be_missing: bool, damage: &mut Damage) -> String {
+    let bytes = bytes_of(path, may_be_missing, damage);
+    String::from_utf8(bytes).unwrap_or_else(|error| {
+        damage.note(path, 0, "not valid UTF-8, wrong bytes are shown as \u{fffd}");
+        String::from_utf8_lossy(error.as_bytes()).into_owned()
+    })
+}
+
+fn bytes_of(path: &Path, may_be_missing: bool, damage: &mut Damage) -> Vec<u8> {
+    match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && may_be_missing => Vec::new(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            damage.note(path, 0, "not there");
+            Vec::new()
+        }
+        Err(error) => {
+            damage.note(path, 0, format_args!("cannot be read: {error}"));
+            Vec::new()
+        }
+    }
+}
+
+/// Notes of what could not be read. A file that is wrong throughout gives a few notes and a count.
+#[derive(Debug, Default)]
+pub(super) struct Damage {
+    notes: Vec<String>,
+    /// File of the latest note, how many notes it has, and how many were not written down.
+    file: PathBuf,
+    count: u64,
+}
+
+impl Damage {
+    const NOTES_PER_FILE: u64 = 5;
+
+    /// `line` 0 stands for the whole file. Only the file's name is given: the reader knows the directory.
+    pub(super) fn note(&mut self, path: &Path, line: u64, what: impl Display) {
+        if self.file != path {
+            self.close();
+            self.file = path.to_owned();
+        }
+        self.count += 1;
+        if self.count <= Self::NOTES_PER_FILE {
+            let name = path.file_name().unwrap_or_default().display();
+            let line = if line == 0 { String::new() } else { format!(":{line}") };
+            self.notes.push(format!("{name}{line}: {what}"));
+        }
+    }
+
+    pub(super) fn into_notes(mut self) -> Vec<String> {
+        self.close();
+        self.notes
+    }
+
+    fn close(&mut self) {
+        if self.count > Self::NOTES_PER_FILE {
+            let name = self.file.file_name().unwrap_or_default().display();
+            let more = self.count - Self::NOTES_PER_FILE;
+            self.notes.push(format!("{name}: {more} more like these"));
+        }
+        self.count = 0;
+    }
+}
+
+#[cfg(test)]
+#[path = "read_tests.rs"]
+mod tests;

@@ -1,0 +1,137 @@
+use std::fs;
+
+use super::*;
+use crate::store::fixture;
+
+const HEADER: &str = "step,train_loss\n";
+
+fn run() -> (tempfile::TempDir, RunDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut manifest = fixture::manifest("exp", "seed=1");
+    manifest.status = Status::Finished;
+    let config = "[train]\nmax_steps = 100\n";
+    let run = RunDir::create(dir.path(), "exp", "seed=1", &mut manifest, config).unwrap();
+    fs::write(run.metrics(), format!("{HEADER}1,3.5\n2,3.25\n")).unwrap();
+    let log = concat!(
+        r#"{"event":"step","step":1,"train_loss":3.5}"#,
+        "\n",
+        r#"{"event":"warning","step":1,"message":"corpus is short"}"#,
+        "\n",
+        r#"{"event":"sampled","step":2,"samples":[{"prompt":"First","text":" Citizen"}]}"#,
+        "\n"
+    );
+    fs::write(run.log(), log).unwrap();
+    (dir, run)
+}
+
+#[test]
+fn a_whole_run_reads_back_without_damage() {
+    let (_dir, run) = run();
+    let record = read(run.path()).unwrap();
+    assert_eq!(record.id(), "exp/seed=1");
+    assert_eq!(record.damage, Vec::<String>::new());
+    assert_eq!(record.rows[1].train_loss, Some(3.25));
+    assert_eq!(record.config["train"]["max_steps"].as_integer(), Some(100));
+    let sample = SampleText { prompt: "First".to_owned(), text: " Citizen".to_owned() };
+    assert_eq!(record.samples, [(2, vec![sample])]);
+    assert_eq!(record.warnings, [(1, "corpus is short".to_owned())]);
+}
+
+#[test]
+fn an_existing_run_is_never_overwritten_but_numbered() {
+    let (dir, first) = run();
+    for expected in ["seed=1-2", "seed=1-3"] {
+        let mut manifest = fixture::manifest("exp", "seed=1");
+        let next = RunDir::create(dir.path(), "exp", "seed=1", &mut manifest, "").unwrap();
+        assert_eq!(manifest.run.name, expected);
+        assert_eq!(next.path(), dir.path().join("exp").join(expected));
+        assert_eq!(next.read_manifest().unwrap(), manifest);
+    }
+    assert_eq!(first.read_manifest().unwrap().status, Status::Finished);
+}
+
+#[test]
+fn processes_that_start_the_same_run_get_a_directory_each() {
+    let dir = tempfile::tempdir().unwrap();
+    let names: std::collections::BTreeSet<String> = (0..16)
+        .into_par_iter()
+        .map(|_| {
+            let mut manifest = fixture::manifest("exp", "run");
+            RunDir::create(dir.path(), "exp", "run", &mut manifest, "").unwrap();
+            manifest.run.name
+        })
+        .collect();
+    assert_eq!(names.len(), 16);
+}
+
+#[test]
+fn an_unusable_runs_directory_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let mut manifest = fixture::manifest("exp", "run");
+    let error = RunDir::create(&file, "exp", "run", &mut manifest, "").unwrap_err().to_string();
+    assert!(error.contains(&file.display().to_string()), "{error}");
+    assert!(error.contains("--runs-dir"), "{error}");
+}
+
+#[test]
+fn missing_and_damaged_files_are_noted_and_the_rest_is_used() {
+    let (_dir, run) = run();
+    fs::write(run.config(), "[train]\nmax_steps = = 3\n").unwrap();
+    fs::write(run.metrics(), format!("{HEADER}1,3.5\n2,3.2")).unwrap();
+    fs::write(run.log(), "{\"event\":\"samp\n").unwrap();
+    let record = read(run.path()).unwrap();
+    assert_eq!(record.rows.len(), 1);
+    assert_eq!(record.config, toml::Table::new());
+    assert_eq!(record.damage.len(), 3, "{:?}", record.damage);
+    assert!(record.damage[0].starts_with("config.toml:2: "), "{:?}", record.damage);
+    assert_eq!(record.damage[1], "metrics.csv:3: half-written line, left out");
+    assert!(record.damage[2].starts_with("log.jsonl:1: not an event"), "{:?}", record.damage);
+
+    fs::remove_file(run.metrics()).unwrap();
+    let record = read(run.path()).unwrap();
+    assert!(record.rows.is_empty());
+    assert!(record.damage.contains(&"metrics.csv: not there".to_owned()));
+}
+
+#[test]
+fn a_file_that_is_wrong_throughout_gives_a_few_notes_and_a_count() {
+    let (_dir, run) = run();
+    fs::write(run.log(), "nonsense\n".repeat(1000)).unwrap();
+    let record = read(run.path()).unwrap();
+    assert_eq!(record.damage.len(), 6);
+    assert_eq!(record.damage[5], "log.jsonl: 995 more like these");
+}
+
+#[test]
+fn a_run_that_has_just_begun_is_not_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut manifest = fixture::manifest("exp", "run");
+    let run = RunDir::create(dir.path(), "exp", "run", &mut manifest, "").unwrap();
+    assert_eq!(read(run.path()).unwrap().damage, Vec::<String>::new());
+    fs::write(run.metrics(), format!("{HEADER}1,3.5\n2,")).unwrap();
+    let record = read(run.path()).unwrap();
+    assert_eq!((record.rows.len(), record.damage.len()), (1, 0));
+}
+
+#[test]
+fn a_manifest_that_cannot_be_read_is_an_error_with_file_and_line() {
+    let (_dir, run) = run();
+    fs::write(run.manifest(), "format_version = 1\nstatus = \"runn").unwrap();
+    let error = read(run.path()).unwrap_err().to_string();
+    assert!(error.contains("manifest.toml:2: "), "{error}");
+    fs::write(run.manifest(), b"\xff\xfe\x00").unwrap();
+    assert!(matches!(read(run.path()), Err(StoreError::BadManifest { .. })));
+    fs::remove_file(run.manifest()).unwrap();
+    let error = read(run.path()).unwrap_err();
+    assert!(matches!(&error, StoreError::NoManifest { path } if *path == run.manifest()), "{error}");
+}
+
+#[test]
+fn a_manifest_of_a_newer_format_is_refused_with_advice() {
+    let (_dir, run) = run();
+    fs::write(run.manifest(), "format_version = 99\n").unwrap();
+    let error = read(run.path()).unwrap_err().to_string();
+    assert!(error.contains("format version 99") && error.contains("update runner"), "{error}");
+}

@@ -1,0 +1,154 @@
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::atomic;
+use super::error::StoreError;
+use super::manifest::{FORMAT_VERSION, Manifest};
+
+/// A run's directory: knows where each of its files lies. Holds nothing open.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RunDir(PathBuf);
+
+impl RunDir {
+    /// Makes `runs_dir/experiment/run/` with `manifest.toml` and `config.toml` in it. An existing directory is never
+    /// touched: `run-2`, `run-3`, ... is made instead, and `manifest.run.name` set to it. Creating a directory is
+    /// atomic, so two processes that start the same run get two directories.
+    ///
+    /// # Errors
+    /// When the directory cannot be made or written to.
+    pub fn create(
+        runs_dir: &Path,
+        experiment: &str,
+        run: &str,
+        manifest: &mut Manifest,
+        config_toml: &str,
+    ) -> Result<RunDir, StoreError> {
+        let parent = runs_dir.join(experiment);
+        fs::create_dir_all(&parent)
+            .map_err(|source| StoreError::CreateRun { path: parent.clone(), source })?;
+        let mut name = run.to_owned();
+        let mut number = 2_u64;
+        let dir = loop {
+            let path = parent.join(&name);
+            match fs::create_dir(&path) {
+                Ok(()) => break RunDir(path),
+                Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {
+                    name = format!("{run}-{number}");
+                    number += 1;
+                }
+                Err(source) => return Err(StoreError::CreateRun { path: parent, source }),
+            }
+        };
+        manifest.run.name = name;
+        dir.write_manifest(manifest)?;
+        write(&dir.config(), config_toml.as_bytes())?;
+        Ok(dir)
+    }
+
+    /// The run directory at `path`. Nothing is read or checked.
+    pub fn open(path: impl Into<PathBuf>) -> RunDir {
+        RunDir(path.into())
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// What the run was and how it ended.
+    pub fn manifest(&self) -> PathBuf {
+        self.0.join("manifest.toml")
+    }
+
+    /// Every resolved key; can be given to `runner` again.
+    pub fn config(&self) -> PathBuf {
+        self.0.join("config.toml")
+    }
+
+    /// One column per metric, one row per step.
+    pub fn metrics(&self) -> PathBuf {
+        self.0.join("metrics.csv")
+    }
+
+    /// The events as they were, one JSON object per line.
+    pub fn log(&self) -> PathBuf {
+        self.0.join("log.jsonl")
+    }
+
+    /// Prompts and continuations by step, for people.
+    pub fn samples(&self) -> PathBuf {
+        self.0.join("samples.md")
+    }
+
+    pub fn checkpoints(&self) -> PathBuf {
+        self.0.join("checkpoints")
+    }
+
+    /// `checkpoints/step-000500`.
+    pub fn checkpoint(&self, step: u64) -> PathBuf {
+        self.checkpoints().join(format!("step-{step:06}"))
+    }
+
+    /// Says which step had the lowest loss.
+    pub fn best_checkpoint(&self) -> PathBuf {
+        self.checkpoints().join("best")
+    }
+
+    /// Says which step was saved last.
+    pub fn last_checkpoint(&self) -> PathBuf {
+        self.checkpoints().join("last")
+    }
+
+    /// Made by the report, as is [`RunDir::report`]; can be deleted and remade.
+    pub fn plots(&self) -> PathBuf {
+        self.0.join("plots")
+    }
+
+    pub fn report(&self) -> PathBuf {
+        self.0.join("report.md")
+    }
+
+    /// Replaces the manifest atomically.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_manifest(&self, manifest: &Manifest) -> Result<(), StoreError> {
+        let path = self.manifest();
+        let text = toml::to_string_pretty(manifest)
+            .map_err(|error| StoreError::EncodeManifest { path: path.clone(), reason: error.to_string() })?;
+        write(&path, text.as_bytes())
+    }
+
+    /// Reads the manifest of this format version or an older one.
+    ///
+    /// # Errors
+    /// When it is not there, not readable, not a manifest, or of a newer format version.
+    pub fn read_manifest(&self) -> Result<Manifest, StoreError> {
+        let path = self.manifest();
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(source) if source.kind() == io::ErrorKind::NotFound => {
+                return Err(StoreError::NoManifest { path });
+            }
+            Err(source) => return Err(StoreError::Read { path, source }),
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        let bad = |error: toml::de::Error| {
+            let start = error.span().map_or(0, |span| span.start);
+            let line = 1 + text.bytes().take(start).filter(|&byte| byte == b'\n').count();
+            StoreError::BadManifest { path: path.clone(), line, reason: error.message().to_owned() }
+        };
+        // The version is looked at first: a newer manifest may lack keys that this program wants.
+        let table: toml::Table = text.parse().map_err(bad)?;
+        if let Some(found) = table.get("format_version").and_then(toml::Value::as_integer)
+            && found > i64::from(FORMAT_VERSION)
+        {
+            return Err(StoreError::NewerFormat { path, found, supported: FORMAT_VERSION });
+        }
+        toml::from_str(&text).map_err(bad)
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    atomic::write(path, bytes).map_err(|source| StoreError::Write { path: path.to_owned(), source })
+}

@@ -1,0 +1,175 @@
+//! Finding runs: all below a folder, or those that a command-line argument means.
+
+use std::path::{Path, PathBuf};
+
+use walkdir::WalkDir;
+
+use super::error::StoreError;
+use super::manifest::Manifest;
+use super::run_dir::RunDir;
+
+/// Every run directory below `root` with its manifest, in order of path. A folder with `metrics.csv` or `config.toml`
+/// but no manifest counts too, as an error, so that a damaged run is not passed over in silence. Symbolic links are
+/// not followed. A `root` that is not there holds no runs.
+pub fn scan(root: &Path) -> Vec<(PathBuf, Result<Manifest, StoreError>)> {
+    find(root)
+        .into_iter()
+        .map(|found| match found {
+            Ok(path) => {
+                let manifest = RunDir::open(&path).read_manifest();
+                (path, manifest)
+            }
+            Err(error) => {
+                let path = error.path().unwrap_or(root).to_owned();
+                (path.clone(), Err(StoreError::Read { path, source: error.into() }))
+            }
+        })
+        .collect()
+}
+
+/// The run directories that `argument` means: the path of a run directory or of a folder of them, or in `runs_dir`
+/// an `<experiment>/<run>` or an `<experiment>` (all its runs).
+///
+/// # Errors
+/// When it means nothing; the error offers the nearest names.
+pub fn resolve(runs_dir: &Path, argument: &str) -> Result<Vec<PathBuf>, StoreError> {
+    for path in [PathBuf::from(argument), runs_dir.join(argument)] {
+        let runs: Vec<PathBuf> = find(&path).into_iter().flatten().collect();
+        if !runs.is_empty() {
+            return Ok(runs);
+        }
+    }
+    Err(StoreError::UnknownRun {
+        argument: argument.to_owned(),
+        runs_dir: runs_dir.to_owned(),
+        nearest: nearest(runs_dir, argument),
+    })
+}
+
+fn find(root: &Path) -> Vec<Result<PathBuf, walkdir::Error>> {
+    let mut found = Vec::new();
+    if !root.is_dir() {
+        return found;
+    }
+    let mut walk = WalkDir::new(root).sort_by_file_name().into_iter();
+    while let Some(entry) = walk.next() {
+        match entry {
+            Ok(entry) if entry.file_type().is_dir() && is_run(entry.path()) => {
+                found.push(Ok(entry.into_path()));
+                walk.skip_current_dir();
+            }
+            Ok(_) => {}
+            Err(error) => found.push(Err(error)),
+        }
+    }
+    found
+}
+
+fn is_run(path: &Path) -> bool {
+    let dir = RunDir::open(path);
+    [dir.manifest(), dir.metrics(), dir.config()].iter().any(|file| file.is_file())
+}
+
+/// Up to three names of experiments and runs that resemble `argument`, nearest first.
+fn nearest(runs_dir: &Path, argument: &str) -> Vec<String> {
+    let mut names: Vec<(String, String)> = Vec::new();
+    for path in find(runs_dir).into_iter().flatten() {
+        let Ok(below) = path.strip_prefix(runs_dir) else { continue };
+        let id = below.display().to_string();
+        if let Some(parent) = below.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            names.push((parent.display().to_string(), parent.display().to_string()));
+        }
+        // A run is often named without its experiment.
+        if let Some(last) = below.file_name() {
+            names.push((last.display().to_string(), id.clone()));
+        }
+        names.push((id.clone(), id));
+    }
+    let mut scored: Vec<(f64, String)> = names
+        .into_iter()
+        .map(|(compared, offered)| (strsim::normalized_damerau_levenshtein(argument, &compared), offered))
+        .filter(|(likeness, _)| *likeness >= 0.5)
+        .collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    let best = scored.first().map_or(0.0, |(likeness, _)| *likeness);
+    let mut nearest: Vec<String> = Vec::new();
+    for (likeness, name) in scored {
+        // A near miss should not be drowned in everything else that looks a little like it.
+        if likeness >= best - 0.15 && nearest.len() < 3 && !nearest.contains(&name) {
+            nearest.push(name);
+        }
+    }
+    nearest
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::store::fixture;
+
+    fn runs() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (experiment, run) in
+            [("quickstart", "seed=1"), ("quickstart", "seed=2"), ("sweep", "lr=0.1,seed=1")]
+        {
+            let mut manifest = fixture::manifest(experiment, run);
+            RunDir::create(dir.path(), experiment, run, &mut manifest, "").unwrap();
+        }
+        dir
+    }
+
+    fn names(root: &Path, paths: &[PathBuf]) -> Vec<String> {
+        paths.iter().map(|path| path.strip_prefix(root).unwrap().display().to_string()).collect()
+    }
+
+    #[test]
+    fn runs_are_found_in_order_and_damaged_ones_are_named() {
+        let dir = runs();
+        fs::create_dir_all(dir.path().join("quickstart/torn")).unwrap();
+        fs::write(dir.path().join("quickstart/torn/metrics.csv"), "step\n").unwrap();
+        fs::create_dir_all(dir.path().join("quickstart/empty")).unwrap();
+        let found = scan(dir.path());
+        let paths: Vec<_> = found.iter().map(|(path, _)| path.clone()).collect();
+        let expected = ["quickstart/seed=1", "quickstart/seed=2", "quickstart/torn", "sweep/lr=0.1,seed=1"];
+        assert_eq!(names(dir.path(), &paths), expected);
+        assert!(matches!(found[2].1, Err(StoreError::NoManifest { .. })));
+        assert_eq!(found[3].1.as_ref().unwrap().run.name, "lr=0.1,seed=1");
+    }
+
+    #[test]
+    fn an_argument_is_a_path_a_run_or_an_experiment() {
+        let dir = runs();
+        let resolved = |argument: &str| names(dir.path(), &resolve(dir.path(), argument).unwrap());
+        assert_eq!(resolved("quickstart"), ["quickstart/seed=1", "quickstart/seed=2"]);
+        assert_eq!(resolved("quickstart/seed=2"), ["quickstart/seed=2"]);
+        let path = dir.path().join("sweep/lr=0.1,seed=1");
+        assert_eq!(resolved(path.to_str().unwrap()), ["sweep/lr=0.1,seed=1"]);
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_nearest_ones() {
+        let dir = runs();
+        let error = resolve(dir.path(), "quikstart").unwrap_err().to_string();
+        assert!(error.ends_with("did you mean quickstart?"), "{error}");
+        let error = resolve(dir.path(), "seed=2").unwrap_err().to_string();
+        assert!(error.contains("did you mean quickstart/seed=2"), "{error}");
+        let error = resolve(dir.path(), "zzz").unwrap_err().to_string();
+        assert!(error.contains("`runner ls`"), "{error}");
+    }
+
+    #[test]
+    fn a_runs_directory_that_is_not_there_holds_no_runs() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(scan(&dir.path().join("nowhere")).is_empty());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_points_upwards_does_not_go_round_for_ever() {
+        let dir = runs();
+        std::os::unix::fs::symlink(dir.path(), dir.path().join("quickstart/loop")).unwrap();
+        assert_eq!(scan(dir.path()).len(), 3);
+    }
+}
