@@ -5,4 +5,7 @@ pub mod data;
 pub mod engine;
 pub mod event;
 pub mod metric;
+pub mod report;
+pub mod stats;
 pub mod store;
+pub mod units;

@@ -22,7 +22,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_dir(folder)
 }
 
-/// As [`write`], but leaves the file alone (and its time of change) when it holds these bytes already.
+/// As [`write`](fn@write), but leaves the file alone (and its time of change) when it holds these bytes already.
 pub fn write_if_changed(path: &Path, bytes: &[u8]) -> io::Result<()> {
     match fs::read(path) {
         Ok(old) if old == bytes => Ok(()),

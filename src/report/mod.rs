@@ -1,0 +1,25 @@
+//! What people read: a report per run, a comparison of runs and an index of comparisons. Pure functions of
+//! [`RunRecord`](crate::store::RunRecord)s, so that all of it can be remade from files alone.
+
+pub mod markdown;
+pub mod plot;
+
+use std::io;
+use std::path::PathBuf;
+
+/// A report could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    #[error("cannot write {}: {source}; check the disk's free space and the folder's permissions", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("cannot draw {}: {reason}", path.display())]
+    Plot { path: PathBuf, reason: String },
+    #[error(
+        "{}: the index of comparisons begins with `{start}` but has no `{end}` after it; \
+         put that line back, or delete the whole index and it is made anew",
+        path.display()
+    )]
+    IndexMarkers { path: PathBuf, start: &'static str, end: &'static str },
+}

@@ -1,0 +1,100 @@
+use super::*;
+use crate::metric::Unit;
+
+fn axis(label: &str, unit: Unit, scale: Scale) -> Axis {
+    Axis { label: label.to_owned(), unit, scale }
+}
+
+fn chart(points: Vec<(f64, f64)>, scale: Scale) -> Chart {
+    let series =
+        Series { label: Some("Train loss".to_owned()), points, colour: Colour(0), stroke: Stroke::Solid };
+    let level = Level { label: "Target < 0.0999999".to_owned(), value: 0.0999999 };
+    let panel =
+        Panel { y: axis("Loss", Unit::Nats, scale), series: vec![series], levels: vec![level], height: 300 };
+    Chart {
+        title: "Loss by step".to_owned(),
+        x: axis("Step", Unit::Count, Scale::FromZero),
+        panels: vec![panel],
+    }
+}
+
+fn drawn(chart: &Chart) -> Option<(String, Vec<u8>)> {
+    let dir = tempfile::tempdir().unwrap();
+    let stem = dir.path().join("plots/loss.v1");
+    write(chart, &stem).unwrap().then(|| {
+        let svg = fs::read_to_string(dir.path().join("plots/loss.v1.svg")).unwrap();
+        (svg, fs::read(dir.path().join("plots/loss.v1.png")).unwrap())
+    })
+}
+
+/// Width, height and RGB bytes.
+fn decoded(png: &[u8]) -> (u32, u32, Vec<u8>) {
+    let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size()];
+    let info = reader.next_frame(&mut pixels).unwrap();
+    (info.width, info.height, pixels)
+}
+
+fn falling(n: i32) -> Vec<(f64, f64)> {
+    (1..=n).map(|step| (f64::from(step), 0.08 + 10.0 * (-f64::from(step) / 300.0).exp())).collect()
+}
+
+#[test]
+fn a_picture_shows_its_curve_on_white_paper() {
+    let (svg, png) = drawn(&chart(falling(1000), Scale::Log)).unwrap();
+    assert!(svg.starts_with("<svg width=\"860\""), "{}", &svg[..80]);
+    assert!(svg.contains("viewBox=\"0 0 3440 "));
+    for text in
+        ["Loss by step", "Target &lt; 0.0999999", "Loss (nats per token, log scale)", "1,000", "sans-serif"]
+    {
+        assert!(svg.contains(text), "{text}");
+    }
+    let (width, height, pixels) = decoded(&png);
+    assert_eq!(width, 1720);
+    let pixel = |x: u32, y: u32| {
+        let at = ((y * width + x) * 3) as usize;
+        [pixels[at], pixels[at + 1], pixels[at + 2]]
+    };
+    assert_eq!(pixel(1, height - 1), [255, 255, 255]);
+    // The curve is crossed once on the way from top to bottom, anywhere within the frame.
+    for x in [400, 900, 1400] {
+        let blue: Vec<u32> = (130..height).filter(|&y| pixel(x, y) == [0, 114, 178]).collect();
+        assert!((1..40).contains(&blue.len()), "{} blue pixels at x = {x}", blue.len());
+    }
+}
+
+#[test]
+fn the_same_chart_gives_the_same_bytes() {
+    let chart = chart(falling(500), Scale::Log);
+    assert_eq!(drawn(&chart), drawn(&chart));
+}
+
+#[test]
+fn odd_curves_are_drawn_and_empty_ones_are_not() {
+    let (nan, inf) = (f64::NAN, f64::INFINITY);
+    for scale in [Scale::Linear, Scale::FromZero, Scale::Log] {
+        assert!(drawn(&chart(vec![(1.0, 2.0)], scale)).is_some(), "one point");
+        assert!(drawn(&chart(vec![(1.0, 2.0), (2.0, 2.0), (3.0, 2.0)], scale)).is_some(), "all equal");
+        assert!(drawn(&chart(vec![(1.0, 1e9), (2.0, nan), (3.0, inf), (4.0, 1e-9)], scale)).is_some());
+        assert!(drawn(&chart(vec![], scale)).is_none(), "nothing");
+        assert!(drawn(&chart(vec![(1.0, nan), (2.0, inf)], scale)).is_none(), "nothing finite");
+    }
+    let (svg, _) = drawn(&chart(vec![(1.0, 3.0), (2.0, nan), (3.0, 1.0)], Scale::Log)).unwrap();
+    assert!(!svg.contains("NaN"));
+    assert!(drawn(&chart(vec![(1.0, 0.0), (2.0, -1.0)], Scale::Log)).is_none(), "no logarithm");
+}
+
+#[test]
+fn pictures_that_have_nothing_to_show_any_more_are_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let stem = dir.path().join("loss");
+    assert!(write(&chart(falling(10), Scale::Log), &stem).unwrap());
+    assert!(!write(&chart(vec![], Scale::Log), &stem).unwrap());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_long_run_is_drawn_with_few_points() {
+    let (svg, _) = drawn(&chart(falling(100_000), Scale::Log)).unwrap();
+    assert!(svg.len() < 100_000, "{} bytes", svg.len());
+}

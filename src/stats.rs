@@ -1,0 +1,108 @@
+//! The few statistics that reports state.
+
+/// Arithmetic mean; `None` without values.
+pub fn mean(values: &[f64]) -> Option<f64> {
+    if values.is_empty() { None } else { Some(values.iter().sum::<f64>() / values.len() as f64) }
+}
+
+/// Sample standard deviation (divisor n - 1); `None` below two values, because one value has no spread.
+pub fn standard_deviation(values: &[f64]) -> Option<f64> {
+    let mean = mean(values)?;
+    if values.len() < 2 {
+        return None;
+    }
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    Some((squares / (values.len() - 1) as f64).sqrt())
+}
+
+/// The middle value, or the mean of the two middle ones; `None` without values.
+pub fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => None,
+        n if n % 2 == 1 => Some(sorted[middle]),
+        _ => Some(sorted[middle - 1].midpoint(sorted[middle])),
+    }
+}
+
+/// The mean of some runs' values with what it alone cannot show.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    pub mean: f64,
+    /// Sample standard deviation; `None` for one value.
+    pub standard_deviation: Option<f64>,
+    pub n: usize,
+}
+
+impl Spread {
+    /// `None` without values.
+    pub fn of(values: &[f64]) -> Option<Spread> {
+        Some(Spread { mean: mean(values)?, standard_deviation: standard_deviation(values), n: values.len() })
+    }
+
+    /// How many standard errors lie between two means (Welch's statistic, without its sign). `None` when one of them
+    /// is a single value or neither spreads at all: then nothing can be said.
+    pub fn standard_errors_from(&self, other: &Spread) -> Option<f64> {
+        let variance = |s: &Spread| Some(s.standard_deviation?.powi(2) / s.n as f64);
+        let error = (variance(self)? + variance(other)?).sqrt();
+        (error > 0.0).then(|| (self.mean - other.mean).abs() / error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn known_values_have_their_known_statistics() {
+        // Worked by hand: squared deviations from 5 add up to 32, over n - 1 = 7.
+        let values = [2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0];
+        assert_eq!(mean(&values), Some(5.0));
+        assert!((standard_deviation(&values).unwrap() - (32.0_f64 / 7.0).sqrt()).abs() < 1e-12);
+        assert_eq!(median(&values), Some(4.5));
+        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
+    }
+
+    #[test]
+    fn nothing_has_no_mean_and_one_value_no_spread() {
+        assert_eq!((mean(&[]), median(&[]), Spread::of(&[])), (None, None, None));
+        assert_eq!(standard_deviation(&[7.0]), None);
+        assert_eq!(Spread::of(&[7.0]), Some(Spread { mean: 7.0, standard_deviation: None, n: 1 }));
+    }
+
+    #[test]
+    fn standard_errors_need_a_spread_on_both_sides() {
+        let two = Spread::of(&[1.0, 2.0]).unwrap();
+        let one = Spread::of(&[4.0]).unwrap();
+        assert_eq!(two.standard_errors_from(&one), None);
+        let other = Spread::of(&[3.0, 4.0]).unwrap();
+        // Variance 0.5 each, over n = 2: the error is sqrt(0.5), the difference 2.
+        assert!((two.standard_errors_from(&other).unwrap() - 2.0 / 0.5_f64.sqrt()).abs() < 1e-12);
+        let flat = Spread::of(&[1.0, 1.0]).unwrap();
+        assert_eq!(flat.standard_errors_from(&flat), None);
+    }
+
+    proptest! {
+        #[test]
+        fn mean_and_median_lie_within_the_values(values in prop::collection::vec(-1e6..1e6_f64, 1..50)) {
+            let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(l, h), &v| (l.min(v), h.max(v)));
+            for middle in [mean(&values).unwrap(), median(&values).unwrap()] {
+                prop_assert!(low - 1e-6 <= middle && middle <= high + 1e-6);
+            }
+        }
+
+        #[test]
+        fn moving_all_values_moves_the_mean_and_not_the_spread(
+            values in prop::collection::vec(-1e3..1e3_f64, 2..50), by in -1e3..1e3_f64,
+        ) {
+            let moved: Vec<f64> = values.iter().map(|value| value + by).collect();
+            prop_assert!((mean(&moved).unwrap() - mean(&values).unwrap() - by).abs() < 1e-9);
+            let (a, b) = (standard_deviation(&values).unwrap(), standard_deviation(&moved).unwrap());
+            prop_assert!((a - b).abs() < 1e-8);
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Numbers as people read them. A missing number is `-` and never 0.
+
+use crate::metric::Unit;
+
+/// How a missing number prints.
+pub const MISSING: &str = "-";
+
+/// `7,827`.
+pub fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `0.24 s`, `42 s`, `4 min 05 s`, `31 min`, `1 h 02 min`, `2 d 03 h`.
+pub fn duration(secs: f64) -> String {
+    if !secs.is_finite() || secs < 0.0 {
+        return plain(secs);
+    }
+    let whole = secs.round() as u64;
+    let minutes = (secs / 60.0).round() as u64;
+    let hours = (secs / 3600.0).round() as u64;
+    if secs < 0.0995 {
+        format!("{} ms", significant(secs * 1000.0, 2))
+    } else if secs < 9.95 {
+        format!("{} s", significant(secs, 2))
+    } else if whole < 60 {
+        format!("{whole} s")
+    } else if whole < 600 {
+        format!("{} min {:02} s", whole / 60, whole % 60)
+    } else if minutes < 60 {
+        format!("{minutes} min")
+    } else if minutes < 24 * 60 {
+        format!("{} h {:02} min", minutes / 60, minutes % 60)
+    } else {
+        format!("{} d {:02} h", hours / 24, hours % 24)
+    }
+}
+
+/// `512 B`, `1.5 GiB`.
+pub fn bytes(value: f64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = value;
+    let mut unit = 0;
+    while value.abs() >= 1023.95 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{value:.0} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+/// Three significant digits with an SI prefix: `8.50k`, `1.2M` from 10,000 on; `8,500` below.
+pub fn si(value: f64) -> String {
+    let size = value.abs();
+    if !size.is_finite() {
+        plain(value)
+    } else if size < 9_999.5 {
+        if size >= 99.95 { signed_count(value) } else { significant(value, 3) }
+    } else {
+        let (divisor, prefix) = match size {
+            s if s < 999_500.0 => (1e3, "k"),
+            s if s < 999.5e6 => (1e6, "M"),
+            s if s < 999.5e9 => (1e9, "G"),
+            _ => (1e12, "T"),
+        };
+        format!("{}{prefix}", significant(value / divisor, 3))
+    }
+}
+
+/// A loss in nats: `10.955`, `0.0972`, `1.20e-3`.
+pub fn loss(nats: f64) -> String {
+    match nats.abs() {
+        size if !size.is_finite() => plain(nats),
+        0.0 => "0".to_owned(),
+        size if size < 0.00995 || size >= 99_999.5 => format!("{nats:.2e}"),
+        size if size < 0.99995 => format!("{nats:.4}"),
+        _ => format!("{nats:.3}"),
+    }
+}
+
+/// [`loss`] with as many digits as it takes to stay visibly below `threshold`, which is below or equal otherwise.
+pub fn loss_below(nats: f64, threshold: f64) -> String {
+    let short = loss(nats);
+    if short.parse().is_ok_and(|shown: f64| shown < threshold) { short } else { number(nats) }
+}
+
+/// A share as `99.11 %`.
+pub fn percent(share: f64) -> String {
+    format!("{:.2} %", share * 100.0)
+}
+
+/// How many times as much: `1.05x`, `0.82x`.
+pub fn ratio(value: f64) -> String {
+    if value.abs() < 99.95 { format!("{value:.2}x") } else { format!("{}x", si(value)) }
+}
+
+/// A number as a person would have written it: `0.001`, `3e-4`, `10000`.
+pub fn number(value: f64) -> String {
+    let size = value.abs();
+    if size != 0.0 && !(1e-3..1e7).contains(&size) { format!("{value:e}") } else { format!("{value}") }
+}
+
+/// A measured number of unit `unit`.
+pub fn value(unit: Unit, value: f64) -> String {
+    if !value.is_finite() {
+        return plain(value);
+    }
+    match unit {
+        Unit::Count => signed_count(value),
+        Unit::Epochs => format!("{value:.1}"),
+        Unit::Nats => loss(value),
+        Unit::Ratio => short(value),
+        Unit::Secs => duration(value),
+        Unit::TokensPerSec => format!("{} tokens/s", si(value)),
+        Unit::Percent => format!("{value:.0} %"),
+        Unit::Bytes => bytes(value),
+        Unit::Watts => format!("{value:.0} W"),
+        Unit::Celsius => format!("{value:.0} °C"),
+    }
+}
+
+/// [`value`](fn@value), or [`MISSING`].
+pub fn optional(unit: Unit, measured: Option<f64>) -> String {
+    measured.map_or_else(|| MISSING.to_owned(), |measured| value(unit, measured))
+}
+
+/// Four significant digits at most, exponents for the very small and large: `0.3142`, `3e-4`.
+fn short(value: f64) -> String {
+    let rounded: f64 = format!("{value:.3e}").parse().unwrap_or(value);
+    number(rounded)
+}
+
+fn signed_count(value: f64) -> String {
+    let sign = if value <= -0.5 { "-" } else { "" };
+    format!("{sign}{}", count(value.abs().round() as u64))
+}
+
+fn significant(value: f64, digits: i32) -> String {
+    // Rounding first: 9.996 to three digits is 10.0 and not 10.00.
+    let rounded: f64 = format!("{value:.*e}", (digits - 1) as usize).parse().unwrap_or(value);
+    let magnitude = if rounded == 0.0 { 0 } else { rounded.abs().log10().floor() as i32 };
+    format!("{rounded:.*}", (digits - 1 - magnitude).max(0) as usize)
+}
+
+fn plain(value: f64) -> String {
+    format!("{value}")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn numbers_read_as_people_write_them() {
+        assert_eq!(count(7827), "7,827");
+        assert_eq!(count(124_439_808), "124,439,808");
+        assert_eq!(count(12), "12");
+        assert_eq!(bytes(512.0), "512 B");
+        assert_eq!(bytes(1.5 * 1024.0 * 1024.0 * 1024.0), "1.5 GiB");
+        assert_eq!(si(8500.0), "8,500");
+        assert_eq!(si(40_000.0), "40.0k");
+        assert_eq!(si(999_600.0), "1.00M");
+        assert_eq!(si(12.34), "12.3");
+        assert_eq!(percent(0.9911), "99.11 %");
+        assert_eq!(ratio(1.0 / 3.0), "0.33x");
+        assert_eq!(number(3e-4), "3e-4");
+        assert_eq!(number(0.001), "0.001");
+        assert_eq!(value(Unit::Ratio, 3e-4), "3e-4");
+        assert_eq!(value(Unit::Ratio, 0.314159), "0.3142");
+        assert_eq!(optional(Unit::Nats, None), "-");
+    }
+
+    #[test]
+    fn losses_keep_the_digits_that_matter() {
+        assert_eq!(loss(10.955), "10.955");
+        assert_eq!(loss(0.0972), "0.0972");
+        assert_eq!(loss(0.00123), "1.23e-3");
+        assert_eq!(loss(1e9), "1.00e9");
+        assert_eq!(loss(f64::NAN), "NaN");
+        assert_eq!(loss_below(0.0972, 0.0999999), "0.0972");
+        assert_eq!(loss_below(0.09999985, 0.0999999), "0.09999985");
+    }
+
+    #[test]
+    fn durations_change_unit_where_they_round() {
+        let table = [
+            (0.0123, "12 ms"),
+            (0.24, "0.24 s"),
+            (42.0, "42 s"),
+            (59.6, "1 min 00 s"),
+            (245.0, "4 min 05 s"),
+            (599.7, "10 min"),
+            (1860.0, "31 min"),
+            (3599.0, "1 h 00 min"),
+            (3720.0, "1 h 02 min"),
+            (86_399.0, "1 d 00 h"),
+            (183_600.0, "2 d 03 h"),
+        ];
+        for (secs, text) in table {
+            assert_eq!(duration(secs), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn counts_without_their_commas_are_the_number(value: u64) {
+            prop_assert_eq!(count(value).replace(',', "").parse::<u64>().unwrap(), value);
+        }
+
+        #[test]
+        fn losses_are_rounded_by_less_than_one_percent(nats in 1e-6..1e6_f64) {
+            let shown: f64 = loss(nats).parse().unwrap();
+            prop_assert!((shown / nats - 1.0).abs() < 0.01, "{nats} shown as {shown}");
+        }
+
+        #[test]
+        fn a_value_below_the_threshold_is_shown_below_it(nats in 1e-6..10.0_f64, above in 1e-12..1.0_f64) {
+            let threshold = nats + above;
+            prop_assume!(threshold > nats);
+            prop_assert!(loss_below(nats, threshold).parse::<f64>().unwrap() < threshold);
+        }
+
+        #[test]
+        fn no_number_makes_a_formatter_panic(value: f64) {
+            for unit in [Unit::Count, Unit::Nats, Unit::Secs, Unit::Bytes, Unit::TokensPerSec, Unit::Ratio] {
+                super::value(unit, value);
+            }
+            (duration(value), bytes(value), si(value), number(value), ratio(value), percent(value));
+        }
+    }
+}
