@@ -51,6 +51,26 @@ impl Spread {
     }
 }
 
+/// The value that Student's t with `degrees` degrees of freedom exceeds, on either side, once in twenty times.
+///
+/// # Source
+/// Any table of the t distribution, two-sided, 5 %.
+pub fn critical_t(degrees: usize) -> f64 {
+    const TABLE: [f64; 15] = [
+        12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145,
+        2.131,
+    ];
+    match degrees {
+        0 => f64::INFINITY,
+        // The value for the smallest number of each stretch: rather too careful than too bold.
+        d if d <= TABLE.len() => TABLE[d - 1],
+        d if d < 20 => 2.120,
+        d if d < 30 => 2.086,
+        d if d < 60 => 2.042,
+        _ => 2.000,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -84,6 +104,14 @@ mod tests {
         assert!((two.standard_errors_from(&other).unwrap() - 2.0 / 0.5_f64.sqrt()).abs() < 1e-12);
         let flat = Spread::of(&[1.0, 1.0]).unwrap();
         assert_eq!(flat.standard_errors_from(&flat), None);
+    }
+
+    #[test]
+    fn more_values_need_a_smaller_difference() {
+        assert_eq!(critical_t(0), f64::INFINITY);
+        let values: Vec<f64> = (1..200).map(critical_t).collect();
+        assert!(values.is_sorted_by(|a, b| a >= b));
+        assert!(values.iter().all(|t| *t > 1.96), "the limit for endless degrees of freedom");
     }
 
     proptest! {

@@ -18,6 +18,11 @@ pub fn count(value: u64) -> String {
     text
 }
 
+/// `1 step`, `7,827 steps`.
+pub fn steps(value: u64) -> String {
+    format!("{} {}", count(value), if value == 1 { "step" } else { "steps" })
+}
+
 /// `0.24 s`, `42 s`, `4 min 05 s`, `31 min`, `1 h 02 min`, `2 d 03 h`.
 pub fn duration(secs: f64) -> String {
     if !secs.is_finite() || secs < 0.0 {
@@ -26,7 +31,9 @@ pub fn duration(secs: f64) -> String {
     let whole = secs.round() as u64;
     let minutes = (secs / 60.0).round() as u64;
     let hours = (secs / 3600.0).round() as u64;
-    if secs < 0.0995 {
+    if secs == 0.0 {
+        "0 s".to_owned()
+    } else if secs < 0.0995 {
         format!("{} ms", significant(secs * 1000.0, 2))
     } else if secs < 9.95 {
         format!("{} s", significant(secs, 2))
@@ -60,6 +67,8 @@ pub fn si(value: f64) -> String {
     let size = value.abs();
     if !size.is_finite() {
         plain(value)
+    } else if size == 0.0 {
+        "0".to_owned()
     } else if size < 9_999.5 {
         if size >= 99.95 { signed_count(value) } else { significant(value, 3) }
     } else {
@@ -78,7 +87,7 @@ pub fn loss(nats: f64) -> String {
     match nats.abs() {
         size if !size.is_finite() => plain(nats),
         0.0 => "0".to_owned(),
-        size if size < 0.00995 || size >= 99_999.5 => format!("{nats:.2e}"),
+        size if !(0.00995..99_999.5).contains(&size) => format!("{nats:.2e}"),
         size if size < 0.99995 => format!("{nats:.4}"),
         _ => format!("{nats:.3}"),
     }
@@ -122,6 +131,24 @@ pub fn value(unit: Unit, value: f64) -> String {
         Unit::Bytes => bytes(value),
         Unit::Watts => format!("{value:.0} W"),
         Unit::Celsius => format!("{value:.0} °C"),
+    }
+}
+
+/// `1.234 ± 0.012`; [`MISSING`] in place of a deviation that is not known.
+pub fn with_deviation(unit: Unit, mean: f64, deviation: Option<f64>) -> String {
+    let shown = value(unit, mean);
+    let Some(deviation) = deviation else { return format!("{shown} ± {MISSING}") };
+    match unit {
+        Unit::TokensPerSec => format!("{} ± {} tokens/s", si(mean), si(deviation)),
+        Unit::Nats => {
+            // As many decimals as the mean has, unless nothing would be left of the deviation.
+            let decimals = shown.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+            let alike = format!("{deviation:.decimals$}");
+            let lost = deviation != 0.0 && alike.parse() == Ok(0.0);
+            let deviation = if lost || shown.contains('e') { loss(deviation) } else { alike };
+            format!("{shown} ± {deviation}")
+        }
+        _ => format!("{shown} ± {}", value(unit, deviation)),
     }
 }
 
@@ -176,6 +203,11 @@ mod tests {
         assert_eq!(value(Unit::Ratio, 3e-4), "3e-4");
         assert_eq!(value(Unit::Ratio, 0.314159), "0.3142");
         assert_eq!(optional(Unit::Nats, None), "-");
+        assert_eq!(with_deviation(Unit::Nats, 1.308, Some(0.00707)), "1.308 ± 0.007");
+        assert_eq!(with_deviation(Unit::Nats, 1.308, Some(0.0001)), "1.308 ± 1.00e-4");
+        assert_eq!(with_deviation(Unit::Nats, 0.0972, None), "0.0972 ± -");
+        assert_eq!(with_deviation(Unit::Nats, 0.001, Some(0.0)), "1.00e-3 ± 0");
+        assert_eq!(with_deviation(Unit::TokensPerSec, 8533.0, Some(0.0)), "8,533 ± 0 tokens/s");
     }
 
     #[test]
@@ -192,6 +224,7 @@ mod tests {
     #[test]
     fn durations_change_unit_where_they_round() {
         let table = [
+            (0.0, "0 s"),
             (0.0123, "12 ms"),
             (0.24, "0.24 s"),
             (42.0, "42 s"),
@@ -233,7 +266,8 @@ mod tests {
             for unit in [Unit::Count, Unit::Nats, Unit::Secs, Unit::Bytes, Unit::TokensPerSec, Unit::Ratio] {
                 super::value(unit, value);
             }
-            (duration(value), bytes(value), si(value), number(value), ratio(value), percent(value));
+            let texts = [duration(value), bytes(value), si(value), number(value), ratio(value), percent(value)];
+            prop_assert!(texts.iter().all(|text| !text.is_empty()));
         }
     }
 }

@@ -68,20 +68,26 @@ impl Table {
 }
 
 /// `text` from a user as one line that prints as it is: nothing in it acts as Markdown, HTML or a table's border.
+/// What is harmless where it stands is left alone, so that the source reads well too.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for character in text.split_whitespace().collect::<Vec<_>>().join(" ").chars() {
+    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.retain(|character| !character.is_control());
+    let mut before = ' ';
+    let mut rest = line.chars();
+    while let Some(character) = rest.next() {
+        let after = rest.clone().next().unwrap_or(' ');
         match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '#' | '!' | '$' => {
-                escaped.push('\\');
-                escaped.push(character);
-            }
-            character if character.is_control() => {}
+            '&' if after.is_ascii_alphanumeric() || after == '#' => escaped.push_str("&amp;"),
+            '<' if after.is_ascii_alphabetic() || "/!?".contains(after) => escaped.push_str("&lt;"),
+            '>' if escaped.is_empty() => escaped.push_str("&gt;"),
+            // Within a word it is an underscore: x86_64.
+            '_' if before.is_ascii_alphanumeric() && after.is_ascii_alphanumeric() => escaped.push('_'),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '$' => escaped.extend(['\\', character]),
+            '#' if escaped.is_empty() => escaped.push_str("\\#"),
             character => escaped.push(character),
         }
+        before = character;
     }
     escaped
 }
@@ -162,7 +168,7 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 /// One path segment for an address in Markdown.
-fn percent_encode(segment: &str) -> String {
+pub fn percent_encode(segment: &str) -> String {
     let mut encoded = String::new();
     for byte in segment.bytes() {
         match byte {
@@ -181,7 +187,9 @@ mod tests {
 
     #[test]
     fn what_users_write_cannot_become_markup() {
-        assert_eq!(escape("a|b `c` <script> *d*\n# e"), r"a\|b \`c\` &lt;script&gt; \*d\* \# e");
+        assert_eq!(escape("a|b `c` <script> *d*\n# e"), r"a\|b \`c\` &lt;script> \*d\* # e");
+        assert_eq!(escape("0.09 < 0.1 & x86_64, _so_ &amp;"), r"0.09 < 0.1 & x86_64, \_so\_ &amp;amp;");
+        assert_eq!(escape("> quote"), "&gt; quote");
         assert_eq!(escape_paragraphs("1. one\n\n- two\n\n\nthree"), "1\\. one\n\n\\- two\n\nthree");
         assert_eq!(code("a`b"), "``a`b``");
         assert_eq!(code("`"), "`` ` ``");
@@ -230,11 +238,14 @@ mod tests {
         #[test]
         fn escaped_text_keeps_every_border_and_bracket_escaped(text in ".{0,60}") {
             let escaped = escape(&text);
-            prop_assert!(!escaped.contains(['\n', '<', '>']));
+            prop_assert!(!escaped.contains('\n'));
+            for (at, _) in escaped.match_indices('<') {
+                prop_assert!(!escaped[at + 1..].starts_with(|c: char| c.is_ascii_alphabetic() || "/!?".contains(c)));
+            }
             let mut before = None;
             let mut backslashes = 0;
             for character in escaped.chars() {
-                if ['|', '[', ']', '`', '*', '_'].contains(&character) {
+                if ['|', '[', ']', '`', '*'].contains(&character) {
                     prop_assert!(before == Some('\\') && backslashes % 2 == 1, "{escaped:?}");
                 }
                 backslashes = if character == '\\' { backslashes + 1 } else { 0 };

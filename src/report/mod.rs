@@ -1,8 +1,16 @@
 //! What people read: a report per run, a comparison of runs and an index of comparisons. Pure functions of
 //! [`RunRecord`](crate::store::RunRecord)s, so that all of it can be remade from files alone.
 
+pub mod compare;
+pub mod ending;
+#[cfg(test)]
+mod fixture;
+pub mod index;
 pub mod markdown;
 pub mod plot;
+pub mod run;
+mod settings;
+pub mod summary;
 
 use std::io;
 use std::path::PathBuf;

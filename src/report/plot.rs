@@ -13,7 +13,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::metric::{Metric, Unit};
+use crate::metric::{Metric, MetricsRow, Unit};
 use crate::report::ReportError;
 use crate::store::{RunRecord, atomic};
 
@@ -91,9 +91,12 @@ impl Axis {
     }
 }
 
-/// The values of `metric` by `x` where both were measured.
-pub fn points(record: &RunRecord, x: &Metric, metric: &Metric) -> Vec<(f64, f64)> {
-    record.rows.iter().filter_map(|row| Some(((x.get)(row)?, (metric.get)(row)?))).collect()
+/// A number of a row.
+pub type Column = fn(&MetricsRow) -> Option<f64>;
+
+/// The values of column `y` by column `x` where both were measured.
+pub fn points(record: &RunRecord, x: Column, y: Column) -> Vec<(f64, f64)> {
+    record.rows.iter().filter_map(|row| Some((x(row)?, y(row)?))).collect()
 }
 
 /// Writes `<stem>.svg` and `<stem>.png`. Panels without anything to draw are left out.

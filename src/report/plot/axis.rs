@@ -168,7 +168,7 @@ fn labels(ticks: &[f64]) -> Vec<String> {
     if ticks.iter().all(|tick| tick.fract() == 0.0) && largest < 1e6 {
         return ticks.iter().map(|tick| with_sign(*tick)).collect();
     }
-    if largest >= 1e15 || largest < 1e-3 || (largest / smallest >= 1e5) {
+    if !(1e-3..1e15).contains(&largest) || largest / smallest >= 1e5 {
         return ticks.iter().map(|tick| trimmed_exponent(*tick)).collect();
     }
     let (divisor, suffix) = match largest {

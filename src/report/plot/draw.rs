@@ -244,11 +244,14 @@ where
     }
 
     fn curves(&self, series: &[&Series], x: &Range, y: &Range, frame: &Frame) -> Result<(), PlotError> {
+        // One stretch per pixel of the page; with hundreds of curves nobody sees that much of each.
+        let width = (frame.right - frame.left) as usize;
+        let buckets = (width * 16 / series.len().max(1)).clamp(32, width);
         for series in series {
             let mut points: Vec<(f64, f64)> =
                 series.points.iter().filter(|point| x.shows(point.0) && y.shows(point.1)).copied().collect();
             points.sort_by(|a, b| a.0.total_cmp(&b.0));
-            let points = decimate(&points, (frame.right - frame.left) as usize);
+            let points = decimate(&points, buckets);
             let pixels: Vec<(i32, i32)> = points.iter().map(|point| frame.at(point, x, y)).collect();
             self.curve(&pixels, series)?;
         }

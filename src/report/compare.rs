@@ -1,0 +1,113 @@
+//! The comparison of runs: `reports/<name>.md` and its plots.
+
+mod figures;
+mod groups;
+mod tables;
+mod words;
+
+use std::path::{Path, PathBuf};
+
+use crate::store::{RunRecord, atomic};
+
+use super::ReportError;
+use super::ending::{Ending, sentence};
+use super::index;
+use super::markdown::{escape, percent_encode};
+use groups::Comparison;
+
+/// A run that a comparison does not count, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    pub run: String,
+    pub reason: String,
+}
+
+/// Writes `<name>.md` and the folder `<name>` with its plots into `reports_dir`, and returns the page's path. Runs that
+/// did not come to a planned end stand in the page with the reason and do not count. The order of `records` does not
+/// matter, and the same records give the same bytes.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write(
+    name: &str,
+    records: &[RunRecord],
+    left_out: &[LeftOut],
+    reports_dir: &Path,
+) -> Result<PathBuf, ReportError> {
+    let file = file_name(name);
+    let comparison = Comparison::of(records);
+    let figures = figures::draw(&comparison, &reports_dir.join(&file))?;
+    let path = reports_dir.join(format!("{file}.md"));
+    let text = render(name, &comparison, left_out, &figures, reports_dir);
+    std::fs::create_dir_all(reports_dir)
+        .and_then(|()| atomic::write_if_changed(&path, text.as_bytes()))
+        .map_err(|source| ReportError::Write { path: path.clone(), source })?;
+    Ok(path)
+}
+
+fn render(
+    name: &str,
+    comparison: &Comparison,
+    left_out: &[LeftOut],
+    figures: &[figures::Figure],
+    reports_dir: &Path,
+) -> String {
+    let mut sections = vec![
+        format!("# {}\n\n{}", escape(name), index::stamp(comparison.date())),
+        words::paragraph(comparison),
+    ];
+    let settings = tables::settings(comparison);
+    if !settings.is_empty() {
+        sections.push(format!("## Settings\n\n{settings}"));
+    }
+    let plots = figures.iter().map(|figure| {
+        let address = format!("{}/{}", percent_encode(&file_name(name)), figure.file);
+        format!("[![{0}]({address}.svg)]({address}.png)\n", figure.title)
+    });
+    let plots: Vec<String> = plots.collect();
+    if !plots.is_empty() {
+        let note = figures::note(comparison);
+        sections.push(format!("## Curves\n\n{}{note}", plots.join("\n")));
+    }
+    let runs = tables::runs(comparison, reports_dir);
+    if !runs.is_empty() {
+        sections.push(format!("## Runs\n\n{runs}"));
+    }
+    let left_out = all_left_out(comparison, left_out);
+    if !left_out.is_empty() {
+        let lines: Vec<String> =
+            left_out.iter().map(|one| format!("- {}: {}\n", escape(&one.run), escape(&one.reason))).collect();
+        sections.push(format!(
+            "## Left out\n\nThese runs do not count in the numbers above:\n\n{}",
+            lines.concat()
+        ));
+    }
+    let sections: Vec<&str> = sections.iter().map(|section| section.trim_end()).collect();
+    sections.join("\n\n") + "\n"
+}
+
+/// What was given as left out, and the records that do not count.
+fn all_left_out(comparison: &Comparison, given: &[LeftOut]) -> Vec<LeftOut> {
+    let mut all = given.to_vec();
+    for run in comparison.groups.iter().flat_map(|group| &group.runs).filter(|run| !run.ending.is_planned()) {
+        let mut reason = sentence(run.record);
+        if run.ending == Ending::Running {
+            reason.push_str(" Compare again when it has ended.");
+        }
+        all.push(LeftOut { run: run.record.id(), reason });
+    }
+    all.sort_by(|a, b| a.run.cmp(&b.run));
+    all
+}
+
+/// The comparison's name as one file name.
+fn file_name(name: &str) -> String {
+    let safe: String =
+        name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '-' } else { c }).collect();
+    let safe = safe.trim_matches(['.', ' ']).to_owned();
+    // The index lies beside the comparisons.
+    if safe.is_empty() || safe.eq_ignore_ascii_case("readme") { format!("comparison-{safe}") } else { safe }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,220 @@
+//! Runs of one configuration belong together, whatever their seed.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::report::ending::Ending;
+use crate::report::settings;
+use crate::report::summary::{Outcome, Summary};
+use crate::stats::Spread;
+use crate::store::RunRecord;
+use crate::units;
+
+/// Runs in groups.
+pub struct Comparison<'a> {
+    /// The keys whose values differ between groups, in the order of the configuration.
+    pub keys: Vec<String>,
+    /// In order of experiment, then of the values of `keys`.
+    pub groups: Vec<Group<'a>>,
+}
+
+/// The runs of one experiment with one configuration. They differ in their seed at most.
+pub struct Group<'a> {
+    pub experiment: String,
+    /// The values of [`Comparison::keys`].
+    pub values: Vec<String>,
+    /// What the group is called: what differs, shortly.
+    pub label: String,
+    pub runs: Vec<Run<'a>>,
+}
+
+pub struct Run<'a> {
+    pub record: &'a RunRecord,
+    pub summary: Summary,
+    pub ending: Ending,
+}
+
+impl<'a> Comparison<'a> {
+    pub fn of(records: &'a [RunRecord]) -> Comparison<'a> {
+        let all: Vec<(&RunRecord, Vec<(String, String)>)> =
+            records.iter().map(|record| (record, configuration(record))).collect();
+        let keys = differing(&all);
+
+        let mut groups: BTreeMap<(String, Vec<Sorted>), Vec<Run>> = BTreeMap::new();
+        for (record, configuration) in all {
+            let configuration: BTreeMap<String, String> = configuration.into_iter().collect();
+            let values = keys.iter().map(|key| {
+                Sorted(configuration.get(key).cloned().unwrap_or_else(|| units::MISSING.to_owned()))
+            });
+            let run = Run { record, summary: Summary::of(record), ending: Ending::of(&record.manifest) };
+            let experiment = record.manifest.run.experiment.clone();
+            groups.entry((experiment, values.collect())).or_default().push(run);
+        }
+        let groups = groups.into_iter().map(|((experiment, values), mut runs)| {
+            runs.sort_by(|a, b| {
+                let key = |run: &Run| (run.record.manifest.run.seed, run.record.id(), run.record.dir.clone());
+                key(a).cmp(&key(b))
+            });
+            let values: Vec<String> = values.into_iter().map(|Sorted(value)| value).collect();
+            Group { experiment, label: String::new(), values, runs }
+        });
+        let mut comparison = Comparison { groups: groups.collect(), keys };
+        comparison.label();
+        comparison
+    }
+
+    pub fn several_experiments(&self) -> bool {
+        self.groups.windows(2).any(|pair| pair[0].experiment != pair[1].experiment)
+    }
+
+    /// When the last of the runs ended, or began.
+    pub fn date(&self) -> Option<Timestamp> {
+        let manifests = self.groups.iter().flat_map(|group| &group.runs).map(|run| &run.record.manifest);
+        manifests.map(|manifest| manifest.finished_at.unwrap_or(manifest.started_at)).max()
+    }
+
+    pub fn run_count(&self) -> usize {
+        self.groups.iter().map(|group| group.runs.len()).sum()
+    }
+
+    /// Names groups by what differs within their experiment, and by the experiment where there are several.
+    fn label(&mut self) {
+        let several = self.several_experiments();
+        let leaf = |key: &str| key.rsplit('.').next().unwrap_or(key).to_owned();
+        let mut start = 0;
+        while start < self.groups.len() {
+            let end = start
+                + self.groups[start..].partition_point(|g| g.experiment == self.groups[start].experiment);
+            let siblings = &self.groups[start..end];
+            let differs = |index: &usize| {
+                siblings.windows(2).any(|pair| pair[0].values[*index] != pair[1].values[*index])
+            };
+            let differing: Vec<usize> = (0..self.keys.len()).filter(differs).collect();
+            let leaves: Vec<String> = differing.iter().map(|&index| leaf(&self.keys[index])).collect();
+            let names: Vec<String> = differing
+                .iter()
+                .zip(&leaves)
+                .map(|(&index, name)| {
+                    let alone = leaves.iter().filter(|other| *other == name).count() == 1;
+                    if alone { name.clone() } else { self.keys[index].clone() }
+                })
+                .collect();
+            for group in &mut self.groups[start..end] {
+                let settings: Vec<String> = names
+                    .iter()
+                    .zip(&differing)
+                    .map(|(name, &index)| format!("{name} = {}", group.values[index]))
+                    .collect();
+                group.label = match (several, settings.is_empty()) {
+                    (_, true) => group.experiment.clone(),
+                    (true, false) => format!("{}: {}", group.experiment, settings.join(", ")),
+                    (false, false) => settings.join(", "),
+                };
+            }
+            start = end;
+        }
+    }
+}
+
+impl Group<'_> {
+    /// The runs that came to a planned end: the ones that count.
+    pub fn counted(&self) -> impl Iterator<Item = &Run<'_>> {
+        self.runs.iter().filter(|run| run.ending.is_planned())
+    }
+
+    /// An outcome over the counted runs that have it.
+    pub fn spread(&self, outcome: &Outcome) -> Option<Spread> {
+        let values: Vec<f64> = self.counted().filter_map(|run| (outcome.get)(&run.summary)).collect();
+        Spread::of(&values)
+    }
+
+    /// [`Group::spread`] where no counted run lacks the value.
+    pub fn whole_spread(&self, outcome: &Outcome) -> Option<Spread> {
+        self.spread(outcome).filter(|spread| spread.n == self.counted().count())
+    }
+}
+
+/// Every key that could make runs differ, with its value as text. What is about the experiment and not the training
+/// (name, seed, reference) is left away; the data's hash and the hardware's name are added.
+fn configuration(record: &RunRecord) -> Vec<(String, String)> {
+    let leaves = if record.config.is_empty() {
+        // A damaged configuration: the manifest still holds the sweep point.
+        record.manifest.run.point.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+    } else {
+        settings::flatten(&record.config)
+    };
+    let aside = ["experiment.", "reference.", "sweep."];
+    let mut all: Vec<(String, String)> = leaves
+        .into_iter()
+        .filter(|(key, _)| !aside.iter().any(|prefix| key.starts_with(prefix)) && key != "extends")
+        .map(|(key, value)| (key, settings::display(&value)))
+        .collect();
+    if let Some(data) = &record.manifest.data {
+        all.push(("data sha256".to_owned(), data.sha256.chars().take(12).collect()));
+    }
+    if let Some(device) = &record.manifest.device {
+        let name = if device.name.is_empty() { &device.device } else { &device.name };
+        all.push(("device".to_owned(), name.clone()));
+    }
+    all
+}
+
+/// The keys that do not have one value throughout, in the order in which they first come.
+fn differing(all: &[(&RunRecord, Vec<(String, String)>)]) -> Vec<String> {
+    struct Seen<'a> {
+        value: &'a str,
+        count: usize,
+        differs: bool,
+    }
+    let mut order: Vec<&str> = Vec::new();
+    let mut seen: BTreeMap<&str, Seen> = BTreeMap::new();
+    // What a run that did not start never knew is no difference: it has no device and may have no data.
+    let started = |record: &RunRecord| record.manifest.device.is_some();
+    for (_, configuration) in all {
+        for (key, value) in configuration {
+            let first = || {
+                order.push(key);
+                Seen { value, count: 0, differs: false }
+            };
+            let entry = seen.entry(key).or_insert_with(first);
+            entry.count += 1;
+            entry.differs |= entry.value != value;
+        }
+    }
+    let started = all.iter().filter(|(record, _)| started(record)).count();
+    let expected = |key: &str| if key == "device" || key == "data sha256" { started } else { all.len() };
+    let differs = |key: &&str| seen.get(key).is_some_and(|seen| seen.differs || seen.count < expected(key));
+    order.into_iter().filter(differs).map(str::to_owned).collect()
+}
+
+/// A value's text in the order of what it means: numbers by size, and before words.
+#[derive(Clone, Debug)]
+struct Sorted(String);
+
+impl Ord for Sorted {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let number = |text: &str| text.parse::<f64>().ok();
+        match (number(&self.0), number(&other.0)) {
+            (Some(a), Some(b)) => a.total_cmp(&b).then_with(|| self.0.cmp(&other.0)),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => self.0.cmp(&other.0),
+        }
+    }
+}
+
+impl PartialOrd for Sorted {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Sorted {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Sorted {}

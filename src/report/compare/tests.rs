@@ -1,0 +1,182 @@
+use std::fs;
+use std::path::Path;
+
+use crate::report::fixture;
+use crate::store::manifest::Status;
+
+use super::*;
+
+fn page(records: &[RunRecord], left_out: &[LeftOut]) -> String {
+    let comparison = Comparison::of(records);
+    let figures = [figures::Figure { file: "loss_by_step", title: "Train loss by step" }];
+    render("learning rates", &comparison, left_out, &figures, Path::new("reports"))
+}
+
+/// Three learning rates with two seeds each; the last one diverges.
+fn sweep() -> Vec<RunRecord> {
+    let mut records = Vec::new();
+    for (rate, floor) in [(1e-4, 1.6), (3e-4, 1.2), (1e-3, 1.3)] {
+        for seed in [1337, 1338] {
+            let name = format!("learning_rate={rate},seed={seed}");
+            let jitter = if seed == 1337 { 0.0 } else { 0.01 };
+            let mut record = fixture::run(Path::new("runs"), "rates", &name, 300, floor + jitter);
+            record.manifest.run.seed = seed;
+            fixture::set(&mut record, "optimizer.learning_rate", rate);
+            fixture::set(&mut record, "experiment.seed", seed as i64);
+            if rate == 1e-3 && seed == 1338 {
+                record.manifest.status = Status::Diverged;
+                record.manifest.results = None;
+                record.rows.truncate(40);
+            }
+            records.push(record);
+        }
+    }
+    records
+}
+
+#[test]
+fn a_sweep_with_seeds_and_a_diverged_run() {
+    let unreadable =
+        LeftOut { run: "rates/torn".to_owned(), reason: "manifest.toml is not there".to_owned() };
+    insta::assert_snapshot!(page(&sweep(), &[unreadable]));
+}
+
+#[test]
+fn the_order_of_the_runs_does_not_matter() {
+    let mut records = sweep();
+    let expected = page(&records, &[]);
+    records.reverse();
+    assert_eq!(page(&records, &[]), expected);
+    records.swap(1, 4);
+    assert_eq!(page(&records, &[]), expected);
+}
+
+#[test]
+fn runs_with_targets_of_different_experiments() {
+    let mut records = Vec::new();
+    for (experiment, steps, layers) in [("small", 400, 2), ("large", 250, 6), ("skipped", 1, 12)] {
+        let mut record = fixture::run(Path::new("runs"), experiment, "seed=1337", steps, 0.09);
+        fixture::set(&mut record, "model.n_layer", i64::from(layers));
+        fixture::aim(&mut record, 0.0999999);
+        if experiment == "skipped" {
+            record.rows.clear();
+            record.manifest.results = None;
+            record.manifest.device = None;
+            record.manifest.data = None;
+            record.manifest.status = Status::Skipped;
+            record.manifest.message = Some("this machine has no CUDA device".to_owned());
+        }
+        records.push(record);
+    }
+    insta::assert_snapshot!(page(&records, &[]));
+}
+
+#[test]
+fn what_cannot_be_compared_is_said() {
+    let mut records = sweep();
+    records.truncate(2);
+    fixture::set(&mut records[1], "data.tokenizer", "char");
+    records[1].manifest.results.as_mut().unwrap().tokens = 5;
+    records[1].manifest.device.as_mut().unwrap().name = "Another CPU".to_owned();
+    let text = page(&records, &[]);
+    assert!(text.contains("The tokenizers differ"), "{text}");
+    assert!(text.contains("The hardware differs"), "{text}");
+    assert!(text.contains("did not train on equally many tokens"), "{text}");
+    assert!(text.contains("nothing says how much of the difference is chance"), "{text}");
+}
+
+#[test]
+fn a_winner_is_only_one_beyond_the_spread_of_its_seeds() {
+    let with_floors = |floors: [[f64; 3]; 2]| {
+        let mut records = Vec::new();
+        for (layers, floors) in [2, 4].into_iter().zip(floors) {
+            for (seed, floor) in floors.into_iter().enumerate() {
+                let name = format!("n_layer={layers},seed={seed}");
+                let mut record = fixture::run(Path::new("runs"), "depth", &name, 100, floor);
+                record.manifest.run.seed = seed as u64;
+                fixture::set(&mut record, "model.n_layer", i64::from(layers));
+                records.push(record);
+            }
+        }
+        page(&records, &[])
+    };
+    let clear = with_floors([[1.0, 1.01, 1.02], [0.5, 0.51, 0.52]]);
+    assert!(
+        clear.contains("`n_layer = 4` has the lowest validation loss: 0.6138 ± 0.0100 (n = 3)"),
+        "{clear}"
+    );
+    assert!(clear.contains("more than the 4.3 that chance exceeds once in twenty times"), "{clear}");
+    let unclear = with_floors([[1.0, 1.1, 1.2], [0.95, 1.1, 1.15]]);
+    assert!(unclear.contains("so it is no proof of a winner"), "{unclear}");
+}
+
+#[test]
+fn many_changed_keys_stand_below_each_other() {
+    let mut records = sweep();
+    records.remove(5);
+    for (index, record) in records.iter_mut().enumerate() {
+        record.manifest.run.experiment = if index < 4 { "rates".to_owned() } else { "wide".to_owned() };
+        if index >= 4 {
+            for key in ["n_layer", "n_head", "n_embd", "block_size", "dropout", "bias"] {
+                fixture::set(record, &format!("model.{key}"), 8);
+            }
+        }
+    }
+    let text = page(&records, &[]);
+    let header = text.lines().find(|line| line.starts_with("| ")).unwrap().to_owned();
+    let cells: Vec<&str> = header.trim_matches('|').split('|').map(str::trim).collect();
+    assert_eq!(cells, ["", "`rates: learning_rate = 1e-4`", "`rates: learning_rate = 3e-4`", "`wide`"]);
+    let row = text.lines().find(|line| line.starts_with("| `model.n_embd`")).unwrap();
+    let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+    assert_eq!(cells, ["`model.n_embd`", "`-`", "`-`", "`8`"]);
+}
+
+#[test]
+fn few_or_no_runs_are_compared_without_a_winner() {
+    assert!(page(&[], &[]).contains("There are no runs to compare."));
+    let records = sweep();
+    let one = page(&records[..1], &[]);
+    assert!(one.contains("One run (`rates`), with a validation loss of"), "{one}");
+    let seeds = page(&records[..2], &[]);
+    assert!(seeds.contains("2 runs of one setting (`rates`)") && seeds.contains(" ± "), "{seeds}");
+    let diverged = page(&records[5..], &[]);
+    assert!(diverged.contains("diverged") && diverged.contains("One run does not count"), "{diverged}");
+}
+
+#[test]
+fn a_comparison_and_its_plots_are_written_where_links_lead() {
+    let dir = tempfile::tempdir().unwrap();
+    let (runs, reports) = (dir.path().join("runs"), dir.path().join("out/reports"));
+    let records: Vec<RunRecord> = (1..3)
+        .map(|seed| {
+            let name = format!("n_layer=2,seed={seed}");
+            let mut record = fixture::run(&runs, "exp", &name, 40, 0.5);
+            record.manifest.run.seed = seed;
+            fs::create_dir_all(record.dir.path()).unwrap();
+            crate::report::run::write(&record).unwrap();
+            record
+        })
+        .collect();
+    let path = write("two seeds", &records, &[], &reports).unwrap();
+    assert_eq!(path, reports.join("two seeds.md"));
+    let text = fs::read_to_string(&path).unwrap();
+    let targets: Vec<String> = text
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'))
+        .map(|(target, _)| target.replace("%20", " ").replace("%3D", "=").replace("%2C", ","))
+        .collect();
+    assert_eq!(targets.len(), 4 * 2 + 2, "{targets:?}");
+    for target in targets {
+        assert!(reports.join(&target).exists(), "{target}");
+    }
+    let again = write("two seeds", &records, &[], &reports).unwrap();
+    assert_eq!(fs::read_to_string(again).unwrap(), text);
+}
+
+#[test]
+fn names_cannot_leave_the_reports_folder() {
+    assert_eq!(file_name("../../etc/passwd"), "-..-etc-passwd");
+    assert_eq!(file_name("README"), "comparison-README");
+    assert_eq!(file_name(""), "comparison-");
+}

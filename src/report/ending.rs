@@ -1,0 +1,181 @@
+//! How a run ended, in a word and in a sentence. The end of `runner`'s output, `runner ls` and the reports say the same.
+
+use crate::metric::metric;
+use crate::store::RunRecord;
+use crate::store::manifest::{Manifest, Status, StopReason, TargetInfo};
+use crate::units;
+
+use super::summary::Summary;
+
+/// The outcome of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ending {
+    TargetReached,
+    /// Came to its end without reaching its target.
+    TargetMissed,
+    /// Came to its end and had no target.
+    Finished,
+    Interrupted,
+    Running,
+    Diverged,
+    Failed,
+    Skipped,
+}
+
+impl Ending {
+    pub fn of(manifest: &Manifest) -> Ending {
+        let target = manifest.target.as_ref();
+        match manifest.status {
+            Status::Finished if target.is_some_and(|target| target.reached_at_step.is_some()) => {
+                Ending::TargetReached
+            }
+            Status::Finished if target.is_some() => Ending::TargetMissed,
+            Status::Finished => Ending::Finished,
+            Status::Interrupted => Ending::Interrupted,
+            Status::Running => Ending::Running,
+            Status::Diverged => Ending::Diverged,
+            Status::Failed => Ending::Failed,
+            Status::Skipped => Ending::Skipped,
+        }
+    }
+
+    /// `target reached`, `finished`, `diverged`, ...
+    pub fn word(self) -> &'static str {
+        match self {
+            Ending::TargetReached => "target reached",
+            Ending::TargetMissed => "target missed",
+            Ending::Finished => "finished",
+            Ending::Interrupted => "interrupted",
+            Ending::Running => "running",
+            Ending::Diverged => "diverged",
+            Ending::Failed => "failed",
+            Ending::Skipped => "skipped",
+        }
+    }
+
+    /// Whether the run trained to a planned end, so that its last numbers mean what they say.
+    pub fn is_planned(self) -> bool {
+        matches!(self, Ending::TargetReached | Ending::TargetMissed | Ending::Finished)
+    }
+}
+
+/// The outcome in one sentence of plain text:
+/// `Train loss reached 0.0972 < 0.0999999 after 7,827 steps, 31 min.`
+pub fn sentence(record: &RunRecord) -> String {
+    let manifest = &record.manifest;
+    let summary = Summary::of(record);
+    let message = manifest.message.as_deref().map(str::trim).filter(|message| !message.is_empty());
+    let text = match Ending::of(manifest) {
+        Ending::TargetReached => reached(manifest, &summary),
+        Ending::TargetMissed => missed(manifest, &summary),
+        Ending::Finished => format!("{}{}", end(manifest, &summary), with_loss(&summary)),
+        Ending::Interrupted => {
+            format!("Interrupted after {}{}", progress(manifest, &summary), with_loss(&summary))
+        }
+        Ending::Running => match summary.steps {
+            None | Some(0) => "Running, or ended without a word: no step is recorded yet".to_owned(),
+            Some(_) => format!(
+                "Running, or ended without a word: {} so far{}",
+                progress(manifest, &summary),
+                with_loss(&summary)
+            ),
+        },
+        Ending::Diverged => diverged(record, &summary),
+        Ending::Failed => {
+            let when = match summary.steps {
+                None => "before its first step".to_owned(),
+                Some(0) => "before its first step".to_owned(),
+                Some(steps) => format!("after {}", units::steps(steps)),
+            };
+            format!("Failed {when}: {}", message.unwrap_or("no reason is recorded"))
+        }
+        Ending::Skipped => format!("Skipped: {}", message.unwrap_or("no reason is recorded")),
+    };
+    if text.ends_with(['.', '!', '?']) { text } else { text + "." }
+}
+
+fn reached(manifest: &Manifest, summary: &Summary) -> String {
+    let Some((target, reached)) = manifest.target.as_ref().zip(summary.target) else {
+        return "Target reached".to_owned();
+    };
+    let value = reached
+        .value
+        .map_or_else(|| "a value".to_owned(), |value| units::loss_below(value, target.threshold));
+    let secs = reached.secs.map_or_else(String::new, |secs| format!(", {}", units::duration(secs)));
+    let name = capitalised(&metric_name(target));
+    format!(
+        "{name} reached {value} < {} after {}{secs}",
+        units::number(target.threshold),
+        units::steps(reached.step)
+    )
+}
+
+fn missed(manifest: &Manifest, summary: &Summary) -> String {
+    let Some(target) = &manifest.target else { return end(manifest, summary) };
+    let (last, best) = match target.metric.as_str() {
+        "val_loss" => (summary.final_val_loss, summary.best_val_loss),
+        "train_loss_ema" => (summary.final_train_loss_ema, None),
+        _ => (summary.final_train_loss, summary.best_train_loss),
+    };
+    let best = best.filter(|best| last.is_none_or(|last| *best < last));
+    let best = best.map_or_else(String::new, |best| format!(" (best {})", units::loss(best)));
+    let last =
+        last.map_or_else(|| " never measured".to_owned(), |last| format!(" {}{best}", units::loss(last)));
+    let end = match manifest.stop_reason {
+        Some(StopReason::MaxTime) => end(manifest, summary).replacen('S', "s", 1),
+        _ => end(manifest, summary).replacen("Finished ", "", 1),
+    };
+    format!(
+        "Missed the target: {}{last}, wanted < {}, {end}",
+        metric_name(target),
+        units::number(target.threshold),
+    )
+}
+
+/// How it came to a planned end: `Finished after 10,000 steps, 31 min`.
+fn end(manifest: &Manifest, summary: &Summary) -> String {
+    if manifest.stop_reason == Some(StopReason::MaxTime) {
+        format!("Stopped at its time limit after {}", progress(manifest, summary))
+    } else {
+        let steps = summary.steps.map_or_else(|| "an unknown number of steps".to_owned(), units::steps);
+        format!("Finished after {steps}{}", time(summary))
+    }
+}
+
+fn diverged(record: &RunRecord, summary: &Summary) -> String {
+    let last_finite = record.rows.iter().rev().find(|row| row.train_loss.is_some_and(f64::is_finite));
+    let step = summary.steps.map_or_else(String::new, |step| format!(" at step {}", units::count(step)));
+    let last = match last_finite.and_then(|row| Some((row.step, row.train_loss?))) {
+        Some((step, loss)) => {
+            format!("; the last finite train loss was {} at step {}", units::loss(loss), units::count(step))
+        }
+        None => "; no step had a finite loss".to_owned(),
+    };
+    format!("Diverged{step}: the loss was no longer a finite number{last}")
+}
+
+/// `5,000 of 10,000 steps, 12 min`.
+fn progress(manifest: &Manifest, summary: &Summary) -> String {
+    let done = summary.steps.map_or_else(|| units::MISSING.to_owned(), units::count);
+    format!("{done} of {}{}", units::steps(manifest.run.max_steps), time(summary))
+}
+
+fn time(summary: &Summary) -> String {
+    summary.elapsed_secs.map_or_else(String::new, |secs| format!(", {}", units::duration(secs)))
+}
+
+fn with_loss(summary: &Summary) -> String {
+    let train = summary.final_train_loss.map(|loss| format!("train loss {}", units::loss(loss)));
+    let val = summary.final_val_loss.map(|loss| format!("validation loss {}", units::loss(loss)));
+    let both: Vec<String> = train.into_iter().chain(val).collect();
+    if both.is_empty() { String::new() } else { format!(", with {}", both.join(" and ")) }
+}
+
+fn metric_name(target: &TargetInfo) -> String {
+    metric(&target.metric).map_or_else(|| target.metric.clone(), |metric| metric.label.to_lowercase())
+}
+
+fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+}

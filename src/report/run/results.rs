@@ -1,0 +1,86 @@
+//! The numbers that the run came down to.
+
+use crate::metric::Unit;
+use crate::report::markdown::{Align, Table};
+use crate::units::{self, MISSING, optional};
+
+use super::Page;
+
+pub fn key_numbers(page: &Page) -> String {
+    if page.summary.steps.is_none_or(|steps| steps == 0) && page.record.rows.is_empty() {
+        return "## Key numbers\n\nNo step was trained, so there is nothing to measure.\n".to_owned();
+    }
+    format!("## Key numbers\n\n{}{}", table(page), memorised(page))
+}
+
+fn table(page: &Page) -> String {
+    let summary = &page.summary;
+    let loss = |value| optional(Unit::Nats, value);
+    let at = |value: Option<f64>, step: Option<u64>| match (value, step) {
+        (Some(value), Some(step)) => format!("{} at step {}", units::loss(value), units::count(step)),
+        (value, _) => loss(value),
+    };
+    let count = |value: Option<u64>| value.map_or_else(|| MISSING.to_owned(), units::count);
+    let reduction =
+        summary.initial_train_loss.zip(summary.final_train_loss).map(|(from, to)| 1.0 - to / from);
+    let perplexity = summary.best_val_loss.map(f64::exp);
+
+    let mut table = Table::new(&[("Number", Align::Left), ("Value", Align::Right)]);
+    let mut row = |name: &str, value: String| table.row([name.to_owned(), value]);
+    row("Train loss, first step (nats per token)", loss(summary.initial_train_loss));
+    row("Train loss, last step", loss(summary.final_train_loss));
+    row("Reduction", reduction.map_or_else(|| MISSING.to_owned(), units::percent));
+    row("Train loss, best step", at(summary.best_train_loss, summary.best_train_step));
+    row("Train loss, smoothed, at the end", loss(summary.final_train_loss_ema));
+    row("Loss over the whole training corpus", loss(summary.corpus_loss));
+    row("Validation loss, last", loss(summary.final_val_loss));
+    row("Validation loss, best", at(summary.best_val_loss, summary.best_val_step));
+    row("Validation perplexity, best", optional(Unit::Ratio, perplexity));
+    row(
+        "Steps",
+        format!("{} of at most {}", count(summary.steps), units::count(page.record.manifest.run.max_steps)),
+    );
+    row("Tokens", count(summary.tokens));
+    row("Epochs", optional(Unit::Epochs, summary.epochs));
+    row("Time", optional(Unit::Secs, summary.elapsed_secs));
+    row("Time per step, median", optional(Unit::Secs, summary.step_secs));
+    row("Throughput", optional(Unit::TokensPerSec, summary.tokens_per_sec));
+    row("Peak memory", optional(Unit::Bytes, summary.peak_memory_bytes));
+    if summary.peak_gpu_memory_bytes.is_some() {
+        row("Peak GPU memory", optional(Unit::Bytes, summary.peak_gpu_memory_bytes));
+    }
+    table.render()
+}
+
+/// Whether the last batch was a lucky one or the corpus is known as a whole. The train loss of a step is that of one
+/// batch; only the loss over the corpus tells the two apart.
+fn memorised(page: &Page) -> String {
+    let Some(corpus) = page.summary.corpus_loss else { return String::new() };
+    let Some(batch) = page.summary.final_train_loss else { return String::new() };
+    let whole = units::loss(corpus);
+    let threshold = page.record.manifest.target.as_ref().map(|target| target.threshold);
+    let reached = page.summary.target.is_some_and(|_| {
+        page.record.manifest.target.as_ref().is_some_and(|target| target.metric != "val_loss")
+    });
+    let text = match threshold.filter(|_| reached) {
+        Some(threshold) if corpus < threshold => format!(
+            "The target was not met by one lucky batch: over the whole training corpus the loss is {}, below {} too. \
+             The model has learned the corpus to that degree.",
+            units::loss_below(corpus, threshold),
+            units::number(threshold)
+        ),
+        Some(threshold) => format!(
+            "The target was met by the loss of a step, which is that of one batch. Over the whole training corpus the \
+             loss is {whole}, {} of the target {}: the corpus as a whole is not learned to that degree yet.",
+            units::ratio(corpus / threshold),
+            units::number(threshold)
+        ),
+        None => format!(
+            "The loss of a step is that of one batch. Over the whole training corpus the loss is {whole}, {} of the \
+             last batch's {}.",
+            units::ratio(corpus / batch),
+            units::loss(batch)
+        ),
+    };
+    format!("\n{text}\n")
+}

@@ -1,0 +1,199 @@
+//! What was run: model, data, optimizer, hardware.
+
+use toml::Table;
+
+use crate::report::markdown::{self, Align, code, escape};
+use crate::report::settings::{number, text, value};
+use crate::units;
+
+use super::Page;
+
+pub fn what_was_run(page: &Page) -> String {
+    format!("## What was run\n\n{}\n{}", setup(page), model(page))
+}
+
+fn setup(page: &Page) -> String {
+    let manifest = &page.record.manifest;
+    let config = &page.record.config;
+    let mut table = markdown::Table::new(&[("", Align::Left), ("", Align::Left)]);
+    table.row(["Model".to_owned(), model_line(page)]);
+    table.row(["Data".to_owned(), data(page)]);
+    table.row(["Batch".to_owned(), batch(page)]);
+    table.row(["Optimizer".to_owned(), escape(&optimizer(config))]);
+    table.row(["Schedule".to_owned(), escape(&schedule(config))]);
+    table.row(["Target".to_owned(), target(page)]);
+    table.row(["Seed".to_owned(), seed(page)]);
+    table.row(["Device".to_owned(), device(page)]);
+    table.row(["Host".to_owned(), host(page)]);
+    table.row(["Software".to_owned(), software(page)]);
+    let date = |time: jiff::Timestamp| time.strftime("%Y-%m-%d %H:%M UTC").to_string();
+    let finished = manifest.finished_at.map_or_else(|| units::MISSING.to_owned(), date);
+    table.row(["Started, ended".to_owned(), format!("{}, {finished}", date(manifest.started_at))]);
+    table.render()
+}
+
+fn model_line(page: &Page) -> String {
+    let Some(model) = &page.record.manifest.model else { return units::MISSING.to_owned() };
+    let count = |n: usize| units::count(n as u64);
+    let dropout = number(&page.record.config, "model.dropout").filter(|dropout| *dropout > 0.0);
+    let dropout = dropout.map_or_else(String::new, |share| format!(", dropout {}", units::number(share)));
+    format!(
+        "GPT-2 architecture, {} layers, {} heads, {} wide, context {}, vocabulary {}{dropout}: {} parameters",
+        count(model.n_layer),
+        count(model.n_head),
+        count(model.n_embd),
+        count(model.block_size),
+        count(model.vocab_size),
+        units::count(model.parameters)
+    )
+}
+
+fn model(page: &Page) -> String {
+    let Some(model) = &page.record.manifest.model else { return String::new() };
+    let columns = [("Parameters by part", Align::Left), ("Count", Align::Right), ("Share", Align::Right)];
+    let mut table = markdown::Table::new(&columns);
+    let share = |part: u64| units::percent(part as f64 / model.parameters.max(1) as f64);
+    for group in &model.breakdown {
+        table.row([escape(&group.part), units::count(group.parameters), share(group.parameters)]);
+    }
+    table.row([
+        "**Total**".to_owned(),
+        format!("**{}**", units::count(model.parameters)),
+        share(model.parameters),
+    ]);
+    table.render()
+}
+
+fn data(page: &Page) -> String {
+    let Some(data) = &page.record.manifest.data else { return units::MISSING.to_owned() };
+    let order = value(&page.record.config, "data.order").and_then(toml::Value::as_str);
+    let order = order.map_or_else(String::new, |order| format!(", order {}", escape(order)));
+    format!(
+        "{}, {}, SHA-256 {}; tokenizer {}, {} tokens to train on, {} to validate{order}",
+        escape(&data.name),
+        units::bytes(data.bytes as f64),
+        code(&data.sha256),
+        escape(&data.tokenizer),
+        units::count(data.train_tokens),
+        units::count(data.val_tokens)
+    )
+}
+
+fn batch(page: &Page) -> String {
+    let config = &page.record.config;
+    let per_step = units::count(page.record.manifest.run.tokens_per_step);
+    let size = |key: &str| number(config, key).map(|size| size as u64);
+    match (size("train.batch_size"), size("train.sequence_length"), size("train.gradient_accumulation_steps"))
+    {
+        (Some(batch), Some(length), accumulated) => {
+            let (batch, length) = (units::count(batch), units::count(length));
+            let accumulated = match accumulated {
+                Some(times) if times > 1 => format!(", {} times accumulated", units::count(times)),
+                _ => String::new(),
+            };
+            format!("{batch} sequences of {length} tokens{accumulated}: {per_step} tokens per step")
+        }
+        _ => format!("{per_step} tokens per step"),
+    }
+}
+
+fn optimizer(config: &Table) -> String {
+    let Some(kind) = value(config, "optimizer.kind").and_then(toml::Value::as_str) else {
+        return units::MISSING.to_owned();
+    };
+    let key = |name: &str| text(config, &format!("optimizer.{name}"));
+    let mut parts = Vec::new();
+    match kind {
+        "adamw" => {
+            parts.push(format!("AdamW, learning rate {}", key("learning_rate")));
+            parts.push(format!("betas ({}, {}), eps {}", key("beta1"), key("beta2"), key("eps")));
+        }
+        "sgd" => {
+            parts.push(format!("SGD, learning rate {}, momentum {}", key("learning_rate"), key("momentum")))
+        }
+        other => parts.push(format!("{other}, learning rate {}", key("learning_rate"))),
+    }
+    if number(config, "optimizer.weight_decay").is_some_and(|decay| decay == 0.0) {
+        parts.push("no weight decay".to_owned());
+    } else {
+        let all = value(config, "optimizer.decay_all").and_then(toml::Value::as_bool) == Some(true);
+        let what = if all { "all parameters" } else { "matrices and embeddings" };
+        parts.push(format!("weight decay {} on {what}", key("weight_decay")));
+    }
+    parts.push(match number(config, "optimizer.grad_clip") {
+        Some(0.0) => "no clipping".to_owned(),
+        Some(norm) => format!("gradients clipped to norm {}", units::number(norm)),
+        None => "clipping unknown".to_owned(),
+    });
+    parts.join(", ")
+}
+
+fn schedule(config: &Table) -> String {
+    let Some(kind) = value(config, "schedule.kind").and_then(toml::Value::as_str) else {
+        return units::MISSING.to_owned();
+    };
+    let mut words = kind.to_owned();
+    match number(config, "schedule.warmup_steps") {
+        Some(steps) if steps > 0.0 => {
+            words.push_str(&format!(", warm-up over {}", units::steps(steps as u64)))
+        }
+        _ => words.push_str(", no warm-up"),
+    }
+    if kind != "constant" {
+        if let Some(steps) = number(config, "schedule.decay_steps").filter(|steps| *steps > 0.0) {
+            words.push_str(&format!(", decay over {}", units::steps(steps as u64)));
+        }
+        if let Some(floor) = number(config, "schedule.min_lr") {
+            words.push_str(&format!(" to {}", units::number(floor)));
+        }
+    }
+    words
+}
+
+fn target(page: &Page) -> String {
+    match &page.record.manifest.target {
+        Some(target) => format!("{} < {}", code(&target.metric), units::number(target.threshold)),
+        None => "none".to_owned(),
+    }
+}
+
+fn seed(page: &Page) -> String {
+    let run = &page.record.manifest.run;
+    if run.repeats > 1 {
+        format!("{} (repeat {} of {})", run.seed, run.repeat + 1, run.repeats)
+    } else {
+        run.seed.to_string()
+    }
+}
+
+fn device(page: &Page) -> String {
+    let Some(device) = &page.record.manifest.device else { return units::MISSING.to_owned() };
+    let name = if device.name.is_empty() { String::new() } else { format!(" ({})", escape(&device.name)) };
+    let threads = units::count(device.threads as u64);
+    let unit = if device.threads == 1 { "thread" } else { "threads" };
+    format!("{}{name}, {}, {threads} {unit}", code(&device.device), escape(&device.dtype))
+}
+
+fn host(page: &Page) -> String {
+    let host = &page.record.manifest.host;
+    let cores = format!("{} {}", host.cores, if host.cores == 1 { "core" } else { "cores" });
+    let memory = units::bytes(host.memory_bytes as f64);
+    format!(
+        "{}: {}, {cores}, {memory}, {} {}",
+        escape(&host.hostname),
+        escape(&host.cpu),
+        escape(&host.os),
+        escape(&host.arch)
+    )
+}
+
+fn software(page: &Page) -> String {
+    let manifest = &page.record.manifest;
+    let mut parts = vec![format!("runner {}", escape(&manifest.runner_version))];
+    if let Some(git) = &manifest.git {
+        let dirty = if git.dirty { " with uncommitted changes" } else { "" };
+        parts.push(format!("commit {}{dirty}", code(&git.commit)));
+    }
+    parts.extend(manifest.packages.iter().map(|(name, version)| escape(&format!("{name} {version}"))));
+    parts.join(", ")
+}
