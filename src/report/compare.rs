@@ -40,7 +40,7 @@ pub fn write(
     let path = reports_dir.join(format!("{file}.md"));
     let text = render(name, &comparison, left_out, &figures, reports_dir);
     std::fs::create_dir_all(reports_dir)
-        .and_then(|()| atomic::write_if_changed(&path, text.as_bytes()))
+        .and_then(|()| atomic::write_remade(&path, text.as_bytes()))
         .map_err(|source| ReportError::Write { path: path.clone(), source })?;
     Ok(path)
 }

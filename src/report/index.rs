@@ -58,7 +58,7 @@ pub fn update(reports_dir: &Path) -> Result<(), ReportError> {
         _ => return Err(unpaired()),
     };
     fs::create_dir_all(reports_dir)
-        .and_then(|()| atomic::write_if_changed(&path, text.as_bytes()))
+        .and_then(|()| atomic::write_remade(&path, text.as_bytes()))
         .map_err(|source| ReportError::Write { path, source })
 }
 

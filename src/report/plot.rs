@@ -127,7 +127,7 @@ pub fn write(chart: &Chart, stem: &Path) -> Result<bool, ReportError> {
             .map_err(|source| ReportError::Write { path: folder.to_owned(), source })?;
     }
     for (path, bytes) in files.into_iter().zip([svg, png]) {
-        atomic::write_if_changed(&path, &bytes).map_err(|source| ReportError::Write { path, source })?;
+        atomic::write_remade(&path, &bytes).map_err(|source| ReportError::Write { path, source })?;
     }
     Ok(true)
 }

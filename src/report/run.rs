@@ -44,7 +44,7 @@ pub fn write(record: &RunRecord) -> Result<PathBuf, ReportError> {
     let figures = figures::draw(record)?;
     let path = record.dir.report();
     let text = render(record, figures);
-    atomic::write_if_changed(&path, text.as_bytes())
+    atomic::write_remade(&path, text.as_bytes())
         .map_err(|source| ReportError::Write { path: path.clone(), source })?;
     Ok(path)
 }

@@ -10,6 +10,23 @@ use std::path::Path;
 /// Whatever the file system says; the old file, if any, is then still whole.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = folder_of(path);
+    let file = temporary(folder, bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|failed| failed.error)?;
+    sync_dir(folder)
+}
+
+/// As [`write`](fn@write), for files that can be made again: nothing waits for the disk, so a power cut may lose them. A
+/// file that holds these bytes already is left alone, with its time of change.
+pub fn write_remade(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
+    temporary(folder_of(path), bytes)?.persist(path).map_err(|failed| failed.error)?;
+    Ok(())
+}
+
+fn temporary(folder: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".tmp-");
     // Temporary files are private by default; records are meant to be shared, as far as the umask allows.
@@ -17,17 +34,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(folder)?;
     file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|failed| failed.error)?;
-    sync_dir(folder)
-}
-
-/// As [`write`](fn@write), but leaves the file alone (and its time of change) when it holds these bytes already.
-pub fn write_if_changed(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    match fs::read(path) {
-        Ok(old) if old == bytes => Ok(()),
-        _ => write(path, bytes),
-    }
+    Ok(file)
 }
 
 /// Makes a rename or a new file in `dir` survive a power cut. Does nothing where folders cannot be synced.

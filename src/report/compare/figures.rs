@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use rayon::prelude::*;
+
 use crate::metric::{MetricsRow, Unit};
 use crate::report::ReportError;
 use crate::report::ending::Ending;
@@ -60,13 +62,12 @@ const PLANS: &[Plan] = &[
 
 /// Draws what was measured into `folder`.
 pub fn draw(comparison: &Comparison, folder: &Path) -> Result<Vec<Figure>, ReportError> {
-    let mut drawn = Vec::new();
-    for plan in PLANS {
-        if plot::write(&chart(comparison, plan), &folder.join(plan.file))? {
-            drawn.push(Figure { file: plan.file, title: plan.title });
-        }
-    }
-    Ok(drawn)
+    let draw = |plan: &Plan| {
+        let drawn = plot::write(&chart(comparison, plan), &folder.join(plan.file))?;
+        Ok(drawn.then_some(Figure { file: plan.file, title: plan.title }))
+    };
+    let figures: Result<Vec<Option<Figure>>, ReportError> = PLANS.par_iter().map(draw).collect();
+    Ok(figures?.into_iter().flatten().collect())
 }
 
 /// What the curves show and what they leave away.

@@ -69,17 +69,21 @@ pub fn png(layout: &Layout) -> Result<Vec<u8>, PlotError> {
 
 /// Averages squares of `factor` x `factor` RGB pixels. Sides are multiples of the factor.
 fn shrink(pixels: &[u8], width: usize, factor: usize) -> Vec<u8> {
-    let (row, area) = (width * 3, (factor * factor) as u32);
+    let area = (factor * factor) as u16;
     let mut small = Vec::with_capacity(pixels.len() / (factor * factor));
-    for band in pixels.chunks_exact(row * factor) {
-        for x in 0..width / factor {
-            for channel in 0..3 {
-                let at = x * factor * 3 + channel;
-                let square = (0..factor).flat_map(|dy| (0..factor).map(move |dx| at + dy * row + dx * 3));
-                let sum: u32 = square.map(|index| u32::from(band[index])).sum();
-                small.push(((sum + area / 2) / area) as u8);
+    let mut sums = vec![0_u16; width / factor * 3];
+    for band in pixels.chunks_exact(width * 3 * factor) {
+        sums.fill(area / 2);
+        for row in band.chunks_exact(width * 3) {
+            for (square, sum) in row.chunks_exact(factor * 3).zip(sums.chunks_exact_mut(3)) {
+                for pixel in square.chunks_exact(3) {
+                    sum[0] += u16::from(pixel[0]);
+                    sum[1] += u16::from(pixel[1]);
+                    sum[2] += u16::from(pixel[2]);
+                }
             }
         }
+        small.extend(sums.iter().map(|sum| (sum / area) as u8));
     }
     small
 }

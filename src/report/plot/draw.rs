@@ -34,7 +34,7 @@ const LEFT: i32 = 74;
 const RIGHT: i32 = 26;
 const TITLE: i32 = 34;
 const LEGEND_ROW: i32 = 22;
-const PANEL_HEAD: i32 = 26;
+const PANEL_HEAD: i32 = 30;
 const FOOT: i32 = 50;
 const SWATCH: i32 = 26;
 const TEXT: i32 = 13;
@@ -197,7 +197,7 @@ where
             FontStyle::Normal,
             (HPos::Left, VPos::Center),
         )?;
-        for (tick, label) in y.ticks((panel.height as usize / 45).max(2)) {
+        for (tick, label) in y.ticks((panel.height as usize / 45).max(3)) {
             let (_, down) = at(&(x.low, tick));
             self.line(&[(frame.left * SCALE as i32, down), (frame.right * SCALE as i32, down)], GRID, 1.0)?;
             let down = (f64::from(down) / fine).round() as i32;

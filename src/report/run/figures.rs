@@ -1,5 +1,7 @@
 //! The plots of a run.
 
+use rayon::prelude::*;
+
 use crate::metric::{MetricsRow, Unit, metric};
 use crate::report::ReportError;
 use crate::report::plot::{self, Axis, Chart, Colour, Level, Panel, Scale, Series, Stroke};
@@ -31,15 +33,15 @@ const FIGURES: &[(Figure, Panels)] = &[
 
 /// Draws what was measured into `plots/`.
 pub fn draw(record: &RunRecord) -> Result<Vec<Figure>, ReportError> {
-    let mut drawn = Vec::new();
-    for &(Figure { file, title }, panels) in FIGURES {
+    let draw = |&(Figure { file, title }, panels): &(Figure, Panels)| {
         let x = Axis { label: "Step".to_owned(), unit: Unit::Count, scale: Scale::FromZero };
         let chart = Chart { title: title.to_owned(), x, panels: panels(record) };
-        if plot::write(&chart, &record.dir.plots().join(file))? {
-            drawn.push(Figure { file, title });
-        }
-    }
-    Ok(drawn)
+        let drawn = plot::write(&chart, &record.dir.plots().join(file))?;
+        Ok(drawn.then_some(Figure { file, title }))
+    };
+    // Pictures take most of a report's time.
+    let figures: Result<Vec<Option<Figure>>, ReportError> = FIGURES.par_iter().map(draw).collect();
+    Ok(figures?.into_iter().flatten().collect())
 }
 
 pub fn show(page: &Page) -> String {
