@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use crate::event::SampleText;
+use crate::event::Event;
 use crate::metric::MetricsRow;
 use crate::store::manifest::{
     DataInfo, DeviceInfo, GitInfo, Manifest, ModelInfo, ParameterGroup, Results, Status, StopReason,
     TargetInfo,
 };
-use crate::store::{RunDir, RunRecord, fixture};
+use crate::store::{RunDir, RunRecord, SampleText, fixture, metrics_header, row_record};
 
 const CONFIG: &str = r#"[experiment]
 name = "shakespeare"
@@ -175,4 +175,26 @@ pub fn set(record: &mut RunRecord, key: &str, value: impl Into<toml::Value>) {
     let table = record.config.entry(section).or_insert(toml::Value::Table(toml::Table::new()));
     table.as_table_mut().expect("a section").insert(leaf.to_owned(), value.clone());
     record.manifest.run.point.insert(key.to_owned(), value);
+}
+
+/// Writes `record` to its directory as a run would have.
+pub fn save(record: &RunRecord) {
+    let dir = &record.dir;
+    std::fs::create_dir_all(dir.path()).expect("a folder");
+    dir.write_manifest(&record.manifest).expect("a manifest");
+    std::fs::write(dir.config(), &record.config_text).expect("a configuration");
+    let mut metrics = csv::Writer::from_path(dir.metrics()).expect("a CSV file");
+    metrics.write_record(metrics_header()).expect("a header");
+    for row in &record.rows {
+        metrics.write_record(row_record(row)).expect("a row");
+    }
+    metrics.flush().expect("a CSV file");
+    let steps = record.rows.iter().map(|row| Event::Step(row.clone()));
+    let samples =
+        record.samples.iter().map(|(step, samples)| Event::Sampled { step: *step, samples: samples.clone() });
+    let warnings = record.warnings.iter();
+    let warnings = warnings.map(|(step, message)| Event::Warning { step: *step, message: message.clone() });
+    let lines =
+        steps.chain(samples).chain(warnings).map(|event| serde_json::to_string(&event).expect("JSON") + "\n");
+    std::fs::write(dir.log(), lines.collect::<String>()).expect("a log");
 }

@@ -1,7 +1,7 @@
 //! Charts as SVG (for pages) and PNG (for slides and chats). The only user of `plotters`.
 //!
-//! A [`Chart`] is panels above one x axis. Axes, legend and curves are laid out here, in pixel coordinates of a page
-//! [`WIDTH`] wide, and `plotters` draws them; its own charts could not give both log ticks that read well and a legend
+//! A [`Chart`] is panels above one x axis. Axes, legend and curves are laid out here, in pixels of a page, and
+//! `plotters` draws them; its own charts could not give both log ticks that read well and a legend
 //! that never covers data.
 
 mod axis;

@@ -13,6 +13,7 @@ mod read;
 mod run_dir;
 pub mod scan;
 
+pub use crate::event::SampleText;
 pub use error::StoreError;
 pub use metrics_csv::{metrics_header, row_record};
 pub use read::{RunRecord, read, read_all};

@@ -47,8 +47,13 @@ pub fn read(path: impl Into<PathBuf>) -> Result<RunRecord, StoreError> {
     let dir = RunDir::open(path);
     let manifest = dir.read_manifest()?;
     let running = manifest.status == Status::Running;
-    // A skipped run, and one that has just begun, has nothing to record yet.
-    let may_lack_files = running || manifest.status == Status::Skipped;
+    // A run that has just begun, or that ended before its first step, has nothing to record.
+    let stepped = manifest.results.as_ref().is_some_and(|results| results.steps > 0);
+    let may_lack_files = match manifest.status {
+        Status::Running | Status::Skipped => true,
+        Status::Failed | Status::Interrupted => !stepped,
+        Status::Finished | Status::Diverged => false,
+    };
     let mut damage = Damage::default();
 
     let config_text = text_of(&dir.config(), false, &mut damage);

@@ -116,6 +116,18 @@ fn a_run_that_has_just_begun_is_not_damaged() {
 }
 
 #[test]
+fn a_run_that_failed_before_its_first_step_is_not_damaged() {
+    let (_dir, run) = run();
+    fs::remove_file(run.metrics()).unwrap();
+    fs::remove_file(run.log()).unwrap();
+    assert_eq!(read(run.path()).unwrap().damage.len(), 2);
+    let mut manifest = run.read_manifest().unwrap();
+    manifest.status = Status::Failed;
+    run.write_manifest(&manifest).unwrap();
+    assert_eq!(read(run.path()).unwrap().damage, Vec::<String>::new());
+}
+
+#[test]
 fn a_manifest_that_cannot_be_read_is_an_error_with_file_and_line() {
     let (_dir, run) = run();
     fs::write(run.manifest(), "format_version = 1\nstatus = \"runn").unwrap();

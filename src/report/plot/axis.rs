@@ -83,7 +83,8 @@ impl Range {
         let (low, high) = (self.low / self.divisor, self.high / self.divisor);
         let ticks =
             if self.log { log_ticks(low, high, wanted) } else { linear_ticks(low, high, wanted, self.whole) };
-        let labels = labels(&ticks);
+        // 0.5, 1, 2, 5, 10 on a log axis: the decimals of the smallest would clutter the others.
+        let labels = labels(&ticks, self.log && high / low >= LOG_TICKS_FROM);
         ticks.into_iter().zip(labels).map(|(tick, label)| (tick * self.divisor, label)).collect()
     }
 }
@@ -134,6 +135,9 @@ fn linear_ticks(low: f64, high: f64, wanted: usize, whole: bool) -> Vec<f64> {
         .collect()
 }
 
+/// A log axis that spans less than this has ticks at even steps, as powers of ten would be too few.
+const LOG_TICKS_FROM: f64 = 4.0;
+
 /// Powers of ten, with 2 and 5 or all digits between them when there is room; a narrow range has ticks at even steps.
 fn log_ticks(low: f64, high: f64, wanted: usize) -> Vec<f64> {
     let (from, to) = (low.log10().floor() as i32, high.log10().ceil() as i32);
@@ -148,7 +152,7 @@ fn log_ticks(low: f64, high: f64, wanted: usize) -> Vec<f64> {
             .filter(|tick| (low..=high).contains(tick))
             .collect()
     };
-    if high / low < 4.0 {
+    if high / low < LOG_TICKS_FROM {
         return linear_ticks(low, high, wanted, false).into_iter().filter(|tick| *tick > 0.0).collect();
     }
     for digits in [&[1.0, 2.0, 3.0, 5.0, 7.0][..], &[1.0, 2.0, 5.0], &[1.0, 3.0], &[1.0]] {
@@ -160,8 +164,8 @@ fn log_ticks(low: f64, high: f64, wanted: usize) -> Vec<f64> {
     within(&[1.0], 1 + (to - from) / wanted.max(1) as i32)
 }
 
-/// Labels alike in form, with just the decimals that tell ticks apart.
-fn labels(ticks: &[f64]) -> Vec<String> {
+/// Labels with just the decimals that tell ticks apart: equally many, or for each its `own`.
+fn labels(ticks: &[f64], own: bool) -> Vec<String> {
     let largest = ticks.iter().fold(0.0_f64, |largest, tick| largest.max(tick.abs()));
     let smallest =
         ticks.iter().filter(|tick| **tick != 0.0).fold(f64::MAX, |least, tick| least.min(tick.abs()));
@@ -177,7 +181,6 @@ fn labels(ticks: &[f64]) -> Vec<String> {
         l if l >= 1e6 => (1e6, "M"),
         _ => (1.0, ""),
     };
-    let mixed = smallest > 0.0 && largest / smallest > 20.0;
     let exact = |tick: f64, decimals: usize| {
         let shown: f64 = format!("{:.decimals$}", tick / divisor).parse().unwrap_or(f64::NAN);
         (shown * divisor - tick).abs() <= tick.abs() * 1e-6
@@ -185,8 +188,7 @@ fn labels(ticks: &[f64]) -> Vec<String> {
     let decimals_of = |tick: f64| (0..8).find(|&decimals| exact(tick, decimals)).unwrap_or(8);
     let most = ticks.iter().map(|tick| decimals_of(*tick)).max().unwrap_or(0);
     let label = |tick: f64| {
-        // 0.1, 1, 10 on a log axis: the decimals of the smallest would clutter the others.
-        let decimals = if mixed || tick == 0.0 { decimals_of(tick) } else { most };
+        let decimals = if own || tick == 0.0 { decimals_of(tick) } else { most };
         let suffix = if tick == 0.0 { "" } else { suffix };
         format!("{:.decimals$}{suffix}", tick / divisor)
     };
@@ -227,6 +229,7 @@ mod tests {
         assert_eq!(shown(Unit::Count, Scale::Linear, 0.0, 3.0), ["0", "1", "2", "3"]);
         assert_eq!(shown(Unit::Count, Scale::Linear, 0.0, 1.6e7), ["0", "5M", "10M", "15M"]);
         assert_eq!(shown(Unit::Nats, Scale::Log, 0.0972, 10.955), ["0.1", "0.2", "0.5", "1", "2", "5", "10"]);
+        assert_eq!(shown(Unit::Nats, Scale::Log, 0.4, 8.0), ["0.5", "0.7", "1", "2", "3", "5", "7"]);
         assert_eq!(shown(Unit::Nats, Scale::Log, 2.0, 3.0), ["2.0", "2.2", "2.4", "2.6", "2.8", "3.0"]);
         assert_eq!(
             shown(Unit::Ratio, Scale::FromZero, 0.0, 3e-4),

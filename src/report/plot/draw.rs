@@ -54,11 +54,18 @@ enum Entry<'a> {
 }
 
 impl Entry<'_> {
-    fn label(&self) -> &str {
-        match self {
+    /// The label, cut to what fits on a page.
+    fn label(&self) -> String {
+        const MOST: usize = 100;
+        let label = match self {
             Entry::Series(label, _) => label,
-            Entry::Level(level) => &level.label,
+            Entry::Level(level) => level.label.as_str(),
+        };
+        if label.chars().count() <= MOST {
+            return label.to_owned();
         }
+        let kept: String = label.chars().take(MOST - 1).collect();
+        format!("{}…", kept.trim_end())
     }
 }
 
@@ -143,7 +150,7 @@ fn legend_rows<'a>(panels: &[(&'a Panel, Range)]) -> Vec<Vec<(Entry<'a>, i32)>> 
     let mut rows: Vec<Vec<(Entry, i32)>> = vec![Vec::new()];
     let mut x = 16;
     for entry in entries {
-        let width = SWATCH + 8 + text_width(entry.label()) + 22;
+        let width = SWATCH + 8 + text_width(&entry.label()) + 22;
         if x + width > WIDTH as i32 && x > 16 {
             rows.push(Vec::new());
             x = 16;
@@ -292,7 +299,7 @@ where
             }
         }
         let text = (x + SWATCH + 8, y);
-        self.text(entry.label(), text, TEXT, INK, FontStyle::Normal, (HPos::Left, VPos::Center))
+        self.text(&entry.label(), text, TEXT, INK, FontStyle::Normal, (HPos::Left, VPos::Center))
     }
 
     /// Points in fine pixels, width in pixels of the page.
@@ -332,7 +339,9 @@ where
         let font = FontDesc::new(FontFamily::Name(FONT), size, style);
         let style = TextStyle::from(font).color(&colour).pos(Pos::new(h_pos, v_pos));
         let position = (x * SCALE as i32, y * SCALE as i32);
-        self.area.draw(&Text::new(text.to_owned(), position, style))?;
+        // XML has no way to write most control characters.
+        let text: String = text.chars().filter(|character| !character.is_control()).collect();
+        self.area.draw(&Text::new(text, position, style))?;
         Ok(())
     }
 }

@@ -94,6 +94,15 @@ fn pictures_that_have_nothing_to_show_any_more_are_removed() {
 }
 
 #[test]
+fn labels_from_users_neither_break_the_picture_nor_leave_the_page() {
+    let mut chart = chart(falling(10), Scale::Log);
+    chart.panels[0].series[0].label = Some(format!("<b>&\u{0}\u{1b}\"{}", "long ".repeat(100)));
+    let (svg, _) = drawn(&chart).unwrap();
+    assert!(svg.contains("&lt;b&gt;&amp;&quot;long long") && svg.contains('…'));
+    assert!(!svg.contains(['\u{0}', '\u{1b}']) && !svg.contains(&"long ".repeat(30)));
+}
+
+#[test]
 fn a_long_run_is_drawn_with_few_points() {
     let (svg, _) = drawn(&chart(falling(100_000), Scale::Log)).unwrap();
     assert!(svg.len() < 100_000, "{} bytes", svg.len());

@@ -66,7 +66,7 @@ fn loss(record: &RunRecord) -> Vec<Panel> {
     if let Some(reference) = &record.manifest.reference {
         let curve = reference.curve.iter().map(|(step, loss)| (*step as f64, *loss)).collect();
         let name = if reference.name.is_empty() { "Reference" } else { &reference.name };
-        add(&shortened(name, 60), curve, 2, Stroke::Marked);
+        add(name, curve, 2, Stroke::Marked);
     }
     let levels = record.manifest.target.iter().map(|target| Level {
         label: format!("Target < {}", units::number(target.threshold)),
@@ -100,6 +100,12 @@ fn resources(record: &RunRecord) -> Vec<Panel> {
     keys.iter()
         .flat_map(|key| one(record, key, Scale::FromZero))
         .map(|panel| Panel { height: 120, ..panel })
+        .map(|mut panel| {
+            if panel.y.unit == Unit::Percent && panel.y.label == "CPU" {
+                panel.y.label.push_str(", 100 is one core");
+            }
+            panel
+        })
         .collect()
 }
 
@@ -113,12 +119,4 @@ fn one(record: &RunRecord, key: &str, scale: Scale) -> Vec<Panel> {
 
 fn points(record: &RunRecord, get: fn(&MetricsRow) -> Option<f64>) -> Vec<(f64, f64)> {
     plot::points(record, |row| Some(row.step as f64), get)
-}
-
-fn shortened(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    let kept: String = text.chars().take(most - 1).collect();
-    format!("{}…", kept.trim_end())
 }

@@ -160,6 +160,21 @@ fn a_report_and_its_plots_are_written_and_the_same_each_time() {
 }
 
 #[test]
+fn a_report_is_the_same_from_memory_and_from_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut record = fixture::run(dir.path(), "exp", "seed=1", 30, 0.05);
+    fixture::aim(&mut record, 0.0999999);
+    fixture::sample(&mut record, &[10, 30]);
+    record.warnings.push((4, "short corpus".to_owned()));
+    record.manifest.reference = Some(Reference { curve: vec![(0, 11.0), (10, 2.5)], ..Reference::default() });
+    fixture::save(&record);
+    let read = crate::store::read(record.dir.path()).unwrap();
+    assert_eq!(read.damage, Vec::<String>::new());
+    assert_eq!((&read.manifest, &read.rows), (&record.manifest, &record.rows));
+    assert_eq!(render(&read, every_figure()), render(&record, every_figure()));
+}
+
+#[test]
 fn a_run_without_rows_has_a_report_and_no_plots() {
     let dir = tempfile::tempdir().unwrap();
     let mut record = fixture::run(dir.path(), "exp", "seed=1", 1, 0.5);

@@ -2,6 +2,7 @@
 
 use crate::report::ending;
 use crate::report::markdown::{code, escape, escape_paragraphs, fence};
+use crate::store::SampleText;
 use crate::units;
 
 use super::Page;
@@ -34,7 +35,7 @@ const EARLIER_SAMPLES: usize = 3;
 pub fn samples(page: &Page) -> String {
     let samples = &page.record.samples;
     let Some((last, earlier)) = samples.split_last() else { return String::new() };
-    let show = |(step, texts): &(u64, Vec<crate::event::SampleText>)| {
+    let show = |(step, texts): &(u64, Vec<SampleText>)| {
         let mut text = format!("After {}:\n", units::steps(*step));
         for sample in texts {
             let prompt =
