@@ -2,6 +2,7 @@
 
 mod figures;
 mod groups;
+mod ranking;
 mod tables;
 mod words;
 

@@ -68,6 +68,8 @@ pub struct Series {
 pub enum Stroke {
     /// Thin and pale: raw values behind their smoothed curve.
     Faint,
+    /// Raw values on their own.
+    Thin,
     Solid,
     Dashed,
     /// A line with a mark at each point: few values, measured now and then.

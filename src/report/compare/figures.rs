@@ -11,6 +11,7 @@ use crate::report::plot::{self, Axis, Chart, Colour, Column, Level, Panel, Scale
 use crate::units;
 
 use super::groups::{Comparison, Run};
+use super::ranking::shared_target;
 
 /// A plot that was drawn.
 pub struct Figure {
@@ -109,7 +110,7 @@ fn chart(comparison: &Comparison, plan: &Plan) -> Chart {
         panels: vec![Panel {
             y: Axis { label: plan.y.0.to_owned(), unit: Unit::Nats, scale: Scale::Log },
             series,
-            levels: levels(comparison),
+            levels: levels(comparison, plan.y.0 == VAL.0),
             height: 300,
         }],
     }
@@ -120,16 +121,14 @@ fn is_drawn(run: &Run) -> bool {
     run.ending.is_planned() || matches!(run.ending, Ending::Interrupted | Ending::Running)
 }
 
-/// The target, when it is one for all.
-fn levels(comparison: &Comparison) -> Vec<Level> {
-    let runs = comparison.groups.iter().flat_map(|group| &group.runs);
-    let mut thresholds: Vec<f64> =
-        runs.filter_map(|run| run.record.manifest.target.as_ref()).map(|target| target.threshold).collect();
-    thresholds.dedup();
-    match thresholds.as_slice() {
-        [threshold] => {
-            vec![Level { label: format!("Target < {}", units::number(*threshold)), value: *threshold }]
-        }
-        _ => Vec::new(),
-    }
+/// The target, when it is one for all and one of this loss.
+fn levels(comparison: &Comparison, is_val: bool) -> Vec<Level> {
+    shared_target(comparison)
+        .filter(|target| (target.metric == "val_loss") == is_val)
+        .map(|target| Level {
+            label: format!("Target < {}", units::number(target.threshold)),
+            value: target.threshold,
+        })
+        .into_iter()
+        .collect()
 }

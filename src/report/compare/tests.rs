@@ -75,14 +75,20 @@ fn runs_with_targets_of_different_experiments() {
 fn what_cannot_be_compared_is_said() {
     let mut records = sweep();
     records.truncate(2);
-    fixture::set(&mut records[1], "data.tokenizer", "char");
+    fixture::set(&mut records[1], "model.n_layer", 2);
     records[1].manifest.results.as_mut().unwrap().tokens = 5;
     records[1].manifest.device.as_mut().unwrap().name = "Another CPU".to_owned();
     let text = page(&records, &[]);
-    assert!(text.contains("The tokenizers differ"), "{text}");
     assert!(text.contains("The hardware differs"), "{text}");
     assert!(text.contains("did not train on equally many tokens"), "{text}");
     assert!(text.contains("nothing says how much of the difference is chance"), "{text}");
+
+    fixture::set(&mut records[1], "data.tokenizer", "char");
+    let text = page(&records, &[]);
+    assert!(text.contains("which do not compare.\nTheir tokenizers differ"), "{text}");
+    assert!(!text.contains("has the lowest"), "{text}");
+    records[1].manifest.status = Status::Skipped;
+    assert!(page(&records, &[]).contains("has the lowest"));
 }
 
 #[test]
@@ -132,11 +138,34 @@ fn many_changed_keys_stand_below_each_other() {
 }
 
 #[test]
+fn the_target_decides_by_what_settings_are_ranked() {
+    let mut records = sweep();
+    records.truncate(4);
+    let text = |records: &mut Vec<RunRecord>, threshold: f64| {
+        records.iter_mut().for_each(|record| fixture::aim(record, threshold));
+        page(records, &[])
+    };
+    assert!(page(&records, &[]).contains("has the lowest validation loss"));
+    let missed = text(&mut records, 0.1);
+    assert!(missed.contains("has the lowest loss over the training corpus"), "{missed}");
+    assert!(missed.contains("None of the 4 runs that came to a planned end reached the target"), "{missed}");
+    let reached = text(&mut records, 1.5);
+    assert!(
+        reached.contains("`learning_rate = 3e-4` has the fewest steps to the target: 300 ± 0 in 1 min 12 s"),
+        "{reached}"
+    );
+    for record in &mut records[2..] {
+        record.manifest.run.tokens_per_step = 4096;
+    }
+    assert!(page(&records, &[]).contains("has the fewest tokens to the target: 614,400"));
+}
+
+#[test]
 fn few_or_no_runs_are_compared_without_a_winner() {
     assert!(page(&[], &[]).contains("There are no runs to compare."));
     let records = sweep();
     let one = page(&records[..1], &[]);
-    assert!(one.contains("One run (`rates`), with a validation loss of"), "{one}");
+    assert!(one.contains("One run (`rates`), validation loss: 1.703."), "{one}");
     let seeds = page(&records[..2], &[]);
     assert!(seeds.contains("2 runs of one setting (`rates`)") && seeds.contains(" ± "), "{seeds}");
     let diverged = page(&records[5..], &[]);

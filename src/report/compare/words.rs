@@ -2,120 +2,47 @@
 
 use crate::metric::Unit;
 use crate::report::markdown::code;
-use crate::report::summary::{OUTCOMES, Outcome, TO_TARGET};
+use crate::report::summary::TO_TARGET;
 use crate::stats::{Spread, critical_t};
-use crate::store::manifest::TargetInfo;
 use crate::units;
 
 use super::groups::{Comparison, Group};
+use super::ranking::{Ranking, differs, incomparable, ranking, shared_target};
 use super::tables::value;
 
 /// The first sentence stands on a line of its own: the index quotes it.
 pub fn paragraph(comparison: &Comparison) -> String {
-    let mut sentences = vec![verdict(comparison)];
-    if let Some(ranking) = ranking(comparison) {
-        sentences.extend(margin(&ranking));
+    let ranking = ranking(comparison);
+    let mut sentences = Vec::new();
+    sentences.extend(incomparable(comparison).map(str::to_owned));
+    if let Some(ranking) = &ranking {
+        sentences.extend(margin(ranking));
     }
     sentences.extend(reached_by(comparison));
-    sentences.extend(caveats(comparison));
-    let first = sentences.remove(0);
+    sentences.extend(caveats(comparison, ranking.as_ref()));
+    let first = verdict(comparison, ranking.as_ref());
     if sentences.is_empty() { first + "\n" } else { format!("{first}\n{}\n", sentences.join(" ")) }
 }
 
-/// By what the groups are ranked, best first.
-struct Ranking<'a> {
-    criterion: Criterion,
-    /// Groups that have the number in every counted run, with it.
-    ranked: Vec<(&'a Group<'a>, Spread)>,
-}
-
-#[derive(Clone, Copy)]
-struct Criterion {
-    outcome: &'static Outcome,
-    /// `lowest best validation loss`.
-    words: &'static str,
-    by_target: bool,
-}
-
-fn ranking<'a>(comparison: &'a Comparison<'a>) -> Option<Ranking<'a>> {
-    let groups: Vec<&Group> =
-        comparison.groups.iter().filter(|group| group.counted().next().is_some()).collect();
-    let outcome = |label: &str| OUTCOMES.iter().chain(TO_TARGET).find(|outcome| outcome.label == label);
-    // The words go with the labels of the outcomes; a test holds that each is found.
-    let criteria = CRITERIA.iter().filter_map(|&(label, words, by_target)| {
-        Some(Criterion { outcome: outcome(label)?, words, by_target })
-    });
-    for criterion in criteria {
-        let usable = match criterion.outcome.label {
-            // Steps of different sizes do not compare; their tokens do.
-            "Steps to target" => shared_target(comparison).is_some() && same_step_size(&groups),
-            _ => !criterion.by_target || shared_target(comparison).is_some(),
-        };
-        if !usable {
-            continue;
-        }
-        let mut ranked: Vec<(&Group, Spread)> = groups
-            .iter()
-            .filter_map(|group| Some((*group, group.whole_spread(criterion.outcome)?)))
-            .collect();
-        // Settings that missed the target have lost; a loss that some did not measure decides nothing.
-        if ranked.is_empty() || (!criterion.by_target && ranked.len() < groups.len()) {
-            continue;
-        }
-        ranked.sort_by(|a, b| a.1.mean.total_cmp(&b.1.mean));
-        return Some(Ranking { criterion, ranked });
-    }
-    None
-}
-
-/// What decides, first to last. All of these are better when lower.
-const CRITERIA: &[(&str, &str, bool)] = &[
-    ("Steps to target", "fewest steps to the target", true),
-    ("Tokens to target", "fewest tokens to the target", true),
-    ("Val loss (best)", "lowest validation loss", false),
-    ("Corpus loss", "lowest loss over the training corpus", false),
-    ("Train loss (smoothed)", "lowest smoothed train loss", false),
-    ("Train loss (last)", "lowest train loss", false),
-];
-
-fn same_step_size(groups: &[&Group]) -> bool {
-    let mut sizes =
-        groups.iter().flat_map(|group| group.counted()).map(|run| run.record.manifest.run.tokens_per_step);
-    let first = sizes.next();
-    sizes.all(|size| Some(size) == first)
-}
-
-/// The target, when all runs have the same one.
-fn shared_target<'a>(comparison: &'a Comparison) -> Option<&'a TargetInfo> {
-    let mut targets =
-        comparison.groups.iter().flat_map(|group| &group.runs).map(|run| run.record.manifest.target.as_ref());
-    let first = targets.next()??;
-    let same = |target: Option<&TargetInfo>| {
-        target.is_some_and(|target| target.metric == first.metric && target.threshold == first.threshold)
-    };
-    targets.all(same).then_some(first)
-}
-
 /// The first sentence: what was compared and what came out best.
-fn verdict(comparison: &Comparison) -> String {
-    let counted: usize = comparison.groups.iter().map(|group| group.counted().count()).sum();
-    match (comparison.groups.as_slice(), ranking(comparison)) {
+fn verdict(comparison: &Comparison, ranking: Option<&Ranking>) -> String {
+    let best = ranking.and_then(|ranking| Some((ranking, ranking.ranked.first()?)));
+    match (comparison.groups.as_slice(), best) {
         ([], _) => "There are no runs to compare.".to_owned(),
-        ([group], ranking) => {
-            let runs =
-                if counted == 1 { "One run".to_owned() } else { format!("{counted} runs of one setting") };
-            let result = ranking.and_then(|ranking| {
-                let (_, spread) = *ranking.ranked.first()?;
-                let result = value(ranking.criterion.outcome.unit, &spread, spread.n > 1);
-                let name = ranking.criterion.words.split_once(' ').map_or("", |(_, name)| name);
-                Some(format!(", with a {name} of {result}"))
+        ([group], best) => {
+            let runs = match group.counted().count() {
+                1 => "One run".to_owned(),
+                n => format!("{n} runs of one setting"),
+            };
+            let result = best.map_or_else(String::new, |(ranking, (_, spread))| {
+                // `lowest validation loss` is that of the only setting there is.
+                let name = ranking.words.split_once(' ').map_or(ranking.words, |(_, name)| name);
+                format!(", {name}: {}", result(ranking, group, spread))
             });
-            match result {
-                Some(result) if !ranking_is_of_steps(comparison) => {
-                    format!("{runs} ({}){result}.", code(&group.label))
-                }
-                _ => format!("{runs} ({}).", code(&group.label)),
-            }
+            format!("{runs} ({}){result}.", code(&group.label))
+        }
+        (groups, None) if incomparable(comparison).is_some() => {
+            format!("{} settings of {}, which do not compare.", groups.len(), keys(comparison))
         }
         (groups, None) => {
             format!(
@@ -124,27 +51,26 @@ fn verdict(comparison: &Comparison) -> String {
                 keys(comparison)
             )
         }
-        (groups, Some(ranking)) => {
-            let Some((best, spread)) = ranking.ranked.first() else { return String::new() };
-            let result = value(ranking.criterion.outcome.unit, spread, spread.n > 1);
-            let time =
-                TO_TARGET.iter().filter(|outcome| ranking.criterion.by_target && outcome.unit == Unit::Secs);
-            let time = time.filter_map(|outcome| best.whole_spread(outcome)).next();
-            let time = time.map_or_else(String::new, |time| format!(" in {}", units::duration(time.mean)));
-            let n = format!("n = {}", spread.n);
-            format!(
-                "Of {} settings of {}, {} has the {}: {result}{time} ({n}).",
-                groups.len(),
-                keys(comparison),
-                code(&best.label),
-                ranking.criterion.words
-            )
-        }
+        (groups, Some((ranking, (best, spread)))) => format!(
+            "Of {} settings of {}, {} has the {}: {} (n = {}).",
+            groups.len(),
+            keys(comparison),
+            code(&best.label),
+            ranking.words,
+            result(ranking, best, spread),
+            spread.n
+        ),
     }
 }
 
-fn ranking_is_of_steps(comparison: &Comparison) -> bool {
-    ranking(comparison).is_some_and(|ranking| ranking.criterion.by_target)
+/// `1.234 ± 0.012`, or `250 in 31 min` on the way to a target.
+fn result(ranking: &Ranking, group: &Group, spread: &Spread) -> String {
+    let number = value(ranking.outcome.unit, spread, spread.n > 1);
+    let time = TO_TARGET.iter().filter(|outcome| ranking.by_target && outcome.unit == Unit::Secs);
+    match time.filter_map(|outcome| group.whole_spread(outcome)).next() {
+        Some(time) => format!("{number} in {}", units::duration(time.mean)),
+        None => number,
+    }
 }
 
 /// What differs: the keys, or the experiments.
@@ -167,7 +93,7 @@ fn keys(comparison: &Comparison) -> String {
 /// By how much the best leads, and whether that is more than seeds would do.
 fn margin(ranking: &Ranking) -> Vec<String> {
     let [(_, best), (next, second), ..] = ranking.ranked.as_slice() else { return Vec::new() };
-    let unit = ranking.criterion.outcome.unit;
+    let unit = ranking.outcome.unit;
     let label = code(&next.label);
     if best.mean == second.mean {
         return vec![format!("{label} has the same.")];
@@ -226,27 +152,19 @@ fn reached_by(comparison: &Comparison) -> Option<String> {
 }
 
 /// What stands in the way of comparing these runs.
-fn caveats(comparison: &Comparison) -> Vec<String> {
+fn caveats(comparison: &Comparison, ranking: Option<&Ranking>) -> Vec<String> {
     let mut caveats = Vec::new();
-    let differs = |key: &str| comparison.keys.iter().any(|changed| changed == key);
-    if differs("data.tokenizer") || differs("model.vocab_size") {
-        caveats.push(
-            "The tokenizers differ: a token of one holds more text than a token of another, so losses per token do not \
-             compare."
-                .to_owned(),
-        );
+    if differs(comparison, "data.val_fraction") {
+        caveats.push("They do not train and validate on the same parts of the data.".to_owned());
     }
-    if ["data.corpus", "data.path", "data sha256", "data.val_fraction"].into_iter().any(differs) {
-        caveats.push("The data differ, and so does what a loss on them means.".to_owned());
-    }
-    if differs("device") {
+    if differs(comparison, "device") {
         caveats.push(
             "The hardware differs, so times and throughputs compare machines as well as settings.".to_owned(),
         );
     }
     let tokens = |group: &Group| group.counted().filter_map(|run| run.summary.tokens).max();
     let budgets: Vec<u64> = comparison.groups.iter().filter_map(tokens).collect();
-    let by_target = ranking_is_of_steps(comparison);
+    let by_target = ranking.is_some_and(|ranking| ranking.by_target);
     if budgets.windows(2).any(|pair| pair[0] != pair[1]) && !by_target {
         caveats
             .push("The settings did not train on equally many tokens; see the curve by tokens.".to_owned());
@@ -259,17 +177,4 @@ fn caveats(comparison: &Comparison) -> Vec<String> {
         n => caveats.push(format!("{n} runs do not count; see the end of the page.")),
     }
     caveats
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_criterion_is_an_outcome_that_is_better_when_lower() {
-        for (label, ..) in CRITERIA {
-            let outcome = OUTCOMES.iter().chain(TO_TARGET).find(|outcome| outcome.label == *label);
-            assert_eq!(outcome.expect(label).better, crate::metric::Better::Lower);
-        }
-    }
 }

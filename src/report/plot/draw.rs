@@ -269,6 +269,7 @@ where
         let colour = colour_of(series);
         match series.stroke {
             Stroke::Faint => self.line(pixels, colour, 0.9)?,
+            Stroke::Thin => self.line(pixels, colour, 1.2)?,
             Stroke::Solid | Stroke::Marked => self.line(pixels, colour, 1.8)?,
             Stroke::Dashed => self.dashed(pixels, colour, 1.8, (5, 4))?,
         }

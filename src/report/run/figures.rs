@@ -113,7 +113,7 @@ fn resources(record: &RunRecord) -> Vec<Panel> {
 fn one(record: &RunRecord, key: &str, scale: Scale) -> Vec<Panel> {
     let Some(metric) = metric(key) else { return Vec::new() };
     let curve =
-        Series { label: None, points: points(record, metric.get), colour: Colour(0), stroke: Stroke::Solid };
+        Series { label: None, points: points(record, metric.get), colour: Colour(0), stroke: Stroke::Thin };
     vec![Panel { y: Axis::of(metric, scale), series: vec![curve], levels: Vec::new(), height: 190 }]
 }
 
