@@ -1,5 +1,14 @@
 //! The order in which windows of the corpus are trained on.
 
+use std::sync::Arc;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
+
+use super::DataError;
+use crate::config::experiment::WindowOrder;
+
 /// Token windows for one forward pass, row-major (B, T).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
@@ -10,3 +19,216 @@ pub struct Batch {
     /// B * T token ids: the inputs moved on by one.
     pub targets: Vec<u32>,
 }
+
+impl Batch {
+    /// The windows of `sequence_length` inputs that begin at `starts`. Each needs one token more, for its last target.
+    pub(super) fn of_windows(tokens: &[u32], starts: &[usize], sequence_length: usize) -> Batch {
+        let mut inputs = Vec::with_capacity(starts.len() * sequence_length);
+        let mut targets = Vec::with_capacity(starts.len() * sequence_length);
+        for &start in starts {
+            inputs.extend_from_slice(&tokens[start..start + sequence_length]);
+            targets.extend_from_slice(&tokens[start + 1..start + 1 + sequence_length]);
+        }
+        Batch { batch_size: starts.len(), sequence_length, inputs, targets }
+    }
+
+    /// Tokens whose loss the batch measures: B * T.
+    pub fn tokens(&self) -> usize {
+        self.targets.len()
+    }
+}
+
+/// Deals out batches without end. Which windows come, and in which order, depends on the tokens, the sequence length,
+/// the order and the seed alone; with `random` and `shuffled_epochs` not on the batch size, so that one batch of 8
+/// holds the same windows as two batches of 4.
+#[derive(Clone, Debug)]
+pub struct Batches {
+    tokens: Arc<[u32]>,
+    batch_size: usize,
+    sequence_length: usize,
+    seed: u64,
+    position: BatchState,
+    /// Window starts of the current epoch, in the order dealt out; `shuffled_epochs` only.
+    epoch_starts: Vec<usize>,
+}
+
+/// Where [`Batches`] stands: all that a checkpoint needs beside the run's configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "snake_case")]
+pub enum BatchState {
+    /// `windows`: how many were dealt out.
+    Random { windows: u64 },
+    /// `windows`: how many of this epoch, from 0, were dealt out.
+    ShuffledEpochs { epoch: u64, windows: u64 },
+    /// `position`: the next batch's first token.
+    Sequential { position: u64 },
+}
+
+impl Batches {
+    /// Starts at the beginning of the order.
+    ///
+    /// - `sequential`: the position p starts at 0; a batch takes tokens p .. p + B*T as inputs, targets are the same
+    ///   moved on by one, p grows by B*T, and returns to 0 when p + B*T + 1 exceeds the number of tokens.
+    /// - `random`: each window begins anywhere, all places being equally likely.
+    /// - `shuffled_epochs`: each epoch cuts the tokens into windows that do not overlap, from an offset below T that
+    ///   the epoch draws, and deals each out once, shuffled. A batch may hold the end of one epoch and the start of
+    ///   the next.
+    ///
+    /// # Errors
+    /// [`DataError::TooShort`] when there are fewer tokens than one window (`sequential`: one batch) needs.
+    pub fn new(
+        tokens: Arc<[u32]>,
+        batch_size: usize,
+        sequence_length: usize,
+        order: WindowOrder,
+        seed: u64,
+    ) -> Result<Batches, DataError> {
+        check_length(tokens.len(), batch_size, sequence_length, order)?;
+        let position = match order {
+            WindowOrder::Random => BatchState::Random { windows: 0 },
+            WindowOrder::ShuffledEpochs => BatchState::ShuffledEpochs { epoch: 0, windows: 0 },
+            WindowOrder::Sequential => BatchState::Sequential { position: 0 },
+        };
+        let mut batches =
+            Batches { tokens, batch_size, sequence_length, seed, position, epoch_starts: Vec::new() };
+        if order == WindowOrder::ShuffledEpochs {
+            batches.epoch_starts = batches.shuffled_starts(0);
+        }
+        Ok(batches)
+    }
+
+    /// The next batch of the order.
+    pub fn next_batch(&mut self) -> Batch {
+        let starts: Vec<usize> = (0..self.batch_size).map(|row| self.next_start(row)).collect();
+        if let BatchState::Sequential { position } = &mut self.position {
+            let batch_tokens = self.batch_size * self.sequence_length;
+            let next = *position as usize + batch_tokens;
+            *position = if next + batch_tokens < self.tokens.len() { next as u64 } else { 0 };
+        }
+        Batch::of_windows(&self.tokens, &starts, self.sequence_length)
+    }
+
+    /// Where the next batch begins.
+    pub fn state(&self) -> BatchState {
+        self.position
+    }
+
+    /// Goes on from `state`, as if all batches before it had been dealt out here.
+    ///
+    /// # Errors
+    /// [`DataError::Position`] when the state belongs to another order or to a longer corpus.
+    pub fn restore(&mut self, state: BatchState) -> Result<(), DataError> {
+        match (&self.position, &state) {
+            (BatchState::Random { .. }, BatchState::Random { .. }) => {}
+            (BatchState::ShuffledEpochs { .. }, BatchState::ShuffledEpochs { epoch, windows }) => {
+                let starts = self.shuffled_starts(*epoch);
+                if *windows > starts.len() as u64 {
+                    let reason = format!("window {windows} of an epoch that has {}", starts.len());
+                    return Err(DataError::Position { reason });
+                }
+                self.epoch_starts = starts;
+            }
+            (BatchState::Sequential { .. }, BatchState::Sequential { position }) => {
+                let needed = (self.batch_size * self.sequence_length) as u64 + 1;
+                if position.checked_add(needed).is_none_or(|end| end > self.tokens.len() as u64) {
+                    let reason =
+                        format!("a batch from token {position} of a corpus of {}", self.tokens.len());
+                    return Err(DataError::Position { reason });
+                }
+            }
+            (mine, _) => {
+                let reason = format!("it was saved by another data.order ({state:?}, here {mine:?})");
+                return Err(DataError::Position { reason });
+            }
+        }
+        self.position = state;
+        Ok(())
+    }
+
+    fn next_start(&mut self, row: usize) -> usize {
+        match self.position {
+            BatchState::Sequential { position } => position as usize + row * self.sequence_length,
+            BatchState::Random { windows } => {
+                self.position = BatchState::Random { windows: windows + 1 };
+                self.random_start(windows)
+            }
+            BatchState::ShuffledEpochs { epoch, windows } => {
+                let (epoch, windows) = match self.epoch_starts.get(windows as usize) {
+                    Some(_) => (epoch, windows),
+                    None => {
+                        self.epoch_starts = self.shuffled_starts(epoch + 1);
+                        (epoch + 1, 0)
+                    }
+                };
+                self.position = BatchState::ShuffledEpochs { epoch, windows: windows + 1 };
+                self.epoch_starts[windows as usize]
+            }
+        }
+    }
+
+    /// The start of the n-th random window: a function of n, so that resuming needs no replay.
+    fn random_start(&self, window: u64) -> usize {
+        let mut rng = stream(self.seed, RANDOM_STREAM);
+        rng.set_word_pos(u128::from(window) * 2);
+        below(&mut rng, self.tokens.len() - self.sequence_length)
+    }
+
+    /// The starts of one epoch's windows, shuffled; at least one.
+    fn shuffled_starts(&self, epoch: u64) -> Vec<usize> {
+        let mut rng = stream(self.seed, EPOCH_STREAM.wrapping_add(epoch));
+        let length = self.sequence_length;
+        // Offsets are below T, and small enough that one window fits behind them.
+        let offset = below(&mut rng, length.min(self.tokens.len() - length));
+        let windows = (self.tokens.len() - 1 - offset) / length;
+        let mut starts: Vec<usize> = (0..windows).map(|window| offset + window * length).collect();
+        for last in (1..starts.len()).rev() {
+            starts.swap(last, below(&mut rng, last + 1));
+        }
+        starts
+    }
+}
+
+/// Errors unless `tokens` are enough for one window, or with `sequential` for one batch.
+pub(super) fn check_length(
+    tokens: usize,
+    batch_size: usize,
+    sequence_length: usize,
+    order: WindowOrder,
+) -> Result<(), DataError> {
+    let split = "training";
+    let (windows, purpose, advice) = match order {
+        WindowOrder::Random | WindowOrder::ShuffledEpochs => (
+            1,
+            format!("one window of train.sequence_length = {sequence_length}"),
+            "lower train.sequence_length or data.val_fraction, or use a longer corpus",
+        ),
+        WindowOrder::Sequential => (
+            batch_size,
+            format!(
+                "one batch of train.batch_size = {batch_size} times train.sequence_length = {sequence_length}"
+            ),
+            "lower train.batch_size, train.sequence_length or data.val_fraction, or use a longer corpus",
+        ),
+    };
+    let needed = windows.saturating_mul(sequence_length).saturating_add(1);
+    if tokens < needed { Err(DataError::TooShort { split, tokens, needed, purpose, advice }) } else { Ok(()) }
+}
+
+// Streams of the seed's generator, apart from each other and from stream 0, which other users of the seed begin with.
+const RANDOM_STREAM: u64 = 1 << 62;
+const EPOCH_STREAM: u64 = 1 << 63;
+
+fn stream(seed: u64, stream: u64) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(stream);
+    rng
+}
+
+/// A number below `n` from exactly two words of the generator, so that places in the stream can be computed. The bias
+/// is below n / 2^64. Written out here because `rand` may change how it draws a range.
+fn below(rng: &mut ChaCha8Rng, n: usize) -> usize {
+    ((u128::from(rng.next_u64()) * n as u128) >> 64) as usize
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,40 @@
 //! From text to batches of token ids.
+//!
+//! [`load`] reads a corpus (a known one by name, a file, or a folder), tokenizes and splits it; [`batches::Batches`]
+//! deals its windows out in a seeded order that can be resumed.
 
 pub mod batches;
+pub mod corpus;
+mod dataset;
+mod download;
+mod error;
+mod evaluation;
+mod folder;
+pub mod tokenizer;
+
+pub use corpus::{Found, preflight};
+pub use dataset::{Dataset, load};
+pub use error::{DataError, WantedFile};
+pub use evaluation::{evaluation_batches, whole_corpus_batches};
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    /// The real Tiny Shakespeare, where the machine has it: in `$RUNNER_TEST_DATA/tinyshakespeare/`, or beside the
+    /// project in `../shared/data/tinyshakespeare/`.
+    pub fn tiny_shakespeare() -> Option<String> {
+        let folder = match std::env::var_os("RUNNER_TEST_DATA") {
+            Some(folder) => PathBuf::from(folder),
+            None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
+        };
+        let path = folder.join("tinyshakespeare/input.txt");
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                eprintln!("SKIPPED: {}: {error}", path.display());
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! A user's own text: one file, or all text files below a folder.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use walkdir::WalkDir;
+
+use super::DataError;
+
+/// Files of a folder that count as text, by the ends of their names (in any case). A single file may be called anything.
+const EXTENSIONS: [&str; 8] = ["txt", "text", "md", "markdown", "rst", "org", "adoc", "tex"];
+
+/// One text file of a folder.
+pub(super) struct TextFile {
+    pub path: PathBuf,
+    pub bytes: u64,
+}
+
+/// The text files below `folder`, by name within each folder, without hidden and empty ones. Links are followed, once
+/// around where they go in circles.
+pub(super) fn files(folder: &Path) -> Result<Vec<TextFile>, DataError> {
+    let mut files = Vec::new();
+    let mut other_files = 0;
+    let mut empty_file = None;
+    let visible = WalkDir::new(folder)
+        .follow_links(true)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry.path()));
+    for entry in visible {
+        let entry = match entry {
+            Ok(entry) => entry,
+            // What is seen through the link is read anyway; a dangling hidden link is an editor's lock, not text.
+            Err(error) if error.loop_ancestor().is_some() || error.path().is_some_and(is_hidden) => continue,
+            Err(error) => return Err(unreadable(folder, error)),
+        };
+        if !entry.file_type().is_file() {
+            continue;
+        }
+        if !is_text(entry.path()) {
+            other_files += 1;
+            continue;
+        }
+        let bytes = entry.metadata().map_err(|error| unreadable(folder, error))?.len();
+        if bytes == 0 {
+            empty_file.get_or_insert_with(|| entry.path().to_owned());
+            continue;
+        }
+        files.push(TextFile { path: entry.into_path(), bytes });
+    }
+    match empty_file {
+        _ if !files.is_empty() => Ok(files),
+        Some(path) => Err(DataError::Empty { path }),
+        None => {
+            let extensions = EXTENSIONS.map(|extension| format!(".{extension}")).join(", ");
+            Err(DataError::NoText { path: folder.to_owned(), other_files, extensions })
+        }
+    }
+}
+
+/// The text files below `folder` in the order of [`files`], joined with line breaks.
+pub(super) fn read(folder: &Path) -> Result<String, DataError> {
+    let texts: Vec<String> =
+        files(folder)?.iter().map(|file| read_file(&file.path)).collect::<Result<_, _>>()?;
+    Ok(texts.join("\n"))
+}
+
+/// The text of one file, byte for byte.
+pub(super) fn read_file(path: &Path) -> Result<String, DataError> {
+    let bytes = fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
+    if bytes.is_empty() {
+        return Err(DataError::Empty { path: path.to_owned() });
+    }
+    String::from_utf8(bytes).map_err(|error| DataError::NotUtf8 {
+        path: path.to_owned(),
+        offset: error.utf8_error().valid_up_to(),
+    })
+}
+
+/// The length of a file that can be opened and has something in it.
+pub(super) fn probe_file(path: &Path) -> Result<u64, DataError> {
+    let probe = || -> std::io::Result<u64> {
+        let mut file = fs::File::open(path)?;
+        // Some places can be opened and not read: the first byte tells.
+        if file.read(&mut [0])? == 0 { Ok(0) } else { Ok(file.metadata()?.len()) }
+    };
+    match probe() {
+        Ok(0) => Err(DataError::Empty { path: path.to_owned() }),
+        Ok(bytes) => Ok(bytes),
+        Err(source) => Err(DataError::Read { path: path.to_owned(), source }),
+    }
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+fn is_text(path: &Path) -> bool {
+    let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+    EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
+}
+
+fn unreadable(folder: &Path, error: walkdir::Error) -> DataError {
+    let path = error.path().unwrap_or(folder).to_owned();
+    let source =
+        error.into_io_error().unwrap_or_else(|| std::io::Error::other("the folder cannot be walked"));
+    DataError::Read { path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder_with(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for (name, content) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().expect("inside the folder")).expect("writable");
+            fs::write(path, content).expect("writable");
+        }
+        folder
+    }
+
+    #[test]
+    fn text_files_are_joined_in_the_order_of_their_names() {
+        let folder = folder_with(&[
+            ("b.txt", b"second"),
+            ("a.md", b"first"),
+            ("c/d.TXT", b"third"),
+            ("e.txt", b"fourth"),
+            ("empty.txt", b""),
+            ("image.png", b"\xff\xfe"),
+            (".hidden.txt", b"no"),
+            (".git/notes.txt", b"no"),
+        ]);
+        assert_eq!(read(folder.path()).expect("text"), "first\nsecond\nthird\nfourth");
+    }
+
+    #[test]
+    fn line_endings_and_byte_order_marks_stay_as_they_are() {
+        let folder = folder_with(&[("a.txt", b"\xef\xbb\xbfone\r\ntwo\r\n")]);
+        assert_eq!(read_file(&folder.path().join("a.txt")).expect("text"), "\u{feff}one\r\ntwo\r\n");
+    }
+
+    #[test]
+    fn a_folder_that_is_hidden_itself_can_be_given() {
+        let folder = folder_with(&[(".corpus/a.txt", b"text")]);
+        assert_eq!(read(&folder.path().join(".corpus")).expect("text"), "text");
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_named_with_file_and_offset() {
+        let folder = folder_with(&[("a.txt", b"good"), ("b.txt", b"caf\xe9 latin-1")]);
+        let error = read(folder.path()).expect_err("Latin-1");
+        assert!(
+            matches!(&error, DataError::NotUtf8 { path, offset: 3 } if path.ends_with("b.txt")),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_folder_without_text_says_what_counts_as_text() {
+        let folder = folder_with(&[("a.png", b"x"), ("b.csv", b"y")]);
+        let message = read(folder.path()).expect_err("no text").to_string();
+        assert!(message.contains("of its 2 files none ends in .txt, .text, .md"), "{message}");
+    }
+
+    #[test]
+    fn a_folder_of_empty_files_is_empty() {
+        let folder = folder_with(&[("a.txt", b""), ("b.png", b"x")]);
+        assert!(matches!(read(folder.path()), Err(DataError::Empty { path }) if path.ends_with("a.txt")));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_but_not_in_circles() {
+        let folder = folder_with(&[("a/one.txt", b"one")]);
+        std::os::unix::fs::symlink("..", folder.path().join("a/up")).expect("links can be made");
+        std::os::unix::fs::symlink("nowhere", folder.path().join(".#lock.txt")).expect("links can be made");
+        let elsewhere = folder_with(&[("two.txt", b"two")]);
+        std::os::unix::fs::symlink(elsewhere.path(), folder.path().join("b")).expect("links can be made");
+        assert_eq!(read(folder.path()).expect("text"), "one\ntwo");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_nowhere_is_an_error_that_names_it() {
+        let folder = folder_with(&[("a.txt", b"one")]);
+        std::os::unix::fs::symlink("nowhere", folder.path().join("b.txt")).expect("links can be made");
+        assert!(matches!(read(folder.path()), Err(DataError::Read { path, .. }) if path.ends_with("b.txt")));
+    }
+}

@@ -1,0 +1,223 @@
+//! Text to token ids and back: GPT-2's byte-pair encoding, characters, bytes.
+
+use std::collections::{BTreeSet, HashSet};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use tiktoken_rs::CoreBPE;
+
+use crate::config::experiment::TokenizerKind;
+
+/// Stands for ids that have no text: a model may have more ids than its tokenizer.
+const NO_TEXT: char = char::REPLACEMENT_CHARACTER;
+
+/// GPT-2's `<|endoftext|>`, its last id.
+const END_OF_TEXT: u32 = 50_256;
+
+/// A tokenizer, complete: what is serialised can be kept beside a checkpoint and used without the corpus.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Tokenizer {
+    /// GPT-2's byte-pair encoding: 50,257 ids, of which the last is `<|endoftext|>`. Any text can be encoded.
+    /// Special tokens written out in the text are ordinary text.
+    Gpt2,
+    /// One id for each distinct character of the corpus, in the order of code points.
+    Char { vocabulary: CharVocabulary },
+    /// One id for each byte of UTF-8: 256 ids. Any text can be encoded.
+    Byte,
+}
+
+impl Tokenizer {
+    /// The tokenizer of this kind; `char` takes its vocabulary from `corpus`.
+    pub fn build(kind: TokenizerKind, corpus: &str) -> Tokenizer {
+        match kind {
+            TokenizerKind::Gpt2 => Tokenizer::Gpt2,
+            TokenizerKind::Char => Tokenizer::Char { vocabulary: CharVocabulary::of(corpus) },
+            TokenizerKind::Byte => Tokenizer::Byte,
+        }
+    }
+
+    /// `gpt2`, `char` or `byte`, as in `data.tokenizer`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Tokenizer::Gpt2 => "gpt2",
+            Tokenizer::Char { .. } => "char",
+            Tokenizer::Byte => "byte",
+        }
+    }
+
+    /// Number of ids; all ids are below it.
+    pub fn vocab_size(&self) -> usize {
+        match self {
+            Tokenizer::Gpt2 => END_OF_TEXT as usize + 1,
+            Tokenizer::Char { vocabulary } => vocabulary.0.len(),
+            Tokenizer::Byte => 256,
+        }
+    }
+
+    /// The ids of `text`. Only `char` cannot encode everything: it drops the characters that its corpus lacks,
+    /// which [`Tokenizer::unknown_chars`] lists.
+    pub fn encode(&self, text: &str) -> Vec<u32> {
+        match self {
+            Tokenizer::Gpt2 => encode_gpt2(text),
+            Tokenizer::Char { vocabulary } => text.chars().filter_map(|c| vocabulary.id(c)).collect(),
+            Tokenizer::Byte => text.bytes().map(u32::from).collect(),
+        }
+    }
+
+    /// The distinct characters of `text` that [`Tokenizer::encode`] drops, in order of code points.
+    pub fn unknown_chars(&self, text: &str) -> Vec<char> {
+        match self {
+            Tokenizer::Gpt2 | Tokenizer::Byte => Vec::new(),
+            Tokenizer::Char { vocabulary } => {
+                let unknown: BTreeSet<char> = text.chars().filter(|&c| vocabulary.id(c).is_none()).collect();
+                unknown.into_iter().collect()
+            }
+        }
+    }
+
+    /// The text of `ids`. Never fails, since a model may sample anything: ids without text and bytes that are not
+    /// UTF-8 become U+FFFD.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        match self {
+            Tokenizer::Gpt2 => decode_bytes(ids, |id| gpt2().decode_bytes(&[id]).ok()),
+            Tokenizer::Char { vocabulary } => {
+                ids.iter().map(|&id| vocabulary.char(id).unwrap_or(NO_TEXT)).collect()
+            }
+            Tokenizer::Byte => decode_bytes(ids, |id| u8::try_from(id).ok().map(|byte| [byte])),
+        }
+    }
+
+    /// What a model is given to continue when there is no prompt: `<|endoftext|>`, else a line break, else (a `char`
+    /// corpus of one line) the first id.
+    pub fn start_token(&self) -> u32 {
+        match self {
+            Tokenizer::Gpt2 => END_OF_TEXT,
+            Tokenizer::Char { vocabulary } => vocabulary.id('\n').unwrap_or(0),
+            Tokenizer::Byte => u32::from(b'\n'),
+        }
+    }
+
+    /// The id after which a text is over, where there is one.
+    pub fn end_token(&self) -> Option<u32> {
+        match self {
+            Tokenizer::Gpt2 => Some(END_OF_TEXT),
+            Tokenizer::Char { .. } | Tokenizer::Byte => None,
+        }
+    }
+}
+
+/// The vocabulary size of a tokenizer that does not depend on the corpus; `None` for `char`.
+pub fn fixed_vocab_size(kind: TokenizerKind) -> Option<usize> {
+    match kind {
+        TokenizerKind::Gpt2 => Some(Tokenizer::Gpt2.vocab_size()),
+        TokenizerKind::Byte => Some(Tokenizer::Byte.vocab_size()),
+        TokenizerKind::Char => None,
+    }
+}
+
+/// Distinct characters in the order of code points; a character's id is its place. Never empty. Serialised as one
+/// string.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CharVocabulary(Vec<char>);
+
+impl CharVocabulary {
+    /// The characters of `corpus`; of an empty one, a line break.
+    fn of(corpus: &str) -> CharVocabulary {
+        let distinct: HashSet<char> = corpus.chars().collect();
+        let mut chars: Vec<char> = distinct.into_iter().collect();
+        chars.sort_unstable();
+        if chars.is_empty() {
+            chars.push('\n');
+        }
+        CharVocabulary(chars)
+    }
+
+    fn id(&self, c: char) -> Option<u32> {
+        self.0.binary_search(&c).ok().map(|place| place as u32)
+    }
+
+    fn char(&self, id: u32) -> Option<char> {
+        self.0.get(id as usize).copied()
+    }
+}
+
+impl From<CharVocabulary> for String {
+    fn from(vocabulary: CharVocabulary) -> String {
+        vocabulary.0.into_iter().collect()
+    }
+}
+
+impl TryFrom<String> for CharVocabulary {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<CharVocabulary, &'static str> {
+        let chars: Vec<char> = text.chars().collect();
+        if chars.is_empty() {
+            return Err("a vocabulary needs at least one character");
+        }
+        if !chars.is_sorted_by(|a, b| a < b) {
+            return Err("the characters of a vocabulary must be distinct and in the order of code points");
+        }
+        Ok(CharVocabulary(chars))
+    }
+}
+
+fn decode_bytes<B: AsRef<[u8]>>(ids: &[u32], bytes_of: impl Fn(u32) -> Option<B>) -> String {
+    let mut bytes = Vec::with_capacity(ids.len() * 4);
+    for &id in ids {
+        match bytes_of(id) {
+            Some(known) => bytes.extend_from_slice(known.as_ref()),
+            None => bytes.extend_from_slice(NO_TEXT.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn gpt2() -> &'static CoreBPE {
+    tiktoken_rs::r50k_base_singleton()
+}
+
+/// Bytes of text that one core encodes at a time.
+const PIECE_BYTES: usize = 1 << 16;
+
+/// Longest run of white space, in characters, that is encoded as one. The pattern engine behind tiktoken-rs 0.12 panics
+/// on runs of about a million (its backtracking stack overflows); longer runs are cut here, which can change the ids
+/// at the cut, but not the text.
+const MAX_BLANK_RUN: usize = 500_000;
+
+fn encode_gpt2(text: &str) -> Vec<u32> {
+    let pieces: Vec<&str> = Pieces { rest: text }.collect();
+    let encoded: Vec<Vec<u32>> = pieces.into_par_iter().map(|piece| gpt2().encode_ordinary(piece)).collect();
+    encoded.concat()
+}
+
+/// Text cut where GPT-2's pattern always starts a new word: at white space after something else. No word spans such a
+/// place and none looks beyond it, so the ids of the pieces are the ids of the whole.
+struct Pieces<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let mut blank_run = 0;
+        let cut = self.rest.char_indices().find_map(|(at, c)| {
+            let after_blank = blank_run > 0;
+            blank_run = if c.is_whitespace() { blank_run + 1 } else { 0 };
+            let new_word = at >= PIECE_BYTES && blank_run > 0 && !after_blank;
+            (new_word || blank_run > MAX_BLANK_RUN).then_some(at)
+        });
+        let (piece, rest) = self.rest.split_at(cut.unwrap_or(self.rest.len()));
+        self.rest = rest;
+        Some(piece)
+    }
+}
+
+#[cfg(test)]
+mod tests;
