@@ -1,0 +1,111 @@
+//! Choosing the next token from the model's logits.
+
+use std::cmp::Ordering;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use super::GenerateError;
+
+/// Draws tokens: temperature first, then `top_k`, then `top_p`, as Hugging Face's `generate` does.
+#[derive(Clone, Debug)]
+pub struct Sampler {
+    temperature: f64,
+    top_k: usize,
+    top_p: f64,
+    rng: ChaCha8Rng,
+}
+
+impl Sampler {
+    /// - `temperature`: logits are divided by it; 0 (or anything that is not above it) takes the most probable token.
+    /// - `top_k`: only so many of the most probable tokens; 0: all.
+    /// - `top_p`: only the smallest set of most probable tokens whose probabilities, after `top_k`, add up to it; 1:
+    ///   all. Never fewer than one token.
+    pub fn new(temperature: f64, top_k: usize, top_p: f64, seed: u64) -> Sampler {
+        Sampler { temperature, top_k, top_p, rng: ChaCha8Rng::seed_from_u64(seed) }
+    }
+
+    /// The next token. Of equal logits the one with the lower id counts as more probable. A logit of minus infinity
+    /// rules its token out.
+    ///
+    /// # Errors
+    /// [`GenerateError::Logits`] when a logit is NaN or plus infinity, or none is above minus infinity.
+    pub fn sample(&mut self, logits: &[f32]) -> Result<u32, GenerateError> {
+        let best = best(logits)?;
+        if self.temperature.is_nan() || self.temperature <= 0.0 {
+            return Ok(best);
+        }
+        let highest = f64::from(logits[best as usize]);
+        // Of the candidates' probabilities only the ratios matter: the best one's weight is 1.
+        let mut candidates: Vec<(u32, f64)> = most_probable(logits, self.top_k, self.top_p < 1.0)
+            .into_iter()
+            .map(|id| (id, ((f64::from(logits[id as usize]) - highest) / self.temperature).exp()))
+            .collect();
+        if self.top_p < 1.0 {
+            candidates.truncate(nucleus(&candidates, self.top_p));
+        }
+        let total: f64 = candidates.iter().map(|(_, weight)| weight).sum();
+        let mut left = unit(&mut self.rng) * total;
+        for &(id, weight) in &candidates {
+            if left < weight {
+                return Ok(id);
+            }
+            left -= weight;
+        }
+        // Only rounding of the sum leads here.
+        Ok(best)
+    }
+}
+
+/// The most probable token, after a look at all logits.
+fn best(logits: &[f32]) -> Result<u32, GenerateError> {
+    let mut best = (0, f32::NEG_INFINITY);
+    for (id, &logit) in logits.iter().enumerate() {
+        if logit.is_nan() || logit == f32::INFINITY {
+            return Err(GenerateError::Logits { reason: format!("the logit of token {id} is {logit}") });
+        }
+        if logit > best.1 {
+            best = (id as u32, logit);
+        }
+    }
+    if best.1 == f32::NEG_INFINITY {
+        return Err(GenerateError::Logits { reason: "no token is possible".to_owned() });
+    }
+    Ok(best.0)
+}
+
+/// The ids of the `top_k` (0: all) highest logits; from the highest down if `sorted`.
+fn most_probable(logits: &[f32], top_k: usize, sorted: bool) -> Vec<u32> {
+    let by_probability = |a: &u32, b: &u32| -> Ordering {
+        logits[*b as usize].total_cmp(&logits[*a as usize]).then_with(|| a.cmp(b))
+    };
+    let mut ids: Vec<u32> = (0..logits.len() as u32).collect();
+    if top_k > 0 && top_k < ids.len() {
+        ids.select_nth_unstable_by(top_k - 1, by_probability);
+        ids.truncate(top_k);
+        // Selecting leaves them in an order that is nobody's promise.
+        ids.sort_unstable_by(by_probability);
+    } else if sorted {
+        ids.sort_unstable_by(by_probability);
+    }
+    ids
+}
+
+/// How many of the candidates, sorted by weight, are needed to reach the share `top_p` of all weight; at least one.
+fn nucleus(candidates: &[(u32, f64)], top_p: f64) -> usize {
+    let total: f64 = candidates.iter().map(|(_, weight)| weight).sum();
+    let mut reached = 0.0;
+    let short = candidates.iter().take_while(|(_, weight)| {
+        reached += weight;
+        reached < top_p * total
+    });
+    (short.count() + 1).min(candidates.len())
+}
+
+/// A number in [0, 1) with 53 random bits. Written out here because `rand` may change how it draws one.
+fn unit(rng: &mut ChaCha8Rng) -> f64 {
+    (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests;
