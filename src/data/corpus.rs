@@ -110,6 +110,7 @@ impl fmt::Display for Found {
                 write!(f, "will be downloaded from {url} ({bytes} bytes) to {}", path.display())
             }
             Found::File { bytes } => write!(f, "{bytes} bytes"),
+            Found::Folder { files: 1, bytes } => write!(f, "1 text file, {bytes} bytes"),
             Found::Folder { files, bytes } => write!(f, "{files} text files, {bytes} bytes"),
         }
     }
