@@ -1,3 +1,106 @@
 //! From TOML files to validated [`RunPlan`](experiment::RunPlan)s.
+//!
+//! A file is read with the places of its values (`document`), checked key by key against one table (`schema`,
+//! `sections`, `check`), put on top of what it extends (`inherit`), multiplied by its sweep (`sweep`, `expand`), merged
+//! (`layers`, which states the order of precedence), checked as a whole (`validate`) and turned into plans (`build`).
+//! Every problem of every file is reported, and nothing is returned unless there is none.
 
 pub mod experiment;
+pub mod names;
+pub mod schema;
+
+mod build;
+mod check;
+mod document;
+mod error;
+mod expand;
+mod explain;
+mod freeze;
+mod hint;
+mod inherit;
+mod json_schema;
+mod layers;
+mod manual;
+mod overrides;
+mod parse;
+mod provenance;
+mod run_name;
+mod sections;
+mod select;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod validate;
+mod value;
+
+use std::path::PathBuf;
+
+pub use error::{ConfigError, ConfigErrors, Place};
+pub use expand::MAX_RUNS;
+pub use explain::{explain, explain_all};
+pub use freeze::{read_frozen, render_frozen};
+pub use json_schema::json_schema;
+pub use manual::DEFAULTS;
+pub use value::value_text;
+
+use experiment::RunPlan;
+use sections::Findings;
+
+/// What the command line adds to the files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// `key=value`, the strongest layer. A key that is set here is not swept.
+    pub set: Vec<String>,
+    /// Names of experiments or runs to keep, with `*` for any characters; all when empty.
+    pub only: Vec<String>,
+}
+
+/// Reads, expands and validates experiment files: all their runs, in the order of the files. A file that is named
+/// twice counts once.
+///
+/// # Errors
+/// Everything that is wrong with the files and the options, at once.
+pub fn load(files: &[PathBuf], options: &LoadOptions) -> Result<Vec<RunPlan>, ConfigErrors> {
+    if files.is_empty() {
+        let problem = ConfigError::new(Place::Argument("FILES".into()), "no experiment files are given");
+        return Err(ConfigErrors::new(vec![problem.help("for example: runner experiments/quickstart.toml")]));
+    }
+    let mut findings = Findings::default();
+    let overrides = overrides::read(&options.set, &mut findings);
+    let mut problems = findings.problems;
+    let mut plans: Vec<RunPlan> = Vec::new();
+    let mut read: Vec<PathBuf> = Vec::new();
+    let mut names: Vec<(String, &PathBuf)> = Vec::new();
+    for file in files {
+        let identity = inherit::identity(file);
+        if read.contains(&identity) {
+            continue;
+        }
+        read.push(identity);
+        match expand::expand(file, &overrides, &findings.doubtful) {
+            Ok(runs) => {
+                let name = runs.first().map(|run| run.experiment.name.clone()).unwrap_or_default();
+                if let Some((_, other)) = names.iter().find(|(taken, _)| taken.eq_ignore_ascii_case(&name)) {
+                    problems.push(shared_name(file, other, &name));
+                }
+                names.push((name, file));
+                plans.extend(runs);
+            }
+            Err(more) => problems.extend(more),
+        }
+    }
+    if problems.is_empty() {
+        match select::select(plans, &options.only) {
+            Ok(plans) => return Ok(plans),
+            Err(idle) => problems = idle,
+        }
+    }
+    Err(ConfigErrors::new(problems))
+}
+
+fn shared_name(file: &std::path::Path, other: &std::path::Path, name: &str) -> ConfigError {
+    ConfigError::new(Place::File(file.to_path_buf()), format!("two experiments are called \"{name}\""))
+        .key("experiment.name")
+        .note(format!("the other one is {}", other.display()))
+        .help("they would write to one folder: give one of them another `name` in [experiment]")
+}

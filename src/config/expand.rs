@@ -1,0 +1,128 @@
+//! From one experiment file to the plans of its runs.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+use super::build::{self, Identity};
+use super::error::{ConfigError, Place, counted};
+use super::experiment::RunPlan;
+use super::inherit::{self, Lineage};
+use super::layers::{self, Layer, Resolved};
+use super::parse;
+use super::run_name;
+use super::schema::grouped;
+use super::sections::Findings;
+use super::validate;
+use super::value::value_text;
+
+/// Most runs of one experiment. More are a slip in a grid.
+pub const MAX_RUNS: u64 = 10_000;
+/// Problems after which the remaining points are not looked at: they repeat the same ones.
+const ENOUGH_PROBLEMS: usize = 200;
+
+/// All runs of a file, or all that is wrong with it. Rules about keys in `doubtful` are left out.
+pub(super) fn expand(
+    path: &Path,
+    overrides: &Layer,
+    doubtful: &BTreeSet<&'static str>,
+) -> Result<Vec<RunPlan>, Vec<ConfigError>> {
+    let mut findings = Findings { problems: Vec::new(), doubtful: doubtful.clone() };
+    let plans = inherit::read(path, &mut findings)
+        .and_then(|lineage| expand_lineage(lineage, overrides, &mut findings))
+        .unwrap_or_default();
+    if findings.problems.is_empty() { Ok(plans) } else { Err(findings.problems) }
+}
+
+fn expand_lineage(lineage: Lineage, overrides: &Layer, findings: &mut Findings) -> Option<Vec<RunPlan>> {
+    let Lineage { path, layers, sweep } = lineage;
+    let sweep = sweep.without(|key| overrides.contains(key.name));
+    let place = sweep.place().cloned().unwrap_or_else(|| Place::File(path.clone()));
+    let points = sweep.count().filter(|&points| points <= MAX_RUNS);
+    let Some(points) = points else {
+        findings.add(too_many(&place, sweep.count()));
+        return None;
+    };
+
+    let mut plans = Vec::new();
+    for index in 0..points {
+        if findings.problems.len() > ENOUGH_PROBLEMS {
+            break;
+        }
+        let settings = sweep.point(index);
+        let mut point = Layer::default();
+        settings.iter().cloned().for_each(|setting| point.set(setting));
+        let resolved = point.close().and_then(|()| layers::resolve(&layers, &point, overrides));
+        let resolved = match resolved {
+            Ok(resolved) => resolved,
+            Err(problem) => {
+                findings.add(problem);
+                continue;
+            }
+        };
+        findings.problems.extend(validate::violations(&resolved, &findings.doubtful));
+        let Some(experiment) = experiment_name(&path, &resolved, findings) else { break };
+        let repeats = resolved.raw.experiment.repeats;
+        if points * repeats > MAX_RUNS {
+            findings.add(too_many(&place, Some(points * repeats)));
+            break;
+        }
+        if findings.problems.is_empty() {
+            plans.extend((0..repeats).map(|repeat| {
+                let (experiment, point) = (experiment.clone(), settings.clone());
+                build::build(&resolved, Identity { experiment, point, repeat })
+            }));
+        }
+    }
+    if findings.problems.is_empty() {
+        run_name::name_all(&mut plans);
+        reject_equal_runs(&plans, &place, findings);
+    }
+    Some(plans)
+}
+
+fn too_many(place: &Place, count: Option<u64>) -> ConfigError {
+    let count =
+        count.map_or("more runs than can be counted".into(), |count| format!("{} runs", grouped(count)));
+    let problem =
+        ConfigError::new(place.clone(), format!("these are {count}; at most {} are allowed", grouped(MAX_RUNS)));
+    problem.help("a grid multiplies its axes; values that belong together stand in a [[sweep.zip]]")
+}
+
+/// The key, or else the file's stem where that can name a folder.
+fn experiment_name(path: &Path, resolved: &Resolved, findings: &mut Findings) -> Option<String> {
+    let name = &resolved.raw.experiment.name;
+    if !name.is_empty() {
+        return Some(name.clone());
+    }
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    if parse::is_folder_name(&stem) {
+        return Some(stem.into_owned());
+    }
+    let what = format!("the file's name \"{stem}\" cannot be the name of the experiment");
+    let problem = ConfigError::new(Place::File(path.to_path_buf()), what).key("experiment.name");
+    findings.add(problem.help("set `name` in [experiment]: letters, digits, `.`, `_` and `-`"));
+    None
+}
+
+/// Two runs that are the same in every key would train the same thing twice.
+fn reject_equal_runs(plans: &[RunPlan], place: &Place, findings: &mut Findings) {
+    let mut seen: HashMap<String, &RunPlan> = HashMap::new();
+    let mut doubles = Vec::new();
+    for plan in plans {
+        let content: Vec<String> = plan.resolved.iter().map(|key| value_text(&key.value)).collect();
+        if let Some(first) = seen.insert(content.join("\u{1f}"), plan) {
+            doubles.push(format!("{} and {}", first.name, plan.name));
+        }
+    }
+    let Some(first) = doubles.first() else { return };
+    let what = format!("the sweep has the same run more than once ({})", counted(doubles.len(), "pair"));
+    let seeds = plans.iter().any(|plan| {
+        plan.experiment.repeats > 1 && plan.point.iter().any(|(key, _)| key == "experiment.seed")
+    });
+    let problem = ConfigError::new(place.clone(), what).note(first.clone());
+    findings.add(problem.help(if seeds {
+        "`experiment.repeats` counts up from each swept seed: sweep the seed or repeat, not both"
+    } else {
+        "remove the value that is listed twice, or what overrides it (a preset in `--set` sets all sizes)"
+    }));
+}

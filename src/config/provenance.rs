@@ -1,0 +1,40 @@
+//! Where a value came from.
+
+use super::error::Place;
+
+/// The source of one value.
+#[derive(Clone, Debug)]
+pub(super) enum Origin {
+    /// `defaults.toml`.
+    Default,
+    /// An experiment file or `--set`.
+    Written(Place),
+    /// A size that `model.preset` stands for, and where that is written.
+    Preset { name: String, place: Place },
+    /// A sweep point, and where its value is written.
+    Sweep(Place),
+}
+
+impl Origin {
+    /// As a person would name it: `default`, `experiments/a.toml:12`, `preset gpt2`, `sweep`, `--set`.
+    pub fn source(&self) -> String {
+        match self {
+            Origin::Default => "default".into(),
+            Origin::Written(place) => place.short(),
+            Origin::Preset { name, .. } => format!("preset {name}"),
+            Origin::Sweep(_) => "sweep".into(),
+        }
+    }
+
+    /// Where a person would change it.
+    pub fn place(&self) -> Place {
+        match self {
+            Origin::Default => Place::Default,
+            Origin::Written(place) | Origin::Preset { place, .. } | Origin::Sweep(place) => place.clone(),
+        }
+    }
+
+    pub fn is_default(&self) -> bool {
+        matches!(self, Origin::Default)
+    }
+}

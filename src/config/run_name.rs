@@ -1,0 +1,52 @@
+//! Names of runs: `seed=1337`, or with a sweep `learning_rate=0.001,seed=1337`. They are names of folders too.
+
+use std::collections::HashSet;
+
+use toml::Value;
+
+use super::experiment::RunPlan;
+use super::schema;
+use super::value::value_text;
+
+/// Longest name in bytes, short of every file system's limit with room for what others append.
+const MAX_NAME: usize = 120;
+/// Longest value within a name.
+const MAX_VALUE: usize = 32;
+
+/// Names all runs of an experiment: by their point and seed, and by their number where that is not enough.
+pub(super) fn name_all(plans: &mut [RunPlan]) {
+    let mut taken = HashSet::new();
+    for (index, plan) in plans.iter_mut().enumerate() {
+        let seed = format!("seed={}", plan.experiment.seed);
+        let swept = plan.point.iter().filter(|(key, _)| key != "experiment.seed");
+        let parts: Vec<String> =
+            swept.map(|(key, value)| format!("{}={}", short(key), slug(value))).collect();
+        let mut name = parts.iter().chain([&seed]).cloned().collect::<Vec<_>>().join(",");
+        // Without regard to case: some file systems have none.
+        if name.len() > MAX_NAME || !taken.insert(name.to_lowercase()) {
+            let number = format!("run={},{seed}", index + 1);
+            let mut point = parts.join(",");
+            point.truncate(MAX_NAME.saturating_sub(number.len() + 1));
+            name = if point.is_empty() { number } else { format!("{point},{number}") };
+            taken.insert(name.to_lowercase());
+        }
+        plan.name = name;
+    }
+}
+
+fn short(key: &str) -> &str {
+    schema::key(key).map_or(key, |key| key.short_name())
+}
+
+/// A value in characters that are safe in a folder's name, all of them ASCII.
+fn slug(value: &Value) -> String {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Float(number) if number.fract() == 0.0 && number.abs() < 1e15 => format!("{number:.0}"),
+        Value::Array(items) => items.iter().map(slug).collect::<Vec<_>>().join("+"),
+        other => value_text(other),
+    };
+    let safe = text.chars().map(|c| if c.is_ascii_alphanumeric() || "._+-".contains(c) { c } else { '-' });
+    let slug: String = safe.take(MAX_VALUE).collect();
+    if slug.is_empty() { "none".into() } else { slug }
+}

@@ -1,0 +1,197 @@
+//! A parsed file's sections, checked key by key against the table of keys.
+
+use std::collections::BTreeSet;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::check::check;
+use super::document::Document;
+use super::error::{ConfigError, Place};
+use super::hint::{self, Spelling};
+use super::layers::{Layer, Setting};
+use super::provenance::Origin;
+use super::schema::{self, Key, Kind, SECTIONS};
+use super::sweep::{self, Sweep};
+use super::value::{kind_of, plain, value_text};
+
+/// What is wrong so far, and which keys are in doubt because of it: rules between keys leave those alone, so that one
+/// mistake is reported once.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub problems: Vec<ConfigError>,
+    pub doubtful: BTreeSet<&'static str>,
+}
+
+impl Findings {
+    pub fn add(&mut self, problem: ConfigError) {
+        self.problems.push(problem);
+    }
+
+    pub fn doubt(&mut self, key: Option<&'static Key>) {
+        self.doubtful.extend(key.map(|key| key.name));
+    }
+}
+
+/// What one file says.
+#[derive(Debug, Default)]
+pub(super) struct Sections {
+    pub layer: Layer,
+    /// The files it extends as written, with their places.
+    pub extends: Vec<(String, Place)>,
+    pub sweep: Sweep,
+}
+
+/// Reads all sections of a file.
+pub(super) fn read(document: &Document, table: &DeTable<'_>, findings: &mut Findings) -> Sections {
+    let mut sections = Sections::default();
+    for (name, item) in table {
+        let place = document.place(name.span());
+        let name = name.get_ref().as_ref();
+        match name {
+            "extends" => sections.extends = read_extends(document, item, findings),
+            "sweep" => sections.sweep = sweep::read(document, item, place, findings),
+            _ if SECTIONS.contains(&name) => match item.get_ref() {
+                DeValue::Table(keys) => read_keys(document, name, keys, &mut sections.layer, findings),
+                DeValue::Array(_) if document.text[name_line(document, &place)..].starts_with("[[") => {
+                    findings.add(
+                        ConfigError::new(place, format!("[{name}] is one section, not a list of them"))
+                            .help(format!("write [{name}] with single brackets")),
+                    )
+                }
+                _ => findings.add(
+                    ConfigError::new(place, format!("`{name}` is a section, not a key"))
+                        .help(format!("write [{name}] on a line of its own and its keys below")),
+                ),
+            },
+            _ => match item.get_ref() {
+                DeValue::Table(keys) => {
+                    let meant = hint::for_section(name);
+                    let problem = ConfigError::new(place, format!("unknown section [{name}]"));
+                    findings.add(match meant {
+                        Some("extends") => {
+                            problem.help("write extends = \"parent.toml\" at the head of the file")
+                        }
+                        Some(meant) => problem.help(format!("did you mean [{meant}]?")),
+                        None => problem.help(format!("the sections are {}, sweep", SECTIONS.join(", "))),
+                    });
+                    // What stands in it is checked as if it were called right, so that all is said at once.
+                    if let Some(section) = meant.filter(|meant| SECTIONS.contains(meant)) {
+                        read_keys(document, section, keys, &mut sections.layer, findings);
+                    }
+                }
+                _ => {
+                    let hint = hint::for_key(None, name, Spelling::Leaf);
+                    findings.doubt(hint.key);
+                    let problem = ConfigError::new(place, format!("`{name}` stands outside of any section"));
+                    findings.add(problem.key(name).help(hint.help));
+                }
+            },
+        }
+    }
+    if let Err(problem) = sections.layer.close() {
+        findings.doubt(schema::key("data.path"));
+        findings.add(problem);
+    }
+    sections
+}
+
+/// Byte of the start of a place's line.
+fn name_line(document: &Document, place: &Place) -> usize {
+    let Place::Line { line, .. } = place else { return 0 };
+    document.text.split_inclusive('\n').take(line - 1).map(str::len).sum()
+}
+
+fn read_extends(
+    document: &Document,
+    item: &Spanned<DeValue<'_>>,
+    findings: &mut Findings,
+) -> Vec<(String, Place)> {
+    let one = |item: &Spanned<DeValue<'_>>| {
+        let path = item.get_ref().as_str().filter(|path| !path.is_empty())?;
+        Some((path.to_owned(), document.place(item.span())))
+    };
+    let parents: Option<Vec<_>> = match item.get_ref() {
+        DeValue::Array(items) => items.iter().map(one).collect(),
+        _ => one(item).map(|parent| vec![parent]),
+    };
+    parents.unwrap_or_else(|| {
+        let problem =
+            ConfigError::new(document.place(item.span()), "`extends` must be a path or a list of paths");
+        findings.add(problem.key("extends").help("write extends = \"parent.toml\""));
+        Vec::new()
+    })
+}
+
+fn read_keys(
+    document: &Document,
+    section: &str,
+    keys: &DeTable<'_>,
+    layer: &mut Layer,
+    findings: &mut Findings,
+) {
+    for (leaf, item) in keys {
+        let name = leaf.get_ref().as_ref();
+        let Some(key) = schema::key(&format!("{section}.{name}")) else {
+            unknown_key(document.place(leaf.span()), section, name, item.get_ref(), findings);
+            continue;
+        };
+        let place = document.place(item.span());
+        if let Some(value) = checked(document, key, item.get_ref(), place.clone(), findings) {
+            layer.set(Setting { key, value, origin: Origin::Written(place) });
+        }
+    }
+}
+
+/// The checked value of a key; otherwise the problem is noted.
+pub(super) fn checked(
+    document: &Document,
+    key: &'static Key,
+    item: &DeValue<'_>,
+    place: Place,
+    findings: &mut Findings,
+) -> Option<toml::Value> {
+    let (what, help) = match plain(item) {
+        Ok(value) => match check(key, value, document.base()) {
+            Ok(value) => return Some(value),
+            Err(complaint) => (complaint.what, complaint.help),
+        },
+        Err(_) => {
+            (format!("`{}` must be {}, and this number is far outside", key.name, key.kind.describe()), None)
+        }
+    };
+    findings.doubt(Some(key));
+    let mut problem = ConfigError::new(place, what).key(key.name);
+    problem.help = help;
+    findings.add(problem);
+    None
+}
+
+fn unknown_key(place: Place, section: &str, name: &str, item: &DeValue<'_>, findings: &mut Findings) {
+    if let DeValue::Table(_) = item {
+        let problem = ConfigError::new(place, format!("there is no section [{section}.{name}]"));
+        let kinds = schema::keys_of(section).find_map(|key| match key.kind {
+            Kind::Choice(words) if key.leaf == "kind" && words.contains(&name) => Some(key.leaf),
+            _ => None,
+        });
+        findings.add(match kinds {
+            Some(leaf) => {
+                problem.help(format!("write {leaf} = \"{name}\" and the other keys in [{section}]"))
+            }
+            None => problem.help(format!("keys stand directly in [{section}]")),
+        });
+        return;
+    }
+    let hint = hint::for_key(Some(section), name, Spelling::Leaf);
+    findings.doubt(hint.key);
+    let problem = ConfigError::new(place, format!("unknown key `{name}` in [{section}]"));
+    findings.add(problem.key(format!("{section}.{name}")).help(hint.help));
+}
+
+/// A parsed value in words for a message: `the string "x"`.
+pub(super) fn shown(item: &DeValue<'_>) -> String {
+    match plain(item) {
+        Ok(value) => format!("{} ({})", value_text(&value), kind_of(&value)),
+        Err(_) => "a number that is too large".into(),
+    }
+}

@@ -1,0 +1,244 @@
+//! `[sweep.grid]` and `[[sweep.zip]]`: several runs from one file.
+
+use toml::de::{DeTable, DeValue};
+use toml::{Spanned, Value};
+
+use super::document::Document;
+use super::error::{ConfigError, Place};
+use super::hint::{self, Spelling};
+use super::layers::Setting;
+use super::provenance::Origin;
+use super::schema::{self, Key, SECTIONS};
+use super::sections::{Findings, checked, shown};
+
+/// The sweep of one file: the product of its blocks. Without blocks it has one point, which sets nothing.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sweep {
+    pub blocks: Vec<Block>,
+}
+
+/// Axes whose values go together, all of one length: one axis of the grid, or one `[[sweep.zip]]`.
+#[derive(Clone, Debug)]
+pub(super) struct Block {
+    pub axes: Vec<Axis>,
+}
+
+/// A key and its values, each with its place.
+#[derive(Clone, Debug)]
+pub(super) struct Axis {
+    pub key: &'static Key,
+    pub values: Vec<(Value, Place)>,
+    pub place: Place,
+}
+
+impl Block {
+    fn len(&self) -> usize {
+        self.axes.first().map_or(0, |axis| axis.values.len())
+    }
+}
+
+impl Sweep {
+    /// How many points there are; `None` when there are too many to count.
+    pub fn count(&self) -> Option<u64> {
+        self.blocks.iter().try_fold(1u64, |count, block| count.checked_mul(block.len() as u64))
+    }
+
+    /// The settings of point `index`; the last block varies fastest.
+    pub fn point(&self, mut index: u64) -> Vec<Setting> {
+        let mut settings = Vec::new();
+        for block in self.blocks.iter().rev() {
+            let len = block.len().max(1) as u64;
+            let position = (index % len) as usize;
+            index /= len;
+            let chosen = block.axes.iter().rev().filter_map(|axis| {
+                let (value, place) = axis.values.get(position)?;
+                Some(Setting { key: axis.key, value: value.clone(), origin: Origin::Sweep(place.clone()) })
+            });
+            settings.extend(chosen);
+        }
+        settings.reverse();
+        settings
+    }
+
+    /// Drops the axes that `is_fixed` elsewhere: what `--set` sets is one value and no axis.
+    pub fn without(mut self, is_fixed: impl Fn(&'static Key) -> bool) -> Sweep {
+        for block in &mut self.blocks {
+            block.axes.retain(|axis| !is_fixed(axis.key));
+        }
+        self.blocks.retain(|block| !block.axes.is_empty());
+        self
+    }
+
+    /// Where the sweep begins.
+    pub fn place(&self) -> Option<&Place> {
+        self.axes().next().map(|axis| &axis.place)
+    }
+
+    fn axes(&self) -> impl Iterator<Item = &Axis> {
+        self.blocks.iter().flat_map(|block| &block.axes)
+    }
+}
+
+/// Reads the `sweep` section.
+pub(super) fn read(
+    document: &Document,
+    item: &Spanned<DeValue<'_>>,
+    place: Place,
+    findings: &mut Findings,
+) -> Sweep {
+    let mut sweep = Sweep::default();
+    let DeValue::Table(table) = item.get_ref() else {
+        findings
+            .add(ConfigError::new(place, "`sweep` is a section").help("write [sweep.grid] or [[sweep.zip]]"));
+        return sweep;
+    };
+    for (name, item) in table {
+        let place = document.place(name.span());
+        match (name.get_ref().as_ref(), item.get_ref()) {
+            ("grid", DeValue::Table(grid)) => {
+                for axis in read_axes(document, grid, &sweep, findings) {
+                    sweep.blocks.push(Block { axes: vec![axis] });
+                }
+            }
+            ("zip", DeValue::Array(zips)) => {
+                for zip in zips.iter() {
+                    match zip.get_ref() {
+                        DeValue::Table(zip) => read_zip(document, zip, &mut sweep, findings),
+                        other => findings.add(
+                            ConfigError::new(document.place(zip.span()), format!("not a table of keys: {}", shown(other)))
+                                .help("write [[sweep.zip]] on a line of its own and its keys below"),
+                        ),
+                    }
+                }
+            }
+            ("zip", DeValue::Table(_)) => findings.add(
+                ConfigError::new(place, "[sweep.zip] is a list of blocks")
+                    .help("write [[sweep.zip]] with double brackets: each block has values that go together"),
+            ),
+            ("grid", _) => findings.add(
+                ConfigError::new(place, "`sweep.grid` is a section").help("write [sweep.grid] with its keys below"),
+            ),
+            (name, _) => findings.add(
+                ConfigError::new(place, format!("unknown key `{name}` in [sweep]"))
+                    .key(format!("sweep.{name}"))
+                    .help("keys to vary stand in [sweep.grid], each with every other; in [[sweep.zip]] together"),
+            ),
+        }
+    }
+    sweep
+}
+
+fn read_zip(document: &Document, zip: &DeTable<'_>, sweep: &mut Sweep, findings: &mut Findings) {
+    let axes = read_axes(document, zip, sweep, findings);
+    if let Some(first) = axes.first()
+        && let Some(odd) = axes.iter().find(|axis| axis.values.len() != first.values.len())
+    {
+        let lengths: Vec<String> =
+            axes.iter().map(|axis| format!("`{}` has {}", axis.key.name, axis.values.len())).collect();
+        let what = format!("values of a [[sweep.zip]] go together, but {}", lengths.join(", "));
+        let problem = ConfigError::new(odd.place.clone(), what).key(odd.key.name);
+        findings.add(
+            problem.help("give each key the same number of values, or use [sweep.grid] for all combinations"),
+        );
+        axes.iter().for_each(|axis| findings.doubt(Some(axis.key)));
+        return;
+    }
+    if !axes.is_empty() {
+        sweep.blocks.push(Block { axes });
+    }
+}
+
+/// The axes of one table, without those that have problems, which are noted.
+fn read_axes(document: &Document, table: &DeTable<'_>, sweep: &Sweep, findings: &mut Findings) -> Vec<Axis> {
+    let mut leaves = Vec::new();
+    flatten("", table, &mut leaves);
+    let mut axes: Vec<Axis> = Vec::new();
+    for (name, key_span, item) in leaves {
+        let place = document.place(key_span);
+        let Some(key) = schema::key(&name) else {
+            unknown_axis(place, &name, findings);
+            continue;
+        };
+        let earlier = sweep.axes().chain(&axes).find(|axis| axis.key.name == key.name);
+        if let Some(earlier) = earlier {
+            let problem = ConfigError::new(place, format!("`{name}` is swept twice")).key(name);
+            findings.add(
+                problem
+                    .note(format!("the other one is at {}", earlier.place.short()))
+                    .help("keep one of the two"),
+            );
+            continue;
+        }
+        if !key.can_be_swept() {
+            let problem = ConfigError::new(place, format!("`{name}` cannot be swept")).key(name);
+            findings.add(problem.help("it belongs to the experiment as a whole"));
+            continue;
+        }
+        if let Some(values) = read_values(document, key, item, findings) {
+            axes.push(Axis { key, values, place });
+        }
+    }
+    axes
+}
+
+fn read_values(
+    document: &Document,
+    key: &'static Key,
+    item: &Spanned<DeValue<'_>>,
+    findings: &mut Findings,
+) -> Option<Vec<(Value, Place)>> {
+    let place = document.place(item.span());
+    let DeValue::Array(items) = item.get_ref() else {
+        findings.doubt(Some(key));
+        let what =
+            format!("a sweep needs a list of values for `{}`, not {}", key.name, shown(item.get_ref()));
+        let problem = ConfigError::new(place, what).key(key.name);
+        findings.add(problem.help(format!("for a single value set `{}` in [{}]", key.leaf, key.section)));
+        return None;
+    };
+    if items.is_empty() {
+        findings.doubt(Some(key));
+        let problem =
+            ConfigError::new(place, format!("the sweep over `{}` has no values", key.name)).key(key.name);
+        findings.add(problem.help("give at least one value, or remove the line"));
+        return None;
+    }
+    let values: Vec<Option<(Value, Place)>> = items
+        .iter()
+        .map(|item| {
+            let place = document.place(item.span());
+            let value = checked(document, key, item.get_ref(), place.clone(), findings)?;
+            Some((value, place))
+        })
+        .collect();
+    values.into_iter().collect()
+}
+
+fn unknown_axis(place: Place, name: &str, findings: &mut Findings) {
+    let (section, leaf) = name.split_once('.').map_or((None, name), |(section, leaf)| (Some(section), leaf));
+    let problem = ConfigError::new(place, format!("unknown key `{name}` in a sweep")).key(name);
+    if section.is_none() && SECTIONS.contains(&leaf) {
+        findings.add(problem.help(format!("name a key of it, for example `{leaf}.{}`", first_leaf(leaf))));
+        return;
+    }
+    let hint = hint::for_key(section.filter(|section| SECTIONS.contains(section)), leaf, Spelling::Dotted);
+    findings.doubt(hint.key);
+    findings.add(problem.help(hint.help));
+}
+
+fn first_leaf(section: &str) -> &'static str {
+    schema::keys_of(section).find(|key| key.can_be_swept()).map_or("...", |key| key.leaf)
+}
+
+type Leaf<'a, 'i> = (String, std::ops::Range<usize>, &'a Spanned<DeValue<'i>>);
+
+/// The keys of nested tables with their dotted names: `optimizer.learning_rate = [...]` is a table in a table.
+fn flatten<'a, 'i>(prefix: &str, table: &'a DeTable<'i>, leaves: &mut Vec<Leaf<'a, 'i>>) {
+    for (name, item) in table {
+        let dotted = format!("{prefix}{}", name.get_ref());
+        match item.get_ref() {
+            DeValue::Table(inner) => flatten(&format!("{dotted}."), inner, leaves),
+            _ => leaves.push((dotted, name.span(), item)),
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! Rules between keys. What one value alone can violate was found when it was read; see `check.rs`.
+
+use std::collections::BTreeSet;
+
+use super::build::{decay_steps, sequence_length};
+use super::error::ConfigError;
+use super::experiment::{ScheduleKind, TargetMetric, TokenizerKind};
+use super::layers::{Resolved, Setting};
+use super::schema::{RawPlan, grouped};
+use super::value::value_text;
+
+/// A rule, the keys it is about (the one to change first comes first), and its check.
+struct Rule {
+    keys: &'static [&'static str],
+    check: fn(&RawPlan) -> Option<Violation>,
+}
+
+struct Violation {
+    what: String,
+    help: Option<String>,
+}
+
+fn violation(what: impl Into<String>, help: impl Into<String>) -> Option<Violation> {
+    Some(Violation { what: what.into(), help: Some(help.into()) })
+}
+
+/// All violations of a merged configuration. Rules about a doubtful key are left out: its own problem comes first.
+pub(super) fn violations(resolved: &Resolved, doubtful: &BTreeSet<&'static str>) -> Vec<ConfigError> {
+    let sure = |rule: &&Rule| !rule.keys.iter().any(|key| doubtful.contains(key));
+    let broken = RULES.iter().filter(sure).filter_map(|rule| Some((rule.keys, (rule.check)(&resolved.raw)?)));
+    let mut problems: Vec<ConfigError> =
+        broken.map(|(keys, violation)| located(resolved, keys, violation)).collect();
+    if !EVALUATION.iter().any(|key| doubtful.contains(key)) {
+        problems.extend(evaluation_without_text(resolved));
+    }
+    problems
+}
+
+const EVALUATION: &[&str] = &["train.eval_interval", "data.val_fraction"];
+
+/// Evaluation is on by default and silently off without validation text, but who asks for it in so many words should
+/// hear that there is nothing to evaluate on.
+fn evaluation_without_text(resolved: &Resolved) -> Option<ConfigError> {
+    let (_, interval) = resolved.setting("train.eval_interval")?;
+    let asked = !interval.origin.is_default() && resolved.raw.train.eval_interval > 0;
+    let violation = Violation {
+        what: format!(
+            "`train.eval_interval` is {}, but no text is kept for validation",
+            resolved.raw.train.eval_interval
+        ),
+        help: Some("set `data.val_fraction` above 0, or `train.eval_interval = 0`".into()),
+    };
+    (asked && resolved.raw.data.val_fraction == 0.0).then(|| located(resolved, EVALUATION, violation))
+}
+
+/// Puts a violation at the strongest setting among its keys, since that one was added last, and names the others.
+fn located(resolved: &Resolved, keys: &[&str], violation: Violation) -> ConfigError {
+    let settings: Vec<&(usize, Setting)> = keys.iter().filter_map(|key| resolved.setting(key)).collect();
+    // `max_by_key` keeps the last of equals; reversed, that is the first key of the rule.
+    let strongest = settings.iter().rev().max_by_key(|(layer, _)| *layer);
+    let place = strongest.map_or(super::error::Place::Default, |(_, setting)| setting.origin.place());
+    let mut problem = ConfigError::new(place, violation.what);
+    problem.help = violation.help;
+    for (_, setting) in &settings {
+        if strongest.is_some_and(|(_, strongest)| strongest.key.name == setting.key.name) {
+            problem.key = Some(setting.key.name.into());
+        } else {
+            let value = value_text(&setting.value);
+            problem = problem.note(format!("`{}` is {value} ({})", setting.key.name, described(setting)));
+        }
+    }
+    problem
+}
+
+fn described(setting: &Setting) -> String {
+    match (setting.origin.source(), setting.origin.place().short()) {
+        (source, place) if source == place => source,
+        (source, place) => format!("{source}, {place}"),
+    }
+}
+
+/// More parameters than this are a slip of the keyboard; it also keeps all arithmetic on sizes within 64 bits.
+const MAX_PARAMETERS: u64 = 100_000_000_000;
+const MAX_TOKENS_PER_STEP: u64 = 1_000_000_000;
+
+static RULES: &[Rule] = &[
+    Rule {
+        keys: &["model.n_embd", "model.n_head"],
+        check: |raw| {
+            let (n_embd, n_head) = (raw.model.n_embd, raw.model.n_head);
+            if n_embd.is_multiple_of(n_head) {
+                return None;
+            }
+            let below = n_embd / n_head * n_head;
+            let near = if below == 0 { n_head.to_string() } else { format!("{below} or {}", below + n_head) };
+            violation(
+                format!(
+                    "`model.n_embd` = {n_embd} cannot be shared evenly by `model.n_head` = {n_head} heads"
+                ),
+                format!("with {n_head} heads, n_embd = {near} would do"),
+            )
+        },
+    },
+    Rule {
+        keys: &["model.n_embd", "model.n_layer", "model.vocab_size", "model.block_size"],
+        check: |raw| {
+            let [n_embd, n_layer, vocab, block] =
+                [raw.model.n_embd, raw.model.n_layer, raw.model.vocab_size, raw.model.block_size]
+                    .map(|size| size as u64);
+            let parameters = 12 * n_layer * n_embd * n_embd + (vocab + block) * n_embd;
+            (parameters > MAX_PARAMETERS).then(|| Violation {
+                what: format!("these sizes make a model of {} parameters", grouped(parameters)),
+                help: Some(format!("at most {} are allowed", grouped(MAX_PARAMETERS))),
+            })
+        },
+    },
+    Rule {
+        keys: &["train.sequence_length", "model.block_size"],
+        check: |raw| {
+            let (length, block) = (raw.train.sequence_length, raw.model.block_size);
+            if length <= block {
+                return None;
+            }
+            violation(
+                format!("`train.sequence_length` = {length} is longer than `model.block_size` = {block}"),
+                format!("the model has no positions beyond its block size: use at most {block}, or raise it"),
+            )
+        },
+    },
+    Rule {
+        keys: &[
+            "train.batch_size",
+            "train.sequence_length",
+            "train.gradient_accumulation_steps",
+            "model.block_size",
+        ],
+        check: |raw| {
+            let sizes = [raw.train.batch_size, sequence_length(raw), raw.train.gradient_accumulation_steps];
+            let tokens: u64 = sizes.iter().map(|&size| size as u64).product();
+            (tokens > MAX_TOKENS_PER_STEP).then(|| Violation {
+                what: format!("a step of {} tokens is too large", grouped(tokens)),
+                help: Some(format!(
+                    "batch_size x sequence_length x gradient_accumulation_steps may be {} at most",
+                    grouped(MAX_TOKENS_PER_STEP)
+                )),
+            })
+        },
+    },
+    Rule {
+        keys: &["model.vocab_size", "data.tokenizer"],
+        check: |raw| {
+            let (name, needed) = match raw.data.tokenizer {
+                TokenizerKind::Gpt2 => ("gpt2", 50_257),
+                TokenizerKind::Byte => ("byte", 256),
+                // Known only once the corpus is read.
+                TokenizerKind::Char => return None,
+            };
+            if raw.model.vocab_size == 0 || raw.model.vocab_size >= needed {
+                return None;
+            }
+            violation(
+                format!(
+                    "`model.vocab_size` = {} is smaller than the {} tokens of the tokenizer \"{name}\"",
+                    grouped(raw.model.vocab_size as u64),
+                    grouped(needed as u64)
+                ),
+                format!("use 0 (as many as the tokenizer has) or at least {needed}"),
+            )
+        },
+    },
+    Rule {
+        keys: &["data.corpus", "data.path"],
+        check: |raw| {
+            if !raw.data.corpus.is_empty() || !raw.data.path.is_empty() {
+                return None;
+            }
+            violation(
+                "there is no text: `data.corpus` and `data.path` are both empty",
+                "name a known corpus, `corpus = \"salt-crown\"`, or a file or folder of your own, `path = \"my.txt\"`",
+            )
+        },
+    },
+    Rule {
+        keys: &["schedule.warmup_steps", "train.max_steps"],
+        check: |raw| {
+            let (warmup, steps) = (raw.schedule.warmup_steps, raw.train.max_steps);
+            if warmup <= steps {
+                return None;
+            }
+            violation(
+                format!(
+                    "`schedule.warmup_steps` = {warmup} is longer than the training, `train.max_steps` = {steps}"
+                ),
+                "the peak learning rate would never be reached: warm up over less, or train longer",
+            )
+        },
+    },
+    Rule {
+        keys: &["schedule.decay_steps", "schedule.warmup_steps", "train.max_steps", "schedule.kind"],
+        check: |raw| {
+            let (warmup, steps, decay) = (raw.schedule.warmup_steps, raw.train.max_steps, decay_steps(raw));
+            // A warm-up longer than the training has its own rule.
+            if warmup > steps {
+                return None;
+            }
+            match raw.schedule.kind {
+                ScheduleKind::Linear | ScheduleKind::Cosine if decay <= warmup => violation(
+                    format!(
+                        "the learning rate would have decayed by step {decay}, before its warm-up of {warmup} steps ends"
+                    ),
+                    "`schedule.decay_steps` counts from step 0 and must be above `schedule.warmup_steps`; 0 is `train.max_steps`",
+                ),
+                ScheduleKind::WarmupStableDecay if warmup + decay > steps => violation(
+                    format!(
+                        "a warm-up of {warmup} and a decay of {decay} steps do not fit into {steps} steps"
+                    ),
+                    "for warmup-stable-decay, `schedule.decay_steps` is how many of the last steps decay",
+                ),
+                _ => None,
+            }
+        },
+    },
+    Rule {
+        keys: &["schedule.min_lr", "optimizer.learning_rate", "schedule.kind"],
+        check: |raw| {
+            let (min, peak) = (raw.schedule.min_lr, raw.optimizer.learning_rate);
+            if raw.schedule.kind == ScheduleKind::Constant || min <= peak {
+                return None;
+            }
+            violation(
+                format!(
+                    "`schedule.min_lr` = {min:?} is above the peak, `optimizer.learning_rate` = {peak:?}"
+                ),
+                "the learning rate decays from the peak to min_lr; a tenth of the peak is usual",
+            )
+        },
+    },
+    Rule {
+        keys: &["target.metric", "data.val_fraction"],
+        check: |raw| {
+            if !targets_validation(raw) || raw.data.val_fraction > 0.0 {
+                return None;
+            }
+            violation(
+                "the target is a validation loss, but no text is kept for validation",
+                "set `data.val_fraction` above 0, or aim at \"train_loss\"",
+            )
+        },
+    },
+    Rule {
+        keys: &["target.metric", "train.eval_interval"],
+        check: |raw| {
+            if !targets_validation(raw) || raw.train.eval_interval > 0 {
+                return None;
+            }
+            violation(
+                "the target is a validation loss, but it is never measured",
+                "set `train.eval_interval` above 0, or aim at \"train_loss\"",
+            )
+        },
+    },
+    Rule {
+        keys: &["sample.prompts", "sample.interval"],
+        check: |raw| {
+            if raw.sample.interval == 0 {
+                return None;
+            }
+            if raw.sample.prompts.is_empty() {
+                return violation(
+                    "samples are on, but there are no prompts to continue",
+                    "give a prompt, `prompts = [\"\\n\"]` for a new line, or set `sample.interval = 0`",
+                );
+            }
+            if raw.sample.prompts.iter().any(String::is_empty) {
+                return violation(
+                    "a prompt is empty",
+                    "the model continues a text: give it at least a new line, \"\\n\"",
+                );
+            }
+            None
+        },
+    },
+    Rule {
+        keys: &[
+            "reference.name",
+            "reference.curve",
+            "reference.final_loss",
+            "reference.steps",
+            "reference.secs",
+        ],
+        check: |raw| {
+            let reference = &raw.reference;
+            let numbers = !reference.curve.is_empty()
+                || reference.final_loss > 0.0
+                || reference.steps > 0
+                || reference.secs > 0.0;
+            if !reference.name.is_empty() || !numbers {
+                return None;
+            }
+            violation("the reference has no name", "say in [reference] what it is called: name = \"...\"")
+        },
+    },
+];
+
+fn targets_validation(raw: &RawPlan) -> bool {
+    raw.target.metric == TargetMetric::ValLoss && raw.target.threshold > 0.0
+}
