@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::DeTable;
 
-use super::error::{ConfigError, Place};
+use super::error::{ConfigError, Line, Place};
 
 /// Larger files are something else: weights, a corpus.
 const MAX_BYTES: u64 = 4 << 20;
@@ -118,7 +118,7 @@ impl Document {
         // A very long line is cut: the message is read in a terminal.
         let text: String = written.chars().take(160).collect();
         let width = marked.chars().count().max(1).min(text.chars().count().saturating_sub(column).max(1));
-        Place::Line { file: self.path.clone(), line, column: column + 1, width, text }
+        Place::Line(Box::new(Line { file: self.path.clone(), line, column: column + 1, width, text }))
     }
 
     /// The nearest character boundary at or before a byte.

@@ -10,7 +10,7 @@ pub struct ConfigError {
     /// What is wrong, with key and value: a lower-case fragment.
     pub what: String,
     /// The dotted key, where the problem is about one.
-    pub key: Option<String>,
+    pub key: Option<Box<str>>,
     pub place: Place,
     /// What else is involved: other keys, their values and places.
     pub notes: Vec<String>,
@@ -21,8 +21,7 @@ pub struct ConfigError {
 /// Where a problem is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// A line of a file, counted from 1, as it is written there.
-    Line { file: PathBuf, line: usize, column: usize, width: usize, text: String },
+    Line(Box<Line>),
     /// A file as a whole.
     File(PathBuf),
     /// A `--set`, as it was given.
@@ -31,6 +30,19 @@ pub enum Place {
     Argument(String),
     /// The embedded defaults.
     Default,
+}
+
+/// Part of a line of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub file: PathBuf,
+    /// Counted from 1, as columns are.
+    pub line: usize,
+    pub column: usize,
+    /// Characters from the column on that are meant.
+    pub width: usize,
+    /// The line as it is written.
+    pub text: String,
 }
 
 /// All problems of all files, in the order of the files. Never empty.
@@ -46,7 +58,7 @@ impl ConfigError {
         ConfigError { what: what.into(), key: None, place, notes: Vec::new(), help: None }
     }
 
-    pub(super) fn key(mut self, key: impl Into<String>) -> ConfigError {
+    pub(super) fn key(mut self, key: impl Into<Box<str>>) -> ConfigError {
         self.key = Some(key.into());
         self
     }
@@ -65,7 +77,8 @@ impl ConfigError {
         let mut text = format!("error: {}", self.what);
         let mut margin = 2;
         match &self.place {
-            Place::Line { file, line, column, width, text: written } => {
+            Place::Line(place) => {
+                let Line { file, line, column, width, text: written } = place.as_ref();
                 margin = line.to_string().len() + 1;
                 let space = " ".repeat(margin);
                 let _ = write!(text, "\n{}--> {}:{line}:{column}", " ".repeat(margin - 1), file.display());
@@ -98,7 +111,7 @@ impl Place {
     /// `experiments/a.toml:12`, `--set`, or what else names the place in a few characters.
     pub(super) fn short(&self) -> String {
         match self {
-            Place::Line { file, line, .. } => format!("{}:{line}", file.display()),
+            Place::Line(place) => format!("{}:{}", place.file.display(), place.line),
             Place::File(file) => file.display().to_string(),
             Place::Set(_) => "--set".into(),
             Place::Argument(given) => given.clone(),
@@ -108,14 +121,20 @@ impl Place {
 
     fn file(&self) -> Option<&PathBuf> {
         match self {
-            Place::Line { file, .. } | Place::File(file) => Some(file),
+            Place::Line(place) => Some(&place.file),
+            Place::File(file) => Some(file),
             _ => None,
         }
+    }
+
+    fn line(&self) -> usize {
+        if let Place::Line(place) = self { place.line } else { 0 }
     }
 }
 
 impl ConfigErrors {
-    /// Keeps the first of equal problems: a parent's problem shows up once per child, a point's once per point.
+    /// Keeps the first of equal problems (a parent's problem shows up once per child, a point's once per point) and puts
+    /// those of one file together, in the order of its lines.
     pub(super) fn new(problems: Vec<ConfigError>) -> ConfigErrors {
         let mut distinct: Vec<ConfigError> = Vec::new();
         for problem in problems {
@@ -123,6 +142,16 @@ impl ConfigErrors {
                 distinct.push(problem);
             }
         }
+        let mut files: Vec<Option<PathBuf>> = Vec::new();
+        for problem in &distinct {
+            let file = problem.place.file().cloned();
+            if !files.contains(&file) {
+                files.push(file);
+            }
+        }
+        distinct.sort_by_key(|problem| {
+            (files.iter().position(|file| file.as_ref() == problem.place.file()), problem.place.line())
+        });
         ConfigErrors { problems: distinct }
     }
 }
@@ -167,8 +196,13 @@ mod tests {
 
     #[test]
     fn a_problem_reads_like_a_compilers() {
-        let place =
-            Place::Line { file: "a.toml".into(), line: 12, column: 1, width: 2, text: "lr = 3e-4".into() };
+        let place = Place::Line(Box::new(Line {
+            file: "a.toml".into(),
+            line: 12,
+            column: 1,
+            width: 2,
+            text: "lr = 3e-4".into(),
+        }));
         let problem = ConfigError::new(place, "unknown key `lr` in [optimizer]")
             .note("one note")
             .help("write `learning_rate`\nor nothing");

@@ -83,8 +83,10 @@ fn expand_lineage(lineage: Lineage, overrides: &Layer, findings: &mut Findings) 
 fn too_many(place: &Place, count: Option<u64>) -> ConfigError {
     let count =
         count.map_or("more runs than can be counted".into(), |count| format!("{} runs", grouped(count)));
-    let problem =
-        ConfigError::new(place.clone(), format!("these are {count}; at most {} are allowed", grouped(MAX_RUNS)));
+    let problem = ConfigError::new(
+        place.clone(),
+        format!("these are {count}; at most {} are allowed", grouped(MAX_RUNS)),
+    );
     problem.help("a grid multiplies its axes; values that belong together stand in a [[sweep.zip]]")
 }
 

@@ -57,8 +57,10 @@ fn explain_section(section: &str) -> String {
     let mut text = format!("[{section}]\n{}", wrapped(manual.prose(section), "  "));
     for key in schema::keys_of(section) {
         let default = manual.default_of(key.name).map(value_text).unwrap_or_default();
-        let head = format!("{} = {default}", key.leaf);
-        text.push_str(&format!("  {head:<34} {}\n", first_sentence(manual.prose(key.name))));
+        let head = format!("  {:<34} ", format!("{} = {default}", key.leaf));
+        let sentence = wrapped(first_sentence(manual.prose(key.name)), &" ".repeat(head.chars().count()));
+        text.push_str(&head);
+        text.push_str(sentence.trim_start());
     }
     text
 }

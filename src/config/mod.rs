@@ -1,4 +1,4 @@
-//! From TOML files to validated [`RunPlan`](experiment::RunPlan)s.
+//! From TOML files to validated [`RunPlan`]s.
 //!
 //! A file is read with the places of its values (`document`), checked key by key against one table (`schema`,
 //! `sections`, `check`), put on top of what it extends (`inherit`), multiplied by its sweep (`sweep`, `expand`), merged
@@ -35,7 +35,7 @@ mod value;
 
 use std::path::PathBuf;
 
-pub use error::{ConfigError, ConfigErrors, Place};
+pub use error::{ConfigError, ConfigErrors, Line, Place};
 pub use expand::MAX_RUNS;
 pub use explain::{explain, explain_all};
 pub use freeze::{read_frozen, render_frozen};

@@ -18,12 +18,8 @@ use super::value::{plain, value_text};
 pub(super) fn read(options: &[String], findings: &mut Findings) -> Layer {
     let mut layer = Layer::default();
     for option in options {
-        match read_one(option) {
-            Ok(setting) => layer.set(setting),
-            Err((key, problem)) => {
-                findings.doubt(key);
-                findings.add(problem);
-            }
+        if let Some(setting) = read_one(option, findings) {
+            layer.set(setting);
         }
     }
     if let Err(problem) = layer.close() {
@@ -32,29 +28,33 @@ pub(super) fn read(options: &[String], findings: &mut Findings) -> Layer {
     layer
 }
 
-type Failure = (Option<&'static Key>, ConfigError);
-
-fn read_one(option: &str) -> Result<Setting, Failure> {
+fn read_one(option: &str, findings: &mut Findings) -> Option<Setting> {
     let place = Place::Set(option.to_owned());
     let Some((name, text)) = option.split_once('=') else {
         let problem = ConfigError::new(place, "`--set` needs a key, `=` and a value");
-        return Err((None, problem.help("for example --set train.max_steps=100")));
+        findings.add(problem.help("for example --set train.max_steps=100"));
+        return None;
     };
     let (name, text) = (name.trim(), text.trim());
-    let Some(key) = schema::key(name) else { return Err(unknown_key(place, name)) };
-    let fail = |what: String, help: Option<String>| {
-        let mut problem = ConfigError::new(place.clone(), what).key(key.name);
-        problem.help = help;
-        (Some(key), problem)
+    let Some(key) = schema::key(name) else {
+        unknown_key(place, name, findings);
+        return None;
     };
-    let value = read_value(key, text).ok_or_else(|| {
-        fail(
+    let (what, help) = match read_value(key, text) {
+        Some(value) => match check(key, value, Path::new("")) {
+            Ok(value) => return Some(Setting { key, value, origin: Origin::Written(place) }),
+            Err(complaint) => (complaint.what, complaint.help),
+        },
+        None => (
             format!("`{}` must be {}, and `{text}` is not a TOML value", key.name, key.kind.describe()),
             help_for(key, text),
-        )
-    })?;
-    let value = check(key, value, Path::new("")).map_err(|complaint| fail(complaint.what, complaint.help))?;
-    Ok(Setting { key, value, origin: Origin::Written(place) })
+        ),
+    };
+    findings.doubt(Some(key));
+    let mut problem = ConfigError::new(place, what).key(key.name);
+    problem.help = help;
+    findings.add(problem);
+    None
 }
 
 /// The text as TOML; for keys that take a string, quotes may be left away, since a shell eats them.
@@ -84,15 +84,14 @@ fn help_for(key: &Key, text: &str) -> Option<String> {
     }
 }
 
-fn unknown_key(place: Place, name: &str) -> Failure {
+fn unknown_key(place: Place, name: &str, findings: &mut Findings) {
     let problem = ConfigError::new(place, format!("unknown key `{name}`")).key(name);
     let (section, leaf) = name.split_once('.').map_or((None, name), |(section, leaf)| (Some(section), leaf));
     if matches!(section.unwrap_or(leaf), "sweep" | "extends") {
-        return (
-            None,
-            problem.help("`--set` gives one value to one key; sweeps and `extends` stand in files"),
-        );
+        findings.add(problem.help("`--set` gives one value to one key; sweeps and `extends` stand in files"));
+        return;
     }
     let hint = hint::for_key(section.filter(|section| SECTIONS.contains(section)), leaf, Spelling::Dotted);
-    (hint.key, problem.help(hint.help))
+    findings.doubt(hint.key);
+    findings.add(problem.help(hint.help));
 }

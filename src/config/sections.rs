@@ -98,8 +98,8 @@ pub(super) fn read(document: &Document, table: &DeTable<'_>, findings: &mut Find
 
 /// Byte of the start of a place's line.
 fn name_line(document: &Document, place: &Place) -> usize {
-    let Place::Line { line, .. } = place else { return 0 };
-    document.text.split_inclusive('\n').take(line - 1).map(str::len).sum()
+    let Place::Line(place) = place else { return 0 };
+    document.text.split_inclusive('\n').take(place.line - 1).map(str::len).sum()
 }
 
 fn read_extends(

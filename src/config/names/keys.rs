@@ -1,17 +1,6 @@
-//! What other programs call things. Only errors and `runner explain` read this table: other names are never accepted,
-//! they are answered with the key that is meant. Edit distance alone would answer `lr` with `min_lr`.
+//! Other programs' names of keys.
 
-/// A name from elsewhere.
-#[derive(Debug)]
-pub struct ForeignName {
-    pub name: &'static str,
-    /// The dotted key meant; empty when there is none.
-    pub key: &'static str,
-    /// Who says so.
-    pub used_by: &'static str,
-    /// Where the meaning differs, or why there is no such key. Empty when it is the same thing.
-    pub note: &'static str,
-}
+use super::ForeignName;
 
 const fn same(name: &'static str, key: &'static str, used_by: &'static str) -> ForeignName {
     ForeignName { name, key, used_by, note: "" }
@@ -37,9 +26,9 @@ const LIGHTNING: &str = "Lightning";
 const KERAS: &str = "Keras";
 const MEGATRON: &str = "Megatron";
 const DEEPSPEED: &str = "DeepSpeed";
-pub(super) const COMMON: &str = "common usage";
+pub(in crate::config) const COMMON: &str = "common usage";
 
-const RATIO: &str = "it is a share of all steps there and a number of steps here";
+const RATIO: &str = "a share of all steps there, a number of steps here";
 const BATCH_NOTE: &str = "it counts sequences of one forward pass, not of a whole step";
 const GLOBAL_BATCH: &str =
     "it counts sequences of a whole step there: batch_size x gradient_accumulation_steps here";
@@ -280,135 +269,3 @@ pub static FOREIGN: &[ForeignName] = &[
     same("n_seeds", "experiment.repeats", COMMON),
     same("seeds", "experiment.repeats", COMMON),
 ];
-
-/// Other names of the sections.
-pub static FOREIGN_SECTIONS: &[(&str, &str)] = &[
-    ("run", "experiment"),
-    ("meta", "experiment"),
-    ("project", "experiment"),
-    ("gpt", "model"),
-    ("network", "model"),
-    ("architecture", "model"),
-    ("model_args", "model"),
-    ("dataset", "data"),
-    ("corpus", "data"),
-    ("training", "train"),
-    ("trainer", "train"),
-    ("training_args", "train"),
-    ("train_args", "train"),
-    ("optim", "optimizer"),
-    ("optimiser", "optimizer"),
-    ("adamw", "optimizer"),
-    ("opt", "optimizer"),
-    ("scheduler", "schedule"),
-    ("lr_scheduler", "schedule"),
-    ("lr_schedule", "schedule"),
-    ("lr", "schedule"),
-    ("goal", "target"),
-    ("early_stopping", "target"),
-    ("checkpoints", "checkpoint"),
-    ("checkpointing", "checkpoint"),
-    ("save", "checkpoint"),
-    ("sampling", "sample"),
-    ("samples", "sample"),
-    ("generate", "sample"),
-    ("generation", "sample"),
-    ("device", "hardware"),
-    ("system", "hardware"),
-    ("compute", "hardware"),
-    ("resources", "hardware"),
-    ("grid", "sweep.grid"),
-    ("zip", "sweep.zip"),
-    ("hparams", "sweep.grid"),
-    ("parameters", "sweep.grid"),
-];
-
-/// Other names of values: key, word from elsewhere, word here.
-pub static FOREIGN_VALUES: &[(&str, &str, &str)] = &[
-    ("optimizer.kind", "adam", "adamw"),
-    ("optimizer.kind", "adamw_torch", "adamw"),
-    ("optimizer.kind", "adamw_torch_fused", "adamw"),
-    ("optimizer.kind", "momentum", "sgd"),
-    ("schedule.kind", "wsd", "warmup-stable-decay"),
-    ("schedule.kind", "warmup_stable_decay", "warmup-stable-decay"),
-    ("schedule.kind", "trapezoidal", "warmup-stable-decay"),
-    ("schedule.kind", "constant_with_warmup", "constant"),
-    ("schedule.kind", "none", "constant"),
-    ("schedule.kind", "cosine_with_min_lr", "cosine"),
-    ("schedule.kind", "cosine_annealing", "cosine"),
-    ("model.preset", "gpt2-small", "gpt2"),
-    ("model.preset", "gpt2-124m", "gpt2"),
-    ("model.preset", "gpt2-124M", "gpt2"),
-    ("model.preset", "openai-community/gpt2", "gpt2"),
-    ("data.tokenizer", "bpe", "gpt2"),
-    ("data.tokenizer", "tiktoken", "gpt2"),
-    ("data.tokenizer", "gpt-2", "gpt2"),
-    ("data.tokenizer", "character", "char"),
-    ("data.tokenizer", "chars", "char"),
-    ("data.tokenizer", "bytes", "byte"),
-    ("data.corpus", "shakespeare", "tinyshakespeare"),
-    ("data.corpus", "shakespeare_char", "tinyshakespeare"),
-    ("data.corpus", "tiny_shakespeare", "tinyshakespeare"),
-    ("data.order", "shuffle", "shuffled_epochs"),
-    ("data.order", "shuffled", "shuffled_epochs"),
-    ("target.metric", "loss", "train_loss"),
-    ("target.metric", "eval_loss", "val_loss"),
-    ("target.metric", "validation_loss", "val_loss"),
-    ("hardware.dtype", "float32", "f32"),
-    ("hardware.dtype", "fp32", "f32"),
-    ("hardware.device", "gpu", "cuda"),
-];
-
-/// What other programs call `key`.
-pub fn foreign_names_of(key: &str) -> impl Iterator<Item = &'static ForeignName> {
-    FOREIGN.iter().filter(move |foreign| foreign.key == key)
-}
-
-/// The entry of a name from elsewhere.
-pub fn foreign_name(name: &str) -> Option<&'static ForeignName> {
-    FOREIGN.iter().find(|foreign| foreign.name == name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::schema::{self, Kind};
-
-    #[test]
-    fn every_foreign_name_leads_to_a_key_or_says_why_not() {
-        for (index, foreign) in FOREIGN.iter().enumerate() {
-            let name = foreign.name;
-            assert!(
-                schema::key(foreign.key).is_some() || foreign.key.is_empty(),
-                "{name} -> {}",
-                foreign.key
-            );
-            assert!(!(foreign.key.is_empty() && foreign.note.is_empty()), "{name} leads nowhere");
-            assert!(FOREIGN[..index].iter().all(|other| other.name != name), "{name} stands there twice");
-            assert!(
-                schema::KEYS.iter().all(|key| key.leaf != name || key.section == "reference"),
-                "{name} is ours"
-            );
-        }
-    }
-
-    #[test]
-    fn every_foreign_section_and_value_leads_to_one_of_ours() {
-        for (name, section) in FOREIGN_SECTIONS {
-            assert!(
-                schema::SECTIONS.contains(section) || section.starts_with("sweep."),
-                "{name} -> {section}"
-            );
-            assert!(!schema::SECTIONS.contains(name), "{name} is a section");
-        }
-        for (key, word, ours) in FOREIGN_VALUES {
-            match schema::key(key).expect(key).kind {
-                Kind::Choice(words) => {
-                    assert!(words.contains(ours) && !words.contains(word), "{key} = {word}")
-                }
-                Kind::Device => assert_eq!(*ours, "cuda"),
-                kind => panic!("{key} is {kind:?}"),
-            }
-        }
-    }
-}

@@ -1,0 +1,62 @@
+//! `config.toml` of a run directory.
+
+use std::path::Path;
+
+use super::super::experiment::{DataSource, RunPlan};
+use super::super::{load, read_frozen, render_frozen};
+use super::{Folder, LoadOptions};
+
+/// What a frozen plan keeps: everything but what belongs to the sweep it came from.
+pub(super) fn kept(mut plan: RunPlan) -> RunPlan {
+    plan.name.clear();
+    plan.point.clear();
+    plan.experiment.repeat = 0;
+    plan.experiment.repeats = 1;
+    plan.resolved.clear();
+    plan
+}
+
+#[test]
+fn every_run_of_the_checked_in_experiments_survives_freezing() {
+    let experiments = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
+    let names =
+        ["quickstart.toml", "shakespeare-124m.toml", "shakespeare-mini.toml", "learning-rate-sweep.toml"];
+    let files: Vec<_> = names.iter().map(|name| experiments.join(name)).collect();
+    let folder = Folder::new(&[]);
+    for plan in load(&files, &LoadOptions::default()).expect("valid") {
+        let path = folder.write("config.toml", &render_frozen(&plan));
+        let again = read_frozen(&path).unwrap_or_else(|errors| panic!("{errors}"));
+        let values = |plan: &RunPlan| {
+            let own = |key: &str| key != "experiment.repeats" && !key.starts_with("reference.");
+            plan.resolved.iter().filter(|key| own(&key.key)).map(|key| key.value.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(values(&again), values(&plan));
+        assert_eq!(kept(again), kept(plan));
+    }
+}
+
+#[test]
+fn a_frozen_file_names_sources_and_makes_paths_absolute() {
+    let options = LoadOptions { set: vec!["data.path=texts".into()], ..LoadOptions::default() };
+    let folder =
+        Folder::new(&[("a.toml", "[experiment]\nrepeats = 2\ndescription = \"two\\nlines # and more\"\n")]);
+    let plans = folder.load(&["a.toml"], &options).expect("valid");
+    let text = render_frozen(&plans[1]);
+    assert!(text.contains("\nrepeats = 1 "), "{text}");
+    assert!(text.contains("\nseed = 1338                              # default, repeat 1\n"), "{text}");
+    assert!(text.contains("\nkind = \"adamw\"                           # default\n"), "{text}");
+    assert!(!text.contains("[reference]"), "{text}");
+    let path = text.lines().find(|line| line.starts_with("path = ")).expect("a path");
+    assert!(path.ends_with("# --set"), "{path}");
+    let frozen = read_frozen(&folder.write("config.toml", &text)).unwrap_or_else(|errors| panic!("{errors}"));
+    let expected = std::env::current_dir().expect("a working directory").join("texts");
+    assert_eq!(frozen.data.source, DataSource::Path(expected));
+    assert_eq!(frozen.experiment.name, "a");
+}
+
+#[test]
+fn a_file_with_several_runs_is_not_a_frozen_one() {
+    let folder = Folder::new(&[("config.toml", "[experiment]\nrepeats = 3\n")]);
+    let error = read_frozen(&folder.path("config.toml")).expect_err("an error").to_string();
+    assert!(error.contains("plans 3 runs, where a single one is needed"), "{error}");
+}

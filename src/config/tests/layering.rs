@@ -1,0 +1,189 @@
+//! Which layer wins, and what the sources say.
+
+use super::super::experiment::{DataSource, RunPlan};
+use super::super::schema::KEYS;
+use super::{Folder, LoadOptions, plan, plans_with};
+
+fn source(plan: &RunPlan, key: &str) -> String {
+    plan.resolved.iter().find(|resolved| resolved.key == key).expect("resolved").source.clone()
+}
+
+/// The source without the folder of the test.
+fn file_source(plan: &RunPlan, key: &str) -> String {
+    source(plan, key).rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn an_empty_file_is_an_experiment_of_defaults_named_after_it() {
+    let plan = plan("");
+    assert_eq!((plan.experiment.name.as_str(), plan.name.as_str()), ("a", "seed=1337"));
+    assert_eq!(plan.train.sequence_length, plan.model.block_size);
+    assert_eq!(plan.schedule.decay_steps, plan.train.max_steps);
+    assert_eq!((plan.target, plan.reference), (None, None));
+    let keys: Vec<&str> = plan.resolved.iter().map(|resolved| resolved.key.as_str()).collect();
+    assert_eq!(keys, KEYS.iter().map(|key| key.name).collect::<Vec<_>>());
+    assert!(
+        plan.resolved
+            .iter()
+            .all(|resolved| resolved.source == "default" || resolved.key == "experiment.name")
+    );
+}
+
+#[test]
+fn set_beats_sweep_beats_file_beats_parent_beats_default() {
+    let folder = Folder::new(&[
+        (
+            "parent.toml",
+            "[train]\nmax_steps = 2\nbatch_size = 2\nseed = 0\n".replace("seed = 0\n", "").as_str(),
+        ),
+        (
+            "a.toml",
+            "extends = \"parent.toml\"\n[train]\nmax_steps = 3\n[sweep.grid]\nmodel.n_layer = [5]\noptimizer.beta1 = [0.5]\n",
+        ),
+    ]);
+    let options = LoadOptions { set: vec!["optimizer.beta1=0.6".into()], ..LoadOptions::default() };
+    let plans = folder.load(&["a.toml"], &options).expect("valid");
+    let [plan] = plans.as_slice() else { panic!("one plan") };
+    assert_eq!((plan.train.max_steps, file_source(plan, "train.max_steps").as_str()), (3, "a.toml:3"));
+    assert_eq!((plan.train.batch_size, file_source(plan, "train.batch_size").as_str()), (2, "parent.toml:3"));
+    assert_eq!((plan.model.n_layer, source(plan, "model.n_layer").as_str()), (5, "sweep"));
+    assert_eq!((plan.optimizer.beta1, source(plan, "optimizer.beta1").as_str()), (0.6, "--set"));
+    assert_eq!((plan.optimizer.beta2, source(plan, "optimizer.beta2").as_str()), (0.95, "default"));
+}
+
+#[test]
+fn later_parents_win_over_earlier_ones_and_names_and_sweeps_are_not_inherited() {
+    let folder = Folder::new(&[
+        (
+            "one.toml",
+            "[experiment]\nname = \"one\"\n[train]\nmax_steps = 1\nbatch_size = 1\n[sweep.grid]\nmodel.n_layer = [1, 2]\n",
+        ),
+        ("two.toml", "[train]\nmax_steps = 2\n"),
+        ("a.toml", "extends = [\"one.toml\", \"two.toml\"]\n"),
+    ]);
+    let plans = folder.load(&["a.toml"], &LoadOptions::default()).expect("valid");
+    let [plan] = plans.as_slice() else { panic!("one plan, not {}", plans.len()) };
+    assert_eq!(plan.experiment.name, "a");
+    assert_eq!((plan.train.max_steps, plan.train.batch_size), (2, 1));
+}
+
+#[test]
+fn a_preset_gives_sizes_that_its_own_and_stronger_layers_override() {
+    let beside = plan("[model]\nn_layer = 2\npreset = \"gpt2\"\n");
+    assert_eq!((beside.model.n_layer, beside.model.n_embd, beside.model.vocab_size), (2, 768, Some(50_257)));
+    assert_eq!(source(&beside, "model.n_embd"), "preset gpt2");
+    assert_eq!(file_source(&beside, "model.n_layer"), "a.toml:2");
+
+    let above = plans_with("[model]\nn_layer = 2\nn_embd = 64\n", &["model.preset=gpt2-xl"]).remove(0);
+    assert_eq!((above.model.n_layer, above.model.n_head, above.model.n_embd), (48, 25, 1600));
+    assert_eq!(above.model.preset.as_deref(), Some("gpt2-xl"));
+
+    let below = plans_with("[model]\npreset = \"gpt2-medium\"\n", &["model.n_layer=3"]).remove(0);
+    assert_eq!((below.model.n_layer, below.model.n_embd), (3, 1024));
+}
+
+#[test]
+fn path_and_corpus_replace_each_other_in_weaker_layers() {
+    let corpus = plans_with("[data]\npath = \"x.txt\"\n", &["data.corpus=tinyshakespeare"]).remove(0);
+    assert_eq!(corpus.data.source, DataSource::Corpus("tinyshakespeare".into()));
+    let path = plans_with("[data]\ncorpus = \"tinyshakespeare\"\n", &["data.path=x.txt"]).remove(0);
+    assert_eq!(path.data.source, DataSource::Path("x.txt".into()));
+}
+
+#[test]
+fn paths_are_relative_to_the_file_that_names_them() {
+    let folder = Folder::new(&[(
+        "a.toml",
+        "[data]\npath = \"x.txt\"\n[train]\ninit_from = \"/abs/model.safetensors\"\n",
+    )]);
+    let plan = folder.load(&["a.toml"], &LoadOptions::default()).expect("valid").remove(0);
+    assert_eq!(plan.data.source, DataSource::Path(folder.path("x.txt")));
+    assert_eq!(plan.train.init_from.as_deref(), Some("/abs/model.safetensors".as_ref()));
+}
+
+#[test]
+fn a_file_named_twice_counts_once() {
+    let folder = Folder::new(&[("a.toml", "")]);
+    assert_eq!(folder.load(&["a.toml", "a.toml"], &LoadOptions::default()).expect("valid").len(), 1);
+}
+
+#[test]
+fn zero_stands_for_what_the_manual_says() {
+    let wsd = plan("[schedule]\nkind = \"warmup-stable-decay\"\n[train]\nmax_steps = 500\n");
+    assert_eq!(wsd.schedule.decay_steps, 50);
+    let silent = plan("[data]\nval_fraction = 0.0\n");
+    assert_eq!(silent.train.eval_interval, 0);
+    let limited = plan("[train]\nmax_time = \"1h 30m\"\n");
+    assert_eq!(limited.train.max_time_secs, Some(5400.0));
+    assert_eq!(plan("[hardware]\nthreads = 2\n").hardware.threads, Some(2));
+}
+
+/// A value other than the default for each key, with whatever else it needs to be valid.
+fn other_value(key: &str) -> (&'static str, &'static str) {
+    let target = "[target]\nthreshold = 0.5\n";
+    let named = "[reference]\nname = \"x\"\n";
+    match key {
+        "experiment.name" | "experiment.description" | "experiment.hypothesis" => ("\"other\"", ""),
+        "experiment.tags" => ("[\"x\"]", ""),
+        "experiment.repeats" => ("2", ""),
+        "model.preset" => ("\"gpt2\"", ""),
+        "model.n_embd" => ("256", ""),
+        "model.vocab_size" => ("512", ""),
+        "model.bias" | "train.final_eval" => ("false", ""),
+        "optimizer.decay_all" => ("true", ""),
+        "data.corpus" => ("\"tinyshakespeare\"", ""),
+        "data.path" | "train.init_from" => ("\"other\"", ""),
+        "data.tokenizer" => ("\"byte\"", ""),
+        "data.order" => ("\"sequential\"", ""),
+        "train.sequence_length" => ("32", ""),
+        "train.max_time" => ("\"5m\"", ""),
+        "optimizer.kind" => ("\"sgd\"", ""),
+        "schedule.kind" => ("\"linear\"", ""),
+        "target.metric" => ("\"val_loss\"", target),
+        "checkpoint.keep_last" => ("5", ""),
+        "sample.prompts" => ("[\"x\"]", ""),
+        "hardware.device" => ("\"cpu\"", ""),
+        "hardware.requires" => ("[\"cuda\"]", ""),
+        "reference.name" | "reference.source" | "reference.hardware" => ("\"other\"", ""),
+        "reference.curve" => ("[[1, 2.0]]", named),
+        "reference.final_loss" | "reference.secs" => ("0.25", named),
+        "reference.steps" => ("2", named),
+        _ => match super::super::schema::key(key).expect("a key").kind {
+            super::super::schema::Kind::Number { .. } => ("0.25", ""),
+            _ => ("2", ""),
+        },
+    }
+}
+
+/// What was resolved and what a run is called follow from the rest: without them only what is read remains.
+fn read_parts(mut plan: RunPlan) -> RunPlan {
+    plan.resolved.clear();
+    plan.name.clear();
+    plan
+}
+
+#[test]
+fn every_key_that_is_accepted_is_read() {
+    for key in KEYS {
+        if key.name == "hardware.dtype" {
+            continue; // It has a single value; `dtype_is_read` covers it.
+        }
+        let (value, needs) = other_value(key.name);
+        let header = format!("[{}]\n", key.section);
+        let line = format!("{} = {value}\n", key.leaf);
+        let without = if needs.is_empty() { header.clone() } else { needs.to_owned() };
+        let with = if needs.starts_with(&header) {
+            format!("{needs}{line}")
+        } else {
+            format!("{needs}{header}{line}")
+        };
+        let before: Vec<RunPlan> = super::plans(&without).into_iter().map(read_parts).collect();
+        let after: Vec<RunPlan> = super::plans(&with).into_iter().map(read_parts).collect();
+        assert_ne!(before, after, "{} = {value} changes nothing", key.name);
+    }
+}
+
+#[test]
+fn dtype_is_read() {
+    assert!(super::errors("[hardware]\ndtype = \"f64\"\n").contains("must be \"f32\""));
+}

@@ -1,0 +1,131 @@
+//! Grids, zips, repeats, names of runs, and `--only`.
+
+use super::{Folder, LoadOptions, errors, plans, plans_with};
+
+fn names(text: &str) -> Vec<String> {
+    plans(text).into_iter().map(|plan| plan.name).collect()
+}
+
+#[test]
+fn a_grid_with_repeats_makes_one_run_per_value_and_seed() {
+    let text = "[experiment]\nseed = 5\nrepeats = 2\n[sweep.grid]\noptimizer.learning_rate = [0.001, 1e-5]\n";
+    let expected = [
+        "learning_rate=0.001,seed=5",
+        "learning_rate=0.001,seed=6",
+        "learning_rate=1e-5,seed=5",
+        "learning_rate=1e-5,seed=6",
+    ];
+    assert_eq!(names(text), expected);
+    let plans = plans(text);
+    assert_eq!(
+        (plans[3].experiment.seed, plans[3].experiment.repeat, plans[3].optimizer.learning_rate),
+        (6, 1, 1e-5)
+    );
+    let seed = plans[3].resolved.iter().find(|key| key.key == "experiment.seed").expect("resolved");
+    assert_eq!((seed.value.as_integer(), seed.source.ends_with("a.toml:2, repeat 1")), (Some(6), true));
+}
+
+#[test]
+fn zips_go_together_and_combine_with_the_grid() {
+    let text = "[sweep.grid]\nmodel.dropout = [0, 0.1]\n[[sweep.zip]]\nmodel.n_layer = [4, 6]\nmodel.n_embd = [256, 384]\n\
+                [[sweep.zip]]\ntrain.batch_size = [1, 2, 3]\n";
+    let plans = plans(text);
+    assert_eq!(plans.len(), 2 * 2 * 3);
+    assert!(plans.iter().all(|plan| plan.model.n_embd == plan.model.n_layer * 64));
+    assert_eq!(plans[0].name, "dropout=0,n_layer=4,n_embd=256,batch_size=1,seed=1337");
+    assert_eq!(plans[0].point[0].0, "model.dropout");
+}
+
+#[test]
+fn leaf_names_that_two_sections_share_keep_their_section_in_the_name() {
+    let text = "[sweep.grid]\noptimizer.kind = [\"adamw\", \"sgd\"]\ndata.path = [\"dir/a b.txt\"]\n";
+    let names = names(text);
+    assert!(names[0].starts_with("optimizer.kind=adamw,path="), "{names:?}");
+    let safe = |c: char| c.is_ascii_alphanumeric() || "._+-=,".contains(c);
+    assert!(names.iter().all(|name| name.chars().all(safe)), "{names:?}");
+}
+
+#[test]
+fn a_swept_seed_is_named_once() {
+    assert_eq!(names("[sweep.grid]\nexperiment.seed = [1, 2]\n"), ["seed=1", "seed=2"]);
+}
+
+#[test]
+fn names_stay_short_and_distinct_when_values_are_long_or_look_alike() {
+    let long = "x".repeat(300);
+    let text = format!("[sweep.grid]\nsample.prompts = [[\"{long}a\"], [\"{long}b\"], [\"?\"], [\"!\"]]\n");
+    let names = names(&text);
+    assert!(names.iter().all(|name| name.len() <= 120), "{names:?}");
+    assert_eq!(names.iter().collect::<std::collections::HashSet<_>>().len(), 4, "{names:?}");
+}
+
+#[test]
+fn what_is_set_on_the_command_line_is_not_swept() {
+    let text = "[sweep.grid]\noptimizer.learning_rate = [0.1, 0.2]\ntrain.batch_size = [1, 2]\n";
+    let plans = plans_with(text, &["optimizer.learning_rate=0.5"]);
+    assert_eq!(plans.len(), 2);
+    assert!(plans.iter().all(|plan| plan.optimizer.learning_rate == 0.5 && plan.point.len() == 1));
+    let zip = "[[sweep.zip]]\nmodel.n_layer = [4, 6]\nmodel.n_embd = [256, 384]\n";
+    assert_eq!(plans_with(zip, &["model.n_layer=1"]).len(), 2);
+    assert_eq!(plans_with(zip, &["model.preset=gpt2"]).len(), 1);
+}
+
+#[test]
+fn huge_sweeps_are_refused_before_they_are_expanded() {
+    let axis = |key: &str| format!("{key} = {:?}\n", (1..=2000).collect::<Vec<u32>>());
+    let text = format!("[sweep.grid]\n{}{}", axis("train.batch_size"), axis("train.max_steps"));
+    assert!(
+        errors(&text).contains("these are 4,000,000 runs; at most 10,000 are allowed"),
+        "{}",
+        errors(&text)
+    );
+    let all = [
+        "train.batch_size",
+        "train.max_steps",
+        "model.n_layer",
+        "checkpoint.interval",
+        "sample.interval",
+        "experiment.seed",
+    ];
+    let text = format!("[sweep.grid]\n{}", all.map(|key| axis(key).replace("2000", "1000")).concat());
+    assert!(
+        errors(&text).contains("more runs than can be counted") || errors(&text).contains("at most 10,000")
+    );
+    let repeats = format!("[experiment]\nrepeats = 1000\n[sweep.grid]\n{}", axis("train.batch_size"));
+    assert!(errors(&repeats).contains("these are 2,000,000 runs"), "{}", errors(&repeats));
+}
+
+#[test]
+fn a_run_that_occurs_twice_is_an_error() {
+    let errors = super::errors("[sweep.grid]\noptimizer.learning_rate = [1e-3, 0.001]\n");
+    assert!(errors.contains("the same run more than once (1 pair)"), "{errors}");
+    assert!(errors.contains("--> a.toml:2:11"), "{errors}");
+    let seeds = super::errors("[experiment]\nrepeats = 2\n[sweep.grid]\nexperiment.seed = [1, 2]\n");
+    assert!(seeds.contains("sweep the seed or repeat, not both"), "{seeds}");
+}
+
+#[test]
+fn two_experiments_with_one_name_are_an_error() {
+    let folder = Folder::new(&[("a.toml", ""), ("b.toml", "[experiment]\nname = \"A\"\n")]);
+    let errors = folder.errors(&["a.toml", "b.toml"], &LoadOptions::default());
+    assert!(errors.contains("two experiments are called \"A\"\n --> b.toml"), "{errors}");
+    assert!(errors.contains("the other one is a.toml"), "{errors}");
+}
+
+#[test]
+fn only_keeps_what_it_names_and_says_what_there_is() {
+    let folder = Folder::new(&[("a.toml", "[sweep.grid]\ntrain.batch_size = [1, 2]\n"), ("b.toml", "")]);
+    let load = |only: &[&str]| {
+        let options = LoadOptions {
+            only: only.iter().map(|only| only.to_string()).collect(),
+            ..LoadOptions::default()
+        };
+        folder.load(&["a.toml", "b.toml"], &options)
+    };
+    let count = |only: &[&str]| load(only).expect("valid").len();
+    assert_eq!((count(&["a"]), count(&["b"]), count(&["a", "b"]), count(&["*"])), (2, 1, 3, 3));
+    assert_eq!((count(&["batch_size=1,*"]), count(&["a/*=2,*"]), count(&["seed=1337"])), (1, 1, 1));
+    let errors = load(&["a", "nothing"]).expect_err("an error").to_string();
+    assert!(errors.contains("no experiment or run is called `nothing`\n --> --only nothing"), "{errors}");
+    assert!(errors.contains("experiments: a, b") && errors.contains("batch_size=1,seed=1337"), "{errors}");
+}
