@@ -3,8 +3,34 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::config::experiment::{DeviceChoice, ModelPlan, RunPlan};
 use crate::data::batches::Batch;
+use crate::model::ModelConfig;
+use crate::model::params::model_info;
 use crate::store::manifest::{DeviceInfo, ModelInfo};
+
+pub mod device;
+pub mod dfdx;
+mod state;
+
+/// Opens the engine that the plan asks for, with weights drawn from the run's seed or read from `train.init_from`.
+/// `vocab_size` is the tokenizer's, used where the plan leaves the model's open.
+pub fn open(plan: &RunPlan, vocab_size: usize) -> Result<Box<dyn Engine>, EngineError> {
+    match plan.hardware.device {
+        DeviceChoice::Auto if device::cuda_devices().is_ok() => dfdx::open_cuda(plan, vocab_size, 0),
+        DeviceChoice::Auto | DeviceChoice::Cpu => dfdx::open_cpu(plan, vocab_size),
+        DeviceChoice::Cuda(ordinal) => dfdx::open_cuda(plan, vocab_size, ordinal),
+        DeviceChoice::Scripted => Err(EngineError::Device {
+            device: "scripted".to_owned(),
+            reason: "this engine is not built in yet".to_owned(),
+        }),
+    }
+}
+
+/// Sizes and parameter counts of the model that [`open`] would make, without making it.
+pub fn parameter_count(plan: &ModelPlan, vocab_size: usize) -> ModelInfo {
+    model_info(&ModelConfig::new(plan, vocab_size))
+}
 
 /// Computes steps of one model on one device.
 pub trait Engine {

@@ -1,0 +1,108 @@
+//! What an engine saves beside its weights: the optimizer's moments and step count, and the dropout generator.
+
+use std::path::{Path, PathBuf};
+
+use ::dfdx::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::EngineError;
+use super::dfdx::weights_error;
+use crate::model::Gpt;
+use crate::model::params::{Parameter, Visit};
+use crate::model::tensor_file::{Entry, TensorFile, TensorFileError, values, write};
+use crate::ops::{DropoutSource, Ops};
+use crate::optim::{Moments, Optimizer};
+
+const MOMENTS_FILE: &str = "optimizer.safetensors";
+const STATE_FILE: &str = "engine.json";
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EngineState {
+    optimizer_steps: u64,
+    dropout: DropoutSource,
+}
+
+/// Writes the state files into `dir`.
+pub fn write_state<E: Dtype, D: Ops<E>>(
+    dir: &Path,
+    gpt: &Gpt<E, D>,
+    optimizer: &Optimizer<E, D>,
+    dropout: &DropoutSource,
+) -> Result<(), EngineError> {
+    let mut entries = Vec::new();
+    for (name, moments) in optimizer.moments() {
+        let Ok(()) = gpt.visit(&mut Collect { name, moments, entries: &mut entries });
+    }
+    let path = dir.join(MOMENTS_FILE);
+    write(&path, entries).map_err(|error| weights_error(&path, error))?;
+
+    let path = dir.join(STATE_FILE);
+    let state = EngineState { optimizer_steps: optimizer.steps(), dropout: dropout.clone() };
+    let text = serde_json::to_string_pretty(&state).map_err(|error| invalid(&path, &error))?;
+    std::fs::write(&path, text).map_err(|source| EngineError::Io { path, source })
+}
+
+/// Reads what [`write_state`] wrote.
+pub fn read_state<E: Dtype, D: Ops<E>>(
+    dir: &Path,
+    gpt: &Gpt<E, D>,
+    optimizer: &mut Optimizer<E, D>,
+    dropout: &mut DropoutSource,
+) -> Result<(), EngineError> {
+    let path = dir.join(STATE_FILE);
+    let text =
+        std::fs::read_to_string(&path).map_err(|source| EngineError::Io { path: path.clone(), source })?;
+    let state: EngineState = serde_json::from_str(&text).map_err(|error| invalid(&path, &error))?;
+
+    let path = dir.join(MOMENTS_FILE);
+    let bytes = std::fs::read(&path).map_err(|source| EngineError::Io { path: path.clone(), source })?;
+    let file = TensorFile::parse(&bytes).map_err(|error| weights_error(&path, error))?;
+    for (name, moments) in optimizer.moments_mut() {
+        let mut restore = Restore { name, moments, file: &file };
+        gpt.visit(&mut restore).map_err(|error| weights_error(&path, error))?;
+    }
+    optimizer.set_steps(state.optimizer_steps);
+    *dropout = state.dropout;
+    Ok(())
+}
+
+fn invalid(path: &Path, error: &serde_json::Error) -> EngineError {
+    EngineError::Weights { path: PathBuf::from(path), reason: format!("it is not an engine's state: {error}") }
+}
+
+struct Collect<'a, E: Dtype, D: Storage<E>> {
+    name: &'static str,
+    moments: &'a Moments<E, D>,
+    entries: &'a mut Vec<(String, Entry)>,
+}
+
+impl<E: Dtype, D: Ops<E>> Visit<E, D> for Collect<'_, E, D> {
+    type Err = std::convert::Infallible;
+
+    fn visit<S: Shape>(&mut self, parameter: &Parameter, tensor: &Tensor<S, E, D>) -> Result<(), Self::Err> {
+        let name = format!("{}.{}", self.name, parameter.name);
+        self.entries.push((name, Entry::new(self.moments.copy(tensor))));
+        Ok(())
+    }
+}
+
+struct Restore<'a, 'f, E: Dtype, D: Storage<E>> {
+    name: &'static str,
+    moments: &'a mut Moments<E, D>,
+    file: &'a TensorFile<'f>,
+}
+
+impl<E: Dtype, D: Ops<E>> Visit<E, D> for Restore<'_, '_, E, D> {
+    type Err = TensorFileError;
+
+    fn visit<S: Shape>(
+        &mut self,
+        parameter: &Parameter,
+        tensor: &Tensor<S, E, D>,
+    ) -> Result<(), TensorFileError> {
+        let name = format!("{}.{}", self.name, parameter.name);
+        let view = self.file.expect(&name, &parameter.shape)?;
+        self.moments.try_set(tensor, values(&view)).map_err(|error| TensorFileError::Device(error.to_string()))
+    }
+}

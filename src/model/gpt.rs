@@ -1,0 +1,281 @@
+//! GPT-2: pre-norm transformer blocks, learned positions, a head tied to the token embedding.
+//!
+//! Shapes: `m` = B * T positions, `c` = width, `v` = vocabulary, `p` = block size, `i`/`o` = in and out of a layer.
+//!
+//! # Source
+//! Radford et al., "Language Models are Unsupervised Multitask Learners", 2019; names as in Hugging Face's GPT-2.
+
+use dfdx::prelude::*;
+
+use super::ModelConfig;
+use super::init::initial_values;
+use super::params::{Parameter, Visit, VisitMut, layout};
+use crate::ops::{AttentionShape, CausalMask, DropoutSource, Matrix, Ops, Row, Scalar};
+
+#[derive(Clone, Debug)]
+struct Linear<E: Dtype, D: Storage<E>> {
+    weight_io: Matrix<E, D>,
+    bias_o: Option<Row<E, D>>,
+}
+
+#[derive(Clone, Debug)]
+struct LayerNorm<E: Dtype, D: Storage<E>> {
+    weight_c: Row<E, D>,
+    bias_c: Option<Row<E, D>>,
+}
+
+#[derive(Clone, Debug)]
+struct Block<E: Dtype, D: Storage<E>> {
+    ln_1: LayerNorm<E, D>,
+    attn_c_attn: Linear<E, D>,
+    attn_c_proj: Linear<E, D>,
+    ln_2: LayerNorm<E, D>,
+    mlp_c_fc: Linear<E, D>,
+    mlp_c_proj: Linear<E, D>,
+}
+
+/// A GPT-2 with its weights on a device.
+#[derive(Debug)]
+pub struct Gpt<E: Dtype, D: Storage<E>> {
+    config: ModelConfig,
+    device: D,
+    layout: Vec<Parameter>,
+    wte_vc: Matrix<E, D>,
+    wpe_pc: Matrix<E, D>,
+    blocks: Vec<Block<E, D>>,
+    ln_f: LayerNorm<E, D>,
+    mask: CausalMask<E, D>,
+}
+
+/// What the blocks need to know about a batch besides its activations.
+struct Pass<'a> {
+    shape: AttentionShape,
+    /// `None` outside training.
+    dropout: Option<&'a mut DropoutSource>,
+}
+
+impl Pass<'_> {
+    fn draw(&mut self) -> Option<crate::ops::Dropout> {
+        self.dropout.as_mut().and_then(|source| source.draw())
+    }
+}
+
+impl<E: Dtype, D: Ops<E>> Linear<E, D> {
+    fn try_forward<T: Tape<E, D>>(&self, x_mi: Matrix<E, D, T>) -> Result<Matrix<E, D, T>, D::Err> {
+        D::try_linear(x_mi, &self.weight_io, self.bias_o.as_ref())
+    }
+}
+
+impl<E: Dtype, D: Ops<E>> LayerNorm<E, D> {
+    fn try_forward<T: Tape<E, D>>(&self, x_mc: Matrix<E, D, T>) -> Result<Matrix<E, D, T>, D::Err> {
+        D::try_layer_norm(x_mc, &self.weight_c, self.bias_c.as_ref())
+    }
+}
+
+impl<E: Dtype, D: Ops<E>> Block<E, D> {
+    fn try_forward<T: Tape<E, D>>(
+        &self,
+        x_mc: Matrix<E, D, T>,
+        mask: &CausalMask<E, D>,
+        pass: &mut Pass<'_>,
+    ) -> Result<Matrix<E, D, T>, D::Err> {
+        let (x_mc, tape) = x_mc.split_tape();
+        let qkv = self.attn_c_attn.try_forward(self.ln_1.try_forward(x_mc.clone().put_tape(tape))?)?;
+        let y_mc = D::try_causal_attention(qkv, pass.shape, mask, pass.draw())?;
+        let y_mc = D::try_dropout(self.attn_c_proj.try_forward(y_mc)?, pass.draw())?;
+        let x_mc = D::try_residual(y_mc, &x_mc)?;
+
+        let (x_mc, tape) = x_mc.split_tape();
+        let hidden = self.mlp_c_fc.try_forward(self.ln_2.try_forward(x_mc.clone().put_tape(tape))?)?;
+        let y_mc = self.mlp_c_proj.try_forward(D::try_gelu(hidden)?)?;
+        let y_mc = D::try_dropout(y_mc, pass.draw())?;
+        D::try_residual(y_mc, &x_mc)
+    }
+}
+
+impl<E: Dtype, D: Ops<E>> Gpt<E, D> {
+    /// A new model with weights drawn from `seed`.
+    pub fn try_build(config: ModelConfig, device: &D, seed: u64) -> Result<Self, D::Err> {
+        let layout = layout(&config);
+        let mut source = Source { device, seed, layout: layout.iter().enumerate(), bias: config.bias };
+        let wte_vc = source.try_matrix()?;
+        let wpe_pc = source.try_matrix()?;
+        let block = |source: &mut Source<'_, D>| {
+            Ok(Block {
+                ln_1: source.try_layer_norm()?,
+                attn_c_attn: source.try_linear()?,
+                attn_c_proj: source.try_linear()?,
+                ln_2: source.try_layer_norm()?,
+                mlp_c_fc: source.try_linear()?,
+                mlp_c_proj: source.try_linear()?,
+            })
+        };
+        let blocks = (0..config.n_layer).map(|_| block(&mut source)).collect::<Result<_, D::Err>>()?;
+        let ln_f = source.try_layer_norm()?;
+        let (device, mask) = (device.clone(), CausalMask::default());
+        Ok(Self { config, device, layout, wte_vc, wpe_pc, blocks, ln_f, mask })
+    }
+
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    pub fn device(&self) -> &D {
+        &self.device
+    }
+
+    /// Names and shapes of the parameters, in the order in which they are visited.
+    pub fn layout(&self) -> &[Parameter] {
+        &self.layout
+    }
+
+    /// Activations before the head.
+    fn try_hidden<T: Tape<E, D>>(
+        &self,
+        tape: T,
+        token_ids: &[u32],
+        tokens: usize,
+        dropout: Option<&mut DropoutSource>,
+    ) -> Result<Matrix<E, D, T>, D::Err> {
+        let shape = AttentionShape { batch: token_ids.len() / tokens, tokens, heads: self.config.n_head };
+        let mut pass = Pass { shape, dropout };
+        let x_mc = D::try_embedding(tape, &self.wte_vc, &self.wpe_pc, token_ids, tokens)?;
+        let mut x_mc = D::try_dropout(x_mc, pass.draw())?;
+        for block in &self.blocks {
+            x_mc = block.try_forward(x_mc, &self.mask, &mut pass)?;
+        }
+        self.ln_f.try_forward(x_mc)
+    }
+
+    /// Mean cross entropy in nats per token. Gradients are recorded if `tape` is an `OwnedTape`; dropout is active if a
+    /// source is given.
+    ///
+    /// `inputs` and `targets` are B * T token ids in rows of `tokens`, each below the vocabulary's size.
+    pub fn try_loss<T: Tape<E, D>>(
+        &self,
+        tape: T,
+        inputs: &[u32],
+        targets: &[u32],
+        tokens: usize,
+        dropout: Option<&mut DropoutSource>,
+    ) -> Result<Scalar<E, D, T>, D::Err> {
+        let x_mc = self.try_hidden(tape, inputs, tokens, dropout)?;
+        D::try_head_loss(x_mc, &self.wte_vc, targets)
+    }
+
+    /// Logits at every position: (m, v).
+    pub fn try_logits(&self, token_ids: &[u32], tokens: usize) -> Result<Matrix<E, D>, D::Err> {
+        D::try_head(self.try_hidden(NoneTape, token_ids, tokens, None)?, &self.wte_vc)
+    }
+
+    /// Logits for the token after `context`: (1, v). The context is not empty and fits the block size.
+    pub fn try_next_logits(&self, context: &[u32]) -> Result<Matrix<E, D>, D::Err> {
+        let x_mc = self.try_hidden(NoneTape, context, context.len(), None)?;
+        D::try_head(x_mc.try_slice((context.len() - 1.., ..))?, &self.wte_vc)
+    }
+}
+
+/// Hands out the initial tensors in the order of the layout.
+struct Source<'a, D> {
+    device: &'a D,
+    seed: u64,
+    layout: std::iter::Enumerate<std::slice::Iter<'a, Parameter>>,
+    bias: bool,
+}
+
+impl<D> Source<'_, D> {
+    fn try_next<S: Shape, E: Dtype>(
+        &mut self,
+        shape: impl Fn(&[usize]) -> Option<S>,
+    ) -> Result<Tensor<S, E, D>, D::Err>
+    where
+        D: Device<E>,
+    {
+        let (index, parameter) = self.layout.next().expect("the layout lists every tensor of the model");
+        let shape = shape(&parameter.shape).expect("the layout gives the rank of every tensor");
+        let values = initial_values(parameter, index, self.seed);
+        TensorFromVec::<E>::try_tensor_from_vec(self.device, values, shape)
+    }
+
+    fn try_matrix<E: Dtype>(&mut self) -> Result<Matrix<E, D>, D::Err>
+    where
+        D: Device<E>,
+    {
+        self.try_next(|shape| <[usize; 2]>::try_from(shape).ok().map(|[rows, columns]| (rows, columns)))
+    }
+
+    fn try_row<E: Dtype>(&mut self) -> Result<Row<E, D>, D::Err>
+    where
+        D: Device<E>,
+    {
+        self.try_next(|shape| <[usize; 1]>::try_from(shape).ok().map(|[len]| (len,)))
+    }
+
+    fn try_bias<E: Dtype>(&mut self) -> Result<Option<Row<E, D>>, D::Err>
+    where
+        D: Device<E>,
+    {
+        if self.bias { self.try_row().map(Some) } else { Ok(None) }
+    }
+
+    fn try_linear<E: Dtype>(&mut self) -> Result<Linear<E, D>, D::Err>
+    where
+        D: Device<E>,
+    {
+        Ok(Linear { weight_io: self.try_matrix()?, bias_o: self.try_bias()? })
+    }
+
+    fn try_layer_norm<E: Dtype>(&mut self) -> Result<LayerNorm<E, D>, D::Err>
+    where
+        D: Device<E>,
+    {
+        Ok(LayerNorm { weight_c: self.try_row()?, bias_c: self.try_bias()? })
+    }
+}
+
+/// The walk over all parameters in the order of the layout, once for shared and once for exclusive access.
+macro_rules! walk {
+    ($visit:ident, $visitor:ident, [$($mut:tt)?], $iter:ident, $as_option:ident) => {
+        /// Shows every parameter tensor to the visitor, in the order of the layout.
+        pub fn $visit<V: $visitor<E, D>>(&$($mut)? self, visitor: &mut V) -> Result<(), V::Err> {
+            fn row<E: Dtype, D: Storage<E>, V: $visitor<E, D>>(
+                names: &mut std::slice::Iter<'_, Parameter>,
+                tensor: Option<&$($mut)? Row<E, D>>,
+                visitor: &mut V,
+            ) -> Result<(), V::Err> {
+                match tensor {
+                    Some(tensor) => show(names, tensor, visitor),
+                    None => Ok(()),
+                }
+            }
+            fn show<S: Shape, E: Dtype, D: Storage<E>, V: $visitor<E, D>>(
+                names: &mut std::slice::Iter<'_, Parameter>,
+                tensor: &$($mut)? Tensor<S, E, D>,
+                visitor: &mut V,
+            ) -> Result<(), V::Err> {
+                visitor.visit(names.next().expect("the layout lists every tensor of the model"), tensor)
+            }
+            let names = &mut self.layout.iter();
+            show(names, &$($mut)? self.wte_vc, visitor)?;
+            show(names, &$($mut)? self.wpe_pc, visitor)?;
+            for block in self.blocks.$iter() {
+                let Block { ln_1, attn_c_attn, attn_c_proj, ln_2, mlp_c_fc, mlp_c_proj } = block;
+                for (norm, linears) in [(ln_1, [attn_c_attn, attn_c_proj]), (ln_2, [mlp_c_fc, mlp_c_proj])] {
+                    row(names, Some(&$($mut)? norm.weight_c), visitor)?;
+                    row(names, norm.bias_c.$as_option(), visitor)?;
+                    for linear in linears {
+                        show(names, &$($mut)? linear.weight_io, visitor)?;
+                        row(names, linear.bias_o.$as_option(), visitor)?;
+                    }
+                }
+            }
+            row(names, Some(&$($mut)? self.ln_f.weight_c), visitor)?;
+            row(names, self.ln_f.bias_c.$as_option(), visitor)
+        }
+    };
+}
+
+impl<E: Dtype, D: Storage<E>> Gpt<E, D> {
+    walk!(visit, Visit, [], iter, as_ref);
+    walk!(visit_mut, VisitMut, [mut], iter_mut, as_mut);
+}

@@ -1,0 +1,132 @@
+//! Named tensors in a safetensors file. Whatever such a file says is checked before it is believed.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use dfdx::prelude::{CopySlice, Dtype, HasShape, Shape, Tensor};
+use safetensors::tensor::{SafeTensorError, SafeTensors, TensorView, View, serialize_to_file};
+
+use crate::ops::number;
+
+/// A file of tensors could not be written, or does not hold what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum TensorFileError {
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    #[error("it is not a valid safetensors file, or it was cut short ({0})")]
+    Format(SafeTensorError),
+    #[error("the tensor `{name}` of shape {expected:?} is missing")]
+    Missing { name: String, expected: Vec<usize> },
+    #[error("the tensor `{name}` has shape {found:?} where {expected:?} is expected")]
+    Shape { name: String, expected: Vec<usize>, found: Vec<usize> },
+    #[error("the tensor `{name}` has dtype {found}; F32, F16 and BF16 can be read")]
+    Dtype { name: String, found: String },
+    #[error(
+        "the tensor `wpe.weight` has {found} positions where block_size = {expected} is expected; \
+         set model.block_size = {found} to use these weights"
+    )]
+    BlockSize { expected: usize, found: usize },
+    #[error("the tensor `{name}` has no place in this model; do model.n_layer and model.bias fit the file?")]
+    Unexpected { name: String },
+    #[error("`lm_head.weight` differs from `wte.weight`, but the head of this model is tied to its token embedding")]
+    UntiedHead,
+    #[error("copying to the device: {0}")]
+    Device(String),
+}
+
+/// The tensors of a file held in memory.
+pub struct TensorFile<'a> {
+    tensors: SafeTensors<'a>,
+}
+
+impl<'a> TensorFile<'a> {
+    /// Reads the header of a file's bytes and checks that it describes them.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, TensorFileError> {
+        let tensors = SafeTensors::deserialize(bytes).map_err(TensorFileError::Format)?;
+        Ok(Self { tensors })
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.iter().map(|(name, _)| name)
+    }
+
+    /// The tensor of this name, if the file has one, whatever its shape.
+    pub fn view(&self, name: &str) -> Option<TensorView<'a>> {
+        self.tensors.tensor(name).ok()
+    }
+
+    /// The tensor of this name, with the expected shape and a dtype that can be read.
+    pub fn expect(&self, name: &str, expected: &[usize]) -> Result<TensorView<'a>, TensorFileError> {
+        use safetensors::Dtype::{BF16, F16, F32};
+        let missing = || TensorFileError::Missing { name: name.to_owned(), expected: expected.to_vec() };
+        let view = self.view(name).ok_or_else(missing)?;
+        if view.shape() != expected {
+            let (expected, found) = (expected.to_vec(), view.shape().to_vec());
+            return Err(TensorFileError::Shape { name: name.to_owned(), expected, found });
+        }
+        if !matches!(view.dtype(), F32 | F16 | BF16) {
+            let found = format!("{:?}", view.dtype());
+            return Err(TensorFileError::Dtype { name: name.to_owned(), found });
+        }
+        Ok(view)
+    }
+}
+
+/// The values of a tensor that [`TensorFile::expect`] accepted.
+pub fn values<E: Dtype>(view: &TensorView<'_>) -> Vec<E> {
+    let data = view.data();
+    let halves = || data.as_chunks::<2>().0.iter();
+    match view.dtype() {
+        safetensors::Dtype::F16 => halves().map(|b| number(half::f16::from_le_bytes(*b).to_f64())).collect(),
+        safetensors::Dtype::BF16 => halves().map(|b| number(half::bf16::from_le_bytes(*b).to_f64())).collect(),
+        _ => data.as_chunks::<4>().0.iter().map(|b| number(f32::from_le_bytes(*b).into())).collect(),
+    }
+}
+
+/// A tensor to be written as f32. Its bytes are made when its turn comes, so that a file is never whole in memory.
+pub struct Entry {
+    shape: Vec<usize>,
+    bytes: Box<dyn Fn() -> Vec<u8>>,
+}
+
+impl Entry {
+    /// The entry of a contiguous tensor.
+    pub fn new<S: Shape, E: Dtype, D: CopySlice<E>>(tensor: Tensor<S, E, D>) -> Self {
+        let shape = tensor.shape().concrete().into_iter().collect();
+        let bytes = move || {
+            let mut values = vec![E::default(); tensor.shape().num_elements()];
+            tensor.copy_into(&mut values);
+            values.iter().flat_map(|x| x.to_f32().unwrap_or(f32::NAN).to_le_bytes()).collect()
+        };
+        Self { shape, bytes: Box::new(bytes) }
+    }
+}
+
+impl View for Entry {
+    fn dtype(&self) -> safetensors::Dtype {
+        safetensors::Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Owned((self.bytes)())
+    }
+
+    fn data_len(&self) -> usize {
+        self.shape.iter().product::<usize>() * size_of::<f32>()
+    }
+}
+
+/// Writes the tensors to `path`, with the permissions that any other new file gets.
+pub fn write(path: &Path, entries: Vec<(String, Entry)>) -> Result<(), TensorFileError> {
+    // The crate writes through a temporary file that only its owner may read.
+    let permissions = std::fs::File::create(path)?.metadata()?.permissions();
+    serialize_to_file(entries, None, path).map_err(|error| match error {
+        SafeTensorError::IoError(error) => TensorFileError::Io(error),
+        other => TensorFileError::Format(other),
+    })?;
+    Ok(std::fs::set_permissions(path, permissions)?)
+}

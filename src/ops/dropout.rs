@@ -1,0 +1,50 @@
+//! Random zeroing with a generator of our own: dfdx keeps its device's generator to itself, so a run that used it could
+//! not be resumed to the bit.
+
+use dfdx::prelude::*;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::number;
+
+/// One use of dropout: the same values always give the same mask, on every device.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dropout {
+    /// Probability of zeroing an element: 0 < rate < 1.
+    pub rate: f64,
+    pub seed: u64,
+}
+
+impl Dropout {
+    /// `len` factors: 0 with probability `rate`, else 1 / (1 - rate).
+    pub fn mask<E: Dtype>(&self, len: usize) -> Vec<E> {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        let threshold = (self.rate * 2f64.powi(32)) as u64;
+        let kept = number(1.0 / (1.0 - self.rate));
+        let dropped = number(0.0);
+        (0..len).map(|_| if u64::from(rng.next_u32()) < threshold { dropped } else { kept }).collect()
+    }
+}
+
+/// Draws the [`Dropout`]s of a training run one after the other. Its state is part of a checkpoint.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DropoutSource {
+    rate: f64,
+    rng: ChaCha8Rng,
+}
+
+impl DropoutSource {
+    /// A stream of masks for `seed`. A `rate` of 0 draws none.
+    pub fn new(rate: f64, seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        // The initial weights are drawn from the same seed with the streams 0, 1, 2, ...
+        rng.set_stream(u64::MAX);
+        Self { rate, rng }
+    }
+
+    /// The next mask, or `None` when dropout is off.
+    pub fn draw(&mut self) -> Option<Dropout> {
+        (self.rate > 0.0).then(|| Dropout { rate: self.rate, seed: self.rng.next_u64() })
+    }
+}
