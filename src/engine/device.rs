@@ -14,7 +14,8 @@ pub fn cuda_devices() -> Result<usize, String> {
         // dfdx panics when it is asked for a device that is not there.
         use cudarc::driver::result;
         result::init().map_err(|error| format!("the CUDA driver does not start: {error:?}"))?;
-        let count = result::device::get_count().map_err(|error| format!("counting CUDA devices: {error:?}"))?;
+        let count =
+            result::device::get_count().map_err(|error| format!("counting CUDA devices: {error:?}"))?;
         if count < 1 { Err("there is no CUDA device".to_owned()) } else { Ok(count as usize) }
     }
     #[cfg(not(feature = "cuda"))]
@@ -26,9 +27,10 @@ pub fn check_cuda(ordinal: usize) -> Result<(), EngineError> {
     let device = format!("cuda:{ordinal}");
     match cuda_devices() {
         Ok(count) if ordinal < count => Ok(()),
-        Ok(count) => {
-            Err(EngineError::Device { device, reason: format!("this machine has {count} CUDA device(s), from cuda:0 on") })
-        }
+        Ok(count) => Err(EngineError::Device {
+            device,
+            reason: format!("this machine has {count} CUDA device(s), from cuda:0 on"),
+        }),
         Err(reason) => Err(EngineError::Device { device, reason }),
     }
 }

@@ -16,6 +16,9 @@ use crate::ops::{DropoutSource, Scalar, number};
 use crate::optim::{Clip, Optimizer, id_of, try_clip};
 use crate::store::manifest::{DeviceInfo, ModelInfo};
 
+#[cfg(test)]
+mod tests;
+
 /// A model in training on a dfdx device.
 #[derive(Debug)]
 pub struct DfdxEngine<E: Dtype, D: Storage<E>> {
@@ -34,10 +37,16 @@ pub const WEIGHTS_FILE: &str = "model.safetensors";
 
 impl<E: Dtype, D: Clip<E> + Cache> DfdxEngine<E, D> {
     /// A new engine as the plan asks for, with `info` saying what `device` is.
-    pub fn open(plan: &RunPlan, vocab_size: usize, device: &D, info: DeviceInfo) -> Result<Self, EngineError> {
+    pub fn open(
+        plan: &RunPlan,
+        vocab_size: usize,
+        device: &D,
+        info: DeviceInfo,
+    ) -> Result<Self, EngineError> {
         let config = ModelConfig::new(&plan.model, vocab_size);
         let seed = plan.experiment.seed;
-        let failed = |error: D::Err| EngineError::Compute { device: info.device.clone(), reason: error.to_string() };
+        let failed =
+            |error: D::Err| EngineError::Compute { device: info.device.clone(), reason: error.to_string() };
         let mut gpt = Gpt::try_build(config, device, seed).map_err(failed)?;
         if let Some(path) = &plan.train.init_from {
             read_weights(&mut gpt, path).map_err(|error| weights_error(path, error))?;
@@ -76,7 +85,10 @@ impl<E: Dtype, D: Clip<E> + Cache> DfdxEngine<E, D> {
         let vocab_size = self.gpt.config().vocab_size;
         match token_ids.iter().find(|&&id| id as usize >= vocab_size) {
             None => Ok(()),
-            Some(id) => Err(self.failed(format!("token {id} is not in the model's vocabulary of {vocab_size} tokens"))),
+            Some(id) => {
+                Err(self
+                    .failed(format!("token {id} is not in the model's vocabulary of {vocab_size} tokens")))
+            }
         }
     }
 
@@ -231,7 +243,8 @@ pub fn open_cuda(plan: &RunPlan, vocab_size: usize, ordinal: usize) -> Result<Bo
     #[cfg(feature = "cuda")]
     {
         let name = format!("cuda:{ordinal}");
-        let failed = |error: CudaError| EngineError::Device { device: name.clone(), reason: error.to_string() };
+        let failed =
+            |error: CudaError| EngineError::Device { device: name.clone(), reason: error.to_string() };
         let device = Cuda::try_build(ordinal, plan.experiment.seed).map_err(failed)?;
         let info = device_info(name.clone(), super::device::cuda_name(ordinal));
         Ok(Box::new(DfdxEngine::<f32, Cuda>::open(plan, vocab_size, &device, info)?))

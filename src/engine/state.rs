@@ -68,7 +68,10 @@ pub fn read_state<E: Dtype, D: Ops<E>>(
 }
 
 fn invalid(path: &Path, error: &serde_json::Error) -> EngineError {
-    EngineError::Weights { path: PathBuf::from(path), reason: format!("it is not an engine's state: {error}") }
+    EngineError::Weights {
+        path: PathBuf::from(path),
+        reason: format!("it is not an engine's state: {error}"),
+    }
 }
 
 struct Collect<'a, E: Dtype, D: Storage<E>> {
@@ -103,6 +106,8 @@ impl<E: Dtype, D: Ops<E>> Visit<E, D> for Restore<'_, '_, E, D> {
     ) -> Result<(), TensorFileError> {
         let name = format!("{}.{}", self.name, parameter.name);
         let view = self.file.expect(&name, &parameter.shape)?;
-        self.moments.try_set(tensor, values(&view)).map_err(|error| TensorFileError::Device(error.to_string()))
+        self.moments
+            .try_set(tensor, values(&view))
+            .map_err(|error| TensorFileError::Device(error.to_string()))
     }
 }

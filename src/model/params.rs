@@ -168,7 +168,12 @@ mod tests {
 
     #[test]
     fn presets_have_the_published_number_of_parameters() {
-        let sizes = [(12, 768, 124_439_808), (24, 1024, 354_823_168), (36, 1280, 774_030_080), (48, 1600, 1_557_611_200)];
+        let sizes = [
+            (12, 768, 124_439_808),
+            (24, 1024, 354_823_168),
+            (36, 1280, 774_030_080),
+            (48, 1600, 1_557_611_200),
+        ];
         for (n_layer, n_embd, parameters) in sizes {
             assert_eq!(model_info(&ModelConfig { n_layer, n_embd, ..gpt2() }).parameters, parameters);
         }

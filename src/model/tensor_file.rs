@@ -28,7 +28,9 @@ pub enum TensorFileError {
     BlockSize { expected: usize, found: usize },
     #[error("the tensor `{name}` has no place in this model; do model.n_layer and model.bias fit the file?")]
     Unexpected { name: String },
-    #[error("`lm_head.weight` differs from `wte.weight`, but the head of this model is tied to its token embedding")]
+    #[error(
+        "`lm_head.weight` differs from `wte.weight`, but the head of this model is tied to its token embedding"
+    )]
     UntiedHead,
     #[error("copying to the device: {0}")]
     Device(String),
@@ -78,7 +80,9 @@ pub fn values<E: Dtype>(view: &TensorView<'_>) -> Vec<E> {
     let halves = || data.as_chunks::<2>().0.iter();
     match view.dtype() {
         safetensors::Dtype::F16 => halves().map(|b| number(half::f16::from_le_bytes(*b).to_f64())).collect(),
-        safetensors::Dtype::BF16 => halves().map(|b| number(half::bf16::from_le_bytes(*b).to_f64())).collect(),
+        safetensors::Dtype::BF16 => {
+            halves().map(|b| number(half::bf16::from_le_bytes(*b).to_f64())).collect()
+        }
         _ => data.as_chunks::<4>().0.iter().map(|b| number(f32::from_le_bytes(*b).into())).collect(),
     }
 }
