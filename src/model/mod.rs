@@ -8,6 +8,9 @@ pub mod params;
 pub mod tensor_file;
 pub mod weights;
 
+#[cfg(test)]
+mod tests;
+
 pub use gpt::Gpt;
 
 /// Sizes of a GPT-2, all known.
