@@ -104,7 +104,7 @@ impl<E: Dtype, D: Clip<E> + Cache> DfdxEngine<E, D> {
         let mut total = 0.0;
         for batch in batches {
             let share = batch.inputs.len() as f64 / all_tokens as f64;
-            let tape: OwnedTape<E, D> = tape_with(gradients, self.gpt.device());
+            let tape: OwnedTape<E, D> = try_tape(gradients, self.gpt.device())?;
             let loss = self.gpt.try_loss(
                 tape,
                 &batch.inputs,
@@ -213,9 +213,12 @@ fn read_scalar<E: Dtype, D: Device<E>, T>(scalar: &Scalar<E, D, T>) -> f64 {
 }
 
 /// A tape that adds to these gradients.
-fn tape_with<E: Dtype, D: Device<E>>(gradients: Gradients<E, D>, device: &D) -> OwnedTape<E, D> {
-    let carrier: Scalar<E, D> = ZerosTensor::<E>::zeros(device);
-    carrier.traced(gradients).split_tape().1
+fn try_tape<E: Dtype, D: Device<E>>(
+    gradients: Gradients<E, D>,
+    device: &D,
+) -> Result<OwnedTape<E, D>, D::Err> {
+    let carrier: Scalar<E, D> = ZerosTensor::<E>::try_zeros(device)?;
+    Ok(carrier.traced(gradients).split_tape().1)
 }
 
 /// Sets every parameter's gradient to zero and marks it as one to keep after the backward pass.

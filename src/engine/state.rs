@@ -10,7 +10,7 @@ use super::dfdx::weights_error;
 use crate::model::Gpt;
 use crate::model::params::{Parameter, Visit};
 use crate::model::tensor_file::{Entry, TensorFile, TensorFileError, values, write};
-use crate::ops::{DropoutSource, Ops};
+use crate::ops::{DropoutSource, DropoutState, Ops};
 use crate::optim::{Moments, Optimizer};
 
 const MOMENTS_FILE: &str = "optimizer.safetensors";
@@ -20,7 +20,7 @@ const STATE_FILE: &str = "engine.json";
 #[serde(deny_unknown_fields)]
 struct EngineState {
     optimizer_steps: u64,
-    dropout: DropoutSource,
+    dropout: DropoutState,
 }
 
 /// Writes the state files into `dir`.
@@ -38,7 +38,7 @@ pub fn write_state<E: Dtype, D: Ops<E>>(
     write(&path, entries).map_err(|error| weights_error(&path, error))?;
 
     let path = dir.join(STATE_FILE);
-    let state = EngineState { optimizer_steps: optimizer.steps(), dropout: dropout.clone() };
+    let state = EngineState { optimizer_steps: optimizer.steps(), dropout: dropout.state().clone() };
     let text = serde_json::to_string_pretty(&state).map_err(|error| invalid(&path, &error))?;
     std::fs::write(&path, text).map_err(|source| EngineError::Io { path, source })
 }
@@ -63,7 +63,7 @@ pub fn read_state<E: Dtype, D: Ops<E>>(
         gpt.visit(&mut restore).map_err(|error| weights_error(&path, error))?;
     }
     optimizer.set_steps(state.optimizer_steps);
-    *dropout = state.dropout;
+    dropout.set_state(state.dropout);
     Ok(())
 }
 

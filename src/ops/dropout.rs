@@ -27,12 +27,16 @@ impl Dropout {
     }
 }
 
-/// Draws the [`Dropout`]s of a training run one after the other. Its state is part of a checkpoint.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Draws the [`Dropout`]s of a training run one after the other.
+#[derive(Clone, Debug)]
 pub struct DropoutSource {
     rate: f64,
-    rng: ChaCha8Rng,
+    state: DropoutState,
 }
+
+/// Where a [`DropoutSource`] stands; part of a checkpoint.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DropoutState(ChaCha8Rng);
 
 impl DropoutSource {
     /// A stream of masks for `seed`. A `rate` of 0 draws none.
@@ -40,11 +44,20 @@ impl DropoutSource {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         // The initial weights are drawn from the same seed with the streams 0, 1, 2, ...
         rng.set_stream(u64::MAX);
-        Self { rate, rng }
+        Self { rate, state: DropoutState(rng) }
     }
 
     /// The next mask, or `None` when dropout is off.
     pub fn draw(&mut self) -> Option<Dropout> {
-        (self.rate > 0.0).then(|| Dropout { rate: self.rate, seed: self.rng.next_u64() })
+        (self.rate > 0.0).then(|| Dropout { rate: self.rate, seed: self.state.0.next_u64() })
+    }
+
+    pub fn state(&self) -> &DropoutState {
+        &self.state
+    }
+
+    /// Goes on from a saved state, at the rate that this source was made with.
+    pub fn set_state(&mut self, state: DropoutState) {
+        self.state = state;
     }
 }

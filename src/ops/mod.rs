@@ -16,7 +16,7 @@ mod mask;
 #[cfg(test)]
 mod tests;
 
-pub use dropout::{Dropout, DropoutSource};
+pub use dropout::{Dropout, DropoutSource, DropoutState};
 pub use mask::CausalMask;
 
 /// A tensor of two runtime dimensions.
