@@ -12,6 +12,9 @@ use super::error::{ConfigError, Line, Place};
 /// Larger files are something else: weights, a corpus.
 const MAX_BYTES: u64 = 4 << 20;
 
+/// How the parser begins its message about a list that lacks a comma or its end.
+const UNCLOSED_LIST: &str = "missing comma between array elements";
+
 /// A file's path and text.
 #[derive(Debug)]
 pub(super) struct Document {
@@ -75,6 +78,10 @@ impl Document {
             if problems.last().is_none_or(|last| last.place.short() != place.short()) {
                 problems.push(self.explain_syntax(error.message(), span, place));
             }
+            // To the parser, all that follows an unclosed list is more of its elements.
+            if error.message().starts_with(UNCLOSED_LIST) {
+                break;
+            }
         }
         if problems.is_empty() { Ok(table) } else { Err(problems) }
     }
@@ -100,6 +107,14 @@ impl Document {
                 .help("keep one of the two, or join the two sections into one")
         } else if message.starts_with("key with no value") {
             problem("a key needs `=` and a value").help("write `key = value`")
+        } else if message.starts_with(UNCLOSED_LIST) {
+            problem("a list goes on here, but a comma is missing before")
+                .help("was the list above meant to end with `]`?")
+        } else if message.starts_with("invalid basic string") {
+            problem("this string does not end on its line")
+                .help("close it with \", or write a text of several lines between \"\"\" and \"\"\"")
+        } else if message.starts_with("invalid unquoted key") {
+            problem("this is not a key").help("write `key = value`; keys have letters, digits, `_` and `-`")
         } else {
             problem(message)
         }

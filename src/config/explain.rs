@@ -75,6 +75,9 @@ fn explain_key(key: &Key) -> String {
         text.push_str(&format!("  {zero:<9} {meaning}\n"));
     }
     text.push_str(&format!("  default   {default}\n"));
+    if let Some((_, programs)) = names::SHARED.iter().find(|(name, _)| *name == key.name) {
+        text.push_str(&format!("  same in   {programs}\n"));
+    }
     let others: Vec<String> = names::foreign_names_of(key.name).map(described).collect();
     for (index, other) in others.iter().enumerate() {
         let label = if index == 0 { "also" } else { "" };

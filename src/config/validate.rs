@@ -6,6 +6,7 @@ use super::build::{decay_steps, sequence_length};
 use super::error::ConfigError;
 use super::experiment::{ScheduleKind, TargetMetric, TokenizerKind};
 use super::layers::{Resolved, Setting};
+use super::provenance::Origin;
 use super::schema::{RawPlan, grouped};
 use super::value::value_text;
 
@@ -56,8 +57,11 @@ fn evaluation_without_text(resolved: &Resolved) -> Option<ConfigError> {
 /// Puts a violation at the strongest setting among its keys, since that one was added last, and names the others.
 fn located(resolved: &Resolved, keys: &[&str], violation: Violation) -> ConfigError {
     let settings: Vec<&(usize, Setting)> = keys.iter().filter_map(|key| resolved.setting(key)).collect();
-    // `max_by_key` keeps the last of equals; reversed, that is the first key of the rule.
-    let strongest = settings.iter().rev().max_by_key(|(layer, _)| *layer);
+    // `max_by_key` keeps the last of equals; reversed, that is the first key of the rule. A size that is written counts
+    // more than one that a preset beside it stands for.
+    let strength =
+        |(layer, setting): &&&(usize, Setting)| (*layer, !matches!(setting.origin, Origin::Preset { .. }));
+    let strongest = settings.iter().rev().max_by_key(strength);
     let place = strongest.map_or(super::error::Place::Default, |(_, setting)| setting.origin.place());
     let mut problem = ConfigError::new(place, violation.what);
     problem.help = violation.help;

@@ -96,6 +96,39 @@ pub static FOREIGN_VALUES: &[(&str, &str, &str)] = &[
     ("hardware.device", "gpu", "cuda"),
 ];
 
+/// Keys that other programs know by the same leaf, and which ones.
+pub static SHARED: &[(&str, &str)] = &[
+    ("model.n_layer", "nanoGPT, Hugging Face GPT-2, OpenAI GPT-2"),
+    ("model.n_head", "nanoGPT, Hugging Face GPT-2, OpenAI GPT-2"),
+    ("model.n_embd", "nanoGPT, Hugging Face GPT-2, OpenAI GPT-2"),
+    ("model.block_size", "nanoGPT"),
+    ("model.vocab_size", "nanoGPT, Hugging Face"),
+    ("model.dropout", "nanoGPT, PyTorch"),
+    ("model.bias", "nanoGPT, PyTorch"),
+    ("train.batch_size", "nanoGPT, PyTorch, Keras"),
+    ("train.sequence_length", "llm.c, DeepSpeed"),
+    ("train.gradient_accumulation_steps", "nanoGPT, Hugging Face, DeepSpeed"),
+    ("train.max_steps", "Hugging Face, Lightning"),
+    ("train.max_time", "Lightning"),
+    ("train.eval_interval", "nanoGPT, Megatron"),
+    ("optimizer.learning_rate", "nanoGPT, Hugging Face, Keras"),
+    ("optimizer.beta1", "nanoGPT"),
+    ("optimizer.beta2", "nanoGPT"),
+    ("optimizer.eps", "PyTorch"),
+    ("optimizer.momentum", "PyTorch, Keras"),
+    ("optimizer.weight_decay", "nanoGPT, Hugging Face, PyTorch"),
+    ("optimizer.grad_clip", "nanoGPT"),
+    ("schedule.warmup_steps", "Hugging Face"),
+    ("schedule.min_lr", "nanoGPT, Megatron"),
+    ("sample.max_new_tokens", "nanoGPT, Hugging Face"),
+    ("sample.temperature", "nanoGPT, Hugging Face"),
+    ("sample.top_k", "nanoGPT, Hugging Face"),
+    ("sample.top_p", "Hugging Face"),
+    ("hardware.device", "nanoGPT, PyTorch"),
+    ("hardware.dtype", "nanoGPT, PyTorch"),
+    ("experiment.seed", "Hugging Face, Megatron"),
+];
+
 /// What other programs call `key`.
 pub fn foreign_names_of(key: &str) -> impl Iterator<Item = &'static ForeignName> {
     FOREIGN.iter().filter(move |foreign| foreign.key == key)
@@ -127,6 +160,11 @@ mod tests {
                 "{name} is ours"
             );
         }
+    }
+
+    #[test]
+    fn every_shared_name_is_a_key() {
+        assert!(SHARED.iter().all(|(key, _)| schema::key(key).is_some()));
     }
 
     #[test]

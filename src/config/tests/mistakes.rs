@@ -85,6 +85,10 @@ fn syntax_errors_are_explained_where_they_are() {
     assert_problem("[optimizer]\nlearning_rate = .1\n", 2, &["write 0.5, not .5"]);
     assert_problem("[model\nn_layer = 1\n", 1, &["unclosed table"]);
     assert_problem("[train]\nmax_steps = 5 // many\n", 2, &["a comment starts with #"]);
+    let list = "[sweep.grid]\nmodel.n_layer = [1, 2\n[train]\nmax_steps = 5\n";
+    assert_problem(list, 3, &["was the list above meant to end with `]`?"]);
+    assert_problem("[experiment]\nname = \"x\n", 2, &["does not end on its line"]);
+    assert_problem("[train]\nmax_steps: 5\n", 2, &["write `key = value`"]);
     let two = errors("[model]\nn_layer = one\nn_head = two\n");
     assert!(two.ends_with("2 problems in 1 file; nothing was started"), "{two}");
 }

@@ -8,9 +8,14 @@ use super::super::{explain, explain_all, json_schema};
 #[test]
 fn a_key_is_explained_with_range_default_and_foreign_names() {
     let text = explain("optimizer.learning_rate").expect("a key");
-    for part in
-        ["optimizer.learning_rate\n", "Peak learning rate", "a number above 0", "0.0003", "lr (PyTorch)"]
-    {
+    for part in [
+        "optimizer.learning_rate\n",
+        "Peak learning rate",
+        "a number above 0",
+        "0.0003",
+        "same in   nanoGPT, Hugging Face",
+        "lr (PyTorch)",
+    ] {
         assert!(text.contains(part), "`{part}` is not in:\n{text}");
     }
     assert_eq!(explain("learning_rate").expect("a leaf"), text);

@@ -14,6 +14,12 @@ fn width_that_heads_cannot_share_is_rejected() {
             "n_embd = 99 or 102 would do",
         ],
     );
+    // A preset's size is not what one would change first.
+    assert_problem(
+        "[model]\npreset = \"gpt2\"\nn_head = 5\n",
+        3,
+        &["`model.n_embd` is 768 (preset gpt2, a.toml:2)"],
+    );
     // Of two settings, the one in the stronger layer is the one to look at.
     let set = errors_with("[model]\nn_embd = 100\n", &["model.n_head=3"]);
     assert!(
