@@ -1,16 +1,59 @@
-//! `runner` trains GPT-2-style language models from TOML experiment files and writes down what happened.
+//! `runner` trains GPT-2-style language models from TOML experiment files and writes down what happened, so that people can
+//! look, compare and repeat.
+//!
+//! ```text
+//! experiments/*.toml                                               runs/<experiment>/<run>/
+//!       |                                                               ^            |
+//!       v                                                               |            v
+//!  config: layers -> sweep points -> validated RunPlans               sinks       store::read
+//!       |                                                               ^            |
+//!       v                                                               | Event      v
+//!  launcher: a run directory each  ------->  train loop  ---------------+      report (+ metric, stats, units)
+//!                                           /          \                             |
+//!                                    data: batches    Engine                         v
+//!                                   (plain Vec, B x T) model + ops + optim      reports/*.md, *.svg
+//!                                                      on dfdx, any device
+//!  |------------------------------ record half ----------------------------| files |---- report half ----|
+//! ```
+//!
+//! The two halves meet only at files on disk. Nothing in the loop knows about Markdown; nothing in the reports knows about
+//! tensors: `runner report` on last month's directory works on a laptop without a GPU.
+//!
+//! The words, the same in code, files and documentation: an **experiment** is a TOML file, a **point** is one assignment of a
+//! sweep, a **run** is one training of one point with one seed, an **engine** computes its steps, an **event** is what it
+//! says, a **sink** listens, a **record** is what is on disk, a **report** is what people read. A **step** is an optimizer
+//! step, everywhere.
+//!
+//! | to add a ... | touch |
+//! |---|---|
+//! | metric | one entry in [`metric`]; header, progress line, plots and tables follow |
+//! | sink | a file in [`sinks`], one line where sinks are opened |
+//! | configuration key | its row in the key table of [`config`], its default with a comment in `defaults.toml`, its use |
+//! | optimizer, schedule | a variant in [`config::experiment`]; the compiler points at the arms |
+//! | operation | a method of the trait in [`ops`] with a body composed from dfdx operations |
+//! | device | one arm in [`engine::open`] |
+//! | report section | a function and its entry in the `SECTIONS` of [`report`] |
+//! | command | a file in [`cmd`], one arm in [`cli`] |
+//!
+//! Which part may name which is held by `tests/architecture.rs`.
 
+pub mod cli;
+pub mod cmd;
 pub mod config;
 pub mod data;
 pub mod engine;
+pub mod error;
 pub mod event;
 pub mod generate;
+pub mod launcher;
 pub mod metric;
 pub mod model;
 pub mod monitor;
 pub mod ops;
 pub mod optim;
 pub mod report;
+pub mod sinks;
 pub mod stats;
 pub mod store;
+pub mod train;
 pub mod units;

@@ -11,6 +11,7 @@ use crate::store::manifest::{DeviceInfo, ModelInfo};
 
 pub mod device;
 pub mod dfdx;
+pub mod scripted;
 mod state;
 
 /// Opens the engine that the plan asks for, with weights drawn from the run's seed or read from `train.init_from`.
@@ -20,10 +21,10 @@ pub fn open(plan: &RunPlan, vocab_size: usize) -> Result<Box<dyn Engine>, Engine
         DeviceChoice::Auto if device::cuda_devices().is_ok() => dfdx::open_cuda(plan, vocab_size, 0),
         DeviceChoice::Auto | DeviceChoice::Cpu => dfdx::open_cpu(plan, vocab_size),
         DeviceChoice::Cuda(ordinal) => dfdx::open_cuda(plan, vocab_size, ordinal),
-        DeviceChoice::Scripted => Err(EngineError::Device {
-            device: "scripted".to_owned(),
-            reason: "this engine is not built in yet".to_owned(),
-        }),
+        DeviceChoice::Scripted => {
+            let model = parameter_count(&plan.model, vocab_size);
+            Ok(Box::new(scripted::ScriptedEngine::open(plan, model)))
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::atomic;
 use super::error::StoreError;
-use super::manifest::{FORMAT_VERSION, Manifest};
+use super::manifest::{FORMAT_VERSION, Manifest, Status};
 
 /// A run's directory: knows where each of its files lies. Holds nothing open.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -12,7 +12,8 @@ pub struct RunDir(PathBuf);
 
 impl RunDir {
     /// Makes `runs_dir/experiment/run/` with `manifest.toml` and `config.toml` in it. An existing directory is never
-    /// touched: `run-2`, `run-3`, ... is made instead, and `manifest.run.name` set to it. Creating a directory is
+    /// touched: `run-2`, `run-3`, ... is made instead, and `manifest.run.name` set to it. Only the place of a run that
+    /// was skipped is taken: nothing was trained there. Creating a directory is
     /// atomic, so two processes that start the same run get two directories.
     ///
     /// # Errors
@@ -34,6 +35,9 @@ impl RunDir {
             match fs::create_dir(&path) {
                 Ok(()) => break RunDir(path),
                 Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {
+                    if was_skipped(&path) && fs::remove_dir_all(&path).is_ok() {
+                        continue;
+                    }
                     name = format!("{run}-{number}");
                     number += 1;
                 }
@@ -53,6 +57,11 @@ impl RunDir {
 
     pub fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// The run's name: the last part of the path.
+    pub fn name(&self) -> String {
+        self.0.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
     /// What the run was and how it ended.
@@ -151,4 +160,8 @@ impl RunDir {
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     atomic::write(path, bytes).map_err(|source| StoreError::Write { path: path.to_owned(), source })
+}
+
+fn was_skipped(path: &Path) -> bool {
+    RunDir::open(path).read_manifest().is_ok_and(|manifest| manifest.status == Status::Skipped)
 }

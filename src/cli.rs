@@ -1,0 +1,117 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::cmd::{compare, explain, ls, plan, report, schema, train};
+use crate::error::{Error, Exit};
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0    all runs finished and each target was met (skipped runs do not count)
+  1    internal error, or a file of the record could not be read or written
+  2    configuration or usage error: nothing was started
+  3    all runs finished, but a target was missed
+  4    a run failed or diverged
+  130  interrupted; what was done is recorded and reported
+
+Examples:
+  runner experiments/quickstart.toml
+  runner experiments/*.toml --set train.max_steps=100
+  runner plan experiments/*.toml
+  runner explain learning_rate";
+
+/// Trains GPT-2-style language models from TOML experiment files, and writes down what happened.
+#[derive(Debug, Parser)]
+#[command(version, after_help = AFTER_HELP, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    train: train::Args,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show what would be run: the same expansion and validation, nothing trained.
+    Plan(plan::Args),
+    /// Write the reports of runs again, from their files alone.
+    Report(report::Args),
+    /// Compare runs, from their files alone.
+    Compare(compare::Args),
+    /// List the runs: status, best loss, age.
+    Ls(ls::Args),
+    /// Explain a key of the experiment files: meaning, type, range, default, other names.
+    Explain(explain::Args),
+    /// Print the JSON Schema of the experiment files, for completion in editors.
+    Schema(schema::Args),
+}
+
+/// Where runs and comparisons lie.
+#[derive(Clone, Debug, Args)]
+pub struct Folders {
+    /// Folder of the run directories.
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub runs_dir: PathBuf,
+    /// Folder of the comparisons and their index.
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    pub reports_dir: PathBuf,
+}
+
+/// Which experiments to expand, and what to change in them.
+#[derive(Clone, Debug, Args)]
+pub struct Selection {
+    /// Experiment files.
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Set a key in every experiment; wins over everything that the files say. Repeatable.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Take only experiments or runs of this name; `*` stands for anything. Repeatable.
+    #[arg(long, value_name = "NAME")]
+    pub only: Vec<String>,
+}
+
+impl Cli {
+    /// Runs the command that was asked for.
+    pub fn run(self) -> Result<Exit, Error> {
+        match self.command {
+            None => train::run(self.train),
+            Some(Command::Plan(args)) => plan::run(args),
+            Some(Command::Report(args)) => report::run(args),
+            Some(Command::Compare(args)) => compare::run(args),
+            Some(Command::Ls(args)) => ls::run(args),
+            Some(Command::Explain(args)) => explain::run(args),
+            Some(Command::Schema(args)) => schema::run(args),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_lists_every_exit_code() {
+        let help = Cli::command().render_help().to_string();
+        let all = [
+            Exit::Success,
+            Exit::Internal,
+            Exit::Usage,
+            Exit::TargetMissed,
+            Exit::RunFailed,
+            Exit::Interrupted,
+        ];
+        for exit in all {
+            assert!(help.contains(&format!("\n  {:<4} ", exit.code())), "{exit:?}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! `runner compare RUN RUN...`: a comparison from the runs' files.
+
+use crate::cli::Folders;
+use crate::error::{Error, Exit};
+use crate::report::{self, compare::LeftOut};
+use crate::store::read;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Runs: a run's directory, `experiment/run`, or an experiment (all its runs).
+    #[arg(value_name = "RUN", required = true)]
+    runs: Vec<String>,
+    /// Name of the comparison. Without one, it is called after its experiments.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    #[command(flatten)]
+    folders: Folders,
+}
+
+pub fn run(args: Args) -> Result<Exit, Error> {
+    let mut records = Vec::new();
+    let mut left_out = Vec::new();
+    for path in super::resolve(&args.folders, &args.runs)? {
+        match read(&path) {
+            Ok(record) => records.push(record),
+            Err(error) => {
+                eprintln!("error: {error}");
+                left_out.push(LeftOut { run: path.display().to_string(), reason: error.to_string() });
+            }
+        }
+    }
+    if records.len() < 2 {
+        let found = records.len();
+        return Err(Error::Usage(format!(
+            "a comparison needs at least two readable runs, found {found}; `runner ls` lists the runs there are"
+        )));
+    }
+    let name = match args.name {
+        Some(name) => name,
+        None => super::comparison_name(&records),
+    };
+    let path = report::compare::write(&name, &records, &left_out, &args.folders.reports_dir)?;
+    report::index::update(&args.folders.reports_dir)?;
+    println!("{}", path.display());
+    Ok(if left_out.is_empty() { Exit::Success } else { Exit::Internal })
+}

@@ -1,0 +1,18 @@
+//! `runner explain KEY`: meaning, type, range, default and other names of a key.
+
+use crate::config;
+use crate::error::{Error, Exit};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A key such as `optimizer.learning_rate`, a section, or what another framework calls it. All keys without one.
+    key: Option<String>,
+}
+
+pub fn run(args: Args) -> Result<Exit, Error> {
+    match args.key {
+        Some(key) => print!("{}", config::explain(&key)?),
+        None => print!("{}", config::explain_all()),
+    }
+    Ok(Exit::Success)
+}

@@ -1,0 +1,79 @@
+//! One file per command, each in the same order: what it does, `Args`, `run`, then what `run` calls. The only place that
+//! wires the parts of the program together.
+
+pub mod compare;
+pub mod explain;
+pub mod ls;
+pub mod plan;
+mod preflight;
+pub mod report;
+pub mod schema;
+pub mod train;
+
+use std::path::PathBuf;
+
+use crate::cli::Folders;
+use crate::error::Error;
+use crate::store::{RunRecord, scan};
+
+/// The run directories that the arguments mean; all runs without arguments.
+fn resolve(folders: &Folders, arguments: &[String]) -> Result<Vec<PathBuf>, Error> {
+    if arguments.is_empty() {
+        return Ok(scan::scan(&folders.runs_dir).into_iter().map(|(path, _)| path).collect());
+    }
+    let mut paths = Vec::new();
+    for argument in arguments {
+        for path in scan::resolve(&folders.runs_dir, argument)? {
+            if !paths.contains(&path) {
+                paths.push(path);
+            }
+        }
+    }
+    Ok(paths)
+}
+
+/// What a comparison is called when nobody says: after its experiments.
+fn comparison_name(records: &[RunRecord]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for record in records {
+        let name = record.manifest.run.experiment.as_str();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    match names[..] {
+        [] => "comparison".to_owned(),
+        [only] => only.to_owned(),
+        [first, second] => format!("{first}-vs-{second}"),
+        [first, ..] => format!("{first}-and-{}-more", names.len() - 1),
+    }
+}
+
+/// Left-aligned columns as wide as their widest cell.
+fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> =
+            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [["RUN".to_owned(), "AGE".to_owned()], ["long-name".to_owned(), "2 s".to_owned()]];
+        assert_eq!(columns(&rows), "RUN        AGE\nlong-name  2 s\n");
+    }
+}

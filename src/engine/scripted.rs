@@ -1,0 +1,100 @@
+//! An engine without tensors: its loss follows a formula and the run's seed. Reports, sweeps and failures are tested with it
+//! to the byte, in milliseconds, through the same binary that trains.
+
+use std::path::Path;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+use serde::{Deserialize, Serialize};
+
+use super::{Engine, EngineError, StepOutput};
+use crate::config::experiment::{RunPlan, ScriptedPlan};
+use crate::data::batches::Batch;
+use crate::store::atomic;
+use crate::store::manifest::{DeviceInfo, ModelInfo};
+
+/// File of the engine's state in a checkpoint.
+const STATE_FILE: &str = "engine.json";
+
+/// See the module.
+pub struct ScriptedEngine {
+    script: ScriptedPlan,
+    seed: u64,
+    model: ModelInfo,
+    state: State,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct State {
+    step: u64,
+}
+
+impl ScriptedEngine {
+    /// Pretends to hold `model`.
+    pub fn open(plan: &RunPlan, model: ModelInfo) -> Self {
+        Self { script: plan.scripted.clone(), seed: plan.experiment.seed, model, state: State { step: 0 } }
+    }
+
+    /// The curve without noise after `step` steps.
+    fn curve(&self, step: u64) -> f64 {
+        let ScriptedPlan { initial_loss, floor_loss, decay_steps, .. } = self.script;
+        floor_loss + (initial_loss - floor_loss) * (-(step as f64) / decay_steps).exp()
+    }
+
+    /// A generator for one purpose at one step, so that no draw depends on the ones before it.
+    fn rng(&self, purpose: u64) -> ChaCha8Rng {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream(self.state.step.wrapping_mul(4).wrapping_add(purpose));
+        rng
+    }
+}
+
+impl Engine for ScriptedEngine {
+    fn device(&self) -> DeviceInfo {
+        let name = "loss curve from a formula".to_owned();
+        DeviceInfo { device: "scripted".to_owned(), name, dtype: "f32".to_owned(), threads: 1 }
+    }
+
+    fn model(&self) -> ModelInfo {
+        self.model.clone()
+    }
+
+    fn train_step(&mut self, _batches: &[Batch], _learning_rate: f64) -> Result<StepOutput, EngineError> {
+        let step = self.state.step + 1;
+        if step == self.script.fail_at {
+            let reason = format!("the script says that step {step} fails (scripted.fail_at)");
+            return Err(EngineError::Compute { device: "scripted".to_owned(), reason });
+        }
+        let noise: f64 = self.rng(0).sample(StandardNormal);
+        let diverged = self.script.diverge_at > 0 && step >= self.script.diverge_at;
+        let loss = if diverged { f64::NAN } else { self.curve(self.state.step) + self.script.noise * noise };
+        let grad_norm = if diverged { f64::NAN } else { loss.abs().sqrt() };
+        self.state.step = step;
+        Ok(StepOutput { loss, grad_norm, virtual_secs: Some(self.script.step_secs) })
+    }
+
+    fn loss(&mut self, _batch: &Batch) -> Result<f64, EngineError> {
+        Ok(self.curve(self.state.step))
+    }
+
+    fn next_token_logits(&mut self, context: &[u32]) -> Result<Vec<f32>, EngineError> {
+        let mut rng = self.rng(1 + u64::from(context.last().copied().unwrap_or(0)));
+        Ok((0..self.model.vocab_size).map(|_| rng.sample(StandardNormal)).collect())
+    }
+
+    fn save(&self, dir: &Path) -> Result<(), EngineError> {
+        let path = dir.join(STATE_FILE);
+        let json = serde_json::to_vec_pretty(&self.state)
+            .map_err(|error| EngineError::Io { path: path.clone(), source: error.into() })?;
+        atomic::write(&path, &json).map_err(|source| EngineError::Io { path, source })
+    }
+
+    fn load(&mut self, dir: &Path) -> Result<(), EngineError> {
+        let path = dir.join(STATE_FILE);
+        let json = std::fs::read(&path).map_err(|source| EngineError::Io { path: path.clone(), source })?;
+        self.state = serde_json::from_slice(&json)
+            .map_err(|error| EngineError::Weights { path, reason: error.to_string() })?;
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+//! The error that a command ends with, and the exit codes.
+
+use crate::config::{ConfigError, ConfigErrors};
+use crate::data::DataError;
+use crate::engine::EngineError;
+use crate::report::ReportError;
+use crate::store::StoreError;
+
+/// How the program ends, as scripts see it. `--help` and the README list the codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All runs finished, and each target was met.
+    Success,
+    /// Something in the program or its files went wrong.
+    Internal,
+    /// The configuration or the command line is wrong; nothing was started.
+    Usage,
+    /// All runs finished, and a target was missed.
+    TargetMissed,
+    /// A run failed or diverged.
+    RunFailed,
+    /// Stopped by Ctrl-C or a signal; what was done is recorded.
+    Interrupted,
+}
+
+impl Exit {
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Internal => 1,
+            Self::Usage => 2,
+            Self::TargetMissed => 3,
+            Self::RunFailed => 4,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// A command could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    #[error(transparent)]
+    Key(#[from] ConfigError),
+    /// A corpus is unusable, found before anything was started.
+    #[error("experiment {experiment}: {source}\nNothing was started.")]
+    Corpus { experiment: String, source: Box<DataError> },
+    /// A device is not there, found before anything was started.
+    #[error("experiment {experiment}: {source}\nNothing was started.")]
+    Device { experiment: String, source: EngineError },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    #[error("{0}")]
+    Usage(String),
+    #[error("cannot catch Ctrl-C: {0}")]
+    Signal(#[from] ctrlc::Error),
+}
+
+impl Error {
+    /// Prints the error to standard error. Configuration problems are blocks of their own, each with its heading.
+    pub fn print(&self) {
+        match self {
+            Self::Config(_) | Self::Key(_) => eprintln!("{self}"),
+            _ => eprintln!("error: {self}"),
+        }
+    }
+
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Config(_) | Self::Key(_) | Self::Corpus { .. } | Self::Device { .. } | Self::Usage(_) => {
+                Exit::Usage
+            }
+            // The directory or the run that the command line names is unusable.
+            Self::Store(StoreError::CreateRun { .. } | StoreError::UnknownRun { .. }) => Exit::Usage,
+            Self::Store(_) | Self::Report(_) | Self::Signal(_) => Exit::Internal,
+        }
+    }
+}

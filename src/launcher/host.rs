@@ -1,0 +1,100 @@
+//! What the manifest says of the machine, the program and the working tree.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
+
+use crate::store::manifest::{GitInfo, HostInfo};
+
+/// Packages whose version decides the numbers.
+const NUMERIC_PACKAGES: [&str; 4] = ["dfdx", "rand_chacha", "rand_distr", "tiktoken-rs"];
+
+/// The machine that this process runs on.
+pub fn host_info() -> HostInfo {
+    let refresh = RefreshKind::nothing()
+        .with_cpu(CpuRefreshKind::nothing())
+        .with_memory(MemoryRefreshKind::nothing().with_ram());
+    let system = System::new_with_specifics(refresh).ok();
+    let cpu =
+        system.as_ref().and_then(|system| system.cpus().first()).map(|cpu| cpu.brand().trim().to_owned());
+    HostInfo {
+        hostname: System::host_name().unwrap_or_default(),
+        os: System::long_os_version().unwrap_or_else(|_| std::env::consts::OS.to_owned()),
+        arch: std::env::consts::ARCH.to_owned(),
+        cpu: cpu.unwrap_or_default(),
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        memory_bytes: system.map_or(0, |system| system.total_memory()),
+    }
+}
+
+/// Commit of the working directory's repository and whether it has uncommitted changes; `None` outside one.
+pub fn git_info() -> Option<GitInfo> {
+    let commit = git(&["rev-parse", "HEAD"])?.trim().to_owned();
+    let dirty = !git(&["status", "--porcelain", "--untracked-files=no"])?.trim().is_empty();
+    Some(GitInfo { commit, dirty })
+}
+
+fn git(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(arguments).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Versions of the packages that decide the numbers, as locked when the program was built.
+pub fn package_versions() -> BTreeMap<String, String> {
+    let lock: toml::Table = include_str!("../../Cargo.lock").parse().unwrap_or_default();
+    let packages = lock.get("package").and_then(toml::Value::as_array).into_iter().flatten();
+    packages
+        .filter_map(|package| {
+            let name = package.get("name")?.as_str()?;
+            let version = package.get("version")?.as_str()?;
+            NUMERIC_PACKAGES.contains(&name).then(|| (name.to_owned(), version.to_owned()))
+        })
+        .collect()
+}
+
+/// The command line of this process, quoted for a POSIX shell.
+pub fn command_line() -> String {
+    let mut arguments = std::env::args();
+    let program = arguments.next().unwrap_or_default();
+    let program = std::path::Path::new(&program)
+        .file_name()
+        .map_or_else(|| "runner".to_owned(), |name| name.to_string_lossy().into_owned());
+    std::iter::once(program).chain(arguments).map(|word| quote(&word)).collect::<Vec<_>>().join(" ")
+}
+
+/// Leaves plain words alone and single-quotes the others.
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_with_spaces_or_quotes_survive_the_shell() {
+        assert_eq!(quote("experiments/a.toml"), "experiments/a.toml");
+        assert_eq!(quote("data.path=my file"), "'data.path=my file'");
+        assert_eq!(quote("it's"), r"'it'\''s'");
+        assert_eq!(quote(""), "''");
+        assert_eq!(quote("a[0]"), "'a[0]'");
+    }
+
+    #[test]
+    fn the_locked_version_of_dfdx_is_known() {
+        assert_eq!(package_versions().get("dfdx").map(String::as_str), Some("0.13.0"));
+        assert_eq!(package_versions().len(), NUMERIC_PACKAGES.len());
+    }
+
+    #[test]
+    fn the_host_has_cores_and_memory() {
+        let host = host_info();
+        assert!(host.cores > 0 && host.memory_bytes > 0);
+    }
+}

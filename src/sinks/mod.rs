@@ -1,0 +1,32 @@
+//! Who listens to a run.
+
+pub mod csv;
+pub mod jsonl;
+pub mod progress;
+pub mod samples;
+
+use std::path::PathBuf;
+
+use crate::event::Event;
+use crate::store::RunDir;
+
+/// Takes a run's events in order. An error ends the run: a record with holes is worse than none.
+pub trait Sink: Send {
+    fn on_event(&mut self, event: &Event) -> Result<(), SinkError>;
+}
+
+/// A record could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    #[error("cannot write {}: {source}; free space or choose another --runs-dir", path.display())]
+    Write { path: PathBuf, source: std::io::Error },
+}
+
+/// The sinks that every run writes into its own directory.
+pub fn open_files(dir: &RunDir) -> Result<Vec<Box<dyn Sink>>, SinkError> {
+    Ok(vec![
+        Box::new(csv::CsvSink::create(&dir.metrics())?),
+        Box::new(jsonl::JsonlSink::create(&dir.log())?),
+        Box::new(samples::SamplesSink::new(dir.samples())),
+    ])
+}

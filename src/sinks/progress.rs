@@ -1,0 +1,175 @@
+//! What a person sees while a run trains: a bar on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{Sink, SinkError};
+use crate::event::Event;
+use crate::metric::MetricsRow;
+use crate::units;
+
+/// Seconds between plain lines.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Which run of how many this is.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    pub index: usize,
+    pub count: usize,
+}
+
+/// A bar if standard error is a terminal, plain lines otherwise.
+pub fn open(place: Place) -> Box<dyn Sink> {
+    if std::io::stderr().is_terminal() {
+        Box::new(BarSink { place, bar: ProgressBar::hidden() })
+    } else {
+        Box::new(LineSink { place, max_steps: 0, last_line: None })
+    }
+}
+
+/// The heading of a run: its place, name and size.
+fn heading(place: Place, event: &Event) -> Option<String> {
+    let Event::Started { experiment, run, parameters, train_tokens, device, .. } = event else { return None };
+    Some(format!(
+        "[{}/{}] {experiment}/{run}: {} parameters, {} training tokens, {device}",
+        place.index,
+        place.count,
+        units::si(*parameters as f64),
+        units::si(*train_tokens as f64),
+    ))
+}
+
+/// What is worth a line of its own besides steps.
+fn remark(event: &Event) -> Option<String> {
+    match event {
+        Event::Step(row) => row.val_loss.map(|loss| {
+            let perplexity = row.val_perplexity.map_or("-".to_owned(), |value| format!("{value:.2}"));
+            format!(
+                "      step {}: val loss {}, perplexity {perplexity}",
+                units::count(row.step),
+                units::loss(loss)
+            )
+        }),
+        Event::CorpusEvaluated { corpus_loss, secs, .. } => Some(format!(
+            "      loss over the whole training corpus: {} (took {})",
+            units::loss(*corpus_loss),
+            units::duration(*secs)
+        )),
+        Event::Warning { message, .. } => Some(format!("      warning: {message}")),
+        Event::Finished { message, elapsed_secs, .. } => {
+            Some(format!("      {message}; took {}", units::duration(*elapsed_secs)))
+        }
+        Event::Started { .. } | Event::Sampled { .. } | Event::CheckpointSaved { .. } => None,
+    }
+}
+
+/// Losses, rate, speed and times of a step.
+fn figures(row: &MetricsRow, max_steps: u64) -> String {
+    let loss = |value: Option<f64>| value.map_or("-".to_owned(), units::loss);
+    let rate = row.learning_rate.map_or("-".to_owned(), |rate| format!("{rate:.2e}"));
+    let speed = row.tokens_per_sec.map_or("-".to_owned(), units::si);
+    let elapsed = row.elapsed_secs.map_or("-".to_owned(), units::duration);
+    format!(
+        "loss {}  smoothed {}  lr {rate}  {speed} tok/s  {elapsed}  ETA {}",
+        loss(row.train_loss),
+        loss(row.train_loss_ema),
+        eta(row, max_steps)
+    )
+}
+
+/// Time to the last step if the steps to come are as fast as the ones so far.
+fn eta(row: &MetricsRow, max_steps: u64) -> String {
+    match (row.elapsed_secs, row.step) {
+        (Some(elapsed), 1..) => {
+            units::duration(elapsed / row.step as f64 * max_steps.saturating_sub(row.step) as f64)
+        }
+        _ => "-".to_owned(),
+    }
+}
+
+struct BarSink {
+    place: Place,
+    bar: ProgressBar,
+}
+
+impl Sink for BarSink {
+    fn on_event(&mut self, event: &Event) -> Result<(), SinkError> {
+        if let (Some(heading), Event::Started { max_steps, .. }) = (heading(self.place, event), event) {
+            self.bar =
+                ProgressBar::with_draw_target(Some(*max_steps), ProgressDrawTarget::stderr_with_hz(10));
+            // The template is a constant of this file: a test holds it valid.
+            if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
+                self.bar.set_style(style.progress_chars("━╸─"));
+            }
+            self.bar.println(heading);
+        }
+        if let Event::Step(row) = event
+            && row.step > 0
+        {
+            self.bar.set_position(row.step);
+            self.bar.set_message(figures(row, self.bar.length().unwrap_or(0)));
+        }
+        if let Some(remark) = remark(event) {
+            self.bar.println(remark);
+        }
+        if matches!(event, Event::Finished { .. }) {
+            self.bar.finish_and_clear();
+        }
+        Ok(())
+    }
+}
+
+/// Two lines, so that nothing is cut off on a terminal of 80 columns.
+const TEMPLATE: &str = "      {wide_bar:.cyan} {human_pos}/{human_len}\n      {wide_msg}";
+
+struct LineSink {
+    place: Place,
+    max_steps: u64,
+    last_line: Option<Instant>,
+}
+
+impl Sink for LineSink {
+    fn on_event(&mut self, event: &Event) -> Result<(), SinkError> {
+        if let (Some(heading), Event::Started { max_steps, .. }) = (heading(self.place, event), event) {
+            self.max_steps = *max_steps;
+            eprintln!("{heading}");
+        }
+        if let Event::Step(row) = event
+            && row.step > 0
+            && self.last_line.is_none_or(|at| at.elapsed() >= LINE_INTERVAL)
+        {
+            self.last_line = Some(Instant::now());
+            let (step, max_steps) = (units::count(row.step), units::count(self.max_steps));
+            eprintln!("      step {step}/{max_steps}  {}", figures(row, self.max_steps));
+        }
+        if let Some(remark) = remark(event) {
+            eprintln!("{remark}");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_of_the_bar_is_valid() {
+        assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
+    }
+
+    #[test]
+    fn time_to_the_last_step_follows_from_the_steps_so_far() {
+        let row = MetricsRow { step: 100, elapsed_secs: Some(50.0), ..MetricsRow::default() };
+        assert_eq!(eta(&row, 300), units::duration(100.0));
+        assert_eq!(eta(&MetricsRow::default(), 300), "-");
+    }
+
+    #[test]
+    fn figures_of_an_unmeasured_step_are_dashes() {
+        let text = figures(&MetricsRow { step: 1, ..MetricsRow::default() }, 10);
+        assert_eq!(text, "loss -  smoothed -  lr -  - tok/s  -  ETA -");
+    }
+}

@@ -1,0 +1,98 @@
+//! The target, and the smoothed loss it may be about.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::experiment::{TargetMetric, TargetPlan};
+use crate::metric::MetricsRow;
+
+/// Bias-corrected exponential moving average, as Adam corrects its moments: the first value counts in full.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ema {
+    decay: f64,
+    sum: f64,
+    weight: f64,
+}
+
+impl Ema {
+    /// `decay` is the weight of the past: 0 <= decay < 1.
+    pub fn new(decay: f64) -> Self {
+        Self { decay, sum: 0.0, weight: 0.0 }
+    }
+
+    /// Takes a value in and returns the average so far.
+    pub fn update(&mut self, value: f64) -> f64 {
+        self.sum = self.decay * self.sum + (1.0 - self.decay) * value;
+        self.weight = self.decay * self.weight + (1.0 - self.decay);
+        self.sum / self.weight
+    }
+}
+
+impl TargetMetric {
+    /// The metric's column name.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::TrainLoss => "train_loss",
+            Self::TrainLossEma => "train_loss_ema",
+            Self::ValLoss => "val_loss",
+        }
+    }
+
+    /// The metric's value in a row, where it was measured.
+    pub fn value(self, row: &MetricsRow) -> Option<f64> {
+        match self {
+            Self::TrainLoss => row.train_loss,
+            Self::TrainLossEma => row.train_loss_ema,
+            Self::ValLoss => row.val_loss,
+        }
+    }
+}
+
+/// The value that reached the target in this row: measured and strictly below the threshold.
+pub fn reached(target: Option<&TargetPlan>, row: &MetricsRow) -> Option<f64> {
+    let target = target?;
+    target.metric.value(row).filter(|value| *value < target.threshold)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TARGET: TargetPlan = TargetPlan { metric: TargetMetric::TrainLoss, threshold: 0.0999999 };
+
+    fn row(train_loss: f64) -> MetricsRow {
+        MetricsRow { train_loss: Some(train_loss), ..MetricsRow::default() }
+    }
+
+    #[test]
+    fn a_value_equal_to_the_threshold_does_not_reach_it() {
+        assert_eq!(reached(Some(&TARGET), &row(0.0999999)), None);
+        assert_eq!(reached(Some(&TARGET), &row(0.0999998)), Some(0.0999998));
+    }
+
+    #[test]
+    fn nan_and_unmeasured_values_do_not_reach_a_target() {
+        assert_eq!(reached(Some(&TARGET), &row(f64::NAN)), None);
+        assert_eq!(reached(Some(&TARGET), &MetricsRow::default()), None);
+        assert_eq!(reached(None, &row(0.0)), None);
+    }
+
+    #[test]
+    fn the_first_smoothed_value_is_the_first_value() {
+        assert_eq!(Ema::new(0.98).update(10.955), 10.955);
+    }
+
+    #[test]
+    fn a_constant_stays_constant_under_smoothing() {
+        let mut ema = Ema::new(0.9);
+        for _ in 0..50 {
+            assert!((ema.update(3.0) - 3.0).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn without_decay_the_average_follows_the_value() {
+        let mut ema = Ema::new(0.0);
+        ema.update(5.0);
+        assert_eq!(ema.update(2.0), 2.0);
+    }
+}

@@ -1,0 +1,114 @@
+//! The commands beside training.
+
+use crate::shop::Shop;
+
+#[test]
+fn plan_expands_and_validates_without_training() {
+    let shop = Shop::new();
+    shop.experiment("a.toml", "[sweep.grid]\noptimizer.learning_rate = [1e-3, 1e-4]\n");
+    let call = shop.run(&["plan", "a.toml"]).expect(0);
+    assert!(call.stdout.contains("a/learning_rate=0.001,seed=1337"), "{}", call.stdout);
+    assert!(call.stdout.contains("2 runs"), "{}", call.stdout);
+    assert!(!shop.has("runs"));
+}
+
+#[test]
+fn plan_shows_where_each_value_comes_from() {
+    let shop = Shop::new();
+    shop.experiment("a.toml", "");
+    let call = shop.run(&["plan", "--keys", "a.toml", "--set", "train.max_steps=7"]).expect(0);
+    let line = |key: &str| {
+        let found = call.stdout.lines().find(|line| line.contains(key));
+        found.unwrap_or_else(|| panic!("{key} is not in {}", call.stdout)).to_owned()
+    };
+    assert!(line("train.max_steps = 7").contains("--set"));
+    assert!(line("train.batch_size = 2").contains("a.toml:"));
+    assert!(line("optimizer.beta1 =").contains("default"));
+}
+
+#[test]
+fn the_checked_in_experiments_are_valid() {
+    let shop = Shop::new();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments");
+    let mut files: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path().display().to_string())
+        .filter(|path| path.ends_with(".toml"))
+        .collect();
+    files.sort();
+    assert!(files.len() >= 4, "{files:?}");
+    let arguments: Vec<&str> = std::iter::once("plan").chain(files.iter().map(String::as_str)).collect();
+    let call = shop.run(&arguments).expect(0);
+    assert!(call.stdout.contains("124,439,808"), "{}", call.stdout);
+}
+
+#[test]
+fn reports_can_be_deleted_and_made_again_to_the_same_bytes() {
+    let shop = Shop::new();
+    shop.experiment("a.toml", "[experiment]\nrepeats = 2\n");
+    shop.run(&["a.toml"]).expect(0);
+    let files = ["runs/a/seed=1337/report.md", "runs/a/seed=1337/plots/loss.svg", "reports/a.md"];
+    let before = files.map(|file| shop.read(file));
+    for file in files {
+        std::fs::remove_file(shop.path().join(file)).unwrap();
+    }
+    shop.run(&["report"]).expect(0);
+    shop.run(&["compare", "a"]).expect(0);
+    assert_eq!(files.map(|file| shop.read(file)), before);
+}
+
+#[test]
+fn compare_needs_two_runs() {
+    let shop = Shop::new();
+    shop.experiment("a.toml", "");
+    shop.run(&["a.toml"]).expect(0);
+    shop.run(&["compare", "a"]).expect(2).says(&["at least two"]);
+}
+
+#[test]
+fn ls_shows_status_and_best_loss() {
+    let shop = Shop::new();
+    assert!(shop.run(&["ls"]).expect(0).stdout.contains("no runs"));
+    shop.experiment("a.toml", "[target]\nthreshold = 0.5\n");
+    shop.run(&["a.toml"]).expect(0);
+    let list = shop.run(&["ls"]).expect(0).stdout;
+    let row = list.lines().find(|line| line.contains("a/seed=1337")).unwrap();
+    assert!(row.contains("target reached") && row.contains("0.49"), "{row}");
+}
+
+#[test]
+fn explain_knows_our_names_and_theirs() {
+    let shop = Shop::new();
+    let ours = shop.run(&["explain", "optimizer.learning_rate"]).expect(0).stdout;
+    assert!(ours.contains("optimizer.learning_rate") && ours.to_lowercase().contains("default"), "{ours}");
+    let theirs = shop.run(&["explain", "max_iters"]).expect(0).stdout;
+    assert!(theirs.contains("train.max_steps"), "{theirs}");
+    shop.run(&["explain", "no_such_thing_at_all"]).expect(2);
+}
+
+#[test]
+fn the_schema_is_json_with_every_section() {
+    let shop = Shop::new();
+    let schema: serde_json::Value = serde_json::from_str(&shop.run(&["schema"]).expect(0).stdout).unwrap();
+    for section in ["experiment", "model", "data", "train", "optimizer", "schedule", "target", "sweep"] {
+        assert!(schema["properties"][section].is_object(), "{section}");
+    }
+}
+
+#[test]
+fn quiet_prints_outcomes_only() {
+    let shop = Shop::new();
+    shop.experiment("a.toml", "");
+    let call = shop.run(&["-q", "a.toml"]).expect(0);
+    assert_eq!(call.stderr, "");
+    assert_eq!(call.stdout.lines().count(), 1, "{}", call.stdout);
+}
+
+#[test]
+fn other_folders_can_be_named() {
+    let shop = Shop::new();
+    shop.experiment("a.toml", "[experiment]\nrepeats = 2\n");
+    shop.run(&["a.toml", "--runs-dir", "elsewhere/r", "--reports-dir", "elsewhere/c"]).expect(0);
+    assert!(shop.has("elsewhere/r/a/seed=1337/report.md") && shop.has("elsewhere/c/a.md"));
+    assert!(!shop.has("runs") && !shop.has("reports"));
+}

@@ -1,0 +1,9 @@
+//! The program as a whole, through its own binary.
+
+mod bad_input;
+mod commands;
+mod interrupt;
+mod outcomes;
+mod readme;
+mod shop;
+mod training;

@@ -1,0 +1,77 @@
+//! The commands that the README shows do what it says.
+
+use std::path::Path;
+
+use crate::shop::Shop;
+
+/// Every line that starts with `runner ` in a `sh` block of the README. Training is done by the scripted engine: what is
+/// tested is that the command lines, files and folders are right.
+#[test]
+fn the_readmes_commands_work() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let commands = commands(&readme);
+    assert!(commands.len() >= 6, "{commands:?}");
+    let shop = Shop::new();
+    for entry in std::fs::read_dir(root.join("experiments")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        shop.write(&format!("experiments/{name}"), std::fs::read(&path).unwrap());
+    }
+    for command in commands {
+        let words = words(&command, shop.path());
+        let mut arguments: Vec<&str> = words.iter().map(String::as_str).collect();
+        let trains = arguments.first().is_some_and(|first| first.ends_with(".toml"));
+        if trains {
+            arguments.extend(["--set", "hardware.device=scripted", "--set", "train.max_steps=5"]);
+            arguments.extend(["--set", "schedule.warmup_steps=0", "--set", "data.corpus=salt-crown", "-q"]);
+        }
+        let call = shop.run(&arguments);
+        // The scripted loss of five steps meets no target, which is code 3.
+        let fine: &[i32] = if trains { &[0, 3] } else { &[0] };
+        assert!(
+            call.code.is_some_and(|code| fine.contains(&code)),
+            "{command}\n{}{}",
+            call.stdout,
+            call.stderr
+        );
+    }
+}
+
+fn commands(readme: &str) -> Vec<String> {
+    let mut in_shell = false;
+    let mut commands = Vec::new();
+    for line in readme.lines() {
+        match line.trim() {
+            "```sh" => in_shell = true,
+            "```" => in_shell = false,
+            line if in_shell => {
+                let command = line.split("  #").next().unwrap_or(line).trim();
+                commands.extend(command.strip_prefix("runner ").map(str::to_owned));
+            }
+            _ => {}
+        }
+    }
+    commands
+}
+
+/// Words as a shell would split them, with `*` expanded, which is all that the README uses.
+fn words(command: &str, folder: &Path) -> Vec<String> {
+    let mut words = Vec::new();
+    for word in command.split_whitespace() {
+        match word.split_once("/*") {
+            Some((parent, ending)) => {
+                let mut found: Vec<String> = std::fs::read_dir(folder.join(parent))
+                    .unwrap()
+                    .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                    .filter(|name| name.ends_with(ending))
+                    .map(|name| format!("{parent}/{name}"))
+                    .collect();
+                found.sort();
+                words.extend(found);
+            }
+            None => words.push(word.trim_matches('\'').to_owned()),
+        }
+    }
+    words
+}

@@ -1,0 +1,103 @@
+//! Real training of a tiny model, end to end.
+
+use crate::shop::Shop;
+
+const TINY: &str = r#"
+[model]
+n_layer = 1
+n_head = 2
+n_embd = 16
+block_size = 16
+
+[data]
+path = "text.txt"
+tokenizer = "char"
+
+[train]
+batch_size = 4
+sequence_length = 16
+max_steps = 60
+eval_interval = 0
+
+[optimizer]
+learning_rate = 1e-2
+
+[sample]
+interval = 0
+max_new_tokens = 8
+prompts = ["the "]
+
+[hardware]
+device = "cpu"
+threads = 1
+"#;
+
+const TEXT: &str = "the sea is salt and the salt is the sea and the sea was here before the salt was sold\n";
+
+fn losses(shop: &Shop, run: &str) -> Vec<f64> {
+    let metrics = shop.read(&format!("runs/{run}/metrics.csv"));
+    let mut reader = csv::Reader::from_reader(metrics.as_bytes());
+    let column = reader.headers().unwrap().iter().position(|name| name == "train_loss").unwrap();
+    reader.records().map(|record| record.unwrap()[column].parse().unwrap()).collect()
+}
+
+fn tiny() -> Shop {
+    let shop = Shop::new();
+    shop.write("text.txt", TEXT.repeat(4));
+    shop.write("tiny.toml", TINY);
+    shop
+}
+
+#[test]
+fn a_tiny_model_learns_and_its_checkpoint_starts_another_run() {
+    let shop = tiny();
+    let call = shop.run(&["tiny.toml", "--set", "sample.interval=60", "--set", "checkpoint.interval=30"]);
+    call.expect(0);
+    let losses_of_first = losses(&shop, "tiny/seed=1337");
+    let (first, last) = (losses_of_first[0], losses_of_first[59]);
+    assert!(last < 0.7 * first, "{first} -> {last}");
+    let manifest = shop.read("runs/tiny/seed=1337/manifest.toml");
+    assert!(manifest.contains("corpus_loss = "), "{manifest}");
+
+    let weights = "train.init_from=runs/tiny/seed=1337/checkpoints/step-000060/model.safetensors";
+    shop.run(&["tiny.toml", "--set", weights, "--set", "train.max_steps=1"]).expect(0);
+    let start = losses(&shop, "tiny/seed=1337-2")[0];
+    assert!(start < 0.8 * first, "starting from the checkpoint the loss is {start}, from nothing {first}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_losses_to_the_bit() {
+    let shop = tiny();
+    for _ in 0..2 {
+        shop.run(&["tiny.toml", "--set", "train.max_steps=12", "--set", "model.dropout=0.1"]).expect(0);
+    }
+    assert_eq!(losses(&shop, "tiny/seed=1337"), losses(&shop, "tiny/seed=1337-2"));
+    shop.run(&["tiny.toml", "--set", "train.max_steps=12", "--set", "experiment.seed=1"]).expect(0);
+    assert_ne!(losses(&shop, "tiny/seed=1337"), losses(&shop, "tiny/seed=1"));
+}
+
+#[test]
+fn a_learning_rate_of_1e9_diverges_is_recorded_and_the_sweep_goes_on() {
+    let shop = tiny();
+    shop.write("tiny.toml", format!("{TINY}\n[sweep.grid]\noptimizer.learning_rate = [1e9, 1e-2]\n"));
+    shop.run(&["tiny.toml", "--set", "train.max_steps=30", "--set", "optimizer.kind=sgd"]).expect(4);
+    let runs = std::fs::read_dir(shop.path().join("runs/tiny")).unwrap();
+    let mut statuses: Vec<String> = runs
+        .map(|run| std::fs::read_to_string(run.unwrap().path().join("manifest.toml")).unwrap())
+        .map(|manifest| manifest.lines().find(|line| line.starts_with("status")).unwrap().to_owned())
+        .collect();
+    statuses.sort();
+    assert_eq!(statuses, ["status = \"diverged\"", "status = \"finished\""]);
+}
+
+#[test]
+fn a_memory_of_weights_that_do_not_fit_is_a_recorded_failure() {
+    let shop = tiny();
+    shop.write("weights.safetensors", b"\xff\xff\xff\xff\xff\xff\xff\x7f{}");
+    shop.run(&["tiny.toml", "--set", "train.init_from=weights.safetensors"]).expect(4);
+    let manifest = shop.read("runs/tiny/seed=1337/manifest.toml");
+    assert!(
+        manifest.contains("status = \"failed\"") && manifest.contains("weights.safetensors"),
+        "{manifest}"
+    );
+}
