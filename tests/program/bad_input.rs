@@ -28,7 +28,7 @@ fn a_toml_syntax_error_names_file_and_line() {
 
 #[test]
 fn an_unknown_key_gets_the_key_that_is_meant() {
-    refused("[optimizer]\nlr = 1e-3\n", &["bad.toml:", "lr", "optimizer.learning_rate"]);
+    refused("[optimizer]\nlr = 1e-3\n", &["bad.toml:", "`lr`", "`learning_rate`"]);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn warmup_longer_than_training_is_refused() {
 fn an_empty_sweep_axis_is_refused() {
     refused(
         "[sweep.grid]\noptimizer.learning_rate = []\n",
-        &["bad.toml:", "optimizer.learning_rate", "empty"],
+        &["bad.toml:", "optimizer.learning_rate", "no values"],
     );
 }
 
@@ -176,7 +176,7 @@ fn a_damaged_run_does_not_keep_the_others_from_being_reported() {
     shop.run(&["a.toml"]).expect(0);
     // One manifest cut off, one metrics file with half a row and rubbish.
     let manifest = shop.read("runs/a/seed=1337/manifest.toml");
-    shop.write("runs/a/seed=1337/manifest.toml", &manifest[..manifest.len() / 3]);
+    shop.write("runs/a/seed=1337/manifest.toml", &manifest[..manifest.len() / 8]);
     let metrics = shop.read("runs/a/seed=1338/metrics.csv");
     let half: String = metrics.lines().take(20).map(|line| format!("{line}\n")).collect();
     shop.write("runs/a/seed=1338/metrics.csv", format!("{half}rubbish,\u{0}\n21,4"));

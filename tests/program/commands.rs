@@ -101,7 +101,7 @@ fn quiet_prints_outcomes_only() {
     shop.experiment("a.toml", "");
     let call = shop.run(&["-q", "a.toml"]).expect(0);
     assert_eq!(call.stderr, "");
-    assert_eq!(call.stdout.lines().count(), 1, "{}", call.stdout);
+    assert_eq!(call.stdout.lines().count(), 2, "{}", call.stdout);
 }
 
 #[test]

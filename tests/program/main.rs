@@ -6,4 +6,5 @@ mod interrupt;
 mod outcomes;
 mod readme;
 mod shop;
+mod snapshots;
 mod training;
