@@ -9,7 +9,7 @@ use crate::config::experiment::RunPlan;
 use crate::error::{Error, Exit};
 use crate::launcher::local::Launcher;
 use crate::report::{self, compare::LeftOut};
-use crate::sinks::progress::{self, Place};
+use crate::sinks::progress::{Place, Screen};
 use crate::store::manifest::{Manifest, Status, StopReason};
 use crate::store::{RunDir, RunRecord, read};
 use crate::train::StopFlag;
@@ -29,7 +29,8 @@ pub struct Args {
 pub fn run(args: Args) -> Result<Exit, Error> {
     let launcher = Launcher::new();
     let plans = load_plans(&args.selection, &launcher)?;
-    let stop = catch_signals()?;
+    let screen = Screen::open(args.quiet);
+    let stop = catch_signals(&screen)?;
     let started = Instant::now();
     let mut done = Vec::new();
     let mut not_started = Vec::new();
@@ -39,7 +40,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
             continue;
         }
         let place = Place { index: index + 1, count: plans.len() };
-        let listeners = if args.quiet { Vec::new() } else { vec![progress::open(place)] };
+        let listeners = screen.sink(place).into_iter().collect();
         match launcher.run(plan, &args.folders.runs_dir, listeners, &stop) {
             Ok((dir, manifest)) => done.push(Done::report(&dir, manifest)),
             // Without a first directory nothing can be recorded; later on, what is done must still be compared.
@@ -58,7 +59,8 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     }
     let exit = exit(&done, stop.is_requested());
     if plans.len() > 1 {
-        println!("{} runs in {}", done.len(), units::duration(started.elapsed().as_secs_f64()));
+        let word = if done.len() == 1 { "run" } else { "runs" };
+        println!("{} {word} in {}", done.len(), units::duration(started.elapsed().as_secs_f64()));
         match compare(done, not_started, &args.folders) {
             Ok(path) => println!("comparison: {}", path.display()),
             Err(error) => {
@@ -126,15 +128,16 @@ fn compare(done: Vec<Done>, mut left_out: Vec<LeftOut>, folders: &Folders) -> Re
 }
 
 /// The first Ctrl-C or termination signal asks the run to save and stop, the second ends the process at once.
-fn catch_signals() -> Result<StopFlag, Error> {
+fn catch_signals(screen: &Screen) -> Result<StopFlag, Error> {
     let stop = StopFlag::default();
-    let flag = stop.clone();
+    let (flag, screen) = (stop.clone(), screen.clone());
     ctrlc::set_handler(move || {
         if flag.is_requested() {
             std::process::exit(i32::from(Exit::Interrupted.code()));
         }
         flag.request();
-        eprintln!("\nstopping after this step; press Ctrl-C again to stop now and lose it");
+        screen
+            .say("      stopping after this step; press Ctrl-C again to stop now and lose what is not saved");
     })?;
     Ok(stop)
 }

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Sink, SinkError};
 use crate::event::Event;
@@ -20,12 +20,46 @@ pub struct Place {
     pub count: usize,
 }
 
-/// A bar if standard error is a terminal, plain lines otherwise.
-pub fn open(place: Place) -> Box<dyn Sink> {
-    if std::io::stderr().is_terminal() {
-        Box::new(BarSink { place, bar: ProgressBar::hidden() })
-    } else {
-        Box::new(LineSink { place, max_steps: 0, last_line: None })
+/// Where progress is shown. One for all runs, so that what is said between them does not disturb a bar.
+#[derive(Clone, Debug)]
+pub enum Screen {
+    /// A terminal: a bar that moves.
+    Terminal(MultiProgress),
+    /// A file or a pipe: plain lines at intervals.
+    Lines,
+    /// Nothing is shown while a run trains.
+    Quiet,
+}
+
+impl Screen {
+    /// A terminal if standard error is one.
+    pub fn open(quiet: bool) -> Self {
+        if quiet {
+            Self::Quiet
+        } else if std::io::stderr().is_terminal() {
+            Self::Terminal(MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)))
+        } else {
+            Self::Lines
+        }
+    }
+
+    /// The sink that shows a run here.
+    pub fn sink(&self, place: Place) -> Option<Box<dyn Sink>> {
+        match self {
+            Self::Terminal(bars) => {
+                Some(Box::new(BarSink { place, bars: bars.clone(), bar: ProgressBar::hidden() }))
+            }
+            Self::Lines => Some(Box::new(LineSink { place, max_steps: 0, last_line: None })),
+            Self::Quiet => None,
+        }
+    }
+
+    /// Prints a line to standard error, above a bar if there is one.
+    pub fn say(&self, line: &str) {
+        match self {
+            Self::Terminal(bars) => bars.suspend(|| eprintln!("{line}")),
+            Self::Lines | Self::Quiet => eprintln!("{line}"),
+        }
     }
 }
 
@@ -91,14 +125,14 @@ fn eta(row: &MetricsRow, max_steps: u64) -> String {
 
 struct BarSink {
     place: Place,
+    bars: MultiProgress,
     bar: ProgressBar,
 }
 
 impl Sink for BarSink {
     fn on_event(&mut self, event: &Event) -> Result<(), SinkError> {
         if let (Some(heading), Event::Started { max_steps, .. }) = (heading(self.place, event), event) {
-            self.bar =
-                ProgressBar::with_draw_target(Some(*max_steps), ProgressDrawTarget::stderr_with_hz(10));
+            self.bar = self.bars.add(ProgressBar::new(*max_steps));
             // The template is a constant of this file: a test holds it valid.
             if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
                 self.bar.set_style(style.progress_chars("━╸─"));
