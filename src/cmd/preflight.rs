@@ -54,3 +54,19 @@ fn check_devices<'a>(plans: impl Iterator<Item = &'a RunPlan>) -> Result<(), Err
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::schema::{self, Kind};
+    use crate::data::corpus::KNOWN;
+
+    #[test]
+    fn the_configuration_accepts_the_corpora_that_data_knows() {
+        let Some(Kind::Choice(words)) = schema::key("data.corpus").map(|key| &key.kind) else {
+            panic!("data.corpus is a choice");
+        };
+        let named: Vec<&str> = words.iter().copied().filter(|word| !word.is_empty()).collect();
+        let known: Vec<&str> = KNOWN.iter().map(|corpus| corpus.name).collect();
+        assert_eq!(named, known);
+    }
+}

@@ -83,8 +83,9 @@ fn batch(page: &Page) -> String {
     let config = &page.record.config;
     let per_step = units::count(page.record.manifest.run.tokens_per_step);
     let size = |key: &str| number(config, key).map(|size| size as u64);
-    match (size("train.batch_size"), size("train.sequence_length"), size("train.gradient_accumulation_steps"))
-    {
+    // A length of 0 stands for the whole context.
+    let length = size("train.sequence_length").filter(|length| *length > 0).or(size("model.block_size"));
+    match (size("train.batch_size"), length, size("train.gradient_accumulation_steps")) {
         (Some(batch), Some(length), accumulated) => {
             let (batch, length) = (units::count(batch), units::count(length));
             let accumulated = match accumulated {
@@ -133,19 +134,19 @@ fn schedule(config: &Table) -> String {
         return units::MISSING.to_owned();
     };
     let mut words = kind.to_owned();
-    match number(config, "schedule.warmup_steps") {
-        Some(steps) if steps > 0.0 => {
-            words.push_str(&format!(", warm-up over {}", units::steps(steps as u64)))
-        }
-        _ => words.push_str(", no warm-up"),
-    }
     if kind != "constant" {
         if let Some(steps) = number(config, "schedule.decay_steps").filter(|steps| *steps > 0.0) {
-            words.push_str(&format!(", decay over {}", units::steps(steps as u64)));
+            words.push_str(&format!(" over {}", units::steps(steps as u64)));
         }
         if let Some(floor) = number(config, "schedule.min_lr") {
-            words.push_str(&format!(" to {}", units::number(floor)));
+            words.push_str(&format!(" down to {}", units::number(floor)));
         }
+    }
+    match number(config, "schedule.warmup_steps") {
+        Some(steps) if steps > 0.0 => {
+            words.push_str(&format!(", warm-up over {}", units::steps(steps as u64)));
+        }
+        _ => words.push_str(", no warm-up"),
     }
     words
 }
