@@ -52,6 +52,7 @@ pub mod monitor;
 pub mod ops;
 pub mod optim;
 pub mod report;
+pub mod shell;
 pub mod sinks;
 pub mod stats;
 pub mod store;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Parts of `src/` and the other parts that they may name. A part that is not listed may name anything.
 const MAY_NAME: &[(&str, &[&str])] = &[
-    ("config", &["store"]),
+    ("config", &["store", "units"]),
     ("data", &["config", "store"]),
     ("engine", &["config", "data", "model", "ops", "optim", "store"]),
     ("event", &["metric", "store"]),
@@ -15,7 +15,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("monitor", &[]),
     ("ops", &[]),
     ("optim", &["config", "model", "ops"]),
-    ("report", &["event", "metric", "stats", "store", "units"]),
+    ("report", &["metric", "shell", "stats", "store", "units"]),
+    ("shell", &[]),
     ("sinks", &["event", "metric", "store", "units"]),
     ("stats", &[]),
     ("store", &["event", "metric"]),

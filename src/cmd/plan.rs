@@ -27,8 +27,13 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         ["RUN", "PARAMETERS", "STEPS", "TOKENS/STEP", "CORPUS", "DEVICE", "ON THIS MACHINE"]
             .map(str::to_owned),
     ];
-    rows.extend(plans.iter().map(|plan| row(plan, launcher.unmet(plan))));
+    rows.extend(plans.iter().map(|plan| row(plan, launcher.unmet(plan).is_some())));
     print!("{}", columns(&rows));
+    for plan in &plans {
+        if let Some(reason) = launcher.unmet(plan) {
+            println!("{}/{} will be skipped here: {reason}", plan.experiment.name, plan.name);
+        }
+    }
     println!("{} {}, all valid", plans.len(), if plans.len() == 1 { "run" } else { "runs" });
     if args.keys {
         for plan in &plans {
@@ -46,7 +51,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     Ok(Exit::Success)
 }
 
-fn row(plan: &RunPlan, unmet: Option<String>) -> [String; 7] {
+fn row(plan: &RunPlan, skipped: bool) -> [String; 7] {
     [
         format!("{}/{}", plan.experiment.name, plan.name),
         parameters(plan),
@@ -57,7 +62,7 @@ fn row(plan: &RunPlan, unmet: Option<String>) -> [String; 7] {
             DataSource::Path(path) => path.display().to_string(),
         },
         device(&plan.hardware.device),
-        unmet.map_or_else(|| "runs".to_owned(), |reason| format!("skipped: {reason}")),
+        (if skipped { "skipped" } else { "runs" }).to_owned(),
     ]
 }
 

@@ -10,10 +10,10 @@ use super::inherit::{self, Lineage};
 use super::layers::{self, Layer, Resolved};
 use super::parse;
 use super::run_name;
-use super::schema::grouped;
 use super::sections::Findings;
 use super::validate;
 use super::value::value_text;
+use crate::units;
 
 /// Most runs of one experiment. More are a slip in a grid.
 pub const MAX_RUNS: u64 = 10_000;
@@ -82,10 +82,10 @@ fn expand_lineage(lineage: Lineage, overrides: &Layer, findings: &mut Findings) 
 
 fn too_many(place: &Place, count: Option<u64>) -> ConfigError {
     let count =
-        count.map_or("more runs than can be counted".into(), |count| format!("{} runs", grouped(count)));
+        count.map_or("more runs than can be counted".into(), |count| format!("{} runs", units::count(count)));
     let problem = ConfigError::new(
         place.clone(),
-        format!("these are {count}; at most {} are allowed", grouped(MAX_RUNS)),
+        format!("these are {count}; at most {} are allowed", units::count(MAX_RUNS)),
     );
     problem.help("a grid multiplies its axes; values that belong together stand in a [[sweep.zip]]")
 }

@@ -6,6 +6,7 @@ use std::ops::Bound::{self, Excluded, Included, Unbounded};
 use serde::Deserialize;
 
 use super::experiment::{DtypeKind, OptimizerKind, ScheduleKind, TargetMetric, TokenizerKind, WindowOrder};
+use crate::units;
 
 /// A key of the configuration.
 #[derive(Debug)]
@@ -261,7 +262,7 @@ impl Kind {
     pub fn describe(&self) -> String {
         match self {
             Kind::Integer { min, max } => {
-                format!("a whole number from {} to {}", grouped(*min), grouped(*max))
+                format!("a whole number from {} to {}", units::count(*min), units::count(*max))
             }
             Kind::Number { low, high } => {
                 let low = match low {
@@ -303,17 +304,4 @@ fn one_of(words: &[&str]) -> String {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => quoted.concat(),
     }
-}
-
-/// A whole number with its digits in groups of three.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

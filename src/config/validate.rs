@@ -7,8 +7,9 @@ use super::error::ConfigError;
 use super::experiment::{ScheduleKind, TargetMetric, TokenizerKind};
 use super::layers::{Resolved, Setting};
 use super::provenance::Origin;
-use super::schema::{RawPlan, grouped};
+use super::schema::RawPlan;
 use super::value::value_text;
+use crate::units;
 
 /// A rule, the keys it is about (the one to change first comes first), and its check.
 struct Rule {
@@ -113,8 +114,8 @@ static RULES: &[Rule] = &[
                     .map(|size| size as u64);
             let parameters = 12 * n_layer * n_embd * n_embd + (vocab + block) * n_embd;
             (parameters > MAX_PARAMETERS).then(|| Violation {
-                what: format!("these sizes make a model of {} parameters", grouped(parameters)),
-                help: Some(format!("at most {} are allowed", grouped(MAX_PARAMETERS))),
+                what: format!("these sizes make a model of {} parameters", units::count(parameters)),
+                help: Some(format!("at most {} are allowed", units::count(MAX_PARAMETERS))),
             })
         },
     },
@@ -142,10 +143,10 @@ static RULES: &[Rule] = &[
             let sizes = [raw.train.batch_size, sequence_length(raw), raw.train.gradient_accumulation_steps];
             let tokens: u64 = sizes.iter().map(|&size| size as u64).product();
             (tokens > MAX_TOKENS_PER_STEP).then(|| Violation {
-                what: format!("a step of {} tokens is too large", grouped(tokens)),
+                what: format!("a step of {} tokens is too large", units::count(tokens)),
                 help: Some(format!(
                     "batch_size x sequence_length x gradient_accumulation_steps may be {} at most",
-                    grouped(MAX_TOKENS_PER_STEP)
+                    units::count(MAX_TOKENS_PER_STEP)
                 )),
             })
         },
@@ -165,8 +166,8 @@ static RULES: &[Rule] = &[
             violation(
                 format!(
                     "`model.vocab_size` = {} is smaller than the {} tokens of the tokenizer \"{name}\"",
-                    grouped(raw.model.vocab_size as u64),
-                    grouped(needed as u64)
+                    units::count(raw.model.vocab_size as u64),
+                    units::count(needed as u64)
                 ),
                 format!("use 0 (as many as the tokenizer has) or at least {needed}"),
             )

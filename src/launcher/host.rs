@@ -5,6 +5,7 @@ use std::process::Command;
 
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
+use crate::shell::quote;
 use crate::store::manifest::{GitInfo, HostInfo};
 
 /// Packages whose version decides the numbers.
@@ -63,28 +64,9 @@ pub fn command_line() -> String {
     std::iter::once(program).chain(arguments).map(|word| quote(&word)).collect::<Vec<_>>().join(" ")
 }
 
-/// Leaves plain words alone and single-quotes the others.
-fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_with_spaces_or_quotes_survive_the_shell() {
-        assert_eq!(quote("experiments/a.toml"), "experiments/a.toml");
-        assert_eq!(quote("data.path=my file"), "'data.path=my file'");
-        assert_eq!(quote("it's"), r"'it'\''s'");
-        assert_eq!(quote(""), "''");
-        assert_eq!(quote("a[0]"), "'a[0]'");
-    }
 
     #[test]
     fn the_locked_version_of_dfdx_is_known() {

@@ -2,6 +2,7 @@
 
 use crate::report::ending;
 use crate::report::markdown::{code, escape, escape_paragraphs, fence};
+use crate::shell::quote;
 use crate::store::SampleText;
 use crate::units;
 
@@ -108,7 +109,7 @@ pub fn reproduce(page: &Page) -> String {
     let config = page.record.dir.config();
     text.push_str(&format!(
         "\nThis run alone, from its frozen configuration:\n\n{}",
-        fence("sh", &format!("runner {}", shell_quoted(&config.display().to_string())))
+        fence("sh", &format!("runner {}", quote(&config.display().to_string())))
     ));
     text
 }
@@ -123,13 +124,4 @@ pub fn damage(page: &Page) -> String {
         "## Damaged record\n\nThis report is made from what could be read. Not readable:\n\n{}",
         notes.concat()
     )
-}
-
-fn shell_quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-=,:+@%".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }
