@@ -15,7 +15,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("monitor", &[]),
     ("ops", &[]),
     ("optim", &["config", "model", "ops"]),
-    ("report", &["metric", "shell", "stats", "store", "units"]),
+    ("report", &["event", "metric", "shell", "stats", "store", "units"]),
     ("shell", &[]),
     ("sinks", &["event", "metric", "store", "units"]),
     ("stats", &[]),
