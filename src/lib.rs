@@ -46,6 +46,7 @@ pub mod error;
 pub mod event;
 pub mod generate;
 pub mod launcher;
+pub mod markdown;
 pub mod metric;
 pub mod model;
 pub mod monitor;

@@ -13,7 +13,7 @@ use crate::store::{RunRecord, atomic};
 use super::ReportError;
 use super::ending::{Ending, sentence};
 use super::index;
-use super::markdown::{escape, percent_encode};
+use crate::markdown::{escape, percent_encode};
 use groups::Comparison;
 
 /// A run that a comparison does not count, and why.

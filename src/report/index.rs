@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::store::atomic;
 
 use super::ReportError;
-use super::markdown::{Align, Table, code, link, percent_encode};
+use crate::markdown::{Align, Table, code, link, percent_encode};
 
 const START: &str = "<!-- comparisons: kept up by runner, edits between these markers are lost -->";
 const END: &str = "<!-- end of comparisons -->";

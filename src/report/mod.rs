@@ -6,7 +6,6 @@ pub mod ending;
 #[cfg(test)]
 mod fixture;
 pub mod index;
-pub mod markdown;
 pub mod plot;
 pub mod run;
 mod settings;

@@ -54,7 +54,19 @@ pub fn display(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Float(number) => units::number(*number),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(item).collect();
+            format!("[{}]", items.join(", "))
+        }
         other => other.to_string(),
+    }
+}
+
+/// TOML would write a string with a line break over several lines, which no table has room for.
+fn item(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("{text:?}"),
+        other => display(other),
     }
 }
 
@@ -74,5 +86,7 @@ mod tests {
         let keys: Vec<&str> = leaves.iter().map(|(key, _)| key.as_str()).collect();
         assert_eq!(keys, ["top", "a.b", "a.c.d", "a.c.e"]);
         assert_eq!(display(&leaves[3].1), "[1, 2]");
+        // Prompts in a comparison's table.
+        assert_eq!(display(&Value::from(vec!["\n", "a"])), r#"["\n", "a"]"#);
     }
 }

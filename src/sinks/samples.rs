@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::{Sink, SinkError};
 use crate::event::{Event, SampleText};
+use crate::markdown::{fence, quoted};
 
 /// See the module. The file appears with the first sample.
 pub struct SamplesSink {
@@ -34,20 +35,12 @@ impl Sink for SamplesSink {
 /// One section a step; the prompt stands as the heading of its continuation.
 fn render(step: u64, samples: &[SampleText]) -> String {
     let mut text = format!("## Step {step}\n\n");
-    for sample in samples {
-        let prompt = sample.prompt.escape_debug();
-        let whole = format!("{}{}", sample.prompt, sample.text);
-        let fence = fence_for(&whole);
+    for SampleText { prompt, text: continuation } in samples {
+        let block = fence("text", &format!("{prompt}{continuation}"));
         // Writing to a String cannot fail.
-        let _ = write!(text, "Prompt: \"{prompt}\"\n\n{fence}text\n{whole}\n{fence}\n\n");
+        let _ = write!(text, "Prompt: {}\n\n{block}\n", quoted(prompt));
     }
     text
-}
-
-/// A code fence longer than any run of backticks in the text.
-fn fence_for(text: &str) -> String {
-    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    "`".repeat(longest.max(2) + 1)
 }
 
 #[cfg(test)]
@@ -59,5 +52,11 @@ mod tests {
         let samples = [SampleText { prompt: "a".into(), text: "\n````\nb".into() }];
         let text = render(500, &samples);
         assert!(text.contains("\n`````text\na\n````\nb\n`````\n"), "{text}");
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_reader_of_the_file() {
+        let samples = [SampleText { prompt: "\n".into(), text: "a\u{1b}[31m\0b\tc".into() }];
+        assert_eq!(render(5, &samples), "## Step 5\n\nPrompt: `\"\\n\"`\n\n```text\n\na[31mb\tc\n```\n\n");
     }
 }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use crate::markdown::{Align, Table, code, escape, link, relative_url};
 use crate::metric::{Better, Unit};
 use crate::report::ending::Ending;
-use crate::report::markdown::{Align, Table, code, escape, link, relative_url};
 use crate::report::summary::{OUTCOMES, Outcome, TO_TARGET};
 use crate::stats::Spread;
 use crate::units::{self, MISSING};

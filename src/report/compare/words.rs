@@ -1,7 +1,7 @@
 //! The paragraph that says what differs, which setting won, by how much, and how certain that is.
 
+use crate::markdown::code;
 use crate::metric::Unit;
-use crate::report::markdown::code;
 use crate::report::summary::TO_TARGET;
 use crate::stats::{Spread, critical_t};
 use crate::units;

@@ -1,7 +1,7 @@
 //! The run beside a published result. Only what the publication states is compared.
 
+use crate::markdown::{Align, Table, escape};
 use crate::metric::Unit;
-use crate::report::markdown::{Align, Table, escape};
 use crate::store::RunRecord;
 use crate::store::manifest::Reference;
 use crate::units::{self, MISSING, optional};

@@ -1,7 +1,7 @@
 //! The numbers that the run came down to.
 
+use crate::markdown::{Align, Table};
 use crate::metric::Unit;
-use crate::report::markdown::{Align, Table};
 use crate::units::{self, MISSING, optional};
 
 use super::Page;

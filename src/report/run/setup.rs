@@ -2,7 +2,7 @@
 
 use toml::Table;
 
-use crate::report::markdown::{self, Align, code, escape};
+use crate::markdown::{self, Align, code, escape};
 use crate::report::settings::{number, text, value};
 use crate::units;
 

@@ -3,6 +3,7 @@ use std::path::Path;
 
 use crate::report::ending::sentence;
 use crate::report::fixture;
+use crate::store::SampleText;
 use crate::store::manifest::{Reference, Results, Status, StopReason};
 
 use super::*;
@@ -115,6 +116,15 @@ fn a_damaged_diverged_run_whose_words_try_to_be_markup() {
     record.config_text = "text = \"```\"\n".to_owned();
     record.config = toml::Table::new();
     insta::assert_snapshot!(render(&record, Vec::new()));
+}
+
+#[test]
+fn a_prompt_of_a_line_break_can_be_seen() {
+    let mut record = reached();
+    let text = "O God".to_owned();
+    record.samples = vec![(7827, vec![SampleText { prompt: "\n".to_owned(), text }])];
+    let page = render(&record, Vec::new());
+    assert!(page.contains("Prompt `\"\\n\"`\n\n```text\n\nO God\n"), "{page}");
 }
 
 #[test]

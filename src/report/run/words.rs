@@ -1,7 +1,7 @@
 //! Sections that are mostly prose, or mostly quoted.
 
+use crate::markdown::{code, escape, escape_paragraphs, fence, quoted};
 use crate::report::ending;
-use crate::report::markdown::{code, escape, escape_paragraphs, fence};
 use crate::shell::quote;
 use crate::store::SampleText;
 use crate::units;
@@ -40,7 +40,7 @@ pub fn samples(page: &Page) -> String {
         let mut text = format!("After {}:\n", units::steps(*step));
         for sample in texts {
             let prompt =
-                if sample.prompt.is_empty() { "(no prompt)".to_owned() } else { code(&sample.prompt) };
+                if sample.prompt.is_empty() { "(no prompt)".to_owned() } else { quoted(&sample.prompt) };
             text.push_str(&format!("\nPrompt {prompt}\n\n"));
             text.push_str(&fence("text", &format!("{}{}", sample.prompt, sample.text)));
         }

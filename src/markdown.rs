@@ -122,6 +122,11 @@ pub fn code(text: &str) -> String {
     format!("{ticks}{pad}{}{pad}{ticks}", text.replace('|', "\\|"))
 }
 
+/// `text` as inline code in double quotes, with its control characters and quotes escaped: a line break is `"\n"`.
+pub fn quoted(text: &str) -> String {
+    code(&format!("{text:?}"))
+}
+
 /// `text` as a block that prints character by character, fenced by more backticks than it holds.
 pub fn fence(language: &str, text: &str) -> String {
     let ticks = "`".repeat((longest_run_of_backticks(text) + 1).max(3));
@@ -194,6 +199,8 @@ mod tests {
         assert_eq!(code("a`b"), "``a`b``");
         assert_eq!(code("`"), "`` ` ``");
         assert_eq!(code("a|b\nc"), r"`a\|b c`");
+        assert_eq!(quoted("\n"), r#"`"\n"`"#);
+        assert_eq!(quoted("a \"b\"\u{1b}"), r#"`"a \"b\"\u{1b}"`"#);
         assert_eq!(fence("text", "a\n```\nb\n"), "````text\na\n```\nb\n````\n");
     }
 
