@@ -8,7 +8,7 @@ use super::error::StoreError;
 use super::manifest::Manifest;
 use super::run_dir::RunDir;
 
-/// Every run directory below `root` with its manifest, in order of path. A folder with `metrics.csv` or `config.toml`
+/// Every run directory below `root` with its manifest, in order of path, where 2 comes before 10. A folder with `metrics.csv` or `config.toml`
 /// but no manifest counts too, as an error, so that a damaged run is not passed over in silence. Symbolic links are
 /// not followed. A `root` that is not there holds no runs.
 pub fn scan(root: &Path) -> Vec<(PathBuf, Result<Manifest, StoreError>)> {
@@ -51,7 +51,8 @@ fn find(root: &Path) -> Vec<Result<PathBuf, walkdir::Error>> {
     if !root.is_dir() {
         return found;
     }
-    let mut walk = WalkDir::new(root).sort_by_file_name().into_iter();
+    let mut walk =
+        WalkDir::new(root).sort_by_key(|entry| order(&entry.file_name().to_string_lossy())).into_iter();
     while let Some(entry) = walk.next() {
         match entry {
             Ok(entry) if entry.file_type().is_dir() && is_run(entry.path()) => {
@@ -63,6 +64,17 @@ fn find(root: &Path) -> Vec<Result<PathBuf, walkdir::Error>> {
         }
     }
     found
+}
+
+/// Names sort by the number at their end, the seed of a run, and then by the number that a run started again has after
+/// a dash: `seed=9`, `seed=10`, `seed=10-2`, `seed=10-10`, `seed=11`.
+fn order(name: &str) -> (String, Option<u64>, Option<u64>, String) {
+    let (base, again) = match name.rsplit_once('-') {
+        Some((base, number)) if number.parse::<u64>().is_ok() => (base, number.parse().ok()),
+        _ => (name, None),
+    };
+    let stem = base.trim_end_matches(|c: char| c.is_ascii_digit());
+    (stem.to_owned(), base[stem.len()..].parse().ok(), again, name.to_owned())
 }
 
 fn is_run(path: &Path) -> bool {
@@ -136,6 +148,27 @@ mod tests {
         assert_eq!(names(dir.path(), &paths), expected);
         assert!(matches!(found[2].1, Err(StoreError::NoManifest { .. })));
         assert_eq!(found[3].1.as_ref().unwrap().run.name, "lr=0.1,seed=1");
+    }
+
+    #[test]
+    fn numbers_at_the_end_of_a_name_sort_as_numbers() {
+        let dir = tempfile::tempdir().unwrap();
+        let sorted = [
+            "learning_rate=0.0003,seed=1",
+            "learning_rate=0.001,seed=1",
+            "learning_rate=0.01,seed=1",
+            "seed=9",
+            "seed=10",
+            "seed=10-2",
+            "seed=10-3",
+            "seed=10-10",
+            "seed=11",
+        ];
+        for name in sorted.iter().rev() {
+            RunDir::create(dir.path(), "exp", name, &mut fixture::manifest("exp", name), "").unwrap();
+        }
+        let paths: Vec<_> = scan(&dir.path().join("exp")).into_iter().map(|(path, _)| path).collect();
+        assert_eq!(names(&dir.path().join("exp"), &paths), sorted);
     }
 
     #[test]
