@@ -18,9 +18,10 @@ pub struct JsonlSink {
 
 #[derive(Serialize)]
 struct Line<'a> {
-    time: Timestamp,
+    /// First, so that a line's beginning tells what it is: readers pass over the many steps without parsing them.
     #[serde(flatten)]
     event: &'a Event,
+    time: Timestamp,
 }
 
 impl JsonlSink {
@@ -40,5 +41,43 @@ impl Sink for JsonlSink {
                 self.file.write_all(&line)
             })
             .map_err(|source| SinkError::Write { path: self.path.clone(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::event::SampleText;
+    use crate::metric::MetricsRow;
+    use crate::store::{RunDir, fixture, metrics_header, read};
+
+    #[test]
+    fn lines_read_back_and_those_of_steps_are_passed_over_without_parsing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut manifest = fixture::manifest("exp", "seed=1");
+        let run = RunDir::create(folder.path(), "exp", "seed=1", &mut manifest, "").unwrap();
+        fs::write(run.metrics(), metrics_header().join(",") + "\n").unwrap();
+        let samples = vec![SampleText { prompt: "\n".to_owned(), text: "O God".to_owned() }];
+        let mut sink = JsonlSink::create(&run.log()).unwrap();
+        for event in [
+            Event::Step(MetricsRow { step: 1, train_loss: Some(3.5), ..MetricsRow::default() }),
+            Event::Warning { step: 1, message: "the corpus is short".to_owned() },
+            Event::Sampled { step: 1, samples: samples.clone() },
+        ] {
+            sink.on_event(&event).unwrap();
+        }
+
+        let log = fs::read_to_string(run.log()).unwrap();
+        assert!(log.lines().all(|line| line.contains(r#","time":""#)), "{log}");
+        // Whoever parses the line of the step stumbles now.
+        let spoilt = log.replace("3.5", "3.5.5");
+        assert_ne!(spoilt, log);
+        fs::write(run.log(), spoilt).unwrap();
+        let record = read(run.path()).unwrap();
+        assert_eq!(record.damage, Vec::<String>::new());
+        assert_eq!(record.warnings, [(1, "the corpus is short".to_owned())]);
+        assert_eq!(record.samples, [(1, samples)]);
     }
 }
