@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::metric::{METRICS, Metric, MetricsRow, metric};
 
+use super::line_at;
 use super::read::Damage;
 
 /// The column names.
@@ -36,8 +37,7 @@ fn number(value: f64) -> String {
 pub(super) fn parse(path: &Path, bytes: &[u8], running: bool, damage: &mut Damage) -> Vec<MetricsRow> {
     let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
     if whole < bytes.len() && !running {
-        let line = 1 + bytes[..whole].iter().filter(|&&byte| byte == b'\n').count();
-        damage.note(path, line as u64, "half-written line, left out");
+        damage.note(path, line_at(bytes, whole) as u64, "half-written line, left out");
     }
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(&bytes[..whole]);
     let columns: Vec<Option<&'static Metric>> = match reader.headers() {

@@ -16,5 +16,10 @@ pub mod scan;
 pub use crate::event::SampleText;
 pub use error::StoreError;
 pub use metrics_csv::{metrics_header, row_record};
-pub use read::{RunRecord, read, read_all};
-pub use run_dir::RunDir;
+pub use read::{RunRecord, read};
+pub use run_dir::{CheckpointsDir, RunDir};
+
+/// Number of the line that the byte at `offset` stands in, from 1.
+fn line_at(bytes: &[u8], offset: usize) -> usize {
+    1 + bytes.iter().take(offset).filter(|&&byte| byte == b'\n').count()
+}

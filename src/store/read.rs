@@ -3,12 +3,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
-
 use crate::event::{Event, SampleText};
 use crate::metric::MetricsRow;
 
 use super::error::StoreError;
+use super::line_at;
 use super::manifest::{Manifest, Status};
 use super::metrics_csv;
 use super::run_dir::RunDir;
@@ -59,7 +58,7 @@ pub fn read(path: impl Into<PathBuf>) -> Result<RunRecord, StoreError> {
     let config_text = text_of(&dir.config(), false, &mut damage);
     let config = config_text.parse().unwrap_or_else(|error: toml::de::Error| {
         let start = error.span().map_or(0, |span| span.start);
-        let line = 1 + config_text.bytes().take(start).filter(|&byte| byte == b'\n').count();
+        let line = line_at(config_text.as_bytes(), start);
         damage.note(&dir.config(), line as u64, error.message());
         toml::Table::new()
     });
@@ -71,18 +70,13 @@ pub fn read(path: impl Into<PathBuf>) -> Result<RunRecord, StoreError> {
     Ok(RunRecord { dir, manifest, config, config_text, rows, samples, warnings, damage: damage.into_notes() })
 }
 
-/// Reads many run directories at once, in the order given.
-pub fn read_all(paths: &[PathBuf]) -> Vec<(PathBuf, Result<RunRecord, StoreError>)> {
-    paths.par_iter().map(|path| (path.clone(), read(path))).collect()
-}
-
 type Log = (Vec<(u64, Vec<SampleText>)>, Vec<(u64, String)>);
 
 fn parse_log(path: &Path, text: &str, running: bool, damage: &mut Damage) -> Log {
     let (mut samples, mut warnings) = (Vec::new(), Vec::new());
     for (index, line) in text.split_inclusive('\n').enumerate() {
-        // Nearly all lines are steps, and these are read from `metrics.csv`.
-        if line.starts_with(r#"{"event":"step""#) && line.ends_with('\n') || line.trim().is_empty() {
+        // Nearly all lines are steps, and these are read from `metrics.csv`. `JsonlSink` writes the event's name first.
+        if line.starts_with(r#"{"event":"step","#) && line.ends_with('\n') || line.trim().is_empty() {
             continue;
         }
         let number = index as u64 + 1;

@@ -1,5 +1,7 @@
 use std::fs;
 
+use rayon::prelude::*;
+
 use super::*;
 use crate::store::fixture;
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::atomic;
 use super::error::StoreError;
+use super::line_at;
 use super::manifest::{FORMAT_VERSION, Manifest, Status};
 
 /// A run's directory: knows where each of its files lies. Holds nothing open.
@@ -89,23 +90,8 @@ impl RunDir {
         self.0.join("samples.md")
     }
 
-    pub fn checkpoints(&self) -> PathBuf {
-        self.0.join("checkpoints")
-    }
-
-    /// `checkpoints/step-000500`.
-    pub fn checkpoint(&self, step: u64) -> PathBuf {
-        self.checkpoints().join(format!("step-{step:06}"))
-    }
-
-    /// Says which step had the lowest loss.
-    pub fn best_checkpoint(&self) -> PathBuf {
-        self.checkpoints().join("best")
-    }
-
-    /// Says which step was saved last.
-    pub fn last_checkpoint(&self) -> PathBuf {
-        self.checkpoints().join("last")
+    pub fn checkpoints(&self) -> CheckpointsDir {
+        CheckpointsDir(self.0.join("checkpoints"))
     }
 
     /// Made by the report, as is [`RunDir::report`]; can be deleted and remade.
@@ -144,7 +130,7 @@ impl RunDir {
         let text = String::from_utf8_lossy(&bytes);
         let bad = |error: toml::de::Error| {
             let start = error.span().map_or(0, |span| span.start);
-            let line = 1 + text.bytes().take(start).filter(|&byte| byte == b'\n').count();
+            let line = line_at(text.as_bytes(), start);
             StoreError::BadManifest { path: path.clone(), line, reason: error.message().to_owned() }
         };
         // The version is looked at first: a newer manifest may lack keys that this program wants.
@@ -155,6 +141,31 @@ impl RunDir {
             return Err(StoreError::NewerFormat { path, found, supported: FORMAT_VERSION });
         }
         toml::from_str(&text).map_err(bad)
+    }
+}
+
+/// The `checkpoints` folder of a run: knows what lies in it under which name. It need not exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckpointsDir(PathBuf);
+
+impl CheckpointsDir {
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// `step-000500`, a folder.
+    pub fn checkpoint(&self, step: u64) -> PathBuf {
+        self.0.join(format!("step-{step:06}"))
+    }
+
+    /// A file that names the checkpoint with the lowest loss.
+    pub fn best(&self) -> PathBuf {
+        self.0.join("best")
+    }
+
+    /// A file that names the checkpoint that was saved last.
+    pub fn last(&self) -> PathBuf {
+        self.0.join("last")
     }
 }
 
