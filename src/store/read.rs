@@ -64,10 +64,28 @@ pub fn read(path: impl Into<PathBuf>) -> Result<RunRecord, StoreError> {
     });
     let metrics = bytes_of(&dir.metrics(), may_lack_files, &mut damage);
     let rows = metrics_csv::parse(&dir.metrics(), &metrics, running, &mut damage);
+    note_missing_steps(&dir, &manifest, &rows, &mut damage);
     let log = text_of(&dir.log(), may_lack_files, &mut damage);
     let (samples, warnings) = parse_log(&dir.log(), &log, running, &mut damage);
 
     Ok(RunRecord { dir, manifest, config, config_text, rows, samples, warnings, damage: damage.into_notes() })
+}
+
+/// A file that was emptied or cut between two rows looks whole; the manifest knows better.
+fn note_missing_steps(dir: &RunDir, manifest: &Manifest, rows: &[MetricsRow], damage: &mut Damage) {
+    let Some(results) = &manifest.results else { return };
+    let last = rows.last().map_or(0, |row| row.step);
+    // A file that is not there has its note already.
+    if manifest.status == Status::Running || last == results.steps || !dir.metrics().exists() {
+        return;
+    }
+    let ended = format!("the run ended after step {} according to manifest.toml", results.steps);
+    match rows.last() {
+        Some(row) => {
+            damage.note(&dir.metrics(), 0, format_args!("the last row is of step {}, but {ended}", row.step))
+        }
+        None => damage.note(&dir.metrics(), 0, format_args!("no rows, but {ended}")),
+    }
 }
 
 type Log = (Vec<(u64, Vec<SampleText>)>, Vec<(u64, String)>);

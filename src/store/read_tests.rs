@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::*;
 use crate::store::fixture;
+use crate::store::manifest::Results;
 
 const HEADER: &str = "step,train_loss\n";
 
@@ -104,6 +105,37 @@ fn a_file_that_is_wrong_throughout_gives_a_few_notes_and_a_count() {
     let record = read(run.path()).unwrap();
     assert_eq!(record.damage.len(), 6);
     assert_eq!(record.damage[5], "log.jsonl: 995 more like these");
+}
+
+#[test]
+fn rows_that_the_manifest_knows_of_and_the_file_lacks_are_noted() {
+    let (_dir, run) = run();
+    let mut manifest = run.read_manifest().unwrap();
+    manifest.results = Some(Results { steps: 2, ..Results::default() });
+    let damage = |manifest: &Manifest, metrics: &str| {
+        run.write_manifest(manifest).unwrap();
+        fs::write(run.metrics(), metrics).unwrap();
+        read(run.path()).unwrap().damage
+    };
+    let (whole, cut) = (format!("{HEADER}1,3.5\n2,3.25\n"), format!("{HEADER}1,3.5\n"));
+    let no_rows = ["metrics.csv: no rows, but the run ended after step 2 according to manifest.toml"];
+    assert_eq!(damage(&manifest, &whole), Vec::<String>::new());
+    assert_eq!(damage(&manifest, ""), no_rows);
+    assert_eq!(damage(&manifest, HEADER), no_rows);
+    assert_eq!(
+        damage(&manifest, &cut),
+        ["metrics.csv: the last row is of step 1, but the run ended after step 2 according to manifest.toml"]
+    );
+    fs::remove_file(run.metrics()).unwrap();
+    assert_eq!(read(run.path()).unwrap().damage, ["metrics.csv: not there"]);
+
+    manifest.status = Status::Running;
+    assert_eq!(damage(&manifest, &cut), Vec::<String>::new());
+    manifest.status = Status::Interrupted;
+    manifest.results = Some(Results::default());
+    assert_eq!(damage(&manifest, HEADER), Vec::<String>::new());
+    // The row of the evaluation before the first step.
+    assert_eq!(damage(&manifest, &format!("{HEADER}0,\n")), Vec::<String>::new());
 }
 
 #[test]
