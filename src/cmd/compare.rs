@@ -2,15 +2,16 @@
 
 use crate::cli::Folders;
 use crate::error::{Error, Exit};
-use crate::report::{self, compare::LeftOut};
-use crate::store::read;
+use crate::report;
+use crate::report::compare::{LeftOut, checked_name, name_for};
+use crate::store::{RunRecord, read};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Runs: a run's directory, `experiment/run`, or an experiment (all its runs).
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<String>,
-    /// Name of the comparison. Without one, it is called after its experiments.
+    /// Name of the comparison, of letters, digits, `.`, `_` and `-`. Without one, it is called after its experiments.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     #[command(flatten)]
@@ -18,7 +19,9 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<Exit, Error> {
-    let mut records = Vec::new();
+    // Before anything is read: reading many runs takes its time.
+    let name = args.name.as_deref().map(checked_name).transpose()?;
+    let mut records: Vec<RunRecord> = Vec::new();
     let mut left_out = Vec::new();
     for path in super::resolve(&args.folders, &args.runs)? {
         match read(&path) {
@@ -35,10 +38,9 @@ pub fn run(args: Args) -> Result<Exit, Error> {
             "a comparison needs at least two readable runs, found {found}; `runner ls` lists the runs there are"
         )));
     }
-    let name = match args.name {
-        Some(name) => name,
-        None => super::comparison_name(&records),
-    };
+    let experiments: Vec<&str> =
+        records.iter().map(|record| record.manifest.run.experiment.as_str()).collect();
+    let name = name.unwrap_or_else(|| name_for(&experiments));
     let path = report::compare::write(&name, &records, &left_out, &args.folders.reports_dir)?;
     report::index::update(&args.folders.reports_dir)?;
     println!("{}", path.display());

@@ -2,6 +2,7 @@
 
 mod figures;
 mod groups;
+mod name;
 mod ranking;
 mod tables;
 mod words;
@@ -15,6 +16,9 @@ use super::ending::{Ending, sentence};
 use super::index;
 use crate::markdown::{escape, percent_encode};
 use groups::Comparison;
+use name::file_name;
+
+pub use name::{checked_name, name_for};
 
 /// A run that a comparison does not count, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,15 +103,6 @@ fn all_left_out(comparison: &Comparison, given: &[LeftOut]) -> Vec<LeftOut> {
     }
     all.sort_by(|a, b| a.run.cmp(&b.run));
     all
-}
-
-/// The comparison's name as one file name.
-fn file_name(name: &str) -> String {
-    let safe: String =
-        name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '-' } else { c }).collect();
-    let safe = safe.trim_matches(['.', ' ']).to_owned();
-    // The index lies beside the comparisons.
-    if safe.is_empty() || safe.eq_ignore_ascii_case("readme") { format!("comparison-{safe}") } else { safe }
 }
 
 #[cfg(test)]

@@ -24,6 +24,11 @@ pub enum ReportError {
     #[error("cannot draw {}: {reason}", path.display())]
     Plot { path: PathBuf, reason: String },
     #[error(
+        "{name:?} cannot be a comparison's name, because files are called after it; use up to 100 letters, digits, \
+         `.`, `_` and `-`, neither `.` nor `-` first, no `.` last, and not README, which is the index"
+    )]
+    BadName { name: String },
+    #[error(
         "{}: the index of comparisons begins with `{start}` but has no `{end}` after it; \
          put that line back, or delete the whole index and it is made anew",
         path.display()

@@ -17,7 +17,7 @@ pub use crate::event::SampleText;
 pub use error::StoreError;
 pub use metrics_csv::{metrics_header, row_record};
 pub use read::{RunRecord, read};
-pub use run_dir::{CheckpointsDir, RunDir};
+pub use run_dir::{CheckpointsDir, RunDir, is_folder_name};
 
 /// Number of the line that the byte at `offset` stands in, from 1.
 fn line_at(bytes: &[u8], offset: usize) -> usize {
