@@ -4,7 +4,7 @@ use super::error::{ConfigError, Place};
 use super::hint::{self, Spelling};
 use super::manual::Manual;
 use super::names::{self, ForeignName};
-use super::schema::{self, KEYS, Key, Kind, SECTIONS};
+use super::schema::{self, KEYS, Key, SECTIONS};
 use super::value::value_text;
 
 /// Columns of the text.
@@ -70,10 +70,6 @@ fn explain_key(key: &Key) -> String {
     let default = manual.default_of(key.name).map(value_text).unwrap_or_default();
     let mut text = format!("{}\n\n{}\n", key.name, wrapped(manual.prose(key.name), "  "));
     text.push_str(&format!("  takes     {}\n", key.kind.describe()));
-    if let Some(meaning) = key.zero {
-        let zero = if key.kind.is_text() && !matches!(key.kind, Kind::Duration) { "\"\"" } else { "0" };
-        text.push_str(&format!("  {zero:<9} {meaning}\n"));
-    }
     text.push_str(&format!("  default   {default}\n"));
     if let Some((_, programs)) = names::SHARED.iter().find(|(name, _)| *name == key.name) {
         text.push_str(&format!("  same in   {programs}\n"));

@@ -72,12 +72,7 @@ fn axis(key: &Key) -> Value {
 fn property(key: &Key) -> Value {
     let manual = Manual::get();
     let mut property = kind(&key.kind);
-    let zero = key.zero.map(|meaning| {
-        let zero = if key.kind.is_text() && !matches!(key.kind, Kind::Duration) { "Empty" } else { "0" };
-        format!(" {zero}: {meaning}.")
-    });
-    let description = format!("{}{}", manual.prose(key.name), zero.unwrap_or_default());
-    property.insert("description".into(), json!(description));
+    property.insert("description".into(), json!(manual.prose(key.name)));
     if let Some(default) = manual.default_of(key.name).and_then(|default| serde_json::to_value(default).ok())
     {
         property.insert("default".into(), default);

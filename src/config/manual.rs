@@ -76,7 +76,7 @@ mod tests {
     use std::path::Path;
 
     use super::super::check::check;
-    use super::super::schema::{SECTIONS, key, keys_of};
+    use super::super::schema::{Kind, SECTIONS, key, keys_of};
     use super::*;
 
     #[test]
@@ -108,11 +108,19 @@ mod tests {
     }
 
     #[test]
-    fn what_zero_stands_for_is_said_where_zero_is_allowed() {
-        for key in KEYS.iter().filter(|key| key.zero.is_some()) {
-            let zero = if key.kind.is_text() && key.name != "train.max_time" { "\"\"" } else { "0" };
-            let table: toml::Table = format!("zero = {zero}").parse().expect("TOML");
-            assert!(check(key, table["zero"].clone(), Path::new("")).is_ok(), "{}", key.name);
+    fn what_zero_stands_for_ends_the_prose_of_each_key_where_it_is_no_ordinary_value() {
+        for (key, meaning) in KEYS.iter().filter_map(|key| Some((key, key.zero?))) {
+            let (zero, word) = match key.kind {
+                Kind::Integer { .. } | Kind::Number { .. } | Kind::Duration => (Value::Integer(0), "0"),
+                _ => (Value::String(String::new()), "Empty"),
+            };
+            assert!(check(key, zero, Path::new("")).is_ok(), "{}", key.name);
+            let prose = Manual::get().prose(key.name);
+            assert!(prose.ends_with(&format!(" {word}: {meaning}.")), "{}: {prose}", key.name);
+        }
+        for key in KEYS.iter().filter(|key| key.zero.is_none()) {
+            let prose = Manual::get().prose(key.name);
+            assert!(!prose.contains(" 0: ") && !prose.contains("Empty: "), "{}: {prose}", key.name);
         }
         assert!(key("train.max_steps").is_some_and(|key| key.zero.is_none()));
     }

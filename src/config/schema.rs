@@ -17,7 +17,8 @@ pub struct Key {
     /// Section and name: `optimizer.learning_rate`.
     pub name: &'static str,
     pub kind: Kind,
-    /// What 0, or the empty string, stands for where it is not an ordinary value.
+    /// What 0, or the empty string, stands for where it is not an ordinary value. The key's comment in `defaults.toml`
+    /// ends with the same words.
     pub zero: Option<&'static str>,
 }
 
@@ -151,7 +152,7 @@ sections! {
         corpus: String = choice(&["salt-crown", "tinyshakespeare", ""]).zero("none, `data.path` says what to read");
         path: String = of(Kind::Path).zero("none, `data.corpus` says what to read");
         tokenizer: TokenizerKind = choice(&["gpt2", "char", "byte"]);
-        val_fraction: f64 = BELOW_ONE.zero("no validation");
+        val_fraction: f64 = BELOW_ONE.zero("no validation, the model trains on the whole text");
         order: WindowOrder = choice(&["random", "shuffled_epochs", "sequential"]);
     }
     train: TrainSection {

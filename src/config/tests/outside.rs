@@ -19,6 +19,8 @@ fn a_key_is_explained_with_range_default_and_foreign_names() {
         assert!(text.contains(part), "`{part}` is not in:\n{text}");
     }
     assert_eq!(explain("learning_rate").expect("a leaf"), text);
+    let clip = explain("grad_clip").expect("a leaf");
+    assert_eq!(clip.matches("no clipping").count(), 1, "{clip}");
     let foreign = explain("lr").expect("a foreign name");
     assert!(foreign.starts_with("lr (PyTorch)\nHere it is called optimizer.learning_rate.\n"), "{foreign}");
     assert!(explain("training_args.warmup_ratio").expect("foreign").contains("a share of all steps there"));
