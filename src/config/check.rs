@@ -34,6 +34,9 @@ pub(super) fn check(key: &'static Key, value: Value, base: &Path) -> Result<Valu
         (Kind::Name, Value::String(name)) => {
             (name.is_empty() || parse::is_folder_name(name)).then(|| value.clone())
         }
+        (Kind::RunName, Value::String(name)) => {
+            (name.is_empty() || parse::is_run_name(name)).then(|| value.clone())
+        }
         (Kind::Duration, Value::String(text)) => parse::duration(text).map(|_| value.clone()),
         (Kind::Duration, Value::Integer(_) | Value::Float(_)) => {
             let text = number(&value).map(|secs| format!("{secs}s"));
@@ -121,7 +124,7 @@ fn help(key: &'static Key, value: &Value, written: &str) -> Option<String> {
             }
             _ => hint::for_value(key, word, &["auto", "cpu", "cuda", "scripted"]).map(did_you_mean),
         },
-        (Kind::Name, Value::String(_)) => Some("it becomes the name of a folder".into()),
+        (Kind::Name | Kind::RunName, Value::String(_)) => Some("it becomes the name of a folder".into()),
         (Kind::Duration, Value::String(_)) => Some("units are h, m and s: two days are \"48h\"".into()),
         (Kind::Requirements, Value::Array(items)) => {
             let wrong =
@@ -179,6 +182,8 @@ mod tests {
         assert_eq!(checked("train.max_time", "90").as_deref(), Ok("\"90s\""));
         assert_eq!(checked("data.path", "\"a.txt\"").as_deref(), Ok("\"dir/a.txt\""));
         assert_eq!(checked("data.path", "\"\"").as_deref(), Ok("\"\""));
+        let run = "\"prompts=a+b,learning_rate=1e-5,seed=7\"";
+        assert_eq!(checked("experiment.run", run).as_deref(), Ok(run));
         assert_eq!(checked("reference.curve", "[[0, 10], [5, 1.5]]").as_deref(), Ok("[[0, 10.0], [5, 1.5]]"));
     }
 
@@ -275,6 +280,11 @@ mod tests {
                 "experiment.name",
                 "\"../x\"",
                 "`experiment.name` must be a string of letters, digits, `.`, `_` and `-`, up to 100 characters, not the string \"../x\" | it becomes the name of a folder",
+            ),
+            (
+                "experiment.run",
+                "\"sw/seed=1\"",
+                "`experiment.run` must be a string of letters, digits, `.`, `_`, `-`, `=`, `,` and `+`, up to 120 characters, not the string \"sw/seed=1\" | it becomes the name of a folder",
             ),
             (
                 "reference.curve",

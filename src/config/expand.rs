@@ -66,6 +66,12 @@ fn expand_lineage(lineage: Lineage, overrides: &Layer, findings: &mut Findings) 
             findings.add(too_many(&place, Some(points * repeats)));
             break;
         }
+        if points * repeats > 1
+            && let Some(problem) = one_name_for_several(&resolved, points * repeats, sweep.place())
+        {
+            findings.add(problem);
+            break;
+        }
         if findings.problems.is_empty() {
             plans.extend((0..repeats).map(|repeat| {
                 let (experiment, point) = (experiment.clone(), settings.clone());
@@ -88,6 +94,23 @@ fn too_many(place: &Place, count: Option<u64>) -> ConfigError {
         format!("these are {count}; at most {} are allowed", units::count(MAX_RUNS)),
     );
     problem.help("a grid multiplies its axes; values that belong together stand in a [[sweep.zip]]")
+}
+
+/// Several runs cannot have the one name that `experiment.run` gives.
+fn one_name_for_several(resolved: &Resolved, runs: u64, sweep: Option<&Place>) -> Option<ConfigError> {
+    let (_, run) = resolved.setting("experiment.run").filter(|(_, run)| run.value.as_str() != Some(""))?;
+    let what = format!("{} runs cannot all be called {}", units::count(runs), value_text(&run.value));
+    let mut problem = ConfigError::new(run.origin.place(), what).key(run.key.name);
+    if let Some(sweep) = sweep {
+        problem = problem.note(format!("the sweep is at {}", sweep.short()));
+    }
+    if let Some((_, repeats)) =
+        resolved.setting("experiment.repeats").filter(|_| resolved.raw.experiment.repeats > 1)
+    {
+        let (count, place) = (resolved.raw.experiment.repeats, repeats.origin.place().short());
+        problem = problem.note(format!("`experiment.repeats` is {count} ({place})"));
+    }
+    Some(problem.help("leave `run` empty: each run is then named after its sweep point and seed"))
 }
 
 /// The key, or else the file's stem where that can name a folder.

@@ -10,7 +10,7 @@ use crate::store::manifest::Reference;
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunPlan {
     /// Name of the run, unique within its experiment, safe as a directory name:
-    /// `seed=1337`, or with a sweep `learning_rate=0.001,seed=1337`.
+    /// `seed=1337`, or with a sweep `learning_rate=0.001,seed=1337`, or what `experiment.run` says.
     pub name: String,
     pub experiment: ExperimentPlan,
     /// The sweep point as written: dotted key and value. Empty without a sweep.

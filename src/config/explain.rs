@@ -127,7 +127,7 @@ const STRUCTURE: &[(&[&str], &str)] = &[
 
   At the head of a file: another experiment file, or a list of them, whose values hold where this file says
   nothing. Paths are relative to this file. Of several, a later one wins over an earlier one. Everything is taken
-  over but `experiment.name` and the sweep.
+  over but `experiment.name`, `experiment.run` and the sweep.
 
   extends = \"shakespeare-124m.toml\"
 ",

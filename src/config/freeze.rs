@@ -11,7 +11,7 @@ use super::value::value_text;
 use super::{LoadOptions, load};
 
 /// The plan as a file: every key with its source as a comment, paths absolute, the run's own seed, no sweep and no
-/// repeats. Given to `runner` again it plans the same run.
+/// repeats. Given to `runner` again it plans the same run under the same name.
 pub fn render_frozen(plan: &RunPlan) -> String {
     let mut text = format!(
         "# Run {} of experiment {}: every key as it was resolved, and where its value came from.\n\
@@ -28,8 +28,14 @@ pub fn render_frozen(plan: &RunPlan) -> String {
             section = key.section;
             text.push_str(&format!("\n[{section}]\n"));
         }
-        let line = format!("{} = {}", key.leaf, value_text(&frozen_value(resolved, key)));
-        text.push_str(&format!("{line:<40} # {}\n", resolved.source.replace(['\n', '\r'], " ")));
+        let (value, source) = match key.name {
+            "experiment.run" if plan.given_name().is_none() => {
+                (Value::String(plan.name.clone()), key.zero.unwrap_or(&resolved.source))
+            }
+            _ => (frozen_value(resolved, key), resolved.source.as_str()),
+        };
+        let line = format!("{} = {}", key.leaf, value_text(&value));
+        text.push_str(&format!("{line:<40} # {}\n", source.replace(['\n', '\r'], " ")));
     }
     text
 }

@@ -80,7 +80,10 @@ impl Reader<'_> {
             return None;
         }
         let (mut layers, _) = self.read(path, Some(place))?;
-        layers.iter_mut().for_each(|layer| layer.forget("experiment.name"));
+        for layer in &mut layers {
+            layer.forget("experiment.name");
+            layer.forget("experiment.run");
+        }
         Some(layers)
     }
 }

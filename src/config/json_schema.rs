@@ -103,6 +103,9 @@ fn kind(kind: &Kind) -> Map<String, Value> {
         Kind::Name => {
             json!({ "type": "string", "maxLength": 100, "pattern": "^([A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_-])?)?$" })
         }
+        Kind::RunName => {
+            json!({ "type": "string", "maxLength": 120, "pattern": "^([A-Za-z0-9_=,+]([A-Za-z0-9._=,+-]*[A-Za-z0-9_=,+-])?)?$" })
+        }
         Kind::Choice(words) => json!({ "type": "string", "enum": words }),
         Kind::Duration => json!({ "type": ["string", "number"], "examples": ["90m", "1h 30m"] }),
         Kind::Device => {

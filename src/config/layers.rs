@@ -130,7 +130,7 @@ impl Layer {
         self.settings.contains_key(name)
     }
 
-    /// A parent's name is its own: it is not passed on to the files that extend it.
+    /// A parent's names are its own: they are not passed on to the files that extend it.
     pub fn forget(&mut self, name: &str) {
         self.settings.remove(name);
     }

@@ -33,7 +33,7 @@ mod tests;
 mod validate;
 mod value;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use error::{ConfigError, ConfigErrors, Line, Place};
 pub use expand::MAX_RUNS;
@@ -70,7 +70,7 @@ pub fn load(files: &[PathBuf], options: &LoadOptions) -> Result<Vec<RunPlan>, Co
     let mut problems = findings.problems;
     let mut plans: Vec<RunPlan> = Vec::new();
     let mut read: Vec<PathBuf> = Vec::new();
-    let mut names: Vec<(String, &PathBuf)> = Vec::new();
+    let mut names: Vec<Name> = Vec::new();
     for file in files {
         let identity = inherit::identity(file);
         if read.contains(&identity) {
@@ -79,11 +79,15 @@ pub fn load(files: &[PathBuf], options: &LoadOptions) -> Result<Vec<RunPlan>, Co
         read.push(identity);
         match expand::expand(file, &overrides, &findings.doubtful) {
             Ok(runs) => {
-                let name = runs.first().map(|run| run.experiment.name.clone()).unwrap_or_default();
-                if let Some((_, other)) = names.iter().find(|(taken, _)| taken.eq_ignore_ascii_case(&name)) {
-                    problems.push(shared_name(file, other, &name));
+                if let Some(run) = runs.first() {
+                    let name = Name {
+                        file,
+                        experiment: run.experiment.name.clone(),
+                        run: run.given_name().map(str::to_owned),
+                    };
+                    problems.extend(names.iter().find_map(|other| name.clash(other)));
+                    names.push(name);
                 }
-                names.push((name, file));
                 plans.extend(runs);
             }
             Err(more) => problems.extend(more),
@@ -98,9 +102,37 @@ pub fn load(files: &[PathBuf], options: &LoadOptions) -> Result<Vec<RunPlan>, Co
     Err(ConfigErrors::new(problems))
 }
 
-fn shared_name(file: &std::path::Path, other: &std::path::Path, name: &str) -> ConfigError {
-    ConfigError::new(Place::File(file.to_path_buf()), format!("two experiments are called \"{name}\""))
-        .key("experiment.name")
-        .note(format!("the other one is {}", other.display()))
-        .help("they would write to one folder: give one of them another `name` in [experiment]")
+/// What a file calls its experiment, and its run if it names that too.
+struct Name<'a> {
+    file: &'a Path,
+    experiment: String,
+    run: Option<String>,
+}
+
+impl Name<'_> {
+    /// Two files may write to the folder of one experiment only if each has a run of its own name: a sweep's frozen
+    /// runs, given together. Names are compared without regard to case, since some file systems have none.
+    fn clash(&self, other: &Name) -> Option<ConfigError> {
+        if !self.experiment.eq_ignore_ascii_case(&other.experiment) {
+            return None;
+        }
+        let problem = |what: String| {
+            ConfigError::new(Place::File(self.file.to_path_buf()), what)
+                .note(format!("the other one is {}", other.file.display()))
+        };
+        let experiment = &self.experiment;
+        match (&self.run, &other.run) {
+            (Some(run), Some(taken)) if run.eq_ignore_ascii_case(taken) => Some(
+                problem(format!("two runs are called \"{experiment}/{run}\""))
+                    .key("experiment.run")
+                    .help("give one of them another `run` in [experiment], or name only one of the files"),
+            ),
+            (Some(_), Some(_)) => None,
+            _ => Some(
+                problem(format!("two experiments are called \"{experiment}\""))
+                    .key("experiment.name")
+                    .help("they would write to one folder: give one of them another `name` in [experiment], or each a `run` of its own"),
+            ),
+        }
+    }
 }

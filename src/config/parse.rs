@@ -6,6 +6,8 @@ use super::experiment::{DeviceChoice, Requirement};
 
 /// Longest time limit, about thirty years.
 const MAX_SECS: f64 = 1e9;
+/// Longest name of a run in bytes, short of every file system's limit with room for what others append.
+pub(super) const MAX_RUN_NAME: usize = 120;
 
 /// Seconds of `90m`, `1h 30m`, `5400`; `Some(None)` for `0`, which means no limit; `None` for anything else.
 pub(super) fn duration(text: &str) -> Option<Option<f64>> {
@@ -43,10 +45,18 @@ pub(super) fn requirement(text: &str) -> Option<Requirement> {
 
 /// Whether a text can name a folder on every common file system, and cannot lead out of its parent.
 pub(super) fn is_folder_name(text: &str) -> bool {
-    let safe = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    is_safe_name(text, "._-", 100)
+}
+
+/// The same for the folder of a run, which is named after its sweep point, as in `learning_rate=0.1,seed=7`.
+pub(super) fn is_run_name(text: &str) -> bool {
+    is_safe_name(text, "._-=,+", MAX_RUN_NAME)
+}
+
+fn is_safe_name(text: &str, signs: &str, longest: usize) -> bool {
     !text.is_empty()
-        && text.len() <= 100
-        && text.chars().all(safe)
+        && text.len() <= longest
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || signs.contains(c))
         && !text.starts_with(['.', '-'])
         && !text.ends_with('.')
 }

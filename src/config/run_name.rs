@@ -5,15 +5,23 @@ use std::collections::HashSet;
 use toml::Value;
 
 use super::experiment::RunPlan;
+use super::parse::MAX_RUN_NAME as MAX_NAME;
 use super::schema;
 use super::value::value_text;
 
-/// Longest name in bytes, short of every file system's limit with room for what others append.
-const MAX_NAME: usize = 120;
 /// Longest value within a name.
 const MAX_VALUE: usize = 32;
 
-/// Names all runs of an experiment: by their point and seed, and by their number where that is not enough.
+impl RunPlan {
+    /// What `experiment.run` calls it, if anything.
+    pub(super) fn given_name(&self) -> Option<&str> {
+        let key = self.resolved.iter().find(|resolved| resolved.key == "experiment.run")?;
+        key.value.as_str().filter(|name| !name.is_empty())
+    }
+}
+
+/// Names all runs of an experiment: as `experiment.run` says, which is only set where there is a single run, or else by
+/// their point and seed, and by their number where that is not enough.
 pub(super) fn name_all(plans: &mut [RunPlan]) {
     let mut taken = HashSet::new();
     for (index, plan) in plans.iter_mut().enumerate() {
@@ -30,7 +38,7 @@ pub(super) fn name_all(plans: &mut [RunPlan]) {
             name = if point.is_empty() { number } else { format!("{point},{number}") };
             taken.insert(name.to_lowercase());
         }
-        plan.name = name;
+        plan.name = plan.given_name().map_or(name, str::to_owned);
     }
 }
 

@@ -43,6 +43,8 @@ pub enum Kind {
     Path,
     /// A name that is also safe as the name of a folder.
     Name,
+    /// The same for a run, whose name may also have the signs that a sweep point is written with.
+    RunName,
     /// A length of time: `90m`, `1h 30m`, or a number of seconds.
     Duration,
     /// `auto`, `cpu`, `cuda`, `cuda:N` or `scripted`.
@@ -132,6 +134,7 @@ macro_rules! sections {
 sections! {
     experiment: ExperimentSection {
         name: String = of(Kind::Name).zero("the name of the file without `.toml`");
+        run: String = of(Kind::RunName).zero("made from the sweep point and the seed");
         description: String = of(Kind::Text);
         hypothesis: String = of(Kind::Text);
         tags: Vec<String> = of(Kind::Texts);
@@ -256,7 +259,7 @@ impl Kind {
     /// Whether a value of this kind is written as a string.
     pub fn is_text(&self) -> bool {
         use Kind::*;
-        matches!(self, Text | Choice(_) | Path | Name | Duration | Device)
+        matches!(self, Text | Choice(_) | Path | Name | RunName | Duration | Device)
     }
 
     /// The values in words: `a whole number from 1 to 1,000`.
@@ -288,6 +291,9 @@ impl Kind {
             Kind::Choice(words) => one_of(words),
             Kind::Path => "a path as a string".into(),
             Kind::Name => "a string of letters, digits, `.`, `_` and `-`, up to 100 characters".into(),
+            Kind::RunName => {
+                "a string of letters, digits, `.`, `_`, `-`, `=`, `,` and `+`, up to 120 characters".into()
+            }
             Kind::Duration => "a length of time such as \"90m\", \"1h 30m\", or a number of seconds".into(),
             Kind::Device => "\"auto\", \"cpu\", \"cuda\", \"cuda:N\" or \"scripted\"".into(),
             Kind::Requirements => "a list of \"cuda\" and \"min_memory_gb=N\"".into(),

@@ -90,6 +90,20 @@ const MAX_TOKENS_PER_STEP: u64 = 1_000_000_000;
 
 static RULES: &[Rule] = &[
     Rule {
+        keys: &["experiment.run", "experiment.seed"],
+        check: |raw| {
+            let (run, seed) = (&raw.experiment.run, raw.experiment.seed);
+            let told = run.split(',').find_map(|part| part.strip_prefix("seed="))?;
+            if told == seed.to_string() {
+                return None;
+            }
+            violation(
+                format!("the run is called \"{run}\", but its seed is {seed}"),
+                "leave the name empty to have it made from the seed: `run = \"\"` in [experiment], or --set experiment.run=",
+            )
+        },
+    },
+    Rule {
         keys: &["model.n_embd", "model.n_head"],
         check: |raw| {
             let (n_embd, n_head) = (raw.model.n_embd, raw.model.n_head);

@@ -8,7 +8,6 @@ use super::{Folder, LoadOptions};
 
 /// What a frozen plan keeps: everything but what belongs to the sweep it came from.
 pub(super) fn kept(mut plan: RunPlan) -> RunPlan {
-    plan.name.clear();
     plan.point.clear();
     plan.experiment.repeat = 0;
     plan.experiment.repeats = 1;
@@ -27,7 +26,9 @@ fn every_run_of_the_checked_in_experiments_survives_freezing() {
         let path = folder.write("config.toml", &render_frozen(&plan));
         let again = read_frozen(&path).unwrap_or_else(|errors| panic!("{errors}"));
         let values = |plan: &RunPlan| {
-            let own = |key: &str| key != "experiment.repeats" && !key.starts_with("reference.");
+            let own = |key: &str| {
+                !["experiment.repeats", "experiment.run"].contains(&key) && !key.starts_with("reference.")
+            };
             plan.resolved.iter().filter(|key| own(&key.key)).map(|key| key.value.clone()).collect::<Vec<_>>()
         };
         assert_eq!(values(&again), values(&plan));
@@ -51,7 +52,33 @@ fn a_frozen_file_names_sources_and_makes_paths_absolute() {
     let frozen = read_frozen(&folder.write("config.toml", &text)).unwrap_or_else(|errors| panic!("{errors}"));
     let expected = std::env::current_dir().expect("a working directory").join("texts");
     assert_eq!(frozen.data.source, DataSource::Path(expected));
-    assert_eq!(frozen.experiment.name, "a");
+    assert_eq!((frozen.experiment.name.as_str(), frozen.name.as_str()), ("a", "seed=1338"));
+}
+
+#[test]
+fn the_frozen_runs_of_a_sweep_can_be_given_together_and_keep_their_names() {
+    let text = "[sweep.grid]\nscripted.floor_loss = [0.05, 0.1]\noptimizer.learning_rate = [1e-3]\n\
+                sample.prompts = [[\"a\", \"b\"]]\n";
+    let folder = Folder::new(&[("sw.toml", text)]);
+    let none = LoadOptions::default();
+    let plans = folder.load(&["sw.toml"], &none).expect("valid");
+    assert_eq!(plans[0].name, "floor_loss=0.05,learning_rate=0.001,prompts=a+b,seed=1337");
+    let files = ["one.toml", "two.toml"];
+    for (file, plan) in files.iter().zip(&plans) {
+        folder.write(file, &render_frozen(plan));
+    }
+    let again = folder.load(&files, &none).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(
+        again.into_iter().map(kept).collect::<Vec<_>>(),
+        plans.into_iter().map(kept).collect::<Vec<_>>()
+    );
+
+    let with_sweep = folder.errors(&["sw.toml", "one.toml"], &none);
+    assert!(with_sweep.contains("two experiments are called \"sw\"\n --> one.toml"), "{with_sweep}");
+    folder.write("copy.toml", &std::fs::read_to_string(folder.path("two.toml")).expect("readable"));
+    let copies = folder.errors(&["one.toml", "two.toml", "copy.toml"], &none);
+    assert!(copies.contains("two runs are called \"sw/floor_loss=0.1,learning_rate=0.001,"), "{copies}");
+    assert!(copies.contains("the other one is two.toml"), "{copies}");
 }
 
 #[test]

@@ -56,14 +56,14 @@ fn later_parents_win_over_earlier_ones_and_names_and_sweeps_are_not_inherited() 
     let folder = Folder::new(&[
         (
             "one.toml",
-            "[experiment]\nname = \"one\"\n[train]\nmax_steps = 1\nbatch_size = 1\n[sweep.grid]\nmodel.n_layer = [1, 2]\n",
+            "[experiment]\nname = \"one\"\nrun = \"best\"\n[train]\nmax_steps = 1\nbatch_size = 1\n[sweep.grid]\nmodel.n_layer = [1, 2]\n",
         ),
         ("two.toml", "[train]\nmax_steps = 2\n"),
         ("a.toml", "extends = [\"one.toml\", \"two.toml\"]\n"),
     ]);
     let plans = folder.load(&["a.toml"], &LoadOptions::default()).expect("valid");
     let [plan] = plans.as_slice() else { panic!("one plan, not {}", plans.len()) };
-    assert_eq!(plan.experiment.name, "a");
+    assert_eq!((plan.experiment.name.as_str(), plan.name.as_str()), ("a", "seed=1337"));
     assert_eq!((plan.train.max_steps, plan.train.batch_size), (2, 1));
 }
 
@@ -123,7 +123,9 @@ fn other_value(key: &str) -> (&'static str, &'static str) {
     let target = "[target]\nthreshold = 0.5\n";
     let named = "[reference]\nname = \"x\"\n";
     match key {
-        "experiment.name" | "experiment.description" | "experiment.hypothesis" => ("\"other\"", ""),
+        "experiment.name" | "experiment.run" | "experiment.description" | "experiment.hypothesis" => {
+            ("\"other\"", "")
+        }
         "experiment.tags" => ("[\"x\"]", ""),
         "experiment.repeats" => ("2", ""),
         "model.preset" => ("\"gpt2\"", ""),
@@ -155,10 +157,13 @@ fn other_value(key: &str) -> (&'static str, &'static str) {
     }
 }
 
-/// What was resolved and what a run is called follow from the rest: without them only what is read remains.
+/// What was resolved follows from the rest, and so does the name that a run has from its seed: without them only what
+/// is read remains.
 fn read_parts(mut plan: RunPlan) -> RunPlan {
     plan.resolved.clear();
-    plan.name.clear();
+    if plan.name.starts_with("seed=") {
+        plan.name.clear();
+    }
     plan
 }
 

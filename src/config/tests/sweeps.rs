@@ -105,6 +105,35 @@ fn a_run_that_occurs_twice_is_an_error() {
 }
 
 #[test]
+fn a_single_run_can_be_named_and_several_cannot_have_one_name() {
+    assert_eq!(names("[experiment]\nrun = \"baseline,v1.2\"\n"), ["baseline,v1.2"]);
+    assert_eq!(names("[experiment]\nrun = \"x\"\n[sweep.grid]\nmodel.n_layer = [1]\n"), ["x"]);
+    let text = "[experiment]\nrun = \"x\"\nrepeats = 2\n[sweep.grid]\nmodel.n_layer = [1, 2]\n";
+    super::assert_problem(
+        text,
+        2,
+        &[
+            "4 runs cannot all be called \"x\"",
+            "the sweep is at a.toml:5",
+            "`experiment.repeats` is 2 (a.toml:3)",
+            "leave `run` empty",
+        ],
+    );
+    assert_eq!(plans_with(text, &["experiment.run="]).len(), 4);
+    let set = super::errors_with("", &["experiment.run=x", "experiment.repeats=3"]);
+    assert!(set.contains("3 runs cannot all be called \"x\"\n --> --set experiment.run=x"), "{set}");
+}
+
+#[test]
+fn a_name_that_tells_another_seed_is_an_error() {
+    let text = "[experiment]\nrun = \"n_layer=1,seed=7\"\nseed = 7\n";
+    assert_eq!(names(text), ["n_layer=1,seed=7"]);
+    let other = super::errors_with(text, &["experiment.seed=8"]);
+    assert!(other.contains("is called \"n_layer=1,seed=7\", but its seed is 8"), "{other}");
+    assert_eq!(plans_with(text, &["experiment.seed=8", "experiment.run="])[0].name, "seed=8");
+}
+
+#[test]
 fn two_experiments_with_one_name_are_an_error() {
     let folder = Folder::new(&[("a.toml", ""), ("b.toml", "[experiment]\nname = \"A\"\n")]);
     let errors = folder.errors(&["a.toml", "b.toml"], &LoadOptions::default());
