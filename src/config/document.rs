@@ -8,12 +8,10 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::error::{ConfigError, Line, Place};
+use super::syntax;
 
 /// Larger files are something else: weights, a corpus.
 const MAX_BYTES: u64 = 4 << 20;
-
-/// How the parser begins its message about a list that lacks a comma or its end.
-const UNCLOSED_LIST: &str = "missing comma between array elements";
 
 /// A file's path and text.
 #[derive(Debug)]
@@ -76,48 +74,14 @@ impl Document {
             let span = error.span().unwrap_or(0..0);
             let place = self.place(span.clone());
             if problems.last().is_none_or(|last| last.place.short() != place.short()) {
-                problems.push(self.explain_syntax(error.message(), span, place));
+                problems.push(syntax::explain(self, error.message(), span));
             }
             // To the parser, all that follows an unclosed list is more of its elements.
-            if error.message().starts_with(UNCLOSED_LIST) {
+            if error.message().starts_with(syntax::UNCLOSED_LIST) {
                 break;
             }
         }
         if problems.is_empty() { Ok(table) } else { Err(problems) }
-    }
-
-    fn explain_syntax(&self, message: &str, span: Range<usize>, place: Place) -> ConfigError {
-        let written = self.text.get(span).unwrap_or_default().trim();
-        let problem = |what: &str| ConfigError::new(place.clone(), format!("invalid TOML: {what}"));
-        if message.starts_with("string values must be quoted") {
-            if written.is_empty() {
-                problem("a value is missing after `=`")
-            } else if written.contains("//") {
-                problem("this is not a value").help("a comment starts with #")
-            } else {
-                problem("this is not a value")
-                    .help(format!("a string needs quotes: {}", super::value_text(&written.into())))
-            }
-        } else if message.starts_with("invalid boolean") {
-            problem(message).help("`true` and `false` are written in lower case")
-        } else if message.starts_with("invalid mantissa") {
-            problem("a number needs a digit before its decimal point").help("write 0.5, not .5")
-        } else if message.starts_with("duplicate key") {
-            problem("this key or section stands there twice")
-                .help("keep one of the two, or join the two sections into one")
-        } else if message.starts_with("key with no value") {
-            problem("a key needs `=` and a value").help("write `key = value`")
-        } else if message.starts_with(UNCLOSED_LIST) {
-            problem("a list goes on here, but a comma is missing before")
-                .help("was the list above meant to end with `]`?")
-        } else if message.starts_with("invalid basic string") {
-            problem("this string does not end on its line")
-                .help("close it with \", or write a text of several lines between \"\"\" and \"\"\"")
-        } else if message.starts_with("invalid unquoted key") {
-            problem("this is not a key").help("write `key = value`; keys have letters, digits, `_` and `-`")
-        } else {
-            problem(message)
-        }
     }
 
     /// The place of a byte range: its line, and how much of it lies on that line.

@@ -28,6 +28,7 @@ mod run_name;
 mod sections;
 mod select;
 mod sweep;
+mod syntax;
 #[cfg(test)]
 mod tests;
 mod validate;

@@ -80,15 +80,44 @@ fn syntax_errors_are_explained_where_they_are() {
     );
     assert_problem("[optimizer]\nkind =\n", 2, &["a value is missing"]);
     assert_problem("[model]\nbias = True\n", 2, &["lower case"]);
-    assert_problem("[model]\nn_layer = 1\nn_layer = 2\n", 3, &["stands there twice"]);
-    assert_problem("[model]\n[train]\n[model]\n", 3, &["stands there twice"]);
+    assert_problem(
+        "[model]\nn_layer = 1\nn_layer = 2\n",
+        3,
+        &["the key `n_layer` stands there twice", "the first is at", "a.toml:2"],
+    );
+    assert_problem(
+        "[model]\n[train]\n[model] # x\n",
+        3,
+        &["[model] stands there twice", "a.toml:1", "below one header"],
+    );
     assert_problem("[optimizer]\nlearning_rate = .1\n", 2, &["write 0.5, not .5"]);
     assert_problem("[model\nn_layer = 1\n", 1, &["unclosed table"]);
     assert_problem("[train]\nmax_steps = 5 // many\n", 2, &["a comment starts with #"]);
     let list = "[sweep.grid]\nmodel.n_layer = [1, 2\n[train]\nmax_steps = 5\n";
     assert_problem(list, 3, &["was the list above meant to end with `]`?"]);
     assert_problem("[experiment]\nname = \"x\n", 2, &["does not end on its line"]);
-    assert_problem("[train]\nmax_steps: 5\n", 2, &["write `key = value`"]);
+    assert_problem("[train]\nmax_steps: 5\n", 2, &["followed by `=`, not `:`", "write `key = value`"]);
+    for (line, parts) in [
+        ("beta1 = 0,9", ["a number has no comma", "write 0.9"]),
+        ("beta1 = 0.9,", ["a line ends without `,`", "remove it"]),
+        ("beta1 = 0.9;", ["a line ends without `,` or `;`", "remove it"]),
+        ("decay_all = 1;", ["this is not a value", "ends without `;`: 1"]),
+        ("beta1 = 1 beta2 = 2", ["follows the value", "a line of its own"]),
+        ("beta1 = 0.9 0.8", ["follows the value", "a line of its own"]),
+        ("beta1 = none", ["there is no `none`", "remove the line"]),
+        ("beta1 = 3e-4f", ["not a number", "3e-4"]),
+        ("beta1 == 0.9", ["one `=` is enough", "write `key = value`"]),
+        ("kind = “sgd”", ["not a value", "quotes must be straight: \"sgd\""]),
+        ("kind = 'it's'", ["the string ends before this", "between double quotes"]),
+        ("kind = \"C:\\Users\"", ["a meaning of its own", "between single quotes"]),
+        ("kind = [\"a\" \"b\"]", ["a comma is missing before this item", "write [1, 2, 3]"]),
+        ("kind = \"\"\"sgd\n", ["does not end", "the three quotes"]),
+        ("// kind", ["neither a key nor a section", "a comment starts with #"]),
+        ("[train] max_steps = 5", ["follows the header", "on the lines below"]),
+        ("{ \"train\": 5 }", ["looks like JSON", "[section]"]),
+    ] {
+        assert_problem(&format!("[optimizer]\n{line}\n"), 2, &parts);
+    }
     let two = errors("[model]\nn_layer = one\nn_head = two\n");
     assert!(two.ends_with("2 problems in 1 file; nothing was started"), "{two}");
 }
