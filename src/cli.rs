@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::cmd::{compare, explain, ls, plan, report, schema, train};
 use crate::error::{Error, Exit};
@@ -77,7 +77,11 @@ impl Cli {
     /// Runs the command that was asked for.
     pub fn run(self) -> Result<Exit, Error> {
         match self.command {
-            None => train::run(self.train),
+            None => {
+                self.train
+                    .refuse_misplaced_command(Self::command().get_subcommands().map(|one| one.get_name()))?;
+                train::run(self.train)
+            }
             Some(Command::Plan(args)) => plan::run(args),
             Some(Command::Report(args)) => report::run(args),
             Some(Command::Compare(args)) => compare::run(args),
@@ -90,8 +94,6 @@ impl Cli {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -1,10 +1,13 @@
 //! The error that a command ends with, and the exit codes.
 
+use std::path::PathBuf;
+
 use crate::config::{ConfigError, ConfigErrors};
 use crate::data::DataError;
 use crate::engine::EngineError;
 use crate::report::ReportError;
 use crate::store::StoreError;
+use crate::terminal;
 
 /// How the program ends, as scripts see it. `--help` and the README list the codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +52,11 @@ pub enum Error {
     /// A device is not there, found before anything was started.
     #[error("experiment {experiment}: {source}\nNothing was started.")]
     Device { experiment: String, source: EngineError },
+    /// `train.init_from` cannot be read, found before anything was started.
+    #[error("experiment {experiment}: train.init_from: {}: {reason}; give the path of a model.safetensors\nNothing was started.", path.display())]
+    InitFrom { experiment: String, path: PathBuf, reason: String },
+    #[error("cannot make the folder {}: {source}; make it writable, or choose another with --reports-dir\nNothing was started.", path.display())]
+    ReportsDir { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -63,16 +71,21 @@ impl Error {
     /// Prints the error to standard error. Configuration problems are blocks of their own, each with its heading.
     pub fn print(&self) {
         match self {
-            Self::Config(_) | Self::Key(_) => eprintln!("{self}"),
-            _ => eprintln!("error: {self}"),
+            Self::Config(_) | Self::Key(_) => terminal::err(self),
+            _ => terminal::err(format_args!("error: {self}")),
         }
     }
 
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) | Self::Key(_) | Self::Corpus { .. } | Self::Device { .. } | Self::Usage(_) => {
-                Exit::Usage
-            }
+            Self::Config(_)
+            | Self::Key(_)
+            | Self::Corpus { .. }
+            | Self::Device { .. }
+            | Self::InitFrom { .. }
+            | Self::ReportsDir { .. }
+            | Self::Usage(_)
+            | Self::Report(ReportError::BadName { .. }) => Exit::Usage,
             // The directory or the run that the command line names is unusable.
             Self::Store(StoreError::CreateRun { .. } | StoreError::UnknownRun { .. }) => Exit::Usage,
             Self::Store(_) | Self::Report(_) | Self::Signal(_) => Exit::Internal,

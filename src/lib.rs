@@ -57,5 +57,6 @@ pub mod shell;
 pub mod sinks;
 pub mod stats;
 pub mod store;
+pub mod terminal;
 pub mod train;
 pub mod units;

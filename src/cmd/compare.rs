@@ -5,6 +5,7 @@ use crate::error::{Error, Exit};
 use crate::report;
 use crate::report::compare::{LeftOut, checked_name, name_for};
 use crate::store::{RunRecord, read};
+use crate::terminal;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -27,7 +28,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         match read(&path) {
             Ok(record) => records.push(record),
             Err(error) => {
-                eprintln!("error: {error}");
+                terminal::err(format_args!("error: {error}"));
                 left_out.push(LeftOut { run: path.display().to_string(), reason: error.to_string() });
             }
         }
@@ -43,6 +44,6 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     let name = name.unwrap_or_else(|| name_for(&experiments));
     let path = report::compare::write(&name, &records, &left_out, &args.folders.reports_dir)?;
     report::index::update(&args.folders.reports_dir)?;
-    println!("{}", path.display());
+    terminal::out(format_args!("{}", path.display()));
     Ok(if left_out.is_empty() { Exit::Success } else { Exit::Internal })
 }

@@ -2,6 +2,7 @@
 
 use crate::config;
 use crate::error::{Error, Exit};
+use crate::terminal;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -11,8 +12,8 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<Exit, Error> {
     match args.key {
-        Some(key) => print!("{}", config::explain(&key)?),
-        None => print!("{}", config::explain_all()),
+        Some(key) => terminal::out(config::explain(&key)?.trim_end()),
+        None => terminal::out(config::explain_all().trim_end()),
     }
     Ok(Exit::Success)
 }

@@ -8,6 +8,7 @@ use crate::error::{Error, Exit};
 use crate::report::ending::Ending;
 use crate::store::manifest::Manifest;
 use crate::store::scan::scan;
+use crate::terminal;
 use crate::units;
 
 #[derive(Debug, clap::Args)]
@@ -20,7 +21,10 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     let runs_dir = &args.folders.runs_dir;
     let found = scan(runs_dir);
     if found.is_empty() {
-        println!("no runs in {}; `runner experiments/quickstart.toml` makes one", runs_dir.display());
+        terminal::out(format_args!(
+            "no runs in {}; `runner experiments/quickstart.toml` makes one",
+            runs_dir.display()
+        ));
         return Ok(Exit::Success);
     }
     let now = Timestamp::now();
@@ -31,13 +35,13 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         match manifest {
             Ok(manifest) => rows.push(row(name, manifest, now)),
             Err(error) => {
-                eprintln!("error: {error}");
+                terminal::err(format_args!("error: {error}"));
                 rows.push([&name, "unreadable", "-", "-", "-", "-"].map(str::to_owned));
                 exit = Exit::Internal;
             }
         }
     }
-    print!("{}", columns(&rows));
+    terminal::out(columns(&rows));
     Ok(exit)
 }
 

@@ -8,13 +8,14 @@ pub mod plan;
 mod preflight;
 pub mod report;
 pub mod schema;
+mod signals;
 pub mod train;
 
 use std::path::PathBuf;
 
 use crate::cli::Folders;
 use crate::error::Error;
-use crate::store::{RunRecord, scan};
+use crate::store::scan;
 
 /// The run directories that the arguments mean; all runs without arguments.
 fn resolve(folders: &Folders, arguments: &[String]) -> Result<Vec<PathBuf>, Error> {
@@ -32,23 +33,6 @@ fn resolve(folders: &Folders, arguments: &[String]) -> Result<Vec<PathBuf>, Erro
     Ok(paths)
 }
 
-/// What a comparison is called when nobody says: after its experiments.
-fn comparison_name(records: &[RunRecord]) -> String {
-    let mut names: Vec<&str> = Vec::new();
-    for record in records {
-        let name = record.manifest.run.experiment.as_str();
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    match names[..] {
-        [] => "comparison".to_owned(),
-        [only] => only.to_owned(),
-        [first, second] => format!("{first}-vs-{second}"),
-        [first, ..] => format!("{first}-and-{}-more", names.len() - 1),
-    }
-}
-
 /// Left-aligned columns as wide as their widest cell.
 fn columns<const N: usize>(rows: &[[String; N]]) -> String {
     let mut widths = [0; N];
@@ -57,14 +41,11 @@ fn columns<const N: usize>(rows: &[[String; N]]) -> String {
             *width = (*width).max(cell.chars().count());
         }
     }
-    let mut text = String::new();
-    for row in rows {
-        let cells: Vec<String> =
-            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -74,6 +55,6 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
         let rows = [["RUN".to_owned(), "AGE".to_owned()], ["long-name".to_owned(), "2 s".to_owned()]];
-        assert_eq!(columns(&rows), "RUN        AGE\nlong-name  2 s\n");
+        assert_eq!(columns(&rows), "RUN        AGE\nlong-name  2 s");
     }
 }

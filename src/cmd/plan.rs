@@ -9,6 +9,7 @@ use crate::data::tokenizer::fixed_vocab_size;
 use crate::engine;
 use crate::error::{Error, Exit};
 use crate::launcher::local::Launcher;
+use crate::terminal;
 use crate::units;
 
 #[derive(Debug, clap::Args)]
@@ -28,16 +29,23 @@ pub fn run(args: Args) -> Result<Exit, Error> {
             .map(str::to_owned),
     ];
     rows.extend(plans.iter().map(|plan| row(plan, launcher.unmet(plan).is_some())));
-    print!("{}", columns(&rows));
+    terminal::out(columns(&rows));
     for plan in &plans {
         if let Some(reason) = launcher.unmet(plan) {
-            println!("{}/{} will be skipped here: {reason}", plan.experiment.name, plan.name);
+            terminal::out(format_args!(
+                "{}/{} will be skipped here: {reason}",
+                plan.experiment.name, plan.name
+            ));
         }
     }
-    println!("{} {}, all valid", plans.len(), if plans.len() == 1 { "run" } else { "runs" });
+    terminal::out(format_args!(
+        "{} {}, all valid",
+        plans.len(),
+        if plans.len() == 1 { "run" } else { "runs" }
+    ));
     if args.keys {
         for plan in &plans {
-            println!("\n{}/{}", plan.experiment.name, plan.name);
+            terminal::out(format_args!("\n{}/{}", plan.experiment.name, plan.name));
             let keys: Vec<_> = plan
                 .resolved
                 .iter()
@@ -45,7 +53,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
                     [format!("  {} = {}", key.key, value_text(&key.value)), format!("# {}", key.source)]
                 })
                 .collect();
-            print!("{}", columns(&keys));
+            terminal::out(columns(&keys));
         }
     }
     Ok(Exit::Success)

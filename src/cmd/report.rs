@@ -4,6 +4,7 @@ use crate::cli::Folders;
 use crate::error::{Error, Exit};
 use crate::report;
 use crate::store::read;
+use crate::terminal;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -17,7 +18,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<Exit, Error> {
     let paths = super::resolve(&args.folders, &args.runs)?;
     if paths.is_empty() {
-        println!("no runs in {}", args.folders.runs_dir.display());
+        terminal::out(format_args!("no runs in {}", args.folders.runs_dir.display()));
     }
     let mut exit = Exit::Success;
     for path in paths {
@@ -25,7 +26,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
             Ok(report) => println!("{}", report.display()),
             // One broken run must not keep the others from being reported.
             Err(error) => {
-                eprintln!("error: {error}");
+                terminal::err(format_args!("error: {error}"));
                 exit = Exit::Internal;
             }
         }

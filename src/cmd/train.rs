@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::preflight::load_plans;
+use super::preflight::{fetch_corpora, load_plans};
+use super::signals;
 use crate::cli::{Folders, Selection};
 use crate::config::experiment::RunPlan;
 use crate::error::{Error, Exit};
 use crate::launcher::local::Launcher;
-use crate::report::{self, compare::LeftOut};
+use crate::report::{self, compare::LeftOut, ending::Ending};
 use crate::sinks::progress::{Place, Screen};
-use crate::store::manifest::{Manifest, Status, StopReason};
-use crate::store::{RunDir, RunRecord, read};
-use crate::train::StopFlag;
+use crate::store::manifest::{Manifest, Status};
+use crate::store::{RunDir, RunRecord, StoreError, read};
+use crate::terminal;
 use crate::units;
 
 #[derive(Debug, clap::Args)]
@@ -26,50 +27,141 @@ pub struct Args {
     quiet: bool,
 }
 
+impl Args {
+    /// `runner --runs-dir d ls` reads like a command and would be taken for a file.
+    pub fn refuse_misplaced_command<'a>(&self, commands: impl Iterator<Item = &'a str>) -> Result<(), Error> {
+        for command in commands {
+            if self.selection.files.iter().any(|file| file.as_os_str() == command && !file.exists()) {
+                return Err(Error::Usage(format!(
+                    "options go after the command: `runner {command} ...`, not `runner ... {command}`"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
 pub fn run(args: Args) -> Result<Exit, Error> {
     let launcher = Launcher::new();
-    let plans = load_plans(&args.selection, &launcher)?;
     let screen = Screen::open(args.quiet);
-    let stop = catch_signals(&screen)?;
+    let plans = load_plans(&args.selection, &launcher)?;
+    fetch_corpora(&plans, &launcher, &screen)?;
+    if plans.len() > 1 {
+        let path = args.folders.reports_dir.clone();
+        std::fs::create_dir_all(&path).map_err(|source| Error::ReportsDir { path, source })?;
+    }
+    let stop = signals::catch(&screen)?;
     let started = Instant::now();
-    let mut done = Vec::new();
-    let mut not_started = Vec::new();
+    let mut sweep = Sweep::default();
     for (index, plan) in plans.iter().enumerate() {
         if stop.is_requested() {
-            not_started.push(left_out(plan, "not started: the sweep was interrupted"));
+            sweep.leave_out(plan, "not started: the sweep was interrupted");
             continue;
         }
         let place = Place { index: index + 1, count: plans.len() };
         let listeners = screen.sink(place).into_iter().collect();
         match launcher.run(plan, &args.folders.runs_dir, listeners, &stop) {
-            Ok((dir, manifest)) => done.push(Done::report(&dir, manifest)),
-            // Without a first directory nothing can be recorded; later on, what is done must still be compared.
-            Err(error) if done.is_empty() => return Err(error.into()),
+            Ok((dir, manifest)) => sweep.add(Done::report(&dir, manifest), place, &screen),
+            // The folder of all runs is unusable: nothing was started.
+            Err(error @ StoreError::CreateRun { .. }) if sweep.done.is_empty() => return Err(error.into()),
             Err(error) => {
-                eprintln!("error: {error}");
-                not_started.push(left_out(plan, &error.to_string()));
+                terminal::err(format_args!("error: {error}"));
+                sweep.broken = true;
+                sweep.leave_out(plan, &error.to_string());
             }
         }
     }
-    for run in &done {
-        println!("{}", run.lines());
-    }
-    for run in &not_started {
-        println!("{}: {}", run.run, run.reason);
-    }
-    let exit = exit(&done, stop.is_requested());
-    if plans.len() > 1 {
-        let word = if done.len() == 1 { "run" } else { "runs" };
-        println!("{} {word} in {}", done.len(), units::duration(started.elapsed().as_secs_f64()));
-        match compare(done, not_started, &args.folders) {
-            Ok(path) => println!("comparison: {}", path.display()),
-            Err(error) => {
-                eprintln!("error: {error}");
-                return Ok(Exit::Internal);
-            }
+    let exit = sweep.exit(stop.is_requested());
+    let summary = sweep.summary(started.elapsed().as_secs_f64());
+    // Written before anything is printed, so that it is there whatever becomes of the terminal.
+    let comparison = (plans.len() > 1).then(|| sweep.compare(&plans, &args.folders));
+    terminal::out(summary);
+    match comparison {
+        None => Ok(exit),
+        Some(Ok(path)) => {
+            terminal::out(format_args!("comparison: {}", path.display()));
+            Ok(exit)
+        }
+        Some(Err(error)) => {
+            error.print();
+            Ok(if exit == Exit::Success { Exit::Internal } else { exit })
         }
     }
-    Ok(exit)
+}
+
+/// What has become of the runs so far.
+#[derive(Default)]
+struct Sweep {
+    done: Vec<Done>,
+    left_out: Vec<LeftOut>,
+    /// A run could not be recorded.
+    broken: bool,
+}
+
+impl Sweep {
+    fn add(&mut self, run: Done, place: Place, screen: &Screen) {
+        // Such a run has shown nothing yet: the sink hears only of runs that train.
+        if run.manifest.status == Status::Skipped
+            || run.manifest.status == Status::Failed && run.manifest.results.is_none()
+        {
+            screen.note(&format!("[{}/{}] {}", place.index, place.count, run.sentence()));
+        }
+        self.done.push(run);
+    }
+
+    fn leave_out(&mut self, plan: &RunPlan, reason: &str) {
+        let run = format!("{}/{}", plan.experiment.name, plan.name);
+        self.left_out.push(LeftOut { run, reason: reason.to_owned() });
+    }
+
+    /// One line per run with its outcome, and one with the path of its report.
+    fn summary(&self, elapsed_secs: f64) -> String {
+        let mut lines = Vec::new();
+        for run in &self.done {
+            lines.push(run.sentence());
+            if let Ok((_, path)) = &run.reported {
+                lines.push(format!("  {}", path.display()));
+            }
+        }
+        lines.extend(self.left_out.iter().map(|run| format!("{}: {}", run.run, run.reason)));
+        if self.done.len() + self.left_out.len() > 1 {
+            let word = if self.done.len() == 1 { "run" } else { "runs" };
+            lines.push(format!("{} {word} in {}", self.done.len(), units::duration(elapsed_secs)));
+        }
+        lines.join("\n")
+    }
+
+    fn compare(self, plans: &[RunPlan], folders: &Folders) -> Result<PathBuf, Error> {
+        let Self { done, mut left_out, .. } = self;
+        let mut records = Vec::new();
+        for run in done {
+            match run.reported {
+                Ok((record, _)) => records.push(record),
+                Err(ref reason) => left_out.push(LeftOut { run: run.name(), reason: reason.clone() }),
+            }
+        }
+        let experiments: Vec<&str> = plans.iter().map(|plan| plan.experiment.name.as_str()).collect();
+        let name = report::compare::name_for(&experiments);
+        let path = report::compare::write(&name, &records, &left_out, &folders.reports_dir)?;
+        report::index::update(&folders.reports_dir)?;
+        Ok(path)
+    }
+
+    /// Skipped runs do not count: the others decide.
+    fn exit(&self, interrupted: bool) -> Exit {
+        let any = |wanted: &[Ending]| self.done.iter().any(|run| wanted.contains(&Ending::of(&run.manifest)));
+        if interrupted {
+            Exit::Interrupted
+        } else if self.broken || any(&[Ending::Failed, Ending::Diverged]) {
+            Exit::RunFailed
+        } else if self.done.iter().any(|run| run.reported.is_err()) {
+            Exit::Internal
+        } else if any(&[Ending::TargetMissed]) {
+            Exit::TargetMissed
+        } else {
+            Exit::Success
+        }
+    }
 }
 
 /// A run that came to its end.
@@ -88,7 +180,7 @@ impl Done {
                 Ok((record, path))
             })
             .map_err(|error| {
-                eprintln!("error: {error}");
+                error.print();
                 error.to_string()
             });
         Self { manifest, reported }
@@ -98,66 +190,11 @@ impl Done {
         format!("{}/{}", self.manifest.run.experiment, self.manifest.run.name)
     }
 
-    /// Outcome and where to read more.
-    fn lines(&self) -> String {
+    /// Name and outcome.
+    fn sentence(&self) -> String {
         match &self.reported {
-            Ok((record, path)) => {
-                format!("{}: {}\n  {}", self.name(), report::ending::sentence(record), path.display())
-            }
+            Ok((record, _)) => format!("{}: {}", self.name(), report::ending::sentence(record)),
             Err(error) => format!("{}: not reported: {error}", self.name()),
         }
-    }
-}
-
-fn left_out(plan: &RunPlan, reason: &str) -> LeftOut {
-    LeftOut { run: format!("{}/{}", plan.experiment.name, plan.name), reason: reason.to_owned() }
-}
-
-fn compare(done: Vec<Done>, mut left_out: Vec<LeftOut>, folders: &Folders) -> Result<PathBuf, Error> {
-    let mut records = Vec::new();
-    for run in done {
-        match run.reported {
-            Ok((record, _)) => records.push(record),
-            Err(ref reason) => left_out.push(LeftOut { run: run.name(), reason: reason.clone() }),
-        }
-    }
-    let name = super::comparison_name(&records);
-    let path = report::compare::write(&name, &records, &left_out, &folders.reports_dir)?;
-    report::index::update(&folders.reports_dir)?;
-    Ok(path)
-}
-
-/// The first Ctrl-C or termination signal asks the run to save and stop, the second ends the process at once.
-fn catch_signals(screen: &Screen) -> Result<StopFlag, Error> {
-    let stop = StopFlag::default();
-    let (flag, screen) = (stop.clone(), screen.clone());
-    ctrlc::set_handler(move || {
-        if flag.is_requested() {
-            std::process::exit(i32::from(Exit::Interrupted.code()));
-        }
-        flag.request();
-        screen
-            .say("      stopping after this step; press Ctrl-C again to stop now and lose what is not saved");
-    })?;
-    Ok(stop)
-}
-
-/// Skipped runs do not count: the others decide.
-fn exit(done: &[Done], interrupted: bool) -> Exit {
-    let any = |wanted: fn(&Manifest) -> bool| done.iter().any(|run| wanted(&run.manifest));
-    if interrupted {
-        Exit::Interrupted
-    } else if any(|manifest| matches!(manifest.status, Status::Failed | Status::Diverged)) {
-        Exit::RunFailed
-    } else if done.iter().any(|run| run.reported.is_err()) {
-        Exit::Internal
-    } else if any(|manifest| {
-        manifest.status == Status::Finished
-            && manifest.target.is_some()
-            && manifest.stop_reason != Some(StopReason::TargetReached)
-    }) {
-        Exit::TargetMissed
-    } else {
-        Exit::Success
     }
 }

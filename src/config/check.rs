@@ -9,6 +9,7 @@ use super::hint;
 use super::parse;
 use super::schema::{Key, Kind};
 use super::value::{kind_of, value_text};
+use crate::store::{is_folder_name, is_run_name};
 
 /// Why a value does not fit its key. The place is the caller's.
 #[derive(Debug)]
@@ -31,11 +32,9 @@ pub(super) fn check(key: &'static Key, value: Value, base: &Path) -> Result<Valu
         (Kind::Text, Value::String(_)) => Some(value.clone()),
         (Kind::Choice(words), Value::String(word)) => words.contains(&word.as_str()).then(|| value.clone()),
         (Kind::Path, Value::String(path)) => Some(Value::String(resolve(base, path))),
-        (Kind::Name, Value::String(name)) => {
-            (name.is_empty() || parse::is_folder_name(name)).then(|| value.clone())
-        }
+        (Kind::Name, Value::String(name)) => (name.is_empty() || is_folder_name(name)).then(|| value.clone()),
         (Kind::RunName, Value::String(name)) => {
-            (name.is_empty() || parse::is_run_name(name)).then(|| value.clone())
+            (name.is_empty() || is_run_name(name, parse::MAX_RUN_NAME)).then(|| value.clone())
         }
         (Kind::Duration, Value::String(text)) => parse::duration(text).map(|_| value.clone()),
         (Kind::Duration, Value::Integer(_) | Value::Float(_)) => {

@@ -8,11 +8,11 @@ use super::error::{ConfigError, Place, counted};
 use super::experiment::RunPlan;
 use super::inherit::{self, Lineage};
 use super::layers::{self, Layer, Resolved};
-use super::parse;
 use super::run_name;
 use super::sections::Findings;
 use super::validate;
 use super::value::value_text;
+use crate::store::is_folder_name;
 use crate::units;
 
 /// Most runs of one experiment. More are a slip in a grid.
@@ -120,7 +120,7 @@ fn experiment_name(path: &Path, resolved: &Resolved, findings: &mut Findings) ->
         return Some(name.clone());
     }
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    if parse::is_folder_name(&stem) {
+    if is_folder_name(&stem) {
         return Some(stem.into_owned());
     }
     let what = format!("the file's name \"{stem}\" cannot be the name of the experiment");

@@ -43,24 +43,6 @@ pub(super) fn requirement(text: &str) -> Option<Requirement> {
         .then_some(Requirement::MinMemoryGb(amount))
 }
 
-/// Whether a text can name a folder on every common file system, and cannot lead out of its parent.
-pub(super) fn is_folder_name(text: &str) -> bool {
-    is_safe_name(text, "._-", 100)
-}
-
-/// The same for the folder of a run, which is named after its sweep point, as in `learning_rate=0.1,seed=7`.
-pub(super) fn is_run_name(text: &str) -> bool {
-    is_safe_name(text, "._-=,+", MAX_RUN_NAME)
-}
-
-fn is_safe_name(text: &str, signs: &str, longest: usize) -> bool {
-    !text.is_empty()
-        && text.len() <= longest
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || signs.contains(c))
-        && !text.starts_with(['.', '-'])
-        && !text.ends_with('.')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,16 +71,6 @@ mod tests {
         assert_eq!(requirement("min_memory_gb = 16"), Some(Requirement::MinMemoryGb(16.0)));
         for text in ["", "gpu", "min_memory_gb", "min_memory_gb=", "min_memory_gb=-1", "min_memory_gb=NaN"] {
             assert_eq!(requirement(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn folder_names_cannot_leave_their_parent() {
-        for text in ["a", "shakespeare-124m", "lr_1e-3.v2"] {
-            assert!(is_folder_name(text), "{text}");
-        }
-        for text in ["", ".", "..", "a/b", r"a\b", ".hidden", "-q", "a b", "ä", "dot.", &"x".repeat(101)] {
-            assert!(!is_folder_name(text), "{text}");
         }
     }
 }

@@ -54,14 +54,10 @@ pub fn package_versions() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The command line of this process, quoted for a POSIX shell.
+/// The command line of this process, quoted for a POSIX shell, with the program as it was called.
 pub fn command_line() -> String {
-    let mut arguments = std::env::args();
-    let program = arguments.next().unwrap_or_default();
-    let program = std::path::Path::new(&program)
-        .file_name()
-        .map_or_else(|| "runner".to_owned(), |name| name.to_string_lossy().into_owned());
-    std::iter::once(program).chain(arguments).map(|word| quote(&word)).collect::<Vec<_>>().join(" ")
+    let words: Vec<String> = std::env::args_os().map(|word| quote(&word.to_string_lossy())).collect();
+    words.join(" ")
 }
 
 #[cfg(test)]

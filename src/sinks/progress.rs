@@ -8,6 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::{Sink, SinkError};
 use crate::event::Event;
 use crate::metric::MetricsRow;
+use crate::terminal;
 use crate::units;
 
 /// Seconds between plain lines.
@@ -57,8 +58,16 @@ impl Screen {
     /// Prints a line to standard error, above a bar if there is one.
     pub fn say(&self, line: &str) {
         match self {
-            Self::Terminal(bars) => bars.suspend(|| eprintln!("{line}")),
-            Self::Lines | Self::Quiet => eprintln!("{line}"),
+            // A terminal that is gone is no reason to stop.
+            Self::Terminal(bars) => drop(bars.println(line)),
+            Self::Lines | Self::Quiet => terminal::err(line),
+        }
+    }
+
+    /// The same, unless nothing is to be shown.
+    pub fn note(&self, line: &str) {
+        if !matches!(self, Self::Quiet) {
+            self.say(line);
         }
     }
 }
@@ -99,18 +108,18 @@ fn remark(event: &Event) -> Option<String> {
     }
 }
 
-/// Losses, rate, speed and times of a step.
-fn figures(row: &MetricsRow, max_steps: u64) -> String {
+/// Losses, rate and speed of a step.
+fn figures(row: &MetricsRow) -> String {
     let loss = |value: Option<f64>| value.map_or("-".to_owned(), units::loss);
     let rate = row.learning_rate.map_or("-".to_owned(), |rate| format!("{rate:.2e}"));
     let speed = row.tokens_per_sec.map_or("-".to_owned(), units::si);
+    format!("loss {}  smoothed {}  lr {rate}  {speed} tok/s", loss(row.train_loss), loss(row.train_loss_ema))
+}
+
+/// Elapsed time and the time to the last step.
+fn times(row: &MetricsRow, max_steps: u64) -> String {
     let elapsed = row.elapsed_secs.map_or("-".to_owned(), units::duration);
-    format!(
-        "loss {}  smoothed {}  lr {rate}  {speed} tok/s  {elapsed}  ETA {}",
-        loss(row.train_loss),
-        loss(row.train_loss_ema),
-        eta(row, max_steps)
-    )
+    format!("{elapsed}, ETA {}", eta(row, max_steps))
 }
 
 /// Time to the last step if the steps to come are as fast as the ones so far.
@@ -133,8 +142,8 @@ impl Sink for BarSink {
     fn on_event(&mut self, event: &Event) -> Result<(), SinkError> {
         if let (Some(heading), Event::Started { max_steps, .. }) = (heading(self.place, event), event) {
             self.bar = self.bars.add(ProgressBar::new(*max_steps));
-            // The template is a constant of this file: a test holds it valid.
-            if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
+            // A test holds the template valid.
+            if let Ok(style) = ProgressStyle::with_template(&template(self.place)) {
                 self.bar.set_style(style.progress_chars("━╸─"));
             }
             self.bar.println(heading);
@@ -143,7 +152,8 @@ impl Sink for BarSink {
             && row.step > 0
         {
             self.bar.set_position(row.step);
-            self.bar.set_message(figures(row, self.bar.length().unwrap_or(0)));
+            self.bar.set_prefix(times(row, self.bar.length().unwrap_or(0)));
+            self.bar.set_message(figures(row));
         }
         if let Some(remark) = remark(event) {
             self.bar.println(remark);
@@ -156,7 +166,12 @@ impl Sink for BarSink {
 }
 
 /// Two lines, so that nothing is cut off on a terminal of 80 columns.
-const TEMPLATE: &str = "      {wide_bar:.cyan} {human_pos}/{human_len}\n      {wide_msg}";
+fn template(place: Place) -> String {
+    let Place { index, count } = place;
+    format!(
+        "[{index}/{count}] {{wide_bar:.cyan}} {{human_pos}}/{{human_len}}  {{prefix}}\n      {{wide_msg}}"
+    )
+}
 
 struct LineSink {
     place: Place,
@@ -168,7 +183,7 @@ impl Sink for LineSink {
     fn on_event(&mut self, event: &Event) -> Result<(), SinkError> {
         if let (Some(heading), Event::Started { max_steps, .. }) = (heading(self.place, event), event) {
             self.max_steps = *max_steps;
-            eprintln!("{heading}");
+            terminal::err(heading);
         }
         if let Event::Step(row) = event
             && row.step > 0
@@ -176,10 +191,14 @@ impl Sink for LineSink {
         {
             self.last_line = Some(Instant::now());
             let (step, max_steps) = (units::count(row.step), units::count(self.max_steps));
-            eprintln!("      step {step}/{max_steps}  {}", figures(row, self.max_steps));
+            terminal::err(format_args!(
+                "      step {step}/{max_steps}  {}  {}",
+                figures(row),
+                times(row, self.max_steps)
+            ));
         }
         if let Some(remark) = remark(event) {
-            eprintln!("{remark}");
+            terminal::err(remark);
         }
         Ok(())
     }
@@ -191,7 +210,7 @@ mod tests {
 
     #[test]
     fn the_template_of_the_bar_is_valid() {
-        assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
+        assert!(ProgressStyle::with_template(&template(Place { index: 12, count: 100 })).is_ok());
     }
 
     #[test]
@@ -203,7 +222,24 @@ mod tests {
 
     #[test]
     fn figures_of_an_unmeasured_step_are_dashes() {
-        let text = figures(&MetricsRow { step: 1, ..MetricsRow::default() }, 10);
-        assert_eq!(text, "loss -  smoothed -  lr -  - tok/s  -  ETA -");
+        let row = MetricsRow { step: 1, ..MetricsRow::default() };
+        assert_eq!(figures(&row), "loss -  smoothed -  lr -  - tok/s");
+        assert_eq!(times(&row, 10), "-, ETA -");
+    }
+
+    #[test]
+    fn both_lines_fit_into_80_columns_on_a_long_run() {
+        let row = MetricsRow {
+            step: 999_000,
+            train_loss: Some(12.3456),
+            train_loss_ema: Some(12.3456),
+            learning_rate: Some(1.23e-10),
+            tokens_per_sec: Some(123_456.0),
+            elapsed_secs: Some(26.0 * 86_400.0),
+            ..MetricsRow::default()
+        };
+        let around_bar = "[12/100]  999,000/1,000,000  ".len() + times(&row, 1_000_000).len();
+        assert!(around_bar <= 70, "{around_bar} columns leave no room for the bar");
+        assert!("      ".len() + figures(&row).len() <= 80, "{}", figures(&row));
     }
 }

@@ -9,6 +9,7 @@ mod error;
 pub(crate) mod fixture;
 pub mod manifest;
 mod metrics_csv;
+mod names;
 mod read;
 mod run_dir;
 pub mod scan;
@@ -16,8 +17,9 @@ pub mod scan;
 pub use crate::event::SampleText;
 pub use error::StoreError;
 pub use metrics_csv::{metrics_header, row_record};
+pub use names::{is_folder_name, is_run_name};
 pub use read::{RunRecord, read};
-pub use run_dir::{CheckpointsDir, RunDir, is_folder_name};
+pub use run_dir::{CheckpointsDir, RunDir};
 
 /// Number of the line that the byte at `offset` stands in, from 1.
 fn line_at(bytes: &[u8], offset: usize) -> usize {

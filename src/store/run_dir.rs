@@ -169,17 +169,6 @@ impl CheckpointsDir {
     }
 }
 
-/// Whether a text can name a folder on every common file system, and cannot lead out of its parent: up to 100 ASCII
-/// letters, digits, `.`, `_` and `-`, neither `.` nor `-` first, no `.` last.
-pub fn is_folder_name(text: &str) -> bool {
-    let safe = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    !text.is_empty()
-        && text.len() <= 100
-        && text.chars().all(safe)
-        && !text.starts_with(['.', '-'])
-        && !text.ends_with('.')
-}
-
 fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     atomic::write(path, bytes).map_err(|source| StoreError::Write { path: path.to_owned(), source })
 }

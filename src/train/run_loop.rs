@@ -126,14 +126,15 @@ impl<'a> Session<'a> {
                 return Ok(interrupted(step - 1));
             }
             let mut row = self.step(step)?;
-            if !row.train_loss.is_some_and(f64::is_finite) {
+            if !is_sound(&row) {
                 self.record(row)?;
                 return Ok(diverged(step));
             }
             let mut ending = self.planned_ending(&row);
-            if self.evaluation_is_due(step) || (ending.is_some() && self.evaluates()) {
+            if self.evaluates() && (self.evaluation_is_due(step) || ending.is_some()) {
                 self.evaluate(&mut row)?;
-                ending = ending.or_else(|| self.planned_ending(&row));
+                // A target on the validation loss outweighs the last step and the time limit.
+                ending = self.planned_ending(&row);
             }
             self.record(row)?;
             if ending.is_some() {
@@ -220,8 +221,9 @@ impl<'a> Session<'a> {
         self.plan.train.eval_interval > 0 && !self.dataset.val.is_empty()
     }
 
+    /// At its interval, and with every checkpoint, so that the best one is chosen by its own loss.
     fn evaluation_is_due(&self, step: u64) -> bool {
-        self.evaluates() && is_due(self.plan.train.eval_interval, step)
+        is_due(self.plan.train.eval_interval, step) || is_due(self.plan.checkpoint.interval, step)
     }
 
     /// Row 0: where the model stands before it has learnt anything.
@@ -368,6 +370,11 @@ impl<'a> Session<'a> {
     }
 }
 
+/// A gradient that is not finite has spoilt the weights even where the loss before it was still a number.
+fn is_sound(row: &MetricsRow) -> bool {
+    [row.train_loss, row.grad_norm].iter().all(|value| value.is_some_and(f64::is_finite))
+}
+
 /// An interval of 0 means never.
 fn is_due(interval: u64, step: u64) -> bool {
     interval > 0 && step.is_multiple_of(interval)
@@ -379,6 +386,7 @@ fn interrupted(step: u64) -> Ending {
 }
 
 fn diverged(step: u64) -> Ending {
-    let message = format!("the train loss was not a finite number at step {}", units::count(step));
+    let message =
+        format!("the train loss or its gradient was not a finite number at step {}", units::count(step));
     Ending { status: Status::Diverged, reason: StopReason::Diverged, message }
 }

@@ -78,7 +78,10 @@ fn an_empty_sweep_axis_is_refused() {
 
 #[test]
 fn zipped_axes_of_unequal_length_are_refused() {
-    refused("[[sweep.zip]]\nmodel.n_layer = [1, 2]\nmodel.n_embd = [32, 64, 96]\n", &["bad.toml:", "2", "3"]);
+    refused(
+        "[[sweep.zip]]\nmodel.n_layer = [1, 2]\nmodel.n_embd = [32, 64, 96]\n",
+        &["bad.toml:", "go together, but"],
+    );
 }
 
 #[test]
@@ -166,7 +169,9 @@ fn cuda_without_the_feature_says_how_to_build_it() {
 fn only_with_a_name_that_matches_nothing_lists_the_names() {
     let shop = Shop::new();
     shop.experiment("a.toml", "");
-    shop.run(&["a.toml", "--only", "b"]).expect(2).says(&["b", "a"]);
+    shop.run(&["a.toml", "--only", "b"])
+        .expect(2)
+        .says(&["no experiment or run is called `b`", "experiments: a"]);
 }
 
 #[test]
@@ -195,4 +200,55 @@ fn an_unknown_run_gets_the_nearest_names() {
     shop.experiment("alpha.toml", "");
     shop.run(&["alpha.toml"]).expect(0);
     shop.run(&["report", "alpah"]).expect(2).says(&["alpah", "alpha"]);
+}
+
+#[test]
+fn missing_weights_to_start_from_are_refused() {
+    let shop = Shop::new();
+    shop.experiment("a.toml", "");
+    let call = shop.run(&["a.toml", "--set", "train.init_from=nowhere.safetensors"]).expect(2);
+    call.says(&["nowhere.safetensors", "train.init_from"]);
+    assert!(!shop.has("runs"));
+}
+
+#[test]
+fn an_unusable_reports_folder_is_refused_before_a_sweep() {
+    let shop = Shop::new();
+    shop.experiment("a.toml", "[experiment]\nrepeats = 2\n");
+    shop.write("occupied", "");
+    shop.run(&["a.toml", "--reports-dir", "occupied"]).expect(2).says(&["occupied", "--reports-dir"]);
+    assert!(!shop.has("runs"));
+}
+
+#[test]
+fn a_command_after_options_is_pointed_out() {
+    let shop = Shop::new();
+    shop.run(&["--runs-dir", "elsewhere", "ls"]).expect(2).says(&["`runner ls ...`"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_argument_that_is_not_utf_8_is_an_error_like_any_other() {
+    use std::os::unix::ffi::OsStrExt;
+    let shop = Shop::new();
+    let mut command = shop.command(&["plan"]);
+    command.arg(std::ffi::OsStr::from_bytes(b"\xff.toml"));
+    assert_eq!(command.output().unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn a_corpus_that_cannot_be_downloaded_is_said_before_anything_starts() {
+    let shop = Shop::new();
+    shop.experiment("a.toml", "");
+    // A folder that cannot be made, so that the corpus is never there; no machine of ours answers at this proxy.
+    let output = shop
+        .command(&["a.toml", "--set", "data.corpus=tinyshakespeare"])
+        .env("RUNNER_DATA_DIR", shop.path().join("data"))
+        .env("https_proxy", "http://127.0.0.1:9")
+        .env("HTTPS_PROXY", "http://127.0.0.1:9")
+        .output()
+        .unwrap();
+    let call = crate::shop::Call::from(output).expect(2);
+    call.says(&["tinyshakespeare/input.txt", "86c4e6aa9db7c042", "RUNNER_DATA_DIR"]);
+    assert!(!shop.has("runs"));
 }

@@ -112,3 +112,32 @@ fn other_folders_can_be_named() {
     assert!(shop.has("elsewhere/r/a/seed=1337/report.md") && shop.has("elsewhere/c/a.md"));
     assert!(!shop.has("runs") && !shop.has("reports"));
 }
+
+#[test]
+fn a_comparison_is_called_after_its_experiments_or_as_asked() {
+    let shop = Shop::new();
+    for name in ["a", "b", "c"] {
+        shop.experiment(&format!("{name}.toml"), "");
+    }
+    let call = shop.run(&["a.toml", "b.toml", "c.toml"]).expect(0);
+    assert!(call.stdout.contains("comparison: reports/a-vs-b-vs-c.md"), "{}", call.stdout);
+    shop.run(&["compare", "a", "b", "--name", "pair"]).expect(0);
+    assert!(shop.has("reports/pair.md"));
+    for name in ["", "../../x", "README"] {
+        shop.run(&["compare", "a", "b", "--name", name]).expect(2);
+    }
+}
+
+#[test]
+fn the_frozen_configs_of_a_sweep_can_be_run_again_under_their_names() {
+    let shop = Shop::new();
+    shop.experiment("a.toml", "[sweep.grid]\nscripted.noise = [0.1, 0.2]\n");
+    shop.run(&["a.toml"]).expect(0);
+    let frozen = ["runs/a/noise=0.1,seed=1337/config.toml", "runs/a/noise=0.2,seed=1337/config.toml"];
+    shop.run(&frozen).expect(0);
+    assert_eq!(
+        shop.read("runs/a/noise=0.1,seed=1337-2/metrics.csv"),
+        shop.read("runs/a/noise=0.1,seed=1337/metrics.csv")
+    );
+    assert!(shop.has("runs/a/noise=0.2,seed=1337-2"));
+}

@@ -44,7 +44,7 @@ fn a_diverged_run_is_recorded_and_the_sweep_goes_on() {
     assert!(diverged.contains("status = \"diverged\""), "{diverged}");
     assert!(shop.read("runs/a/diverge_at=7,seed=1337/report.md").contains("step 7"));
     assert!(shop.read("runs/a/diverge_at=0,seed=1337/manifest.toml").contains("status = \"finished\""));
-    assert!(shop.read("reports/a.md").contains("diverge"));
+    assert!(shop.read("reports/a.md").contains("Diverged at step 7"));
 }
 
 #[test]
@@ -178,4 +178,63 @@ fn evaluation_and_samples_land_in_their_files() {
     let samples = shop.read("runs/a/seed=1337/samples.md");
     assert!(samples.contains("## Step 30") && samples.contains("## Step 60") && samples.contains("Maud:"));
     assert!(shop.read("runs/a/seed=1337/report.md").contains("Maud:"));
+}
+
+#[test]
+fn a_validation_target_met_at_the_last_step_counts() {
+    let shop = Shop::new();
+    shop.experiment("a.toml", "[target]\nmetric = \"val_loss\"\nthreshold = 0.07\n");
+    let sets = [
+        "--set",
+        "data.val_fraction=0.1",
+        "--set",
+        "train.eval_interval=1000",
+        "--set",
+        "checkpoint.interval=0",
+    ];
+    shop.run(&[&["a.toml"][..], &sets[..]].concat()).expect(0);
+    let manifest = shop.read("runs/a/seed=1337/manifest.toml");
+    assert!(manifest.contains("stop_reason = \"target_reached\""), "{manifest}");
+    assert!(manifest.contains("reached_at_step = 60"), "{manifest}");
+}
+
+#[test]
+fn a_checkpoint_is_judged_by_the_loss_at_its_own_step() {
+    let shop = Shop::new();
+    shop.experiment("a.toml", "");
+    let sets = ["--set", "data.val_fraction=0.1", "--set", "train.eval_interval=15"];
+    shop.run(&[&["a.toml"][..], &sets[..]].concat()).expect(0);
+    let state: serde_json::Value =
+        serde_json::from_str(&shop.read("runs/a/seed=1337/checkpoints/step-000040/loop.json")).unwrap();
+    // The evaluation before step 40 was at step 30.
+    let at_40 = 0.05 + 4.95 * (-4.0f64).exp();
+    assert!((state["score"].as_f64().unwrap() - at_40).abs() < 1e-9, "{state}");
+}
+
+#[test]
+fn a_run_that_cannot_be_recorded_does_not_pass_for_a_success() {
+    let shop = Shop::new();
+    for name in ["a", "b", "c"] {
+        shop.experiment(&format!("{name}.toml"), "");
+    }
+    shop.write("runs/b", "a file where the second experiment's folder should be");
+    let call = shop.run(&["a.toml", "b.toml", "c.toml"]).expect(4);
+    assert!(call.stdout.contains("c/seed=1337: Finished"), "{}", call.stdout);
+    assert!(call.stdout.contains("b/seed=1337: cannot create"), "{}", call.stdout);
+}
+
+#[test]
+fn a_closed_output_costs_nothing_but_the_output() {
+    let shop = Shop::new();
+    shop.experiment("a.toml", "[experiment]\nrepeats = 2\n");
+    let mut child = shop
+        .command(&["a.toml"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(shop.read("runs/a/seed=1338/manifest.toml").contains("status = \"finished\""));
+    assert!(shop.has("reports/a.md"));
 }

@@ -6,6 +6,7 @@ use crate::shop::Shop;
 const BLANKED: &[(&str, &str)] = &[
     (r"\d{4}-\d{2}-\d{2} \d{2}:\d{2} UTC", "[time]"),
     (r"\d{4}-\d{2}-\d{2}", "[day]"),
+    (r"(?m)^\S*runner(\.exe)? ", "runner "),
     (r"(?m)^\| Host .*$", "| Host | [host] |"),
     (r"(?m)^\| Software .*$", "| Software | [software] |"),
     (r"(?m)^\| Started, ended .*$", "| Started, ended | [times] |"),

@@ -78,20 +78,31 @@ fn the_same_seed_gives_the_same_losses_to_the_bit() {
 
 #[test]
 fn a_learning_rate_of_1e9_diverges_is_recorded_and_the_sweep_goes_on() {
-    let shop = tiny();
-    shop.write("tiny.toml", format!("{TINY}\n[sweep.grid]\noptimizer.learning_rate = [1e9, 1e-2]\n"));
-    shop.run(&["tiny.toml", "--set", "train.max_steps=30", "--set", "optimizer.kind=sgd"]).expect(4);
-    let runs = std::fs::read_dir(shop.path().join("runs/tiny")).unwrap();
-    let mut statuses: Vec<String> = runs
-        .map(|run| std::fs::read_to_string(run.unwrap().path().join("manifest.toml")).unwrap())
-        .map(|manifest| manifest.lines().find(|line| line.starts_with("status")).unwrap().to_owned())
-        .collect();
-    statuses.sort();
-    assert_eq!(statuses, ["status = \"diverged\"", "status = \"finished\""]);
+    for optimizer in ["adamw", "sgd"] {
+        for weight_decay in ["0.0", "0.1"] {
+            let shop = tiny();
+            shop.write("tiny.toml", format!("{TINY}\n[sweep.grid]\noptimizer.learning_rate = [1e9, 1e-2]\n"));
+            let (kind, decay) =
+                (format!("optimizer.kind={optimizer}"), format!("optimizer.weight_decay={weight_decay}"));
+            let sets = ["--set", &kind, "--set", &decay, "--set", "train.max_steps=30"];
+            shop.run(&[&["tiny.toml"][..], &sets[..]].concat()).expect(4);
+            let runs = std::fs::read_dir(shop.path().join("runs/tiny")).unwrap();
+            let mut statuses: Vec<String> = runs
+                .map(|run| std::fs::read_to_string(run.unwrap().path().join("manifest.toml")).unwrap())
+                .map(|manifest| manifest.lines().find(|line| line.starts_with("status")).unwrap().to_owned())
+                .collect();
+            statuses.sort();
+            assert_eq!(
+                statuses,
+                ["status = \"diverged\"", "status = \"finished\""],
+                "{optimizer}, weight decay {weight_decay}"
+            );
+        }
+    }
 }
 
 #[test]
-fn a_memory_of_weights_that_do_not_fit_is_a_recorded_failure() {
+fn a_file_of_weights_that_lies_about_its_size_is_a_recorded_failure() {
     let shop = tiny();
     shop.write("weights.safetensors", b"\xff\xff\xff\xff\xff\xff\xff\x7f{}");
     shop.run(&["tiny.toml", "--set", "train.init_from=weights.safetensors"]).expect(4);

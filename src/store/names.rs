@@ -1,0 +1,37 @@
+//! Names that are safe as folders on every common file system and cannot lead out of their parent.
+
+/// An experiment's or a comparison's: up to 100 ASCII letters, digits, `.`, `_` and `-`, neither `.` nor `-` first, no `.`
+/// last.
+pub fn is_folder_name(text: &str) -> bool {
+    is_safe_name(text, "._-", 100)
+}
+
+/// A run's, which is named after its sweep point (`learning_rate=0.1,seed=7`): `=`, `,` and `+` too, up to
+/// `longest` characters.
+pub fn is_run_name(text: &str, longest: usize) -> bool {
+    is_safe_name(text, "._-=,+", longest)
+}
+
+fn is_safe_name(text: &str, signs: &str, longest: usize) -> bool {
+    !text.is_empty()
+        && text.len() <= longest
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || signs.contains(c))
+        && !text.starts_with(['.', '-'])
+        && !text.ends_with('.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folder_names_cannot_leave_their_parent() {
+        for text in ["a", "shakespeare-124m", "lr_1e-3.v2"] {
+            assert!(is_folder_name(text) && is_run_name(text, 120), "{text}");
+        }
+        for text in ["", ".", "..", "a/b", r"a\b", ".hidden", "-q", "a b", "ä", "dot.", &"x".repeat(121)] {
+            assert!(!is_folder_name(text) && !is_run_name(text, 120), "{text}");
+        }
+        assert!(is_run_name("learning_rate=0.1,seed=7", 120) && !is_folder_name("learning_rate=0.1,seed=7"));
+    }
+}
