@@ -64,7 +64,7 @@ impl Ending {
 pub fn sentence(record: &RunRecord) -> String {
     let manifest = &record.manifest;
     let summary = Summary::of(record);
-    let message = manifest.message.as_deref().map(str::trim).filter(|message| !message.is_empty());
+    let message = manifest_message(manifest);
     let text = match Ending::of(manifest) {
         Ending::TargetReached => reached(manifest, &summary),
         Ending::TargetMissed => missed(manifest, &summary),
@@ -92,6 +92,10 @@ pub fn sentence(record: &RunRecord) -> String {
         Ending::Skipped => format!("Skipped: {}", message.unwrap_or("no reason is recorded")),
     };
     if text.ends_with(['.', '!', '?']) { text } else { text + "." }
+}
+
+fn manifest_message(manifest: &Manifest) -> Option<&str> {
+    manifest.message.as_deref().map(str::trim).filter(|message| !message.is_empty())
 }
 
 fn reached(manifest: &Manifest, summary: &Summary) -> String {
@@ -143,15 +147,18 @@ fn end(manifest: &Manifest, summary: &Summary) -> String {
 }
 
 fn diverged(record: &RunRecord, summary: &Summary) -> String {
-    let last_finite = record.rows.iter().rev().find(|row| row.train_loss.is_some_and(f64::is_finite));
+    // The last row is the one that ended the run.
+    let mut earlier = record.rows.iter().rev().filter(|row| Some(row.step) != summary.steps);
+    let last_sound = earlier.find(|row| row.train_loss.is_some_and(f64::is_finite));
     let step = summary.steps.map_or_else(String::new, |step| format!(" at step {}", units::count(step)));
-    let last = match last_finite.and_then(|row| Some((row.step, row.train_loss?))) {
+    let last = match last_sound.and_then(|row| Some((row.step, row.train_loss?))) {
         Some((step, loss)) => {
-            format!("; the last finite train loss was {} at step {}", units::loss(loss), units::count(step))
+            format!("; the last sound train loss was {} at step {}", units::loss(loss), units::count(step))
         }
-        None => "; no step had a finite loss".to_owned(),
+        None => "; no step before had a loss".to_owned(),
     };
-    format!("Diverged{step}: the loss was no longer a finite number{last}")
+    let why = manifest_message(&record.manifest).unwrap_or("the loss was no longer a finite number");
+    format!("Diverged{step}: {why}{last}")
 }
 
 /// `5,000 of 10,000 steps, 12 min`.

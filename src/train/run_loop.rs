@@ -126,9 +126,9 @@ impl<'a> Session<'a> {
                 return Ok(interrupted(step - 1));
             }
             let mut row = self.step(step)?;
-            if !is_sound(&row) {
+            if let Some(ending) = diverged(&row) {
                 self.record(row)?;
-                return Ok(diverged(step));
+                return Ok(ending);
             }
             let mut ending = self.planned_ending(&row);
             if self.evaluates() && (self.evaluation_is_due(step) || ending.is_some()) {
@@ -370,11 +370,6 @@ impl<'a> Session<'a> {
     }
 }
 
-/// A gradient that is not finite has spoilt the weights even where the loss before it was still a number.
-fn is_sound(row: &MetricsRow) -> bool {
-    [row.train_loss, row.grad_norm].iter().all(|value| value.is_some_and(f64::is_finite))
-}
-
 /// An interval of 0 means never.
 fn is_due(interval: u64, step: u64) -> bool {
     interval > 0 && step.is_multiple_of(interval)
@@ -385,8 +380,20 @@ fn interrupted(step: u64) -> Ending {
     Ending { status: Status::Interrupted, reason: StopReason::Interrupted, message }
 }
 
-fn diverged(step: u64) -> Ending {
-    let message =
-        format!("the train loss or its gradient was not a finite number at step {}", units::count(step));
-    Ending { status: Status::Diverged, reason: StopReason::Diverged, message }
+/// Guessing costs ln(vocabulary), about 11 nats; no run comes back from this loss.
+const LOST_NATS: f64 = 1e6;
+
+/// The end of a run whose step cannot be gone on from. A gradient that is not finite has spoilt the weights even where the
+/// loss before it was still a number.
+fn diverged(row: &MetricsRow) -> Option<Ending> {
+    let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
+    let message = match (finite(row.train_loss), finite(row.grad_norm)) {
+        (None, _) => "the train loss was no longer a finite number".to_owned(),
+        (Some(loss), _) if loss > LOST_NATS => {
+            format!("the train loss had grown to {} nats", units::loss(loss))
+        }
+        (_, None) => "the gradient was no longer finite".to_owned(),
+        _ => return None,
+    };
+    Some(Ending { status: Status::Diverged, reason: StopReason::Diverged, message })
 }
