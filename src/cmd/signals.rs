@@ -15,7 +15,7 @@ pub fn catch(screen: &Screen) -> Result<StopFlag, Error> {
             std::process::exit(i32::from(Exit::Interrupted.code()));
         }
         flag.request();
-        screen.say("stopping after this step; press Ctrl-C again to stop now and lose what is not saved");
+        screen.say("stopping after this step; Ctrl-C again stops now and loses what is not saved");
     })?;
     if hangup == hangup::Before::Ignored {
         hangup::ignore();

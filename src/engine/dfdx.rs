@@ -21,7 +21,9 @@ mod tests;
 
 /// A model in training on a dfdx device.
 #[derive(Debug)]
-pub struct DfdxEngine<E: Dtype, D: Storage<E>> {
+pub struct DfdxEngine<E: Dtype, D: Storage<E> + Cache> {
+    /// First, because fields are dropped in this order: all that follow then give their memory back.
+    _kept_memory: KeptMemory<D>,
     info: DeviceInfo,
     gpt: Gpt<E, D>,
     optimizer: Optimizer<E, D>,
@@ -53,7 +55,16 @@ impl<E: Dtype, D: Clip<E> + Cache> DfdxEngine<E, D> {
         }
         let optimizer = Optimizer::try_build(&plan.optimizer, &gpt).map_err(failed)?;
         let dropout = DropoutSource::new(plan.model.dropout, seed);
-        Ok(Self { info, gpt, optimizer, grad_clip: plan.optimizer.grad_clip, dropout, gradients: None })
+        let _kept_memory = KeptMemory(device.clone());
+        Ok(Self {
+            _kept_memory,
+            info,
+            gpt,
+            optimizer,
+            grad_clip: plan.optimizer.grad_clip,
+            dropout,
+            gradients: None,
+        })
     }
 
     fn failed(&self, error: impl std::fmt::Display) -> EngineError {
@@ -196,6 +207,18 @@ impl<E: Dtype, D: Clip<E> + Cache> Engine for DfdxEngine<E, D> {
         let path = dir.join(WEIGHTS_FILE);
         read_weights(&mut self.gpt, &path).map_err(|error| weights_error(&path, error))?;
         read_state(dir, &self.gpt, &mut self.optimizer, &mut self.dropout)
+    }
+}
+
+/// Gives the device's kept allocations back when the engine goes. dfdx's cache does not free what it holds when it is dropped
+/// itself, and the next run in this process brings a cache of its own.
+#[derive(Debug)]
+struct KeptMemory<D: Cache>(D);
+
+impl<D: Cache> Drop for KeptMemory<D> {
+    fn drop(&mut self) {
+        // On failure the memory stays with the process, which is what would happen without this.
+        let _ = self.0.try_disable_cache();
     }
 }
 

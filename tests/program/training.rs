@@ -112,3 +112,27 @@ fn a_file_of_weights_that_lies_about_its_size_is_a_recorded_failure() {
         "{manifest}"
     );
 }
+
+#[test]
+fn the_memory_of_a_run_is_given_back_before_the_next() {
+    let shop = tiny();
+    let sets = [
+        "train.batch_size=256",
+        "train.max_steps=6",
+        "train.final_eval=false",
+        "checkpoint.interval=0",
+        "hardware.monitor_interval_secs=0.02",
+        "experiment.repeats=8",
+    ];
+    let arguments: Vec<&str> =
+        std::iter::once("tiny.toml").chain(sets.iter().flat_map(|set| ["--set", set])).collect();
+    shop.run(&arguments).expect(0);
+    let peak = |seed: u64| -> f64 {
+        let manifest: toml::Table =
+            shop.read(&format!("runs/tiny/seed={seed}/manifest.toml")).parse().unwrap();
+        manifest["results"]["peak_memory_bytes"].as_integer().unwrap() as f64 / f64::from(1 << 20)
+    };
+    // The runs are alike: without giving memory back, each would add some twenty MiB to the ones before.
+    let (first, last) = (peak(1337), peak(1344));
+    assert!(last < first + 60.0, "{first} MiB in the first run, {last} MiB in the eighth");
+}
