@@ -28,27 +28,27 @@ impl Engine for Counting {
     }
 
     fn device(&self) -> DeviceInfo {
-        unimplemented!("sampling does not ask")
+        unreachable!("sampling does not ask")
     }
 
     fn model(&self) -> ModelInfo {
-        unimplemented!("sampling does not ask")
+        unreachable!("sampling does not ask")
     }
 
     fn train_step(&mut self, _: &[Batch], _: f64) -> Result<StepOutput, EngineError> {
-        unimplemented!("sampling does not train")
+        unreachable!("sampling does not train")
     }
 
     fn loss(&mut self, _: &Batch) -> Result<f64, EngineError> {
-        unimplemented!("sampling does not evaluate")
+        unreachable!("sampling does not evaluate")
     }
 
     fn save(&self, _: &Path) -> Result<(), EngineError> {
-        unimplemented!("sampling does not save")
+        unreachable!("sampling does not save")
     }
 
     fn load(&mut self, _: &Path) -> Result<(), EngineError> {
-        unimplemented!("sampling does not load")
+        unreachable!("sampling does not load")
     }
 }
 
