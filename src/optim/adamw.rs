@@ -6,7 +6,7 @@
 use dfdx::prelude::*;
 use dfdx::tensor_ops::{AdamConfig, WeightDecay};
 
-use super::Moments;
+use super::{Decay, Moments};
 use crate::config::experiment::OptimizerPlan;
 use crate::model::Gpt;
 use crate::model::params::Parameter;
@@ -17,8 +17,7 @@ use crate::ops::{Buffer, Ops};
 pub struct AdamW<E: Dtype, D: Storage<E>> {
     betas: [f64; 2],
     eps: f64,
-    weight_decay: f64,
-    decay_all: bool,
+    decay: Decay,
     pub(super) steps: u64,
     pub(super) first: Moments<E, D>,
     pub(super) second: Moments<E, D>,
@@ -29,8 +28,7 @@ impl<E: Dtype, D: Ops<E>> AdamW<E, D> {
         Ok(Self {
             betas: [plan.beta1, plan.beta2],
             eps: plan.eps,
-            weight_decay: plan.weight_decay,
-            decay_all: plan.decay_all,
+            decay: Decay::new(plan),
             steps: 0,
             first: Moments::try_zeros(gpt)?,
             second: Moments::try_zeros(gpt)?,
@@ -50,13 +48,11 @@ impl<E: Dtype, D: Ops<E>> AdamW<E, D> {
         gradient: &Buffer<E, D>,
         learning_rate: f64,
     ) -> Result<(), D::Err> {
-        let decays = self.decay_all || parameter.is_matrix();
         let config = AdamConfig {
             lr: learning_rate,
             betas: self.betas,
             eps: self.eps,
-            weight_decay: (decays && self.weight_decay > 0.0)
-                .then_some(WeightDecay::Decoupled(self.weight_decay)),
+            weight_decay: self.decay.of(parameter).map(WeightDecay::Decoupled),
         };
         // beta^t is 0 in any floating-point format long before t leaves the range of i32.
         let t = i32::try_from(self.steps).unwrap_or(i32::MAX);

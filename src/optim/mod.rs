@@ -10,6 +10,7 @@ use crate::ops::Ops;
 
 mod adamw;
 mod clip;
+mod decay;
 mod moments;
 pub mod schedule;
 mod sgd;
@@ -19,6 +20,7 @@ mod tests;
 
 pub use adamw::AdamW;
 pub use clip::{Clip, try_clip};
+pub use decay::Decay;
 pub use moments::{Moments, id_of};
 pub use schedule::learning_rate;
 pub use sgd::Sgd;

@@ -3,7 +3,7 @@
 use dfdx::prelude::*;
 use dfdx::tensor_ops::{Momentum, SgdConfig, WeightDecay};
 
-use super::Moments;
+use super::{Decay, Moments};
 use crate::config::experiment::OptimizerPlan;
 use crate::model::Gpt;
 use crate::model::params::Parameter;
@@ -13,19 +13,13 @@ use crate::ops::{Buffer, Ops};
 #[derive(Debug)]
 pub struct Sgd<E: Dtype, D: Storage<E>> {
     momentum: f64,
-    weight_decay: f64,
-    decay_all: bool,
+    decay: Decay,
     pub(super) velocity: Moments<E, D>,
 }
 
 impl<E: Dtype, D: Ops<E>> Sgd<E, D> {
     pub fn try_build(plan: &OptimizerPlan, gpt: &Gpt<E, D>) -> Result<Self, D::Err> {
-        Ok(Self {
-            momentum: plan.momentum,
-            weight_decay: plan.weight_decay,
-            decay_all: plan.decay_all,
-            velocity: Moments::try_zeros(gpt)?,
-        })
+        Ok(Self { momentum: plan.momentum, decay: Decay::new(plan), velocity: Moments::try_zeros(gpt)? })
     }
 
     /// Updates one parameter in place.
@@ -36,11 +30,10 @@ impl<E: Dtype, D: Ops<E>> Sgd<E, D> {
         gradient: &Buffer<E, D>,
         learning_rate: f64,
     ) -> Result<(), D::Err> {
-        let decays = self.decay_all || parameter.is_matrix();
         let config = SgdConfig {
             lr: learning_rate,
             momentum: Some(Momentum::Classic(self.momentum)),
-            weight_decay: (decays && self.weight_decay > 0.0).then_some(WeightDecay::L2(self.weight_decay)),
+            weight_decay: self.decay.of(parameter).map(WeightDecay::L2),
         };
         config.try_update(tensor, self.velocity.try_get(tensor)?, gradient)
     }
