@@ -132,7 +132,9 @@ fn the_memory_of_a_run_is_given_back_before_the_next() {
             shop.read(&format!("runs/tiny/seed={seed}/manifest.toml")).parse().unwrap();
         manifest["results"]["peak_memory_bytes"].as_integer().unwrap() as f64 / f64::from(1 << 20)
     };
-    // The runs are alike: without giving memory back, each would add some twenty MiB to the ones before.
-    let (first, last) = (peak(1337), peak(1344));
-    assert!(last < first + 60.0, "{first} MiB in the first run, {last} MiB in the eighth");
+    // The runs are alike: without giving memory back, each would add some twenty MiB to the ones before. On a busy machine
+    // the samples miss the height of some of these short runs, but not of four in a row.
+    let early = (1337..1341).map(peak).fold(0.0, f64::max);
+    let last = peak(1344);
+    assert!(last < early + 40.0, "{early} MiB in the first four runs, {last} MiB in the eighth");
 }
