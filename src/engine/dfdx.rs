@@ -12,7 +12,7 @@ use crate::model::params::{Parameter, Visit, model_info};
 use crate::model::tensor_file::TensorFileError;
 use crate::model::weights::{read_weights, write_weights};
 use crate::model::{Gpt, ModelConfig};
-use crate::ops::{DropoutSource, Scalar, number};
+use crate::ops::{DropoutSource, Scalar, number, try_tape};
 use crate::optim::{Clip, Optimizer, id_of, try_clip};
 use crate::store::manifest::{DeviceInfo, ModelInfo};
 
@@ -233,15 +233,6 @@ pub(super) fn weights_error(path: &Path, error: TensorFileError) -> EngineError 
 
 fn read_scalar<E: Dtype, D: Device<E>, T>(scalar: &Scalar<E, D, T>) -> f64 {
     scalar.as_vec().first().and_then(|x| x.to_f64()).unwrap_or(f64::NAN)
-}
-
-/// A tape that adds to these gradients.
-fn try_tape<E: Dtype, D: Device<E>>(
-    gradients: Gradients<E, D>,
-    device: &D,
-) -> Result<OwnedTape<E, D>, D::Err> {
-    let carrier: Scalar<E, D> = ZerosTensor::<E>::try_zeros(device)?;
-    Ok(carrier.traced(gradients).split_tape().1)
 }
 
 /// Sets every parameter's gradient to zero and marks it as one to keep after the backward pass.

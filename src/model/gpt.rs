@@ -10,29 +10,10 @@ use dfdx::prelude::*;
 use super::ModelConfig;
 use super::init::initial_values;
 use super::params::{Parameter, Visit, VisitMut, layout};
-use crate::ops::{AttentionShape, CausalMask, DropoutSource, Matrix, Ops, Row, Scalar};
-
-#[derive(Clone, Debug)]
-struct Linear<E: Dtype, D: Storage<E>> {
-    weight_io: Matrix<E, D>,
-    bias_o: Option<Row<E, D>>,
-}
-
-#[derive(Clone, Debug)]
-struct LayerNorm<E: Dtype, D: Storage<E>> {
-    weight_c: Row<E, D>,
-    bias_c: Option<Row<E, D>>,
-}
-
-#[derive(Clone, Debug)]
-struct Block<E: Dtype, D: Storage<E>> {
-    ln_1: LayerNorm<E, D>,
-    attn_c_attn: Linear<E, D>,
-    attn_c_proj: Linear<E, D>,
-    ln_2: LayerNorm<E, D>,
-    mlp_c_fc: Linear<E, D>,
-    mlp_c_proj: Linear<E, D>,
-}
+use crate::ops::{
+    AttentionShape, Block, BlockDropout, BlockPass, CausalMask, DropoutSource, LayerNorm, Linear, Matrix,
+    Ops, Row, Scalar,
+};
 
 /// A GPT-2 with its weights on a device.
 #[derive(Debug)]
@@ -45,52 +26,8 @@ pub struct Gpt<E: Dtype, D: Storage<E>> {
     blocks: Vec<Block<E, D>>,
     ln_f: LayerNorm<E, D>,
     mask: CausalMask<E, D>,
-}
-
-/// What the blocks need to know about a batch besides its activations.
-struct Pass<'a> {
-    shape: AttentionShape,
-    /// `None` outside training.
-    dropout: Option<&'a mut DropoutSource>,
-}
-
-impl Pass<'_> {
-    fn draw(&mut self) -> Option<crate::ops::Dropout> {
-        self.dropout.as_mut().and_then(|source| source.draw())
-    }
-}
-
-impl<E: Dtype, D: Ops<E>> Linear<E, D> {
-    fn try_forward<T: Tape<E, D>>(&self, x_mi: Matrix<E, D, T>) -> Result<Matrix<E, D, T>, D::Err> {
-        D::try_linear(x_mi, &self.weight_io, self.bias_o.as_ref())
-    }
-}
-
-impl<E: Dtype, D: Ops<E>> LayerNorm<E, D> {
-    fn try_forward<T: Tape<E, D>>(&self, x_mc: Matrix<E, D, T>) -> Result<Matrix<E, D, T>, D::Err> {
-        D::try_layer_norm(x_mc, &self.weight_c, self.bias_c.as_ref())
-    }
-}
-
-impl<E: Dtype, D: Ops<E>> Block<E, D> {
-    fn try_forward<T: Tape<E, D>>(
-        &self,
-        x_mc: Matrix<E, D, T>,
-        mask: &CausalMask<E, D>,
-        pass: &mut Pass<'_>,
-    ) -> Result<Matrix<E, D, T>, D::Err> {
-        let (x_mc, tape) = x_mc.split_tape();
-        let qkv = self.attn_c_attn.try_forward(self.ln_1.try_forward(x_mc.clone().put_tape(tape))?)?;
-        let y_mc = D::try_causal_attention(qkv, pass.shape, mask, pass.draw())?;
-        let y_mc = D::try_dropout(self.attn_c_proj.try_forward(y_mc)?, pass.draw())?;
-        let x_mc = D::try_residual(y_mc, &x_mc)?;
-
-        let (x_mc, tape) = x_mc.split_tape();
-        let hidden = self.mlp_c_fc.try_forward(self.ln_2.try_forward(x_mc.clone().put_tape(tape))?)?;
-        let y_mc = self.mlp_c_proj.try_forward(D::try_gelu(hidden)?)?;
-        let y_mc = D::try_dropout(y_mc, pass.draw())?;
-        D::try_residual(y_mc, &x_mc)
-    }
+    /// See [`Gpt::set_recompute`].
+    recompute: bool,
 }
 
 impl<E: Dtype, D: Ops<E>> Gpt<E, D> {
@@ -113,7 +50,7 @@ impl<E: Dtype, D: Ops<E>> Gpt<E, D> {
         let blocks = (0..config.n_layer).map(|_| block(&mut source)).collect::<Result<_, D::Err>>()?;
         let ln_f = source.try_layer_norm()?;
         let (device, mask) = (device.clone(), CausalMask::default());
-        Ok(Self { config, device, layout, wte_vc, wpe_pc, blocks, ln_f, mask })
+        Ok(Self { config, device, layout, wte_vc, wpe_pc, blocks, ln_f, mask, recompute: false })
     }
 
     pub fn config(&self) -> &ModelConfig {
@@ -122,6 +59,12 @@ impl<E: Dtype, D: Ops<E>> Gpt<E, D> {
 
     pub fn device(&self) -> &D {
         &self.device
+    }
+
+    /// Whether the blocks keep only their input for the backward pass and compute the rest again (activation
+    /// checkpointing).
+    pub fn set_recompute(&mut self, recompute: bool) {
+        self.recompute = recompute;
     }
 
     /// Names and shapes of the parameters, in the order in which they are visited.
@@ -135,16 +78,18 @@ impl<E: Dtype, D: Ops<E>> Gpt<E, D> {
         tape: T,
         token_ids: &[u32],
         tokens: usize,
-        dropout: Option<&mut DropoutSource>,
+        mut dropout: Option<&mut DropoutSource>,
     ) -> Result<Matrix<E, D, T>, D::Err> {
         let shape = AttentionShape { batch: token_ids.len() / tokens, tokens, heads: self.config.n_head };
-        let mut pass = Pass { shape, dropout };
+        let mut draw = || dropout.as_mut().and_then(|source| source.draw());
         let x_mc = D::try_embedding(tape, &self.wte_vc, &self.wpe_pc, token_ids, tokens)?;
-        let mut x_mc = D::try_dropout(x_mc, pass.draw())?;
+        let mut x_mc = D::try_dropout(x_mc, draw())?;
+        let recompute = self.recompute;
         for block in &self.blocks {
-            x_mc = block.try_forward(x_mc, &self.mask, &mut pass)?;
+            let dropout = BlockDropout { attention: draw(), attention_out: draw(), mlp_out: draw() };
+            x_mc = D::try_block(x_mc, block, &BlockPass { shape, mask: &self.mask, dropout, recompute })?;
         }
-        self.ln_f.try_forward(x_mc)
+        D::try_layer_norm(x_mc, &self.ln_f)
     }
 
     /// Mean cross entropy in nats per token. Gradients are recorded if `tape` is an `OwnedTape`; dropout is active if a

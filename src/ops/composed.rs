@@ -7,7 +7,10 @@
 
 use dfdx::prelude::*;
 
-use super::{AttentionShape, CausalMask, Dropout, LAYER_NORM_EPS, Matrix, Row, Scalar, number};
+use super::{
+    AttentionShape, Block, BlockDropout, CausalMask, Dropout, LAYER_NORM_EPS, LayerNorm, Linear, Matrix, Row,
+    Scalar, number,
+};
 
 fn try_indices<E: Dtype, D: Device<E>>(
     device: &D,
@@ -39,47 +42,67 @@ pub fn try_embedding<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     x_mc.try_reshape_like(&shape_btc)?.try_add(p_btc)?.try_reshape_like(&(batch * tokens, width))
 }
 
-/// See [`Ops::try_linear`](super::Ops::try_linear).
+/// See [`Ops::try_block`](super::Ops::try_block).
+pub fn try_block<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    x_mc: Matrix<E, D, T>,
+    block: &Block<E, D>,
+    shape: AttentionShape,
+    mask: &CausalMask<E, D>,
+    dropout: BlockDropout,
+) -> Result<Matrix<E, D, T>, D::Err> {
+    let (x_mc, tape) = x_mc.split_tape();
+    let qkv = try_linear(try_layer_norm(x_mc.clone().put_tape(tape), &block.ln_1)?, &block.attn_c_attn)?;
+    let y_mc = try_causal_attention(qkv, shape, mask, dropout.attention)?;
+    let y_mc = try_dropout(try_linear(y_mc, &block.attn_c_proj)?, dropout.attention_out)?;
+    let x_mc = try_residual(y_mc, &x_mc)?;
+
+    let (x_mc, tape) = x_mc.split_tape();
+    let hidden = try_linear(try_layer_norm(x_mc.clone().put_tape(tape), &block.ln_2)?, &block.mlp_c_fc)?;
+    let y_mc = try_linear(try_gelu(hidden)?, &block.mlp_c_proj)?;
+    try_residual(try_dropout(y_mc, dropout.mlp_out)?, &x_mc)
+}
+
+/// `x w + bias`: (m, i), (i, o), (o) -> (m, o).
 pub fn try_linear<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     x_mi: Matrix<E, D, T>,
-    w_io: &Matrix<E, D>,
-    bias_o: Option<&Row<E, D>>,
+    linear: &Linear<E, D>,
 ) -> Result<Matrix<E, D, T>, D::Err> {
-    let y_mo = x_mi.try_matmul(w_io.clone())?;
-    let shape = *y_mo.shape();
-    match bias_o {
-        Some(bias_o) => y_mo.try_add(bias_o.clone().try_broadcast_like::<_, Axis<0>>(&shape)?),
-        None => Ok(y_mo),
-    }
+    let y_mo = x_mi.try_matmul(linear.weight_io.clone())?;
+    try_add_row(y_mo, linear.bias_o.as_ref())
 }
 
 /// See [`Ops::try_layer_norm`](super::Ops::try_layer_norm).
 pub fn try_layer_norm<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     x_mc: Matrix<E, D, T>,
-    weight_c: &Row<E, D>,
-    bias_c: Option<&Row<E, D>>,
+    norm: &LayerNorm<E, D>,
 ) -> Result<Matrix<E, D, T>, D::Err> {
     let shape = *x_mc.shape();
     let x_mc = x_mc.try_normalize::<Axis<1>>(LAYER_NORM_EPS)?;
-    let y_mc = x_mc.try_mul(weight_c.clone().try_broadcast_like::<_, Axis<0>>(&shape)?)?;
-    match bias_c {
-        Some(bias_c) => y_mc.try_add(bias_c.clone().try_broadcast_like::<_, Axis<0>>(&shape)?),
-        None => Ok(y_mc),
-    }
+    let y_mc = x_mc.try_mul(norm.weight_c.clone().try_broadcast_like::<_, Axis<0>>(&shape)?)?;
+    try_add_row(y_mc, norm.bias_c.as_ref())
 }
 
-/// See [`Ops::try_gelu`](super::Ops::try_gelu).
+fn try_add_row<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    x_mc: Matrix<E, D, T>,
+    row_c: Option<&Row<E, D>>,
+) -> Result<Matrix<E, D, T>, D::Err> {
+    let Some(row_c) = row_c else { return Ok(x_mc) };
+    let shape = *x_mc.shape();
+    x_mc.try_add(row_c.clone().try_broadcast_like::<_, Axis<0>>(&shape)?)
+}
+
+/// GELU in its tanh approximation, the one GPT-2 was trained with.
 pub fn try_gelu<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     x_mc: Matrix<E, D, T>,
 ) -> Result<Matrix<E, D, T>, D::Err> {
     x_mc.try_fast_gelu()
 }
 
-/// See [`Ops::try_causal_attention`](super::Ops::try_causal_attention).
+/// Multi-head causal self-attention on queries, keys and values that lie side by side: (m, 3c) -> (m, c).
 ///
 /// The softmax's division happens after the product with the values, on (b, h, t, d) instead of (b, h, t, t) numbers, and
 /// its maximum and the mask are constants to the gradient and stay off the tape.
-pub fn try_causal_attention<E: Dtype, D: super::Ops<E>, T: Tape<E, D>>(
+pub fn try_causal_attention<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     qkv: Matrix<E, D, T>,
     shape: AttentionShape,
     mask: &CausalMask<E, D>,
@@ -110,7 +133,7 @@ pub fn try_causal_attention<E: Dtype, D: super::Ops<E>, T: Tape<E, D>>(
     })?;
     let weights_bhtt = scores_bhtt.try_exp()?;
     let total_bht = weights_bhtt.retaped::<T>().try_sum::<(usize, usize, usize), Axis<3>>()?;
-    let y_bhtd = D::try_dropout(weights_bhtt, dropout)?.try_matmul(v_bhtd)?;
+    let y_bhtd = try_dropout(weights_bhtt, dropout)?.try_matmul(v_bhtd)?;
 
     // Dividing the permuted views writes the result in the order (b, t, h, d), so that the reshape is free.
     let y_bthd = y_bhtd.try_permute::<_, Axes4<0, 2, 1, 3>>()?;
@@ -140,7 +163,7 @@ fn try_shift<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
     Ok(y.put_tape(tape))
 }
 
-/// See [`Ops::try_residual`](super::Ops::try_residual).
+/// `x + residual`, where the tape of `x` also recorded what leads to `residual`.
 pub fn try_residual<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     x_mc: Matrix<E, D, T>,
     residual_mc: &Matrix<E, D>,

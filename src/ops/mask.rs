@@ -1,6 +1,7 @@
 //! The causal mask of composed attention, made once and shared by all layers and steps.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use dfdx::prelude::*;
 
@@ -11,15 +12,15 @@ pub type ScoreShape = (usize, usize, usize, usize);
 
 /// What is added to the attention scores: 0 where a position may look, a huge negative number where it lies in the
 /// future. It has the full shape of the scores because dfdx adds in place only between tensors of equal strides. Fused
-/// implementations never ask for it.
-#[derive(Debug)]
+/// implementations never ask for it. A clone shares it.
+#[derive(Clone, Debug)]
 pub struct CausalMask<E: Dtype, D: Storage<E>> {
-    last: RefCell<Option<Tensor<ScoreShape, E, D>>>,
+    last: Rc<RefCell<Option<Tensor<ScoreShape, E, D>>>>,
 }
 
 impl<E: Dtype, D: Storage<E>> Default for CausalMask<E, D> {
     fn default() -> Self {
-        Self { last: RefCell::new(None) }
+        Self { last: Rc::new(RefCell::new(None)) }
     }
 }
 

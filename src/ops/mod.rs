@@ -5,19 +5,25 @@
 //! `d` = width of a head.
 //!
 //! Every method has a default body in [`composed`] made of dfdx tensor operations, which runs on any dfdx device. A device
-//! that can do better overrides methods for its own dtype, on the same tape and with the same results.
+//! that can do better overrides methods for its own dtype, on the same tape and with the same results: [`cpu`] does so for
+//! `Cpu` and f32. A whole transformer block is one method, so that what it computes inside never has to become a tensor.
 
 use dfdx::prelude::*;
 
 pub mod composed;
+
 mod dropout;
 mod mask;
+mod recompute;
+mod weights;
 
 #[cfg(test)]
 mod tests;
 
 pub use dropout::{Dropout, DropoutSource, DropoutState};
 pub use mask::CausalMask;
+pub use recompute::try_tape;
+pub use weights::{Block, LayerNorm, Linear};
 
 /// A tensor of two runtime dimensions.
 pub type Matrix<E, D, T = NoneTape> = Tensor<(usize, usize), E, D, T>;
@@ -40,6 +46,28 @@ pub struct AttentionShape {
     pub heads: usize,
 }
 
+/// The dropout of one pass through a block; `None`: nothing is dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct BlockDropout {
+    /// Of the attention weights (b, h, t, t).
+    pub attention: Option<Dropout>,
+    /// Of what attention adds to the residual stream (m, c).
+    pub attention_out: Option<Dropout>,
+    /// Of what the perceptron adds to the residual stream (m, c).
+    pub mlp_out: Option<Dropout>,
+}
+
+/// What a block needs to know about a batch besides its activations.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockPass<'a, E: Dtype, D: Storage<E>> {
+    pub shape: AttentionShape,
+    pub mask: &'a CausalMask<E, D>,
+    pub dropout: BlockDropout,
+    /// Keep only the block's input and compute the rest again in the backward pass: less memory for about a third more
+    /// work (Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016).
+    pub recompute: bool,
+}
+
 /// What a device must be able to do to train a GPT.
 ///
 /// Callers check their input first: token ids are below the vocabulary's size and shapes agree. dfdx panics on wrong
@@ -59,59 +87,36 @@ pub trait Ops<E: Dtype>: Device<E> {
         composed::try_embedding(tape, wte_vc, wpe_pc, token_ids, tokens)
     }
 
-    /// `x w + bias`, with the weight stored (in, out) as Hugging Face's GPT-2 does.
-    ///
-    /// # Shapes
-    /// (m, i), (i, o), (o) -> (m, o)
-    fn try_linear<T: Tape<E, Self>>(
-        x_mi: Matrix<E, Self, T>,
-        w_io: &Matrix<E, Self>,
-        bias_o: Option<&Row<E, Self>>,
+    /// Zeroes each element with probability `rate` and scales the others so that the expectation stays. `None`: nothing.
+    fn try_dropout<T: Tape<E, Self>>(
+        x_mc: Matrix<E, Self, T>,
+        dropout: Option<Dropout>,
     ) -> Result<Matrix<E, Self, T>, Self::Err> {
-        composed::try_linear(x_mi, w_io, bias_o)
+        composed::try_dropout(x_mc, dropout)
     }
 
-    /// Each row moved to mean 0 and variance 1, then scaled by `weight_c` and moved by `bias_c`.
+    /// A transformer block: `x + attention(norm(x))`, and of that `x + mlp(norm(x))`.
+    ///
+    /// # Shapes
+    /// (m, c) -> (m, c)
+    fn try_block<T: Tape<E, Self>>(
+        x_mc: Matrix<E, Self, T>,
+        block: &Block<E, Self>,
+        pass: &BlockPass<'_, E, Self>,
+    ) -> Result<Matrix<E, Self, T>, Self::Err> {
+        if T::OWNS_TAPE && pass.recompute {
+            recompute::try_block(x_mc, block, pass.shape, pass.mask, pass.dropout)
+        } else {
+            composed::try_block(x_mc, block, pass.shape, pass.mask, pass.dropout)
+        }
+    }
+
+    /// Each row moved to mean 0 and variance 1, then scaled by the weight and moved by the bias.
     fn try_layer_norm<T: Tape<E, Self>>(
         x_mc: Matrix<E, Self, T>,
-        weight_c: &Row<E, Self>,
-        bias_c: Option<&Row<E, Self>>,
+        norm: &LayerNorm<E, Self>,
     ) -> Result<Matrix<E, Self, T>, Self::Err> {
-        composed::try_layer_norm(x_mc, weight_c, bias_c)
-    }
-
-    /// GELU in its tanh approximation, the one GPT-2 was trained with.
-    fn try_gelu<T: Tape<E, Self>>(x_mc: Matrix<E, Self, T>) -> Result<Matrix<E, Self, T>, Self::Err> {
-        composed::try_gelu(x_mc)
-    }
-
-    /// Multi-head causal self-attention on queries, keys and values that lie side by side.
-    ///
-    /// # Shapes
-    /// (m, 3c) -> (m, c)
-    fn try_causal_attention<T: Tape<E, Self>>(
-        qkv: Matrix<E, Self, T>,
-        shape: AttentionShape,
-        mask: &CausalMask<E, Self>,
-        dropout: Option<Dropout>,
-    ) -> Result<Matrix<E, Self, T>, Self::Err> {
-        composed::try_causal_attention(qkv, shape, mask, dropout)
-    }
-
-    /// `x + residual`, where the tape of `x` also recorded what leads to `residual`.
-    fn try_residual<T: Tape<E, Self>>(
-        x_mc: Matrix<E, Self, T>,
-        residual_mc: &Matrix<E, Self>,
-    ) -> Result<Matrix<E, Self, T>, Self::Err> {
-        composed::try_residual(x_mc, residual_mc)
-    }
-
-    /// Zeroes each element with probability `rate` and scales the others so that the expectation stays. `None`: nothing.
-    fn try_dropout<S: Shape, T: Tape<E, Self>>(
-        x: Tensor<S, E, Self, T>,
-        dropout: Option<Dropout>,
-    ) -> Result<Tensor<S, E, Self, T>, Self::Err> {
-        composed::try_dropout(x, dropout)
+        composed::try_layer_norm(x_mc, norm)
     }
 
     /// Logits with the head tied to the token embedding.
@@ -135,9 +140,9 @@ pub trait Ops<E: Dtype>: Device<E> {
     }
 }
 
-impl Ops<f32> for Cpu {}
 /// Double precision is for checking gradients against finite differences.
 impl Ops<f64> for Cpu {}
+impl Ops<f32> for Cpu {}
 #[cfg(feature = "cuda")]
 impl Ops<f32> for Cuda {}
 

@@ -68,7 +68,10 @@ fn gradients_of_embedding_match_finite_differences() {
 fn gradients_of_linear_match_finite_differences() {
     check_gradients(vec![noise(3 * 4, 1), noise(4 * 5, 2), noise(5, 3)], |v| {
         let (x, w, b) = (matrix(&v[0], 3), matrix(&v[1], 4), row(&v[2]));
-        let loss = score(Cpu::try_linear(taped(&x), &w, Some(&b)).unwrap());
+        let loss = score(
+            composed::try_linear(taped(&x), &Linear { weight_io: w.clone(), bias_o: Some(b.clone()) })
+                .unwrap(),
+        );
         let value = loss.as_vec()[0];
         let g = loss.backward();
         (value, vec![g.get(&x).as_vec(), g.get(&w).as_vec(), g.get(&b).as_vec()])
@@ -79,7 +82,10 @@ fn gradients_of_linear_match_finite_differences() {
 fn gradients_of_layer_norm_match_finite_differences() {
     check_gradients(vec![noise(3 * 6, 1), noise(6, 2), noise(6, 3)], |v| {
         let (x, w, b) = (matrix(&v[0], 3), row(&v[1]), row(&v[2]));
-        let loss = score(Cpu::try_layer_norm(taped(&x), &w, Some(&b)).unwrap());
+        let loss = score(
+            Cpu::try_layer_norm(taped(&x), &LayerNorm { weight_c: w.clone(), bias_c: Some(b.clone()) })
+                .unwrap(),
+        );
         let value = loss.as_vec()[0];
         let g = loss.backward();
         (value, vec![g.get(&x).as_vec(), g.get(&w).as_vec(), g.get(&b).as_vec()])
@@ -91,7 +97,7 @@ fn gradients_of_gelu_match_finite_differences() {
     let inputs: Vec<f64> = noise(24, 1).iter().map(|x| 4.0 * x).collect();
     check_gradients(vec![inputs], |v| {
         let x = matrix(&v[0], 3);
-        let loss = score(Cpu::try_gelu(taped(&x)).unwrap());
+        let loss = score(composed::try_gelu(taped(&x)).unwrap());
         let value = loss.as_vec()[0];
         (value, vec![loss.backward().get(&x).as_vec()])
     });
@@ -102,7 +108,7 @@ fn attention_gradients_match(dropout: Option<Dropout>) {
     let mask = CausalMask::default();
     check_gradients(vec![noise(8 * 18, 1)], |v| {
         let qkv = matrix(&v[0], 8);
-        let loss = score(Cpu::try_causal_attention(taped(&qkv), shape, &mask, dropout).unwrap());
+        let loss = score(composed::try_causal_attention(taped(&qkv), shape, &mask, dropout).unwrap());
         let value = loss.as_vec()[0];
         (value, vec![loss.backward().get(&qkv).as_vec()])
     });
@@ -124,7 +130,7 @@ fn gradients_of_residual_and_dropout_match_finite_differences() {
     check_gradients(vec![noise(12, 1), noise(12, 2)], |v| {
         let (x, r) = (matrix(&v[0], 3), matrix(&v[1], 3));
         let y = Cpu::try_dropout(taped(&x), dropout).unwrap();
-        let loss = score(Cpu::try_residual(y, &r).unwrap());
+        let loss = score(composed::try_residual(y, &r).unwrap());
         let value = loss.as_vec()[0];
         let g = loss.backward();
         (value, vec![g.get(&x).as_vec(), g.get(&r).as_vec()])
@@ -170,7 +176,8 @@ fn attention_is_the_softmax_average_of_the_values_up_to_each_position() {
     let c = heads * d;
     let values = noise(tokens * 3 * c, 4);
     let shape = AttentionShape { batch: 1, tokens, heads };
-    let y = Cpu::try_causal_attention(matrix(&values, tokens), shape, &CausalMask::default(), None).unwrap();
+    let y =
+        composed::try_causal_attention(matrix(&values, tokens), shape, &CausalMask::default(), None).unwrap();
     let at = |t: usize, part: usize, h: usize, k: usize| values[t * 3 * c + part * c + h * d + k];
     for t in 0..tokens {
         for h in 0..heads {
@@ -190,13 +197,18 @@ fn attention_is_the_softmax_average_of_the_values_up_to_each_position() {
 
 #[test]
 fn layer_norm_without_bias_and_gelu_have_known_values() {
-    let y = Cpu::try_layer_norm(matrix(&[-2.0, 0.0, 5.0], 1), &row(&[1.0, 2.0, 1.0]), None).unwrap().as_vec();
+    let y = Cpu::try_layer_norm(
+        matrix(&[-2.0, 0.0, 5.0], 1),
+        &LayerNorm { weight_c: row(&[1.0, 2.0, 1.0]), bias_c: None },
+    )
+    .unwrap()
+    .as_vec();
     // Mean 1, variance 26/3.
     let std = (26.0f64 / 3.0 + 1e-5).sqrt();
     for (found, expected) in y.iter().zip([-3.0 / std, -2.0 / std, 4.0 / std]) {
         assert!((found - expected).abs() < 1e-12);
     }
-    let y = Cpu::try_gelu(matrix(&[-1.0, 0.0, 1.0], 1)).unwrap().as_vec();
+    let y = composed::try_gelu(matrix(&[-1.0, 0.0, 1.0], 1)).unwrap().as_vec();
     for (found, expected) in y.iter().zip([-0.158_808_009, 0.0, 0.841_191_990]) {
         assert!((found - expected).abs() < 1e-8);
     }
@@ -228,4 +240,40 @@ fn a_mask_of_another_shape_is_made_anew() {
     let (device, mask) = (Cpu::default(), CausalMask::<f64, Cpu>::default());
     assert_eq!(mask.try_get(&device, (1, 1, 2, 2)).unwrap().as_vec(), [0.0, -1e30, 0.0, 0.0]);
     assert_eq!(mask.try_get(&device, (2, 1, 1, 1)).unwrap().as_vec(), [0.0, 0.0]);
+}
+
+fn block(c: usize) -> Block<f64, Cpu> {
+    let linear = |i: usize, o: usize, salt| Linear {
+        weight_io: matrix(&noise(i * o, salt), i),
+        bias_o: Some(row(&noise(o, salt + 1))),
+    };
+    let norm = |salt| LayerNorm { weight_c: row(&noise(c, salt)), bias_c: Some(row(&noise(c, salt + 1))) };
+    Block {
+        ln_1: norm(10),
+        attn_c_attn: linear(c, 3 * c, 20),
+        attn_c_proj: linear(c, c, 30),
+        ln_2: norm(40),
+        mlp_c_fc: linear(c, 4 * c, 50),
+        mlp_c_proj: linear(4 * c, c, 60),
+    }
+}
+
+#[test]
+fn recomputed_blocks_have_the_same_gradients_to_the_bit() {
+    let shape = AttentionShape { batch: 2, tokens: 3, heads: 2 };
+    let drop = |seed| Some(Dropout { rate: 0.2, seed });
+    let dropout = BlockDropout { attention: drop(1), attention_out: drop(2), mlp_out: drop(3) };
+    let (block, mask) = (block(4), CausalMask::default());
+    let x = matrix(&noise(6 * 4, 1), 6);
+    let run = |recompute| {
+        let pass = BlockPass { shape, mask: &mask, dropout, recompute };
+        // Two blocks, so that a gradient flows into a recomputed block from another one.
+        let y = Cpu::try_block(taped(&x), &block, &pass).unwrap();
+        let loss = score(Cpu::try_block(y, &block, &pass).unwrap());
+        let value = loss.as_vec();
+        let g = loss.backward();
+        let weight = g.get(&block.attn_c_attn.weight_io).as_vec();
+        (value, g.get(&x).as_vec(), weight, g.get(block.mlp_c_proj.bias_o.as_ref().unwrap()).as_vec())
+    };
+    assert_eq!(run(false), run(true));
 }
