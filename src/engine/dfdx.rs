@@ -158,7 +158,9 @@ impl<E: Dtype, D: Clip<E> + Cache> Engine for DfdxEngine<E, D> {
         }
         batches.iter().try_for_each(|batch| self.check(batch))?;
         // Every step allocates the same sizes again, and fresh memory is dear.
-        self.gpt.device().try_enable_cache().map_err(|error| self.failed(error))?;
+        if D::USES_CACHE {
+            self.gpt.device().try_enable_cache().map_err(|error| self.failed(error))?;
+        }
         let dropout = self.dropout.clone();
         let loss = match self.try_gradients(batches) {
             Ok(loss) => loss,

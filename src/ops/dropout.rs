@@ -19,11 +19,21 @@ pub struct Dropout {
 impl Dropout {
     /// `len` factors: 0 with probability `rate`, else 1 / (1 - rate).
     pub fn mask<E: Dtype>(&self, len: usize) -> Vec<E> {
+        let mut factors = vec![number(0.0); len];
+        self.fill(0, &mut factors);
+        factors
+    }
+
+    /// Writes the factors from number `start` on, so that parts of a mask can be made on their own.
+    pub fn fill<E: Dtype>(&self, start: usize, factors: &mut [E]) {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_word_pos(start as u128);
         let threshold = (self.rate * 2f64.powi(32)) as u64;
         let kept = number(1.0 / (1.0 - self.rate));
         let dropped = number(0.0);
-        (0..len).map(|_| if u64::from(rng.next_u32()) < threshold { dropped } else { kept }).collect()
+        for factor in factors {
+            *factor = if u64::from(rng.next_u32()) < threshold { dropped } else { kept };
+        }
     }
 }
 

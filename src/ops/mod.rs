@@ -11,6 +11,7 @@
 use dfdx::prelude::*;
 
 pub mod composed;
+mod cpu;
 
 mod dropout;
 mod mask;
@@ -72,7 +73,12 @@ pub struct BlockPass<'a, E: Dtype, D: Storage<E>> {
 ///
 /// Callers check their input first: token ids are below the vocabulary's size and shapes agree. dfdx panics on wrong
 /// shapes and, on a GPU, a wrong index ends the process.
+///
+/// Operations take the activation they work on, and nothing else may use it: its gradient comes from them alone.
 pub trait Ops<E: Dtype>: Device<E> {
+    /// Whether dfdx's cache of allocations helps: not where the operations keep their own memory.
+    const USES_CACHE: bool = true;
+
     /// Token embedding plus position embedding; the first operation on the tape.
     ///
     /// # Shapes
@@ -142,7 +148,6 @@ pub trait Ops<E: Dtype>: Device<E> {
 
 /// Double precision is for checking gradients against finite differences.
 impl Ops<f64> for Cpu {}
-impl Ops<f32> for Cpu {}
 #[cfg(feature = "cuda")]
 impl Ops<f32> for Cuda {}
 

@@ -1,0 +1,87 @@
+//! The tied head and its cross entropy on slices, for a few hundred positions at a time: the logits of all of them, (m, v),
+//! would be the largest matrix of the whole step.
+
+use dfdx::prelude::CpuError;
+use rayon::prelude::*;
+
+use super::matmul::{View, ViewMut, Workers, Write, matmul, multiply};
+use super::memory::Buffer;
+use super::simd::{exp, max, sum, vectorised};
+
+/// Positions whose logits exist at the same time. Each pass over them goes through the whole embedding, so not too few.
+pub const POSITIONS: usize = 512;
+
+/// Tokens of the vocabulary per product for the weight's gradient, which bounds the product's own working memory.
+const TOKENS: usize = 8192;
+
+/// Gradients of the mean loss by the head's input (m, c) and by the token embedding (v, c); overwritten.
+#[derive(Debug)]
+pub struct Gradients<'a> {
+    pub dx: &'a mut [f32],
+    pub dw: &'a mut [f32],
+}
+
+/// Mean cross entropy in nats per token of the logits `x w^T` against `targets`: (m, c), (v, c), m ids.
+pub fn loss(
+    x: &[f32],
+    w: &[f32],
+    targets: &[u32],
+    mut gradients: Option<Gradients<'_>>,
+) -> Result<f64, CpuError> {
+    let columns = x.len() / targets.len();
+    let vocabulary = w.len() / columns;
+    let share = 1.0 / targets.len() as f32;
+    let w = View::new(w, columns);
+    let mut logits = Buffer::try_take(POSITIONS.min(targets.len()) * vocabulary)?;
+    let mut total = 0.0;
+    for (i, (x, targets)) in x.chunks(POSITIONS * columns).zip(targets.chunks(POSITIONS)).enumerate() {
+        let logits = &mut logits[..targets.len() * vocabulary];
+        let x = View::new(x, columns);
+        matmul(logits, x, w.transposed(), Write::Over);
+        let keep = gradients.is_some();
+        let losses: Vec<f32> = logits
+            .par_chunks_mut(vocabulary)
+            .zip(targets)
+            .map(|(logits, &target)| cross_entropy(logits, target as usize, keep.then_some(share)))
+            .collect();
+        total += losses.iter().map(|&loss| f64::from(loss)).sum::<f64>();
+
+        let Some(Gradients { dx, dw }) = &mut gradients else { continue };
+        let first = i * POSITIONS * columns;
+        let dlogits = View::new(logits, vocabulary);
+        matmul(&mut dx[first..first + targets.len() * columns], dlogits, w, Write::Over);
+        let write = if i == 0 { Write::Over } else { Write::Add };
+        for (start, dw) in (0..).step_by(TOKENS).zip(dw.chunks_mut(TOKENS * columns)) {
+            let tokens = dw.len() / columns;
+            let dlogits = View::strided(&logits[start..], targets.len(), tokens, vocabulary);
+            multiply(ViewMut::new(dw, columns), dlogits.transposed(), x, 1.0, write, Workers::All);
+        }
+    }
+    Ok(total / targets.len() as f64)
+}
+
+/// The cross entropy of one row of logits. With a `share` they are replaced by their gradient times it.
+fn cross_entropy(logits: &mut [f32], target: usize, share: Option<f32>) -> f32 {
+    let of_target = logits[target];
+    let (max, total) = vectorised(
+        #[inline(always)]
+        || {
+            let max = max(logits);
+            let total = match share {
+                None => sum(logits, |x| exp(x - max)),
+                Some(share) => {
+                    logits.iter_mut().for_each(|x| *x = exp(*x - max));
+                    let total = sum(logits, |x| x);
+                    let scale = share / total;
+                    logits.iter_mut().for_each(|x| *x *= scale);
+                    total
+                }
+            };
+            (max, total)
+        },
+    );
+    if let Some(share) = share {
+        logits[target] -= share;
+    }
+    total.ln() + max - of_target
+}

@@ -1,0 +1,193 @@
+//! The operations on `Cpu` in f32, fused: each is one entry on dfdx's tape, and what it computes inside lies in [`Buffer`]s,
+//! not in tensors.
+//!
+//! The files below work on slices and know nothing of dfdx; this one takes data out of tensors, puts it back, and connects
+//! both passes through the tape. dfdx gives no view of a CPU tensor's data, so weights and inputs are copied out. Gradients
+//! are storage that can be used in place, and moves from one operation to the one before it.
+//!
+//! Work is cut into pieces of fixed size for the current rayon pool, so results do not depend on the number of threads.
+//! `gemm` and `pulp` choose among AVX-512, AVX2 and the target's baseline at run time.
+
+use dfdx::prelude::*;
+use rayon::prelude::*;
+
+use super::{Block, BlockPass, Dropout, LayerNorm, Matrix, Ops, Scalar};
+
+mod activation;
+mod attention;
+mod block;
+mod embedding;
+
+mod head;
+mod layer_norm;
+mod matmul;
+mod memory;
+mod rows;
+mod simd;
+mod weights;
+
+#[cfg(test)]
+mod tests;
+
+use memory::{Buffer, put, take};
+use weights::{CopiedBlock, Parameters, copy};
+
+impl Ops<f32> for Cpu {
+    const USES_CACHE: bool = false;
+
+    fn try_embedding<T: Tape<f32, Self>>(
+        mut tape: T,
+        wte_vc: &Matrix<f32, Self>,
+        wpe_pc: &Matrix<f32, Self>,
+        token_ids: &[u32],
+        tokens: usize,
+    ) -> Result<Matrix<f32, Self, T>, CpuError> {
+        let columns = wte_vc.shape().1;
+        let mut x_mc = Buffer::try_take(token_ids.len() * columns)?;
+        let wpe = copy(wpe_pc)?;
+        embedding::forward(&wpe, token_ids, tokens, &mut x_mc, |id, x| {
+            x.iter_mut().enumerate().for_each(|(j, x)| *x = wte_vc[[id, j]]);
+        });
+        let x_mc = try_tensor(wte_vc.device(), x_mc, (token_ids.len(), columns))?;
+        if T::OWNS_TAPE {
+            let (wte, wpe, x) = (wte_vc.ghost(), wpe_pc.ghost(), x_mc.ghost());
+            let token_ids = token_ids.to_vec();
+            tape.add_backward_op(move |gradients| {
+                let dx = take(gradients.get_or_alloc_mut(&x)?);
+                embedding::backward_tokens(&dx, &token_ids, columns, gradients.get_or_alloc_mut(&wte)?);
+                embedding::backward_positions(&dx, tokens, columns, gradients.get_or_alloc_mut(&wpe)?);
+                Ok(())
+            });
+        }
+        Ok(x_mc.put_tape(tape))
+    }
+
+    fn try_dropout<T: Tape<f32, Self>>(
+        x_mc: Matrix<f32, Self, T>,
+        dropout: Option<Dropout>,
+    ) -> Result<Matrix<f32, Self, T>, CpuError> {
+        let Some(dropout) = dropout else { return Ok(x_mc) };
+        let (x_mc, mut tape) = x_mc.split_tape();
+        let mut y_mc = copy(&x_mc)?;
+        rows::drop_elements(&mut y_mc, dropout);
+        let y_mc = try_tensor(x_mc.device(), y_mc, *x_mc.shape())?;
+        let (x, y) = (x_mc.ghost(), y_mc.ghost());
+        tape.add_backward_op(move |gradients| {
+            let mut dx = take(gradients.get_or_alloc_mut(&y)?);
+            rows::drop_elements(&mut dx, dropout);
+            put(gradients.get_or_alloc_mut(&x)?, dx);
+            Ok(())
+        });
+        Ok(y_mc.put_tape(tape))
+    }
+
+    fn try_block<T: Tape<f32, Self>>(
+        x_mc: Matrix<f32, Self, T>,
+        block: &Block<f32, Self>,
+        pass: &BlockPass<'_, f32, Self>,
+    ) -> Result<Matrix<f32, Self, T>, CpuError> {
+        let (x_mc, mut tape) = x_mc.split_tape();
+        let (shape, dropout) = (pass.shape, pass.dropout);
+        let x = copy(&x_mc)?;
+        let (y_mc, kept) = block::forward(&x, &CopiedBlock::try_new(block)?.weights(), shape, dropout)?;
+        let y_mc = try_tensor(x_mc.device(), y_mc, *x_mc.shape())?;
+        if T::OWNS_TAPE {
+            let kept = (!pass.recompute).then_some(kept);
+            let block = block.clone();
+            let y_ghost = y_mc.ghost();
+            tape.add_backward_op(move |gradients| {
+                let mut gradient = take(gradients.get_or_alloc_mut(&y_ghost)?);
+                let x = copy(&x_mc)?;
+                let copied = CopiedBlock::try_new(&block)?;
+                let weights = copied.weights();
+                let kept = match kept {
+                    Some(kept) => kept,
+                    None => block::forward_to_hidden(&x, &weights, shape, dropout)?,
+                };
+                let mut parameters = Parameters { block: &block, gradients };
+                block::backward(&x, kept, &weights, shape, dropout, &mut gradient, &mut parameters)?;
+                put(gradients.get_or_alloc_mut(&x_mc)?, gradient);
+                Ok(())
+            });
+        }
+        Ok(y_mc.put_tape(tape))
+    }
+
+    fn try_layer_norm<T: Tape<f32, Self>>(
+        x_mc: Matrix<f32, Self, T>,
+        norm: &LayerNorm<f32, Self>,
+    ) -> Result<Matrix<f32, Self, T>, CpuError> {
+        let (x_mc, mut tape) = x_mc.split_tape();
+        let columns = x_mc.shape().1;
+        let x = copy(&x_mc)?;
+        let weight = copy(&norm.weight_c)?;
+        let bias = norm.bias_c.as_ref().map(copy).transpose()?;
+        let affine = layer_norm::Affine { weight: &weight, bias: bias.as_deref() };
+        let mut stats = Buffer::try_take(2 * x_mc.shape().0)?;
+        let mut y_mc = Buffer::try_take(x.len())?;
+        layer_norm::measure(&x, columns, &mut stats);
+        layer_norm::normalise(&x, &stats, affine, &mut y_mc);
+        let y_mc = try_tensor(x_mc.device(), y_mc, *x_mc.shape())?;
+        if T::OWNS_TAPE {
+            let (x_ghost, y_ghost) = (x_mc.ghost(), y_mc.ghost());
+            let (weight_ghost, bias_ghost) =
+                (norm.weight_c.ghost(), norm.bias_c.as_ref().map(|bias| bias.ghost()));
+            tape.add_backward_op(move |gradients| {
+                let dy = take(gradients.get_or_alloc_mut(&y_ghost)?);
+                let mut dx = Buffer::try_take(dy.len())?;
+                dx.fill(0.0);
+                let [dweight, dbias] = layer_norm::backward(&dy, &x, &stats, &weight, &mut dx);
+                rows::add(gradients.get_or_alloc_mut(&weight_ghost)?, &dweight);
+                if let Some(bias) = &bias_ghost {
+                    rows::add(gradients.get_or_alloc_mut(bias)?, &dbias);
+                }
+                put(gradients.get_or_alloc_mut(&x_ghost)?, dx);
+                Ok(())
+            });
+        }
+        Ok(y_mc.put_tape(tape))
+    }
+
+    fn try_head<T: Tape<f32, Self>>(
+        x_mc: Matrix<f32, Self, T>,
+        wte_vc: &Matrix<f32, Self>,
+    ) -> Result<Matrix<f32, Self, T>, CpuError> {
+        super::composed::try_head(x_mc, wte_vc)
+    }
+
+    fn try_head_loss<T: Tape<f32, Self>>(
+        x_mc: Matrix<f32, Self, T>,
+        wte_vc: &Matrix<f32, Self>,
+        targets: &[u32],
+    ) -> Result<Scalar<f32, Self, T>, CpuError> {
+        let (x_mc, mut tape) = x_mc.split_tape();
+        let (x, w) = (copy(&x_mc)?, copy(wte_vc)?);
+        let device = x_mc.device();
+        let loss = if T::OWNS_TAPE {
+            let (mut dx, mut dw) = (Buffer::try_take(x.len())?, Buffer::try_take(w.len())?);
+            let loss = head::loss(&x, &w, targets, Some(head::Gradients { dx: &mut dx, dw: &mut dw }))?;
+            let loss = try_scalar(device, loss)?;
+            let (x_ghost, w_ghost, loss_ghost) = (x_mc.ghost(), wte_vc.ghost(), loss.ghost());
+            tape.add_backward_op(move |gradients| {
+                let scale = gradients.get_or_alloc_mut(&loss_ghost)?[0];
+                dx.par_chunks_mut(rows::ELEMENTS).for_each(|dx| dx.iter_mut().for_each(|dx| *dx *= scale));
+                rows::add_scaled(gradients.get_or_alloc_mut(&w_ghost)?, &dw, scale);
+                put(gradients.get_or_alloc_mut(&x_ghost)?, dx);
+                Ok(())
+            });
+            loss
+        } else {
+            try_scalar(device, head::loss(&x, &w, targets, None)?)?
+        };
+        Ok(loss.put_tape(tape))
+    }
+}
+
+/// A tensor that takes over the buffer's memory.
+fn try_tensor<S: Shape>(device: &Cpu, data: Buffer, shape: S) -> Result<Tensor<S, f32, Cpu>, CpuError> {
+    TensorFromVec::<f32>::try_tensor_from_vec(device, data.into_vec(), shape)
+}
+
+fn try_scalar(device: &Cpu, value: f64) -> Result<Scalar<f32, Cpu>, CpuError> {
+    TensorFromVec::<f32>::try_tensor_from_vec(device, vec![value as f32], ())
+}
