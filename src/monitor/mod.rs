@@ -1,6 +1,7 @@
 //! What a run uses of the machine, sampled off the training thread.
 
 mod gpu;
+mod peak;
 mod process;
 
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -9,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use gpu::Gpu;
+pub use peak::PeakMemory;
 use process::OwnProcess;
 
 /// One sample. What could not be measured is `None`.
@@ -37,6 +39,7 @@ const FIRST_INTERVAL: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct Monitor {
     seen: Arc<Mutex<Seen>>,
+    peak: PeakMemory,
     /// Hanging up tells the thread to end.
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -45,25 +48,24 @@ pub struct Monitor {
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     latest: Resources,
-    peak_memory_bytes: Option<f64>,
+    largest_memory_bytes: Option<f64>,
 }
 
 impl Seen {
     fn add(&mut self, sample: Resources) {
         self.latest = sample;
-        self.peak_memory_bytes =
-            [self.peak_memory_bytes, sample.memory_bytes].into_iter().flatten().reduce(f64::max);
+        self.largest_memory_bytes = larger(self.largest_memory_bytes, sample.memory_bytes);
     }
 }
 
 impl Monitor {
     /// Samples every `interval_secs` from now on; 0 (or anything that is no positive number) never. With
     /// `cuda_ordinal` the GPU that CUDA knows by this number is sampled too, if NVIDIA's management library (NVML) is
-    /// there when the program runs.
-    pub fn start(interval_secs: f64, cuda_ordinal: Option<usize>) -> Monitor {
+    /// there when the program runs. `peak` began with the run, before its data and its model were loaded.
+    pub fn start(interval_secs: f64, cuda_ordinal: Option<usize>, peak: PeakMemory) -> Monitor {
         let seen = Arc::new(Mutex::new(Seen::default()));
         if interval_secs.is_nan() || interval_secs <= 0.0 {
-            return Monitor { seen, stop: None, thread: None };
+            return Monitor { seen, peak, stop: None, thread: None };
         }
         let interval = Duration::try_from_secs_f64(interval_secs).unwrap_or(Duration::MAX).max(MIN_INTERVAL);
         let mut process = OwnProcess::open();
@@ -81,7 +83,7 @@ impl Monitor {
             }
         });
         // A system without a thread to spare has the first sample.
-        Monitor { seen, stop: Some(stop), thread: thread.ok() }
+        Monitor { seen, peak, stop: Some(stop), thread: thread.ok() }
     }
 
     /// The latest sample; a first one is there at once.
@@ -89,9 +91,11 @@ impl Monitor {
         lock(&self.seen).latest
     }
 
-    /// The largest resident memory of all samples.
+    /// The largest resident memory of the run: the kernel's own peak where it tells, the largest sample elsewhere, which
+    /// falls short of the peak by whatever came and went between two samples.
     pub fn peak_memory_bytes(&self) -> Option<f64> {
-        lock(&self.seen).peak_memory_bytes
+        let sampled = lock(&self.seen).largest_memory_bytes?;
+        larger(self.peak.bytes(), Some(sampled))
     }
 }
 
@@ -103,6 +107,11 @@ impl Drop for Monitor {
             let _ = thread.join();
         }
     }
+}
+
+/// The larger of two measured values.
+fn larger(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+    [one, other].into_iter().flatten().reduce(f64::max)
 }
 
 /// The samples are plain numbers: still good if a holder of the lock panicked.

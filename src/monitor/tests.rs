@@ -3,6 +3,22 @@ use std::time::Instant;
 
 use super::*;
 
+/// The kernel keeps one peak for the whole process: tests that set it back take turns.
+static PEAK: Mutex<()> = Mutex::new(());
+
+fn take_turns() -> std::sync::MutexGuard<'static, ()> {
+    PEAK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn start(interval_secs: f64, cuda_ordinal: Option<usize>) -> Monitor {
+    Monitor::start(interval_secs, cuda_ordinal, PeakMemory::begin())
+}
+
+/// Holds this many bytes for a moment.
+fn swell(size: usize) {
+    black_box(vec![1u8; size]);
+}
+
 /// Waits for a sample that `wanted` accepts.
 fn wait_for(monitor: &Monitor, wanted: impl Fn(&Resources) -> bool) -> Resources {
     let start = Instant::now();
@@ -18,7 +34,8 @@ fn wait_for(monitor: &Monitor, wanted: impl Fn(&Resources) -> bool) -> Resources
 
 #[test]
 fn memory_is_known_at_once_and_plausible() {
-    let monitor = Monitor::start(3600.0, None);
+    let _turn = take_turns();
+    let monitor = start(3600.0, None);
     let memory = monitor.latest().memory_bytes.expect("this system tells");
     assert!((1e5..1e12).contains(&memory), "{memory}");
     assert!(monitor.peak_memory_bytes() >= Some(memory));
@@ -26,7 +43,8 @@ fn memory_is_known_at_once_and_plausible() {
 
 #[test]
 fn a_busy_thread_shows_as_cpu_time() {
-    let monitor = Monitor::start(0.1, None);
+    let _turn = take_turns();
+    let monitor = start(0.1, None);
     assert_eq!(monitor.latest().cpu_percent, None);
     let start = Instant::now();
     // Busy until seen: how soon depends on what else the machine does.
@@ -42,7 +60,8 @@ fn a_busy_thread_shows_as_cpu_time() {
 
 #[test]
 fn the_peak_outlasts_the_memory() {
-    let monitor = Monitor::start(0.02, None);
+    let _turn = take_turns();
+    let monitor = start(0.02, None);
     let before = monitor.latest().memory_bytes.expect("this system tells");
     let size = 64 << 20;
     let block = black_box(vec![1u8; size]);
@@ -53,19 +72,48 @@ fn the_peak_outlasts_the_memory() {
 }
 
 #[test]
-fn the_peak_is_the_largest_sample_and_missing_ones_do_not_count() {
+#[cfg(target_os = "linux")]
+fn a_peak_between_two_samples_is_seen() {
+    let _turn = take_turns();
+    let monitor = start(3600.0, None);
+    let before = monitor.latest().memory_bytes.expect("this system tells");
+    swell(128 << 20);
+    let peak = monitor.peak_memory_bytes().expect("this system tells");
+    assert!(peak > before + f64::from(100 << 20), "{peak} after {before}");
+    assert_eq!(monitor.latest().memory_bytes, Some(before), "no sample was taken in between");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_peak_of_an_earlier_run_is_not_that_of_the_next() {
+    let _turn = take_turns();
+    let first = start(3600.0, None);
+    swell(128 << 20);
+    let earlier = first.peak_memory_bytes().expect("this system tells");
+    drop(first);
+    if std::fs::write("/proc/self/clear_refs", "5").is_err() {
+        eprintln!("SKIPPED: this system does not set the peak back");
+        return;
+    }
+    let later = start(3600.0, None).peak_memory_bytes().expect("this system tells");
+    assert!(later < earlier - f64::from(100 << 20), "{later} after {earlier}");
+}
+
+#[test]
+fn the_largest_sample_is_kept_and_missing_ones_do_not_count() {
     let mut seen = Seen::default();
     for memory_bytes in [None, Some(5.0), Some(7.0), None, Some(6.0)] {
         seen.add(Resources { memory_bytes, ..Resources::default() });
     }
-    assert_eq!(seen.peak_memory_bytes, Some(7.0));
+    assert_eq!(seen.largest_memory_bytes, Some(7.0));
     assert_eq!(seen.latest.memory_bytes, Some(6.0));
 }
 
 #[test]
 fn no_interval_means_no_thread_and_no_numbers() {
+    let _turn = take_turns();
     for interval in [0.0, -1.0, f64::NAN] {
-        let monitor = Monitor::start(interval, Some(0));
+        let monitor = start(interval, Some(0));
         assert!(monitor.thread.is_none());
         assert_eq!(monitor.latest(), Resources::default());
         assert_eq!(monitor.peak_memory_bytes(), None);
@@ -74,8 +122,9 @@ fn no_interval_means_no_thread_and_no_numbers() {
 
 #[test]
 fn dropping_does_not_wait_for_the_interval() {
+    let _turn = take_turns();
     for interval in [3600.0, f64::MAX, f64::INFINITY] {
-        let monitor = Monitor::start(interval, None);
+        let monitor = start(interval, None);
         assert!(monitor.thread.is_some());
         let start = Instant::now();
         drop(monitor);
@@ -85,7 +134,8 @@ fn dropping_does_not_wait_for_the_interval() {
 
 #[test]
 fn a_gpu_that_is_not_there_is_no_trouble() {
-    let monitor = Monitor::start(0.02, Some(4_000));
+    let _turn = take_turns();
+    let monitor = start(0.02, Some(4_000));
     let sample = wait_for(&monitor, |latest| latest.cpu_percent.is_some());
     assert_eq!((sample.gpu_percent, sample.gpu_memory_bytes), (None, None));
     assert_eq!((sample.gpu_power_watts, sample.gpu_temperature_celsius), (None, None));

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use crate::config::{self, experiment::RunPlan};
 use crate::data;
 use crate::engine::{self, EngineError};
-use crate::monitor::Monitor;
+use crate::monitor::{Monitor, PeakMemory};
 use crate::sinks::{self, Sink, SinkError};
 use crate::store::RunDir;
 use crate::store::StoreError;
@@ -93,6 +93,7 @@ fn train_plan(
     listeners: Vec<Box<dyn Sink>>,
     stop: &StopFlag,
 ) -> Result<Ending, TrainError> {
+    let peak = PeakMemory::begin();
     let dataset = data::load(&plan.data)?;
     dataset.check(plan)?;
     let engine = engine::open(plan, dataset.tokenizer.vocab_size())?;
@@ -103,7 +104,8 @@ fn train_plan(
 
     let mut sinks = sinks::open_files(dir)?;
     sinks.extend(listeners);
-    let monitor = Monitor::start(monitor_interval(plan), gpu_ordinal(&engine.device().device));
+    let gpu = gpu_ordinal(&engine.device().device);
+    let monitor = Monitor::start(monitor_interval(plan), gpu, peak);
     let mut session = Session::new(plan, dir, engine, &dataset, sinks, monitor, stop)?;
     let ending = session.run();
     if let Err(error) = &ending {
