@@ -113,16 +113,17 @@ fn a_file_of_weights_that_lies_about_its_size_is_a_recorded_failure() {
     );
 }
 
+// Elsewhere the peak is the largest sample, and runs as short as these have few.
 #[test]
+#[cfg(target_os = "linux")]
 fn the_memory_of_a_run_is_given_back_before_the_next() {
     let shop = tiny();
     let sets = [
-        "train.batch_size=256",
-        "train.max_steps=6",
+        "train.batch_size=512",
+        "train.max_steps=3",
         "train.final_eval=false",
         "checkpoint.interval=0",
-        "hardware.monitor_interval_secs=0.02",
-        "experiment.repeats=8",
+        "experiment.repeats=6",
     ];
     let arguments: Vec<&str> =
         std::iter::once("tiny.toml").chain(sets.iter().flat_map(|set| ["--set", set])).collect();
@@ -132,9 +133,8 @@ fn the_memory_of_a_run_is_given_back_before_the_next() {
             shop.read(&format!("runs/tiny/seed={seed}/manifest.toml")).parse().unwrap();
         manifest["results"]["peak_memory_bytes"].as_integer().unwrap() as f64 / f64::from(1 << 20)
     };
-    // The runs are alike: without giving memory back, each would add some twenty MiB to the ones before. On a busy machine
-    // the samples miss the height of some of these short runs, but not of four in a row.
-    let early = (1337..1341).map(peak).fold(0.0, f64::max);
-    let last = peak(1344);
-    assert!(last < early + 40.0, "{early} MiB in the first four runs, {last} MiB in the eighth");
+    // The runs are alike: without giving memory back, each would add some thirty MiB to the ones before. The reports between
+    // them leave some with the allocator, most of it after the first two.
+    let (third, sixth) = (peak(1339), peak(1342));
+    assert!(sixth < third + 45.0, "{third} MiB in the third run, {sixth} MiB in the sixth");
 }
