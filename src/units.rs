@@ -62,6 +62,19 @@ pub fn bytes(value: f64) -> String {
     if unit == 0 { format!("{value:.0} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
+/// `1.53 TFLOP`, `49.0 MFLOP`.
+pub fn flops(value: f64) -> String {
+    const UNITS: [&str; 7] = ["FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP", "EFLOP"];
+    let mut value = value;
+    let mut unit = 0;
+    while value.abs() >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    let shown = if value.is_finite() { significant(value, 3) } else { plain(value) };
+    format!("{shown} {}", UNITS[unit])
+}
+
 /// Three significant digits with an SI prefix: `8.50k`, `1.2M` from 10,000 on; `8,500` below.
 pub fn si(value: f64) -> String {
     let size = value.abs();
@@ -192,6 +205,10 @@ mod tests {
         assert_eq!(count(12), "12");
         assert_eq!(bytes(512.0), "512 B");
         assert_eq!(bytes(1.5 * 1024.0 * 1024.0 * 1024.0), "1.5 GiB");
+        assert_eq!(flops(1.5326e12), "1.53 TFLOP");
+        assert_eq!(flops(999.6e9), "1.00 TFLOP");
+        assert_eq!(flops(4.26e11) + "/s", "426 GFLOP/s");
+        assert_eq!(flops(0.0), "0.00 FLOP");
         assert_eq!(si(8500.0), "8,500");
         assert_eq!(si(40_000.0), "40.0k");
         assert_eq!(si(999_600.0), "1.00M");
@@ -266,7 +283,7 @@ mod tests {
             for unit in [Unit::Count, Unit::Nats, Unit::Secs, Unit::Bytes, Unit::TokensPerSec, Unit::Ratio] {
                 super::value(unit, value);
             }
-            let texts = [duration(value), bytes(value), si(value), number(value), ratio(value), percent(value)];
+            let texts = [duration(value), bytes(value), si(value), number(value), ratio(value), percent(value), flops(value)];
             prop_assert!(texts.iter().all(|text| !text.is_empty()));
         }
     }

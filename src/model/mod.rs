@@ -2,6 +2,7 @@
 
 use crate::config::experiment::ModelPlan;
 
+pub mod flops;
 pub mod gpt;
 pub mod init;
 pub mod params;
