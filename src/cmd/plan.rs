@@ -1,11 +1,10 @@
 //! `runner plan FILE...`: what would be run, after the same expansion and validation; nothing is trained.
 
 use super::columns;
-use super::preflight::load_plans;
+use super::preflight::{Planned, load_plans, short_of_memory};
 use crate::cli::Selection;
-use crate::config::experiment::{DataSource, DeviceChoice, RunPlan};
+use crate::config::experiment::{DataSource, DeviceChoice};
 use crate::config::value_text;
-use crate::data::tokenizer::fixed_vocab_size;
 use crate::engine;
 use crate::error::{Error, Exit};
 use crate::launcher::local::Launcher;
@@ -19,52 +18,66 @@ pub struct Args {
     /// Also print every resolved key of every run, and where its value comes from.
     #[arg(long)]
     keys: bool,
+    /// Also print what the memory estimate of every run is made of.
+    #[arg(long)]
+    memory: bool,
 }
 
 pub fn run(args: Args) -> Result<Exit, Error> {
     let launcher = Launcher::new();
-    let plans = load_plans(&args.selection, &launcher)?;
+    let planned = load_plans(&args.selection, &launcher)?;
     let mut rows = vec![
-        ["RUN", "PARAMETERS", "STEPS", "TOKENS/STEP", "CORPUS", "DEVICE", "ON THIS MACHINE"]
-            .map(str::to_owned),
+        [
+            "RUN",
+            "PARAMETERS",
+            "STEPS",
+            "TOKENS/STEP",
+            "COMPUTE/STEP",
+            "MEMORY",
+            "CORPUS",
+            "DEVICE",
+            "ON THIS MACHINE",
+        ]
+        .map(str::to_owned),
     ];
-    rows.extend(plans.iter().map(|plan| row(plan, launcher.unmet(plan).is_some())));
+    rows.extend(planned.iter().map(|run| row(run, launcher.unmet(&run.plan).is_some())));
     terminal::out(columns(&rows));
-    for plan in &plans {
-        if let Some(reason) = launcher.unmet(plan) {
-            terminal::out(format_args!(
-                "{}/{} will be skipped here: {reason}",
-                plan.experiment.name, plan.name
-            ));
+    for run in &planned {
+        if let Some(reason) = launcher.unmet(&run.plan) {
+            terminal::out(format_args!("{} will be skipped here: {reason}", name(run)));
         }
+    }
+    if let Some(warning) = short_of_memory(&planned, &launcher) {
+        terminal::out(format_args!("warning: {warning}"));
     }
     terminal::out(format_args!(
         "{} {}, all valid",
-        plans.len(),
-        if plans.len() == 1 { "run" } else { "runs" }
+        planned.len(),
+        if planned.len() == 1 { "run" } else { "runs" }
     ));
+    if args.memory {
+        planned.iter().for_each(|run| terminal::out(format_args!("\n{}\n{}", name(run), memory_table(run))));
+    }
     if args.keys {
-        for plan in &plans {
-            terminal::out(format_args!("\n{}/{}", plan.experiment.name, plan.name));
-            let keys: Vec<_> = plan
-                .resolved
-                .iter()
-                .map(|key| {
-                    [format!("  {} = {}", key.key, value_text(&key.value)), format!("# {}", key.source)]
-                })
-                .collect();
-            terminal::out(columns(&keys));
-        }
+        planned.iter().for_each(|run| terminal::out(format_args!("\n{}\n{}", name(run), keys(run))));
     }
     Ok(Exit::Success)
 }
 
-fn row(plan: &RunPlan, skipped: bool) -> [String; 7] {
+fn name(run: &Planned) -> String {
+    format!("{}/{}", run.plan.experiment.name, run.plan.name)
+}
+
+fn row(run: &Planned, skipped: bool) -> [String; 9] {
+    let plan = &run.plan;
+    let memory = run.cost.as_ref().and_then(|cost| cost.memory.as_ref());
     [
-        format!("{}/{}", plan.experiment.name, plan.name),
-        parameters(plan),
+        name(run),
+        parameters(run),
         units::count(plan.train.max_steps),
         units::count(plan.train.tokens_per_step()),
+        run.cost.as_ref().map_or_else(missing, |cost| units::flops(cost.flops.total())),
+        memory.map_or_else(missing, |memory| format!("about {}", units::bytes(memory.bytes()))),
         match &plan.data.source {
             DataSource::Corpus(name) => name.clone(),
             DataSource::Path(path) => path.display().to_string(),
@@ -74,15 +87,41 @@ fn row(plan: &RunPlan, skipped: bool) -> [String; 7] {
     ]
 }
 
+fn missing() -> String {
+    units::MISSING.to_owned()
+}
+
 /// The exact count, or without the embeddings of a vocabulary that is known only once the corpus is read.
-fn parameters(plan: &RunPlan) -> String {
-    match plan.model.vocab_size.or(fixed_vocab_size(plan.data.tokenizer)) {
-        Some(vocab_size) => units::count(engine::parameter_count(&plan.model, vocab_size).parameters),
+fn parameters(run: &Planned) -> String {
+    let model = &run.plan.model;
+    match run.vocab_size.or(model.vocab_size) {
+        Some(vocab_size) => units::count(engine::parameter_count(model, vocab_size).parameters),
         None => {
-            let parameters = engine::parameter_count(&plan.model, 0).parameters;
-            format!("{} + {} per character", units::count(parameters), plan.model.n_embd)
+            let parameters = engine::parameter_count(model, 0).parameters;
+            format!("{} + {} per character", units::count(parameters), model.n_embd)
         }
     }
+}
+
+/// The parts of the estimate and their sum.
+fn memory_table(run: &Planned) -> String {
+    let Some(memory) = run.cost.as_ref().and_then(|cost| cost.memory.as_ref()) else {
+        return "  memory is estimated only for training on the processor, with a known vocabulary"
+            .to_owned();
+    };
+    let line = |name: &str, bytes: f64| [format!("  {name}"), format!("{:>10}", units::bytes(bytes))];
+    let mut rows: Vec<_> = memory.parts.iter().map(|part| line(part.name, part.bytes)).collect();
+    rows.push(line("together", memory.bytes()));
+    columns(&rows)
+}
+
+/// Every resolved key, and where its value comes from.
+fn keys(run: &Planned) -> String {
+    let resolved = run.plan.resolved.iter();
+    let keys: Vec<_> = resolved
+        .map(|key| [format!("  {} = {}", key.key, value_text(&key.value)), format!("# {}", key.source)])
+        .collect();
+    columns(&keys)
 }
 
 fn device(choice: &DeviceChoice) -> String {

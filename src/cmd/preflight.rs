@@ -1,9 +1,11 @@
 //! What is looked at before the first run starts: experiment files, corpora, devices. Nothing starts unless all are good.
 
 use crate::cli::Selection;
-use crate::config::experiment::{DeviceChoice, RunPlan};
+use crate::config::experiment::{DeviceChoice, RunPlan, TokenizerKind};
 use crate::config::{self, LoadOptions};
+use crate::data::tokenizer::fixed_vocab_size;
 use crate::data::{self, DataError, Dataset, Found};
+use crate::engine::cost::{Cost, cost};
 use crate::engine::device;
 use crate::error::Error;
 use crate::launcher::local::Launcher;
@@ -13,21 +15,61 @@ use crate::units;
 /// Texts up to this size are tokenized beforehand, to see whether they are long enough and fit the model.
 const READ_BEFOREHAND_BYTES: u64 = 64 << 20;
 
+/// Bytes of text that become one of GPT-2's tokens, for texts too large to be tokenized beforehand: Tiny Shakespeare has
+/// 3.3, plain English prose more, so that an estimate from it is not too small.
+const BYTES_PER_GPT2_TOKEN: f64 = 3.3;
+
+/// A run that can be started, and what is known of it before.
+pub struct Planned {
+    pub plan: RunPlan,
+    /// Ids of its tokenizer; `None` for the characters of a corpus that was not read.
+    pub vocab_size: Option<usize>,
+    /// Arithmetic and memory; `None` where nothing is computed or the vocabulary is not known.
+    pub cost: Option<Cost>,
+}
+
+impl Planned {
+    fn new(plan: RunPlan, corpus: &Corpus) -> Self {
+        let (vocab_size, tokens) = match corpus {
+            Corpus::Read(dataset) => (Some(dataset.tokenizer.vocab_size()), dataset.tokens()),
+            Corpus::Unread { bytes } => {
+                let tokenizer = plan.data.tokenizer;
+                let bytes_per_token =
+                    if tokenizer == TokenizerKind::Gpt2 { BYTES_PER_GPT2_TOKEN } else { 1.0 };
+                (fixed_vocab_size(tokenizer), (*bytes as f64 / bytes_per_token) as u64)
+            }
+        };
+        let known = plan.model.vocab_size.or(vocab_size);
+        let cost = known.and_then(|vocab_size| cost(&plan, vocab_size, tokens));
+        Self { plan, vocab_size, cost }
+    }
+}
+
 /// Expands and validates experiment files, and looks at their corpora, weights and devices. What will be skipped on this
 /// machine needs none of these.
-pub fn load_plans(selection: &Selection, launcher: &Launcher) -> Result<Vec<RunPlan>, Error> {
+pub fn load_plans(selection: &Selection, launcher: &Launcher) -> Result<Vec<Planned>, Error> {
     let options = LoadOptions { set: selection.set.clone(), only: selection.only.clone() };
     let plans = config::load(&selection.files, &options)?;
-    check_corpora(wanted(&plans, launcher))?;
-    check_weights(wanted(&plans, launcher))?;
-    check_devices(wanted(&plans, launcher))?;
-    Ok(plans)
+    let planned = check_corpora(plans, launcher)?;
+    check_weights(wanted(&planned, launcher))?;
+    check_devices(wanted(&planned, launcher))?;
+    Ok(planned)
+}
+
+/// In words, that runs which would be started here may need more memory than is free.
+pub fn short_of_memory(planned: &[Planned], launcher: &Launcher) -> Option<String> {
+    let runs: Vec<_> = planned
+        .iter()
+        .filter(|run| launcher.unmet(&run.plan).is_none())
+        .filter_map(|run| Some((&run.plan, run.cost.as_ref()?)))
+        .collect();
+    launcher.short_of_memory(&runs)
 }
 
 /// Downloads the corpora that are not on this machine, once and before the first run, so that a person hears at once when
 /// that cannot be done.
-pub fn fetch_corpora(plans: &[RunPlan], launcher: &Launcher, screen: &Screen) -> Result<(), Error> {
-    for plan in wanted(plans, launcher) {
+pub fn fetch_corpora(planned: &[Planned], launcher: &Launcher, screen: &Screen) -> Result<(), Error> {
+    for plan in wanted(planned, launcher) {
         let found = data::preflight(&plan.data).map_err(|source| refused(plan, source))?;
         if let Found::Missing { url, bytes, .. } = found {
             screen.note(&format!("downloading {url} ({})", units::bytes(bytes as f64)));
@@ -38,34 +80,57 @@ pub fn fetch_corpora(plans: &[RunPlan], launcher: &Launcher, screen: &Screen) ->
     Ok(())
 }
 
-fn wanted<'a>(plans: &'a [RunPlan], launcher: &Launcher) -> impl Iterator<Item = &'a RunPlan> {
-    plans.iter().filter(|plan| launcher.unmet(plan).is_none())
+fn wanted<'a>(planned: &'a [Planned], launcher: &Launcher) -> impl Iterator<Item = &'a RunPlan> {
+    planned.iter().map(|run| &run.plan).filter(|plan| launcher.unmet(plan).is_none())
 }
 
 fn refused(plan: &RunPlan, source: DataError) -> Error {
     Error::Corpus { experiment: plan.experiment.name.clone(), source: Box::new(source) }
 }
 
-fn check_corpora<'a>(plans: impl Iterator<Item = &'a RunPlan>) -> Result<(), Error> {
-    let mut read: Option<(&RunPlan, Dataset)> = None;
-    for plan in plans {
-        // The points of one sweep mostly share their corpus.
-        if read.as_ref().is_none_or(|(other, _)| other.data != plan.data) {
-            let bytes = match data::preflight(&plan.data).map_err(|source| refused(plan, source))? {
-                Found::Embedded | Found::Cached { .. } => 0,
-                Found::File { bytes } | Found::Folder { bytes, .. } => bytes,
-                Found::Missing { .. } => continue,
-            };
-            if bytes > READ_BEFOREHAND_BYTES {
-                continue;
-            }
-            read = Some((plan, data::load(&plan.data).map_err(|source| refused(plan, source))?));
+/// A corpus as far as it was looked at.
+enum Corpus {
+    Read(Box<Dataset>),
+    /// Too large to be read beforehand, or not on this machine.
+    Unread {
+        bytes: u64,
+    },
+}
+
+impl Corpus {
+    fn open(plan: &RunPlan) -> Result<Self, DataError> {
+        let bytes = match data::preflight(&plan.data)? {
+            Found::Embedded | Found::Cached { .. } => 0,
+            Found::File { bytes } | Found::Folder { bytes, .. } => bytes,
+            Found::Missing { bytes, .. } => return Ok(Self::Unread { bytes }),
+        };
+        if bytes > READ_BEFOREHAND_BYTES {
+            return Ok(Self::Unread { bytes });
         }
-        if let Some((_, dataset)) = &read {
-            dataset.check(plan).map_err(|source| refused(plan, source))?;
-        }
+        Ok(Self::Read(Box::new(data::load(&plan.data)?)))
     }
-    Ok(())
+}
+
+fn check_corpora(plans: Vec<RunPlan>, launcher: &Launcher) -> Result<Vec<Planned>, Error> {
+    let mut planned: Vec<Planned> = Vec::with_capacity(plans.len());
+    let mut corpus = Corpus::Unread { bytes: 0 };
+    for plan in plans {
+        let skipped = launcher.unmet(&plan).is_some();
+        // The points of one sweep mostly share their corpus.
+        if planned.last().is_none_or(|last| last.plan.data != plan.data) {
+            corpus = match Corpus::open(&plan) {
+                Err(_) if skipped => Corpus::Unread { bytes: 0 },
+                opened => opened.map_err(|source| refused(&plan, source))?,
+            };
+        }
+        if let Corpus::Read(dataset) = &corpus
+            && !skipped
+        {
+            dataset.check(&plan).map_err(|source| refused(&plan, source))?;
+        }
+        planned.push(Planned::new(plan, &corpus));
+    }
+    Ok(planned)
 }
 
 fn check_weights<'a>(plans: impl Iterator<Item = &'a RunPlan>) -> Result<(), Error> {

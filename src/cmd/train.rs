@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::preflight::{fetch_corpora, load_plans};
+use super::preflight::{fetch_corpora, load_plans, short_of_memory};
 use super::signals;
 use crate::cli::{Folders, Selection};
 use crate::config::experiment::RunPlan;
@@ -44,8 +44,12 @@ impl Args {
 pub fn run(args: Args) -> Result<Exit, Error> {
     let launcher = Launcher::new();
     let screen = Screen::open(args.quiet);
-    let plans = load_plans(&args.selection, &launcher)?;
-    fetch_corpora(&plans, &launcher, &screen)?;
+    let planned = load_plans(&args.selection, &launcher)?;
+    fetch_corpora(&planned, &launcher, &screen)?;
+    if let Some(warning) = short_of_memory(&planned, &launcher) {
+        screen.note(&format!("warning: {warning}"));
+    }
+    let plans: Vec<RunPlan> = planned.into_iter().map(|run| run.plan).collect();
     if plans.len() > 1 {
         let path = args.folders.reports_dir.clone();
         std::fs::create_dir_all(&path).map_err(|source| Error::ReportsDir { path, source })?;

@@ -55,6 +55,11 @@ fn train_tokens(tokens: usize, val_fraction: f64) -> usize {
 }
 
 impl Dataset {
+    /// Tokens of both splits.
+    pub fn tokens(&self) -> u64 {
+        (self.train.len() + self.val.len()) as u64
+    }
+
     /// What the manifest says about the data.
     pub fn info(&self) -> DataInfo {
         DataInfo {
@@ -143,7 +148,7 @@ mod tests {
     fn the_splits_are_the_text_in_order() {
         let text = "0123456789".repeat(10);
         let data = dataset(&text, TokenizerKind::Byte, 0.1);
-        assert_eq!((data.train.len(), data.val.len()), (90, 10));
+        assert_eq!((data.train.len(), data.val.len(), data.tokens()), (90, 10, 100));
         assert_eq!(data.tokenizer.decode(&data.train) + &data.tokenizer.decode(&data.val), text);
         assert!(dataset(&text, TokenizerKind::Byte, 0.0).val.is_empty());
     }

@@ -9,8 +9,10 @@ use crate::model::ModelConfig;
 use crate::model::params::model_info;
 use crate::store::manifest::{DeviceInfo, ModelInfo};
 
+pub mod cost;
 pub mod device;
 pub mod dfdx;
+pub mod memory;
 pub mod scripted;
 mod state;
 

@@ -29,6 +29,18 @@ pub fn host_info() -> HostInfo {
     }
 }
 
+/// Memory that programs can still have, of the machine or of the container around this process; `None` where the system
+/// does not tell.
+pub fn free_memory_bytes() -> Option<u64> {
+    let refresh = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
+    let system = System::new_with_specifics(refresh).ok()?;
+    // The limit less what processes hold: what a container's own count of free memory leaves out are file caches, which
+    // give way.
+    let in_container =
+        system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory.saturating_sub(limits.rss));
+    Some(system.available_memory().min(in_container)).filter(|&bytes| bytes > 0)
+}
+
 /// Commit of the working directory's repository and whether it has uncommitted changes; `None` outside one.
 pub fn git_info() -> Option<GitInfo> {
     let commit = git(&["rev-parse", "HEAD"])?.trim().to_owned();
@@ -74,5 +86,11 @@ mod tests {
     fn the_host_has_cores_and_memory() {
         let host = host_info();
         assert!(host.cores > 0 && host.memory_bytes > 0);
+    }
+
+    #[test]
+    fn no_more_memory_is_free_than_there_is() {
+        let free = free_memory_bytes().expect("this system tells");
+        assert!(free > 1 << 20 && free <= host_info().memory_bytes, "{free}");
     }
 }

@@ -7,8 +7,10 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::host;
+use super::memory::shortage;
 use super::requirements::{Machine, unmet};
 use crate::config::{self, experiment::RunPlan};
+use crate::engine::cost::Cost;
 use crate::sinks::Sink;
 use crate::store::RunDir;
 use crate::store::StoreError;
@@ -49,6 +51,11 @@ impl Launcher {
     /// In words, what this machine lacks for the plan.
     pub fn unmet(&self, plan: &RunPlan) -> Option<String> {
         unmet(&plan.hardware.requires, &self.machine)
+    }
+
+    /// In words, that some of these runs may need more memory than is free now, and what to lower.
+    pub fn short_of_memory(&self, runs: &[(&RunPlan, &Cost)]) -> Option<String> {
+        shortage(runs, host::free_memory_bytes()?)
     }
 
     /// Makes the run's directory and trains it there. A requirement that is not met is recorded as `skipped`; an error or a
@@ -122,6 +129,7 @@ impl Launcher {
             device: None,
             data: None,
             model: None,
+            cost: None,
             target: plan.target.as_ref().map(|target| TargetInfo {
                 metric: target.metric.key().to_owned(),
                 threshold: target.threshold,

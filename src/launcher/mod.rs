@@ -5,4 +5,5 @@
 
 pub mod host;
 pub mod local;
+pub mod memory;
 pub mod requirements;

@@ -5,8 +5,8 @@ use std::path::Path;
 use crate::event::Event;
 use crate::metric::MetricsRow;
 use crate::store::manifest::{
-    DataInfo, DeviceInfo, GitInfo, Manifest, ModelInfo, ParameterGroup, Results, Status, StopReason,
-    TargetInfo,
+    CostInfo, DataInfo, DeviceInfo, GitInfo, Manifest, ModelInfo, ParameterGroup, Results, Status,
+    StopReason, TargetInfo,
 };
 use crate::store::{RunDir, RunRecord, SampleText, fixture, metrics_header, row_record};
 
@@ -142,6 +142,7 @@ fn describe(manifest: &mut Manifest) {
         parameters: 124_439_808,
         breakdown,
     });
+    manifest.cost = Some(CostInfo { model_flops_per_step: 1.5326e12, memory_bytes: Some(3 << 30) });
     manifest.packages.insert("dfdx".to_owned(), "0.13.0".to_owned());
 }
 

@@ -24,6 +24,9 @@ pub struct Summary {
     pub corpus_loss: Option<f64>,
     pub step_secs: Option<f64>,
     pub tokens_per_sec: Option<f64>,
+    /// FLOPs of the matrix products that the model asks for, per second of training: what is computed a second time to save
+    /// memory does not count. Divided by the hardware's peak this is MFU (Chowdhery et al., "PaLM", 2022, appendix B).
+    pub model_flops_per_sec: Option<f64>,
     pub peak_memory_bytes: Option<f64>,
     pub peak_gpu_memory_bytes: Option<f64>,
     /// When the target was reached.
@@ -63,6 +66,13 @@ impl Summary {
             let secs: f64 = steps.iter().sum();
             (secs > 0.0).then(|| steps.len() as f64 * tokens_per_step as f64 / secs)
         };
+        let tokens_per_sec = results.and_then(|r| r.tokens_per_sec).or_else(tokens_per_sec);
+        let flops_per_token = record
+            .manifest
+            .cost
+            .as_ref()
+            .filter(|_| tokens_per_step > 0)
+            .map(|cost| cost.model_flops_per_step / tokens_per_step as f64);
         Summary {
             steps,
             tokens: results.map(|results| results.tokens).or(last.and_then(|row| row.tokens).map(counted)),
@@ -80,7 +90,8 @@ impl Summary {
             best_val_step: val.least_step,
             corpus_loss: finite(results.and_then(|r| r.corpus_loss)),
             step_secs: results.and_then(|r| r.step_secs).or_else(step_secs),
-            tokens_per_sec: results.and_then(|r| r.tokens_per_sec).or_else(tokens_per_sec),
+            tokens_per_sec,
+            model_flops_per_sec: tokens_per_sec.zip(flops_per_token).map(|(tokens, flops)| tokens * flops),
             peak_memory_bytes: results
                 .and_then(|r| r.peak_memory_bytes)
                 .map(|bytes| bytes as f64)

@@ -40,6 +40,7 @@ pub(crate) fn manifest(experiment: &str, run: &str) -> Manifest {
         device: None,
         data: None,
         model: None,
+        cost: None,
         target: None,
         results: None,
         reference: None,

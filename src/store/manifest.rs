@@ -64,6 +64,9 @@ pub struct Manifest {
     pub data: Option<DataInfo>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelInfo>,
+    /// What the run was expected to take. Absent where nothing is computed (the scripted engine).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<CostInfo>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<TargetInfo>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -152,6 +155,17 @@ pub struct ParameterGroup {
     /// `token embedding (tied head)`, `position embedding`, `attention`, `mlp`, `layer norms`.
     pub part: String,
     pub parameters: u64,
+}
+
+/// What a run takes, counted from its sizes before it starts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CostInfo {
+    /// FLOPs of the matrix products of one optimizer step, forward and backward, all accumulated batches; what activation
+    /// checkpointing computes a second time is left out.
+    pub model_flops_per_step: f64,
+    /// Estimated peak of the process's memory, where there is an estimate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use crate::config::{self, experiment::RunPlan};
 use crate::data;
-use crate::engine::{self, EngineError};
+use crate::engine::{self, EngineError, cost::cost};
 use crate::monitor::{Monitor, PeakMemory};
 use crate::sinks::{self, Sink, SinkError};
 use crate::store::RunDir;
@@ -99,6 +99,7 @@ fn train_plan(
     let engine = engine::open(plan, dataset.tokenizer.vocab_size())?;
     manifest.data = Some(dataset.info());
     manifest.model = Some(engine.model());
+    manifest.cost = cost(plan, dataset.tokenizer.vocab_size(), dataset.tokens()).map(|cost| cost.info());
     manifest.device = Some(engine.device());
     dir.write_manifest(manifest)?;
 

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod commands;
+mod cost;
 mod interrupt;
 mod outcomes;
 mod readme;

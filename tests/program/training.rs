@@ -113,6 +113,22 @@ fn a_file_of_weights_that_lies_about_its_size_is_a_recorded_failure() {
     );
 }
 
+#[test]
+fn a_run_records_what_it_took_beside_what_it_was_expected_to_take() {
+    let shop = tiny();
+    shop.run(&["tiny.toml"]).expect(0);
+    let manifest: toml::Table = shop.read("runs/tiny/seed=1337/manifest.toml").parse().unwrap();
+    // One layer of 12 x 16 x 16 weights, a head of 16 x 16 and 136 pairs in each of four sequences.
+    let flops = 6.0 * f64::from(12 * 16 * 16 + 16 * 16) * 64.0 + 12.0 * 16.0 * 4.0 * 136.0;
+    assert_eq!(manifest["model"]["vocab_size"].as_integer(), Some(16));
+    assert_eq!(manifest["cost"]["model_flops_per_step"].as_float(), Some(flops));
+    assert!(manifest["cost"]["memory_bytes"].as_integer().is_some_and(|bytes| bytes > 1 << 20));
+    let report = shop.read("runs/tiny/seed=1337/report.md");
+    for part in ["64 tokens and 1.38 MFLOP per step", "Model FLOPs per second", "Peak memory, estimated"] {
+        assert!(report.contains(part), "{part} is not in {report}");
+    }
+}
+
 // Elsewhere the peak is the largest sample, and runs as short as these have few.
 #[test]
 #[cfg(target_os = "linux")]

@@ -45,7 +45,13 @@ fn table(page: &Page) -> String {
     row("Time", optional(Unit::Secs, summary.elapsed_secs));
     row("Time per step, median", optional(Unit::Secs, summary.step_secs));
     row("Throughput", optional(Unit::TokensPerSec, summary.tokens_per_sec));
+    if let Some(flops) = summary.model_flops_per_sec {
+        row("Model FLOPs per second", units::flops(flops) + "/s");
+    }
     row("Peak memory", optional(Unit::Bytes, summary.peak_memory_bytes));
+    if let Some(estimate) = page.record.manifest.cost.as_ref().and_then(|cost| cost.memory_bytes) {
+        row("Peak memory, estimated", units::bytes(estimate as f64));
+    }
     if summary.peak_gpu_memory_bytes.is_some() {
         row("Peak GPU memory", optional(Unit::Bytes, summary.peak_gpu_memory_bytes));
     }

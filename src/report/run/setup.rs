@@ -81,7 +81,10 @@ fn data(page: &Page) -> String {
 
 fn batch(page: &Page) -> String {
     let config = &page.record.config;
-    let per_step = units::count(page.record.manifest.run.tokens_per_step);
+    let flops = page.record.manifest.cost.as_ref().map(|cost| units::flops(cost.model_flops_per_step));
+    let flops = flops.map_or_else(String::new, |flops| format!(" and {flops}"));
+    let per_step =
+        format!("{} tokens{flops} per step", units::count(page.record.manifest.run.tokens_per_step));
     let size = |key: &str| number(config, key).map(|size| size as u64);
     // A length of 0 stands for the whole context.
     let length = size("train.sequence_length").filter(|length| *length > 0).or(size("model.block_size"));
@@ -92,9 +95,9 @@ fn batch(page: &Page) -> String {
                 Some(times) if times > 1 => format!(", {} times accumulated", units::count(times)),
                 _ => String::new(),
             };
-            format!("{batch} sequences of {length} tokens{accumulated}: {per_step} tokens per step")
+            format!("{batch} sequences of {length} tokens{accumulated}: {per_step}")
         }
-        _ => format!("{per_step} tokens per step"),
+        _ => per_step,
     }
 }
 

@@ -1,0 +1,97 @@
+//! What a run will cost, before it is started: arithmetic and memory.
+
+use super::device;
+use super::memory::{self, MemoryEstimate, Workload};
+use crate::config::experiment::{DeviceChoice, RunPlan};
+use crate::model::ModelConfig;
+use crate::model::flops::{StepFlops, step_flops};
+use crate::store::manifest::CostInfo;
+
+/// Whether layers are computed again in the backward pass: dfdx's tape keeps every activation.
+const ACTIVATION_CHECKPOINTING: bool = false;
+
+/// What training a plan takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cost {
+    /// Of one optimizer step, all accumulated batches together.
+    pub flops: StepFlops,
+    /// Peak memory of the process. `None` on a GPU, where most is the GPU's and nothing has been measured.
+    pub memory: Option<MemoryEstimate>,
+}
+
+impl Cost {
+    /// As the manifest holds it.
+    pub fn info(&self) -> CostInfo {
+        CostInfo {
+            model_flops_per_step: self.flops.model,
+            memory_bytes: self.memory.as_ref().map(|memory| memory.bytes() as u64),
+        }
+    }
+}
+
+/// What training the plan takes with a tokenizer of `vocab_size` ids and a corpus of so many tokens. `None` for the scripted
+/// engine, which only pretends to compute.
+pub fn cost(plan: &RunPlan, vocab_size: usize, corpus_tokens: u64) -> Option<Cost> {
+    let on_gpu = match plan.hardware.device {
+        DeviceChoice::Scripted => return None,
+        DeviceChoice::Cuda(_) => true,
+        DeviceChoice::Auto => device::cuda_devices().is_ok(),
+        DeviceChoice::Cpu => false,
+    };
+    let config = ModelConfig::new(&plan.model, vocab_size);
+    let train = &plan.train;
+    let sequences = train.batch_size * train.gradient_accumulation_steps;
+    let workload = Workload {
+        batch_size: train.batch_size,
+        sequence_length: train.sequence_length,
+        optimizer: plan.optimizer.kind,
+        activation_checkpointing: ACTIVATION_CHECKPOINTING,
+        dtype: plan.hardware.dtype,
+        tokenizer: plan.data.tokenizer,
+        corpus_tokens,
+    };
+    Some(Cost {
+        flops: step_flops(&config, sequences, train.sequence_length, ACTIVATION_CHECKPOINTING),
+        memory: (!on_gpu).then(|| memory::estimate(&config, &workload)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, LoadOptions};
+
+    fn cost_with(set: &[&str]) -> Option<Cost> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("a.toml");
+        std::fs::write(&path, "[hardware]\ndevice = \"cpu\"\n").expect("writable");
+        let options =
+            LoadOptions { set: set.iter().map(|set| set.to_string()).collect(), ..LoadOptions::default() };
+        let plans = config::load(&[path], &options).expect("a good experiment");
+        cost(&plans[0], 65, 1000)
+    }
+
+    #[test]
+    fn accumulated_batches_add_arithmetic_and_no_memory() {
+        let one = cost_with(&["train.batch_size=8"]).expect("the processor computes");
+        let sets = ["train.batch_size=8", "train.gradient_accumulation_steps=3"];
+        let three = cost_with(&sets).expect("the processor computes");
+        assert_eq!(three.flops.model, 3.0 * one.flops.model);
+        assert_eq!(three.memory, one.memory);
+    }
+
+    #[test]
+    fn the_vocabulary_is_the_tokenizers_unless_the_model_has_its_own() {
+        let flops = |set: &[&str]| cost_with(set).expect("the processor computes").flops;
+        assert_eq!(flops(&["model.vocab_size=65"]), flops(&[]));
+        assert!(flops(&["model.vocab_size=100"]).model > flops(&[]).model);
+    }
+
+    #[test]
+    fn the_scripted_engine_costs_nothing_and_a_gpus_memory_is_not_estimated() {
+        assert_eq!(cost_with(&["hardware.device=scripted"]), None);
+        let on_gpu = cost_with(&["hardware.device=cuda"]).expect("a GPU computes");
+        assert_eq!((on_gpu.memory.clone(), on_gpu.info().memory_bytes), (None, None));
+        assert_eq!(on_gpu.flops, cost_with(&[]).expect("the processor computes").flops);
+    }
+}
