@@ -80,6 +80,7 @@ pub(super) fn build(resolved: &Resolved, identity: Identity) -> RunPlan {
             batch_size: raw.train.batch_size,
             sequence_length,
             gradient_accumulation_steps: raw.train.gradient_accumulation_steps,
+            activation_checkpointing: raw.train.activation_checkpointing,
             max_steps: raw.train.max_steps,
             max_time_secs: parse::duration(&raw.train.max_time).flatten(),
             init_from: non_empty(raw.train.init_from).map(PathBuf::from),

@@ -111,6 +111,8 @@ pub struct TrainPlan {
     pub sequence_length: usize,
     /// Forward and backward passes per optimizer step.
     pub gradient_accumulation_steps: usize,
+    /// Compute the layers again in the backward pass instead of keeping what is inside them.
+    pub activation_checkpointing: bool,
     pub max_steps: u64,
     /// `None` (written 0): no limit.
     pub max_time_secs: Option<f64>,

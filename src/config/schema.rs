@@ -162,6 +162,7 @@ sections! {
         batch_size: usize = int(1, 1_000_000);
         sequence_length: usize = int(0, 1_000_000).zero("as long as `model.block_size`");
         gradient_accumulation_steps: usize = int(1, 1_000_000);
+        activation_checkpointing: bool = of(Kind::Switch);
         max_steps: u64 = int(1, MAX_STEPS);
         max_time: String = of(Kind::Duration).zero("no limit");
         init_from: String = of(Kind::Path).zero("random weights");

@@ -134,6 +134,7 @@ mod tests {
             batch_size,
             sequence_length,
             gradient_accumulation_steps: 1,
+            activation_checkpointing: false,
             max_steps: 1,
             max_time_secs: None,
             init_from: None,

@@ -7,9 +7,6 @@ use crate::model::ModelConfig;
 use crate::model::flops::{StepFlops, step_flops};
 use crate::store::manifest::CostInfo;
 
-/// Whether layers are computed again in the backward pass: dfdx's tape keeps every activation.
-const ACTIVATION_CHECKPOINTING: bool = false;
-
 /// What training a plan takes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cost {
@@ -45,13 +42,13 @@ pub fn cost(plan: &RunPlan, vocab_size: usize, corpus_tokens: u64) -> Option<Cos
         batch_size: train.batch_size,
         sequence_length: train.sequence_length,
         optimizer: plan.optimizer.kind,
-        activation_checkpointing: ACTIVATION_CHECKPOINTING,
+        activation_checkpointing: train.activation_checkpointing,
         dtype: plan.hardware.dtype,
         tokenizer: plan.data.tokenizer,
         corpus_tokens,
     };
     Some(Cost {
-        flops: step_flops(&config, sequences, train.sequence_length, ACTIVATION_CHECKPOINTING),
+        flops: step_flops(&config, sequences, train.sequence_length, train.activation_checkpointing),
         memory: (!on_gpu).then(|| memory::estimate(&config, &workload)),
     })
 }

@@ -53,6 +53,7 @@ impl<E: Dtype, D: Clip<E> + Cache> DfdxEngine<E, D> {
         if let Some(path) = &plan.train.init_from {
             read_weights(&mut gpt, path).map_err(|error| weights_error(path, error))?;
         }
+        gpt.set_recompute(plan.train.activation_checkpointing);
         let optimizer = Optimizer::try_build(&plan.optimizer, &gpt).map_err(failed)?;
         let dropout = DropoutSource::new(plan.model.dropout, seed);
         let _kept_memory = KeptMemory(device.clone());

@@ -132,7 +132,7 @@ fn other_value(key: &str) -> (&'static str, &'static str) {
         "model.n_embd" => ("256", ""),
         "model.vocab_size" => ("512", ""),
         "model.bias" | "train.final_eval" => ("false", ""),
-        "optimizer.decay_all" => ("true", ""),
+        "optimizer.decay_all" | "train.activation_checkpointing" => ("true", ""),
         "data.corpus" => ("\"tinyshakespeare\"", ""),
         "data.path" | "train.init_from" => ("\"other\"", ""),
         "data.tokenizer" => ("\"byte\"", ""),

@@ -55,6 +55,7 @@ fn tiny_plan() -> RunPlan {
             batch_size: 3,
             sequence_length: 12,
             gradient_accumulation_steps: 1,
+            activation_checkpointing: false,
             max_steps: 5,
             max_time_secs: None,
             init_from: Some(fixture("tiny.safetensors")),
