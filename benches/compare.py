@@ -144,7 +144,9 @@ def run_alone(command: list[str], tuned: bool, folder: Path) -> int:
         try:
             child = subprocess.Popen(command, stdout=out, stderr=err, env=environment)
         except OSError as error:
-            raise SystemExit(f"cannot start {command[0]}: {error.strerror}; `cargo build --release` builds runner")
+            raise SystemExit(
+                f"cannot start {command[0]}: {error.strerror}; `cargo build --release` builds runner"
+            ) from None
         with child:
             # Of this child alone, where `getrusage(RUSAGE_CHILDREN)` knows only the largest of all.
             _, status, usage = os.wait4(child.pid, 0)
@@ -185,26 +187,29 @@ def table(contenders: list[Contender]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in aligned)
 
 
-def processor() -> str:
-    """The name of the CPU, as well as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+def machine(threads: int) -> str:
+    """The CPU as the system tells it, with the instructions that decide how fast f32 and bf16 can be."""
+    name, flags = platform.processor() or platform.machine(), []
+    if Path("/proc/cpuinfo").exists():
+        about = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line)
+        about = {key.strip(): value.strip() for key, value in about.items()}
+        name = about.get("model name", name)
+        known = about.get("flags", "").split()
+        flags = [flag for flag in ["avx2", "avx512f", "avx512_bf16", "amx_bf16"] if flag in known]
+    return f"{name} ({' '.join([platform.system(), *flags])}), {threads} of {os.cpu_count()} threads"
 
 
 def versions(args: argparse.Namespace) -> dict[str, str]:
-    """What was compared, for the record."""
-    found = {}
-    for name, command in {
+    """What is compared. Asking for it also shows at once whether everything is there."""
+    commands = {
         "runner": [str(args.runner), "--version"],
-        "pytorch": [sys.executable, str(HERE / "pytorch.py"), "versions"],
-    }.items():
-        if any(variant.is_pytorch == (name == "pytorch") for variant in args.variants):
-            with tempfile.TemporaryDirectory(prefix="step-") as folder:
-                run_alone(command, False, Path(folder))
-                found[name] = (Path(folder) / "stdout").read_text().strip()
+        "pytorch": [sys.executable, str(HERE / "pytorch.py"), "--versions"],
+    }
+    found = {}
+    for name in sorted({"pytorch" if variant.is_pytorch else "runner" for variant in args.variants}, reverse=True):
+        with tempfile.TemporaryDirectory(prefix="step-") as folder:
+            run_alone(commands[name], False, Path(folder))
+            found[name] = (Path(folder) / "stdout").read_text().strip()
     return found
 
 
@@ -222,7 +227,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=positive, default=3, help="processes per contender (default: %(default)s)")
     parser.add_argument("--steps", type=positive, default=5, help="timed steps per process (default: %(default)s)")
-    parser.add_argument("--warmup", type=int, default=2, help="steps before these, not timed (default: %(default)s)")
+    parser.add_argument(
+        "--warmup", type=not_negative, default=2, help="steps before these, not timed (default: %(default)s)"
+    )
     parser.add_argument("--threads", type=positive, default=2, help="CPU threads of each (default: %(default)s)")
     malloc = parser.add_mutually_exclusive_group()
     malloc.add_argument("--plain", action="store_true", help="PyTorch only plain")
@@ -235,7 +242,11 @@ def parse_args() -> argparse.Namespace:
         help="the binary (default: the release build of this repository)",
     )
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="passed on to runner, e.g. another setting to try"
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="passed on to runner, e.g. another setting to try",
     )
     parser.add_argument("--json", type=Path, metavar="OUT", help="also write every single measurement there")
     args = parser.parse_args()
@@ -244,10 +255,17 @@ def parse_args() -> argparse.Namespace:
 
 
 def positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
+    """An argument that counts something there must be."""
+    if int(text) < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
-    return number
+    return int(text)
+
+
+def not_negative(text: str) -> int:
+    """An argument that counts something there may be."""
+    if int(text) < 0:
+        raise argparse.ArgumentTypeError("must not be negative")
+    return int(text)
 
 
 def enter(args: argparse.Namespace) -> list[Contender]:
@@ -260,13 +278,9 @@ def enter(args: argparse.Namespace) -> list[Contender]:
 
 def main() -> None:
     args = parse_args()
-    record = {
-        "command": shlex.join(["python", *sys.argv]),
-        "machine": f"{processor()}, {args.threads} of {os.cpu_count()} threads, {platform.system()}",
-        "versions": versions(args),
-        "sizes": {},
-    }
-    print(f"{record['machine']}\n{'; '.join(record['versions'].values())}\n{record['command']}")
+    about = {"machine": machine(args.threads), **versions(args), "command": shlex.join(["python", *sys.argv])}
+    print("\n".join(about.values()))
+    sizes = {}
     for name in args.sizes:
         size, contenders, loads = SIZES[name], enter(args), []
         for turn in range(args.rounds):
@@ -275,14 +289,15 @@ def main() -> None:
                 print(f"{name}, round {turn + 1} of {args.rounds}: {one.label}", file=sys.stderr)
                 one.run(size, args)
         print(f"\n{name}: {size.layers} layers, {size.heads} heads, {size.width} wide; ", end="")
-        print(f"load average before each process {min(loads):.1f} to {max(loads):.1f}\n\n{table(contenders)}", flush=True)
-        record["sizes"][name] = [
+        print(f"load average before each process {min(loads):.1f} to {max(loads):.1f}\n")
+        print(table(contenders), flush=True)
+        sizes[name] = [
             {"contender": c.label, "median_secs": c.median, "secs": c.secs, "losses": c.losses, "peak_bytes": c.peaks}
             for c in contenders
         ]
         if args.json:
             # After each size, so that an interruption leaves what was measured.
-            args.json.write_text(json.dumps(record, indent=2) + "\n")
+            args.json.write_text(json.dumps({**about, "sizes": sizes}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from itertools import islice
+
+if absent := [package for package in ("torch", "transformers") if find_spec(package) is None]:
+    raise SystemExit(f"{' and '.join(absent)} not found; install with `pip install torch transformers`")
 
 import torch
 from torch import Tensor, nn
@@ -141,7 +145,9 @@ class Step:
     loss: float
 
 
-def train(model: nn.Module, data: Iterator[tuple[Tensor, Tensor]], dtype: torch.dtype = torch.float32) -> Iterator[Step]:
+def train(
+    model: nn.Module, data: Iterator[tuple[Tensor, Tensor]], dtype: torch.dtype = torch.float32
+) -> Iterator[Step]:
     """Endless steps with PyTorch's defaults for AdamW but for the learning rate."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, fused=True)
     for ids, targets in data:
@@ -173,7 +179,7 @@ def check() -> None:
             parameter.add_(torch.randn_like(parameter), alpha=0.2)
     copy_weights(theirs, ours)
     print(f"{sum(parameter.numel() for parameter in ours.parameters())} parameters each")
-    runs = zip(train(theirs, batches(4, 32)), train(ours, batches(4, 32)))
+    runs = zip(train(theirs, batches(4, 32)), train(ours, batches(4, 32)), strict=True)
     for number, (their, our) in enumerate(islice(runs, 5), start=1):
         print(f"step {number}: loss {their.loss:.6f} and {our.loss:.6f}")
         if not abs(their.loss - our.loss) < 1e-6 * their.loss:

@@ -37,6 +37,7 @@ fn the_checked_in_experiments_are_valid() {
         .collect();
     files.sort();
     assert!(files.len() >= 4, "{files:?}");
+    files.push(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/step.toml").to_owned());
     let arguments: Vec<&str> = std::iter::once("plan").chain(files.iter().map(String::as_str)).collect();
     let call = shop.run(&arguments).expect(0);
     assert!(call.stdout.contains("124,439,808"), "{}", call.stdout);
