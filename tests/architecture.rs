@@ -44,6 +44,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("indicatif", &["sinks/progress"]),
     ("nvml_wrapper", &["engine/device", "monitor"]),
     ("plotters", &["report/plot"]),
+    ("pulp", &["optim/cpu"]),
     ("safetensors", &["engine", "model"]),
     ("tiktoken_rs", &["data/tokenizer"]),
     ("toml", &["config", "launcher", "report", "store"]),

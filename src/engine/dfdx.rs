@@ -12,8 +12,8 @@ use crate::model::params::{Parameter, Visit, model_info};
 use crate::model::tensor_file::TensorFileError;
 use crate::model::weights::{read_weights, write_weights};
 use crate::model::{Gpt, ModelConfig};
-use crate::ops::{DropoutSource, Scalar, number, try_tape};
-use crate::optim::{Clip, Optimizer, id_of, try_clip};
+use crate::ops::{DropoutSource, Ops, Scalar, number, try_tape};
+use crate::optim::{Optimizer, Update, clip_factor, id_of, try_norm};
 use crate::store::manifest::{DeviceInfo, ModelInfo};
 
 #[cfg(test)]
@@ -30,14 +30,15 @@ pub struct DfdxEngine<E: Dtype, D: Storage<E> + Cache> {
     /// Largest global norm of the gradient; 0: any.
     grad_clip: f64,
     dropout: DropoutSource,
-    /// Storage of the last step's gradients, kept for the next step. `None` at first and after an error.
+    /// Gradients with zeros in them between steps, kept for the next step. `None` when they would hold something else: after
+    /// an error and after a loss that is not finite. Also at first.
     gradients: Option<Gradients<E, D>>,
 }
 
 /// Names of the files that make up a saved engine.
 pub const WEIGHTS_FILE: &str = "model.safetensors";
 
-impl<E: Dtype, D: Clip<E> + Cache> DfdxEngine<E, D> {
+impl<E: Dtype, D: Update<E> + Cache> DfdxEngine<E, D> {
     /// A new engine as the plan asks for, with `info` saying what `device` is.
     pub fn open(
         plan: &RunPlan,
@@ -109,9 +110,8 @@ impl<E: Dtype, D: Clip<E> + Cache> DfdxEngine<E, D> {
     fn try_gradients(&mut self, batches: &[Batch]) -> Result<f64, D::Err> {
         let mut gradients = match self.gradients.take() {
             Some(gradients) => gradients,
-            None => Gradients::leaky(),
+            None => try_zeros(&self.gpt)?,
         };
-        self.gpt.visit(&mut Clear(&mut gradients))?;
         let all_tokens: usize = batches.iter().map(|batch| batch.inputs.len()).sum();
         let mut total = 0.0;
         for batch in batches {
@@ -137,14 +137,15 @@ impl<E: Dtype, D: Clip<E> + Cache> DfdxEngine<E, D> {
 
     fn try_update(&mut self, learning_rate: f64) -> Result<f64, D::Err> {
         let mut gradients = self.gradients.take().unwrap_or_else(Gradients::leaky);
-        let norm = try_clip(&mut self.gpt, &mut gradients, self.grad_clip)?;
-        self.optimizer.try_step(&mut self.gpt, &mut gradients, learning_rate)?;
+        let norm = try_norm(&self.gpt, &mut gradients)?;
+        let clip = clip_factor(norm, self.grad_clip);
+        self.optimizer.try_step(&mut self.gpt, &mut gradients, clip, learning_rate)?;
         self.gradients = Some(gradients);
         Ok(norm)
     }
 }
 
-impl<E: Dtype, D: Clip<E> + Cache> Engine for DfdxEngine<E, D> {
+impl<E: Dtype, D: Update<E> + Cache> Engine for DfdxEngine<E, D> {
     fn device(&self) -> DeviceInfo {
         self.info.clone()
     }
@@ -238,16 +239,22 @@ fn read_scalar<E: Dtype, D: Device<E>, T>(scalar: &Scalar<E, D, T>) -> f64 {
     scalar.as_vec().first().and_then(|x| x.to_f64()).unwrap_or(f64::NAN)
 }
 
-/// Sets every parameter's gradient to zero and marks it as one to keep after the backward pass.
-struct Clear<'a, E: Dtype, D: Storage<E>>(&'a mut Gradients<E, D>);
+/// Zeros as the gradients of a model's parameters.
+fn try_zeros<E: Dtype, D: Ops<E>>(gpt: &Gpt<E, D>) -> Result<Gradients<E, D>, D::Err> {
+    let mut gradients = Gradients::leaky();
+    gpt.visit(&mut Keep(&mut gradients))?;
+    Ok(gradients)
+}
 
-impl<E: Dtype, D: Device<E>> Visit<E, D> for Clear<'_, E, D> {
+/// Allocates every parameter's gradient, which dfdx does with zeros, and marks it as one to keep after the backward pass.
+struct Keep<'a, E: Dtype, D: Storage<E>>(&'a mut Gradients<E, D>);
+
+impl<E: Dtype, D: Device<E>> Visit<E, D> for Keep<'_, E, D> {
     type Err = D::Err;
 
     fn visit<S: Shape>(&mut self, _: &Parameter, tensor: &Tensor<S, E, D>) -> Result<(), D::Err> {
         self.0.retain_leafs(&id_of(tensor));
-        let gradient = self.0.get_or_alloc_mut(tensor)?;
-        tensor.device().try_fill_with_zeros(gradient)
+        self.0.try_alloc_for(tensor)
     }
 }
 

@@ -4,13 +4,12 @@
 //! Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019; numbers as PyTorch's `AdamW`.
 
 use dfdx::prelude::*;
-use dfdx::tensor_ops::{AdamConfig, WeightDecay};
 
-use super::{Decay, Moments};
+use super::{AdamWRule, Decay, Moments, Update};
 use crate::config::experiment::OptimizerPlan;
 use crate::model::Gpt;
 use crate::model::params::Parameter;
-use crate::ops::{Buffer, Ops};
+use crate::ops::Buffer;
 
 /// AdamW and its moments.
 #[derive(Debug)]
@@ -21,9 +20,10 @@ pub struct AdamW<E: Dtype, D: Storage<E>> {
     pub(super) steps: u64,
     pub(super) first: Moments<E, D>,
     pub(super) second: Moments<E, D>,
+    scratch: Vec<E>,
 }
 
-impl<E: Dtype, D: Ops<E>> AdamW<E, D> {
+impl<E: Dtype, D: Update<E>> AdamW<E, D> {
     pub fn try_build(plan: &OptimizerPlan, gpt: &Gpt<E, D>) -> Result<Self, D::Err> {
         Ok(Self {
             betas: [plan.beta1, plan.beta2],
@@ -32,6 +32,7 @@ impl<E: Dtype, D: Ops<E>> AdamW<E, D> {
             steps: 0,
             first: Moments::try_zeros(gpt)?,
             second: Moments::try_zeros(gpt)?,
+            scratch: Vec::new(),
         })
     }
 
@@ -40,23 +41,24 @@ impl<E: Dtype, D: Ops<E>> AdamW<E, D> {
         self.steps += 1;
     }
 
-    /// Updates one parameter in place: p -= lr * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps) + lr * decay * p.
+    /// Updates one parameter in place from its gradient times `clip`, and leaves zeros in the gradient.
     pub fn try_update<S: Shape>(
         &mut self,
         parameter: &Parameter,
         tensor: &mut Tensor<S, E, D>,
-        gradient: &Buffer<E, D>,
+        gradient: &mut Buffer<E, D>,
+        clip: f64,
         learning_rate: f64,
     ) -> Result<(), D::Err> {
-        let config = AdamConfig {
-            lr: learning_rate,
+        let rule = AdamWRule {
+            step: self.steps,
+            learning_rate,
             betas: self.betas,
             eps: self.eps,
-            weight_decay: self.decay.of(parameter).map(WeightDecay::Decoupled),
+            decay: self.decay.of(parameter),
+            clip,
         };
-        // beta^t is 0 in any floating-point format long before t leaves the range of i32.
-        let t = i32::try_from(self.steps).unwrap_or(i32::MAX);
-        let (first, second) = (self.first.try_get(tensor)?, self.second.try_get(tensor)?);
-        config.try_update(t, tensor, first, second, gradient)
+        let moments = [self.first.try_get(tensor)?, self.second.try_get(tensor)?];
+        D::try_adamw(&rule, tensor, gradient, moments, &mut self.scratch)
     }
 }

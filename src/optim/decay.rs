@@ -16,8 +16,8 @@ impl Decay {
         Self { rate: plan.weight_decay, all: plan.decay_all }
     }
 
-    /// The rate for this parameter; `None` when it is left alone.
-    pub fn of(self, parameter: &Parameter) -> Option<f64> {
-        ((self.all || parameter.is_matrix()) && self.rate > 0.0).then_some(self.rate)
+    /// The rate for this parameter; 0 when it is left alone.
+    pub fn of(self, parameter: &Parameter) -> f64 {
+        if self.all || parameter.is_matrix() { self.rate } else { 0.0 }
     }
 }

@@ -1,29 +1,32 @@
-//! Optimizers over the model's parameters. Gradients and moments are dfdx storage that is updated in place, so that a step
-//! allocates nothing of a parameter's size, on any device.
+//! Optimizers over the model's parameters. Gradients and moments are dfdx storage that is updated in place, and a step leaves
+//! the gradients zeroed for the next one.
 
 use dfdx::prelude::*;
 
 use crate::config::experiment::{OptimizerKind, OptimizerPlan};
 use crate::model::Gpt;
 use crate::model::params::{Parameter, VisitMut};
-use crate::ops::Ops;
 
 mod adamw;
 mod clip;
+mod composed;
+mod cpu;
 mod decay;
 mod moments;
 pub mod schedule;
 mod sgd;
+mod update;
 
 #[cfg(test)]
 mod tests;
 
 pub use adamw::AdamW;
-pub use clip::{Clip, try_clip};
+pub use clip::{clip_factor, try_norm};
 pub use decay::Decay;
 pub use moments::{Moments, id_of};
 pub use schedule::learning_rate;
 pub use sgd::Sgd;
+pub use update::{AdamWRule, SgdRule, Update};
 
 /// The optimizer that a plan asks for, with its state.
 #[derive(Debug)]
@@ -32,7 +35,7 @@ pub enum Optimizer<E: Dtype, D: Storage<E>> {
     Sgd(Sgd<E, D>),
 }
 
-impl<E: Dtype, D: Ops<E>> Optimizer<E, D> {
+impl<E: Dtype, D: Update<E>> Optimizer<E, D> {
     /// A new optimizer for this model; its moments are zero.
     pub fn try_build(plan: &OptimizerPlan, gpt: &Gpt<E, D>) -> Result<Self, D::Err> {
         Ok(match plan.kind {
@@ -41,19 +44,22 @@ impl<E: Dtype, D: Ops<E>> Optimizer<E, D> {
         })
     }
 
-    /// Updates every parameter from its gradient.
+    /// Updates every parameter from its gradient times `clip`, and leaves zeros in the gradients.
     pub fn try_step(
         &mut self,
         gpt: &mut Gpt<E, D>,
         gradients: &mut Gradients<E, D>,
+        clip: f64,
         learning_rate: f64,
     ) -> Result<(), D::Err> {
         if let Self::AdamW(adamw) = self {
             adamw.begin_step();
         }
-        gpt.visit_mut(&mut Step { optimizer: self, gradients, learning_rate })
+        gpt.visit_mut(&mut Step { optimizer: self, gradients, clip, learning_rate })
     }
+}
 
+impl<E: Dtype, D: Storage<E>> Optimizer<E, D> {
     /// Steps taken, as far as the optimizer's rule depends on it.
     pub fn steps(&self) -> u64 {
         match self {
@@ -89,17 +95,19 @@ impl<E: Dtype, D: Ops<E>> Optimizer<E, D> {
 struct Step<'a, E: Dtype, D: Storage<E>> {
     optimizer: &'a mut Optimizer<E, D>,
     gradients: &'a mut Gradients<E, D>,
+    clip: f64,
     learning_rate: f64,
 }
 
-impl<E: Dtype, D: Ops<E>> VisitMut<E, D> for Step<'_, E, D> {
+impl<E: Dtype, D: Update<E>> VisitMut<E, D> for Step<'_, E, D> {
     type Err = D::Err;
 
     fn visit<S: Shape>(&mut self, parameter: &Parameter, tensor: &mut Tensor<S, E, D>) -> Result<(), D::Err> {
         let gradient = self.gradients.get_or_alloc_mut(&*tensor)?;
+        let (clip, learning_rate) = (self.clip, self.learning_rate);
         match self.optimizer {
-            Optimizer::AdamW(adamw) => adamw.try_update(parameter, tensor, gradient, self.learning_rate),
-            Optimizer::Sgd(sgd) => sgd.try_update(parameter, tensor, gradient, self.learning_rate),
+            Optimizer::AdamW(adamw) => adamw.try_update(parameter, tensor, gradient, clip, learning_rate),
+            Optimizer::Sgd(sgd) => sgd.try_update(parameter, tensor, gradient, clip, learning_rate),
         }
     }
 }

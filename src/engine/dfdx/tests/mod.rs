@@ -124,7 +124,7 @@ fn batches() -> Vec<Batch> {
 /// An engine of this plan in the tests' dtype.
 fn engine<E: Dtype>(plan: &RunPlan) -> DfdxEngine<E, Cpu>
 where
-    Cpu: Clip<E>,
+    Cpu: Update<E>,
 {
     DfdxEngine::open(plan, 0, &Cpu::default(), info()).unwrap()
 }

@@ -23,7 +23,7 @@ fn train(engine: &mut DfdxEngine<f32, Cpu>) -> Vec<f64> {
 /// The whole model's parameters, in order.
 fn parameters<E: Dtype>(engine: &DfdxEngine<E, Cpu>) -> Vec<Vec<E>>
 where
-    Cpu: Clip<E>,
+    Cpu: Update<E>,
 {
     struct Collect<E>(Vec<Vec<E>>);
     impl<E: Dtype> Visit<E, Cpu> for Collect<E> {
@@ -143,6 +143,71 @@ fn a_loss_that_is_not_finite_is_returned_and_changes_nothing() {
     assert!(engine.train_step(&batches(), 1e-2).unwrap().loss.is_nan());
     let bits = |list: &[Vec<f32>]| list.iter().flatten().map(|x| x.to_bits()).collect::<Vec<u32>>();
     assert_eq!(bits(&before), bits(&parameters(&engine)));
+}
+
+/// Every gradient that the engine keeps between steps.
+fn kept_gradients(engine: &DfdxEngine<f32, Cpu>) -> Vec<f32> {
+    struct Collect<'a>(&'a Gradients<f32, Cpu>, Vec<f32>);
+    impl Visit<f32, Cpu> for Collect<'_> {
+        type Err = std::convert::Infallible;
+        fn visit<S: Shape>(&mut self, _: &Parameter, tensor: &Tensor<S, f32, Cpu>) -> Result<(), Self::Err> {
+            self.1.extend(self.0.get(tensor).as_vec());
+            Ok(())
+        }
+    }
+    let mut collect = Collect(engine.gradients.as_ref().unwrap(), Vec::new());
+    let Ok(()) = engine.gpt.visit(&mut collect);
+    collect.1
+}
+
+#[test]
+fn a_step_leaves_zeros_in_every_gradient() {
+    for kind in [OptimizerKind::Adamw, OptimizerKind::Sgd] {
+        let mut plan = tiny_plan();
+        (plan.optimizer.kind, plan.optimizer.grad_clip) = (kind, 0.1);
+        let mut engine = engine::<f32>(&plan);
+        train(&mut engine);
+        let gradients = kept_gradients(&engine);
+        assert_eq!(gradients.len() as u64, engine.model().parameters);
+        assert!(gradients.iter().all(|&x| x == 0.0));
+    }
+}
+
+#[test]
+fn gradients_of_a_step_that_was_given_up_do_not_reach_the_next() {
+    /// Makes the last of twelve positions NaN.
+    struct Poison;
+    impl VisitMut<f32, Cpu> for Poison {
+        type Err = std::convert::Infallible;
+        fn visit<S: Shape>(
+            &mut self,
+            p: &Parameter,
+            tensor: &mut Tensor<S, f32, Cpu>,
+        ) -> Result<(), Self::Err> {
+            if p.name == "wpe.weight" {
+                let mut values = tensor.as_vec();
+                values[11 * 16..12 * 16].fill(f32::NAN);
+                tensor.copy_from(&values);
+            }
+            Ok(())
+        }
+    }
+    let whole = &batches()[0];
+    let short = Batch {
+        batch_size: 1,
+        sequence_length: 6,
+        inputs: whole.inputs[..6].to_vec(),
+        targets: whole.targets[..6].to_vec(),
+    };
+    let mut engine_given_up = engine::<f32>(&tiny_plan());
+    let Ok(()) = engine_given_up.gpt.visit_mut(&mut Poison);
+    assert!(engine_given_up.train_step(std::slice::from_ref(&short), 0.0).unwrap().loss.is_finite());
+    assert!(engine_given_up.train_step(&[short, whole.clone()], 1e-2).unwrap().loss.is_nan());
+    let mut fresh = engine::<f32>(&tiny_plan());
+    let dir = tempfile::tempdir().unwrap();
+    fresh.save(dir.path()).unwrap();
+    engine_given_up.load(dir.path()).unwrap();
+    assert_eq!(bits(&train(&mut fresh)), bits(&train(&mut engine_given_up)));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::model::tensor_file::{TensorFile, values};
 /// Trains on the recorded batches and compares losses and gradient norms with the recording called `name`.
 fn training_matches<E: Dtype>(name: &str, plan: &RunPlan, tolerance: f64)
 where
-    Cpu: Clip<E>,
+    Cpu: Update<E>,
 {
     let recorded = recorded();
     let expected = |key: &str, i: usize| recorded[name][key][i].as_f64().unwrap();

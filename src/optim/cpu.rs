@@ -1,0 +1,232 @@
+//! An optimizer's work on the processor: one pass over a gradient for its norm, and one over gradient, moments and parameter
+//! for everything else, on all threads and with the widest vector instructions that the processor has.
+//!
+//! The numbers depend neither on the number of threads, because the pieces of a sum have a fixed size, nor on the
+//! instructions, because multiplications and additions are not contracted.
+
+use std::ops::DerefMut;
+
+use dfdx::prelude::*;
+use pulp::{Arch, NullaryFnOnce};
+use rayon::prelude::*;
+
+use super::update::{AdamWRule, SgdRule, Update};
+use crate::ops::{Buffer, Ops, number};
+
+/// Elements per task. Four buffers of so many f32 fit into a core's second-level cache, and a task is far longer than it
+/// takes to hand it out.
+const CHUNK: usize = 1 << 14;
+
+/// Sums that run side by side, so that additions need not wait for each other.
+const LANES: usize = 32;
+
+/// What the updates need of a floating-point type.
+pub trait Float: Dtype + Into<f64> {
+    fn sqrt(self) -> Self;
+}
+
+impl Float for f32 {
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        self.sqrt()
+    }
+}
+
+impl Float for f64 {
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        self.sqrt()
+    }
+}
+
+impl<E: Float> Update<E> for Cpu
+where
+    Self: Ops<E> + Storage<E, Vec: DerefMut<Target = Vec<E>>>,
+{
+    fn try_squared_norm<S: Shape>(
+        gradients: &mut Gradients<E, Self>,
+        tensor: &Tensor<S, E, Self>,
+    ) -> Result<f64, Self::Err> {
+        let (arch, gradient) = (Arch::new(), gradients.get_or_alloc_mut(tensor)?);
+        if gradient.len() <= CHUNK {
+            return Ok(arch.dispatch(Squares(gradient)));
+        }
+        let sums: Vec<f64> = gradient.par_chunks(CHUNK).map(|chunk| arch.dispatch(Squares(chunk))).collect();
+        Ok(sums.iter().sum())
+    }
+
+    fn try_adamw<S: Shape>(
+        rule: &AdamWRule,
+        tensor: &mut Tensor<S, E, Self>,
+        gradient: &mut Buffer<E, Self>,
+        [first, second]: [&mut Buffer<E, Self>; 2],
+        scratch: &mut Vec<E>,
+    ) -> Result<(), Self::Err> {
+        let (arch, rule) = (Arch::new(), &AdamW::new(rule));
+        let (gradient, first, second): (&mut [E], &mut [E], &mut [E]) = (gradient, first, second);
+        change(tensor, scratch, |p| {
+            if p.len() <= CHUNK {
+                return arch.dispatch(AdamWPass { rule, p, g: gradient, m: first, v: second });
+            }
+            let m_and_v = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK));
+            let chunks = p.par_chunks_mut(CHUNK).zip(gradient.par_chunks_mut(CHUNK)).zip(m_and_v);
+            chunks.for_each(|((p, g), (m, v))| arch.dispatch(AdamWPass { rule, p, g, m, v }));
+        });
+        Ok(())
+    }
+
+    fn try_sgd<S: Shape>(
+        rule: &SgdRule,
+        tensor: &mut Tensor<S, E, Self>,
+        gradient: &mut Buffer<E, Self>,
+        velocity: &mut Buffer<E, Self>,
+        scratch: &mut Vec<E>,
+    ) -> Result<(), Self::Err> {
+        let (arch, rule) = (Arch::new(), &Sgd::new(rule));
+        let (gradient, velocity): (&mut [E], &mut [E]) = (gradient, velocity);
+        change(tensor, scratch, |p| {
+            if p.len() <= CHUNK {
+                return arch.dispatch(SgdPass { rule, p, g: gradient, v: velocity });
+            }
+            let chunks = p.par_chunks_mut(CHUNK).zip(gradient.par_chunks_mut(CHUNK));
+            let chunks = chunks.zip(velocity.par_chunks_mut(CHUNK));
+            chunks.for_each(|((p, g), v)| arch.dispatch(SgdPass { rule, p, g, v }));
+        });
+        Ok(())
+    }
+}
+
+/// Runs `update` on the tensor's values. dfdx shows no slice of a tensor, so they are copied out and back, by way of
+/// `scratch`.
+fn change<S: Shape, E: Float>(
+    tensor: &mut Tensor<S, E, Cpu>,
+    scratch: &mut Vec<E>,
+    update: impl FnOnce(&mut [E]),
+) {
+    let len = tensor.shape().num_elements();
+    if scratch.len() < len {
+        *scratch = vec![E::default(); len];
+    }
+    let values = &mut scratch[..len];
+    tensor.copy_into(values);
+    update(values);
+    tensor.copy_from(values);
+}
+
+// The passes are types and not closures, because only a method can be told to be inlined into the code that `dispatch`
+// compiles for each instruction set; code that is called from there is compiled for the oldest one.
+
+struct Squares<'a, E>(&'a [E]);
+
+impl<E: Float> NullaryFnOnce for Squares<'_, E> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn call(self) -> f64 {
+        let (groups, rest) = self.0.as_chunks::<LANES>();
+        let mut sums = [0.0; LANES];
+        for group in groups {
+            for (sum, &x) in sums.iter_mut().zip(group) {
+                let x: f64 = x.into();
+                *sum += x * x;
+            }
+        }
+        for (sum, &x) in sums.iter_mut().zip(rest) {
+            let x: f64 = x.into();
+            *sum += x * x;
+        }
+        sums.iter().sum()
+    }
+}
+
+/// An [`AdamWRule`] made ready for many elements: p = keep * p - rate * m / (spread * sqrt(v) + eps).
+struct AdamW<E> {
+    clip: E,
+    betas: [E; 2],
+    /// 1 - beta1 and 1 - beta2.
+    shares: [E; 2],
+    keep: E,
+    rate: E,
+    spread: E,
+    eps: E,
+}
+
+impl<E: Float> AdamW<E> {
+    /// In f64 whatever the dtype, as PyTorch: in f32 already 1 - 0.999 is wrong in the fifth digit.
+    fn new(rule: &AdamWRule) -> Self {
+        let [first, second] = rule.betas.map(|beta| 1.0 - beta.powf(rule.step as f64));
+        Self {
+            clip: number(rule.clip),
+            betas: rule.betas.map(number),
+            shares: rule.betas.map(|beta| number(1.0 - beta)),
+            keep: number(1.0 - rule.learning_rate * rule.decay),
+            rate: number(rule.learning_rate / first),
+            spread: number(1.0 / second.sqrt()),
+            eps: number(rule.eps),
+        }
+    }
+}
+
+struct AdamWPass<'a, E> {
+    rule: &'a AdamW<E>,
+    p: &'a mut [E],
+    g: &'a mut [E],
+    m: &'a mut [E],
+    v: &'a mut [E],
+}
+
+impl<E: Float> NullaryFnOnce for AdamWPass<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let &AdamW { clip, betas, shares, keep, rate, spread, eps } = self.rule;
+        for (((p, g), m), v) in self.p.iter_mut().zip(self.g).zip(self.m).zip(self.v) {
+            let x = *g * clip;
+            *m = *m * betas[0] + x * shares[0];
+            *v = *v * betas[1] + x * x * shares[1];
+            *p = *p * keep - rate * *m / (v.sqrt() * spread + eps);
+            *g = E::default();
+        }
+    }
+}
+
+/// An [`SgdRule`] in the dtype of the parameters.
+struct Sgd<E> {
+    clip: E,
+    momentum: E,
+    decay: E,
+    rate: E,
+}
+
+impl<E: Float> Sgd<E> {
+    fn new(rule: &SgdRule) -> Self {
+        Self {
+            clip: number(rule.clip),
+            momentum: number(rule.momentum),
+            decay: number(rule.decay),
+            rate: number(rule.learning_rate),
+        }
+    }
+}
+
+struct SgdPass<'a, E> {
+    rule: &'a Sgd<E>,
+    p: &'a mut [E],
+    g: &'a mut [E],
+    v: &'a mut [E],
+}
+
+impl<E: Float> NullaryFnOnce for SgdPass<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let &Sgd { clip, momentum, decay, rate } = self.rule;
+        for ((p, g), v) in self.p.iter_mut().zip(self.g).zip(self.v) {
+            *v = *g * clip + *p * decay + *v * momentum;
+            *p -= *v * rate;
+            *g = E::default();
+        }
+    }
+}
