@@ -32,7 +32,7 @@ pub struct SgdRule {
 
 /// A device on which parameters can be updated.
 ///
-/// The default bodies in [`composed`] go through dfdx's kernels, so they run on any device. A device that can do better
+/// The default bodies, those of `composed`, go through dfdx's kernels, so they run on any device. A device that can do better
 /// overrides them with the same results.
 ///
 /// Every update leaves zeros in the gradient, to which the next step adds. `scratch` is host memory that a device may use
