@@ -105,13 +105,15 @@ impl<E: Dtype, D: Update<E> + Cache> DfdxEngine<E, D> {
         }
     }
 
+    /// The kept gradients, or new ones of zeros. Whoever takes them puts them back once all went well.
+    fn try_take_gradients(&mut self) -> Result<Gradients<E, D>, D::Err> {
+        self.gradients.take().map_or_else(|| try_zeros(&self.gpt), Ok)
+    }
+
     /// Leaves the gradient of the mean loss over all tokens of `batches` in `self.gradients` and returns that loss, or a
     /// loss that is not finite as soon as one appears.
     fn try_gradients(&mut self, batches: &[Batch]) -> Result<f64, D::Err> {
-        let mut gradients = match self.gradients.take() {
-            Some(gradients) => gradients,
-            None => try_zeros(&self.gpt)?,
-        };
+        let mut gradients = self.try_take_gradients()?;
         let all_tokens: usize = batches.iter().map(|batch| batch.inputs.len()).sum();
         let mut total = 0.0;
         for batch in batches {
@@ -136,7 +138,7 @@ impl<E: Dtype, D: Update<E> + Cache> DfdxEngine<E, D> {
     }
 
     fn try_update(&mut self, learning_rate: f64) -> Result<f64, D::Err> {
-        let mut gradients = self.gradients.take().unwrap_or_else(Gradients::leaky);
+        let mut gradients = self.try_take_gradients()?;
         let norm = try_norm(&self.gpt, &mut gradients)?;
         let clip = clip_factor(norm, self.grad_clip);
         self.optimizer.try_step(&mut self.gpt, &mut gradients, clip, learning_rate)?;
