@@ -53,7 +53,8 @@ impl<E: Dtype, D: Ops<E>> Visit<E, D> for Moments<E, D> {
     type Err = D::Err;
 
     fn visit<S: Shape>(&mut self, _: &Parameter, tensor: &Tensor<S, E, D>) -> Result<(), D::Err> {
-        self.try_get(tensor).map(|_| ())
+        // Written once, for the reason that the engine writes its gradients.
+        tensor.device().try_fill_with_zeros(self.try_get(tensor)?)
     }
 }
 

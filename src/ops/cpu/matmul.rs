@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use gemm::Parallelism;
+use rayon::prelude::*;
 
 /// A matrix inside a slice: element (i, j) lies at i * `row_stride` + j * `column_stride`.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +25,13 @@ impl<'a> View<'a> {
     pub fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
         assert!(fits(data.len(), rows, columns, row_stride), "the matrix does not fit its slice");
         Self { data, rows, columns, row_stride, column_stride: 1 }
+    }
+
+    /// The rows from `start` to `end`.
+    fn rows(self, start: usize, end: usize) -> Self {
+        assert!(start <= end && end <= self.rows, "the rows are not in the matrix");
+        let data = if start < end { &self.data[start * self.row_stride..] } else { &[] };
+        Self { data, rows: end - start, ..self }
     }
 
     pub fn transposed(self) -> Self {
@@ -71,6 +79,22 @@ impl<'a> ViewMut<'a> {
         (0..down).flat_map(|i| (0..across).map(move |j| (i, j))).map(|(i, j)| tile(i, j)).collect()
     }
 
+    /// Cuts the matrix into pieces of `piece` rows, or columns; the last has what is left.
+    fn cut(self, by_rows: bool, piece: usize) -> Vec<Self> {
+        let Self { data, rows, columns, row_stride, borrow } = self;
+        let whole = if by_rows { rows } else { columns };
+        let starts = (0..whole).step_by(piece);
+        let cut = |start: usize| {
+            let len = piece.min(whole - start);
+            // SAFETY: `start` is a row, or column, of the matrix.
+            let data = unsafe { data.add(if by_rows { start * row_stride } else { start }) };
+            // No two pieces share an element, and the matrix they come from is gone.
+            let (rows, columns) = if by_rows { (len, columns) } else { (rows, len) };
+            Self { data, rows, columns, row_stride, borrow }
+        };
+        starts.map(cut).collect()
+    }
+
     /// The rows from `start` to `end`.
     pub fn rows(&mut self, start: usize, end: usize) -> ViewMut<'_> {
         assert!(start <= end && end <= self.rows, "the rows are not in the matrix");
@@ -116,17 +140,53 @@ pub fn multiply(
 ) {
     let (m, k, n) = (lhs.rows, lhs.columns, rhs.columns);
     assert!(rhs.rows == k && destination.rows == m && destination.columns == n, "the shapes do not agree");
-    let parallelism = match workers {
-        Workers::One => Parallelism::None,
-        Workers::All => Parallelism::Rayon(0),
+    let threads = match workers {
+        Workers::One => 1,
+        Workers::All => rayon::current_num_threads(),
     };
-    // SAFETY: the views were checked against their slices when they were made, the shapes agree, strides are positive, and
-    // `destination` is borrowed exclusively, so it does not overlap with the operands. With `Write::Over` it is not read.
+    if threads == 1 {
+        return product(destination, lhs, rhs, scale, write, Parallelism::None);
+    }
+    // A piece of the product for each thread, which then works in its own caches, is faster than threads that share one
+    // product, as long as the pieces are large. An operand that lies across memory is packed by each thread: cut it too.
+    let by_rows = lhs.column_stride != 1 && m >= n;
+    let piece = if by_rows { m } else { n }.div_ceil(threads).next_multiple_of(PIECE_UNIT);
+    if piece < MIN_PIECE {
+        return product(destination, lhs, rhs, scale, write, Parallelism::Rayon(threads));
+    }
+    let pieces = destination.cut(by_rows, piece);
+    pieces.into_par_iter().with_max_len(1).enumerate().for_each(|(i, destination)| {
+        let start = i * piece;
+        let (lhs, rhs) = if by_rows {
+            (lhs.rows(start, start + destination.rows), rhs)
+        } else {
+            (lhs, rhs.transposed().rows(start, start + destination.columns).transposed())
+        };
+        product(destination, lhs, rhs, scale, write, Parallelism::None);
+    });
+}
+
+/// Rows or columns of a product below which threads work on one product together.
+const MIN_PIECE: usize = 192;
+/// Pieces are whole multiples of the largest block that `gemm` holds in registers.
+const PIECE_UNIT: usize = 64;
+
+fn product(
+    destination: ViewMut<'_>,
+    lhs: View<'_>,
+    rhs: View<'_>,
+    scale: f32,
+    write: Write,
+    parallelism: Parallelism,
+) {
+    // SAFETY: the views were checked against their slices when they were made, the caller has checked that their shapes
+    // agree, strides are positive, and `destination` is borrowed exclusively, so it does not overlap with the operands.
+    // With `Write::Over` it is not read.
     unsafe {
         gemm::gemm(
-            m,
-            n,
-            k,
+            lhs.rows,
+            rhs.columns,
+            lhs.columns,
             destination.data,
             1,
             destination.row_stride as isize,
