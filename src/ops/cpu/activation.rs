@@ -8,7 +8,7 @@ use super::rows::ELEMENTS;
 use super::simd::{exp, vectorised};
 
 /// 2 sqrt(2 / pi)
-const SLOPE: f32 = 1.595_769_1;
+const SLOPE: f32 = 2.0 * 0.797_884_6;
 const CUBIC: f32 = 0.044_715;
 
 #[inline(always)]

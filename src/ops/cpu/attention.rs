@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 use super::matmul::{View, ViewMut, Workers, Write, multiply};
-use super::simd::{exp, max, sum, sum_of_two, vectorised};
+use super::simd::{exp, exp_and_sum, max, sum_of_two, vectorised};
 use crate::ops::{AttentionShape, Dropout};
 
 /// Queries per block: small enough to waste little above the diagonal, large enough for the products to be fast.
@@ -104,8 +104,7 @@ pub fn forward(
                         for ((row, log_sum), seen) in rows.zip(start + 1..) {
                             let (past, future) = row.split_at_mut(seen);
                             let max = max(past);
-                            past.iter_mut().for_each(|x| *x = exp(*x - max));
-                            let total = sum(past, |x| x);
+                            let total = exp_and_sum(past, max);
                             past.iter_mut().for_each(|x| *x *= 1.0 / total);
                             future.fill(0.0);
                             *log_sum = max + total.ln();

@@ -6,13 +6,13 @@ use rayon::prelude::*;
 
 use super::matmul::{View, ViewMut, Workers, Write, matmul, multiply};
 use super::memory::Buffer;
-use super::simd::{exp, max, sum, vectorised};
+use super::simd::{exp, exp_and_sum, max, sum, vectorised};
 
 /// Positions whose logits exist at the same time. Each pass over them goes through the whole embedding, so not too few.
 pub const POSITIONS: usize = 512;
 
 /// Tokens of the vocabulary per product for the weight's gradient, which bounds the product's own working memory.
-const TOKENS: usize = 8192;
+const TOKENS: usize = 4096;
 
 /// Gradients of the mean loss by the head's input (m, c) and by the token embedding (v, c); overwritten.
 #[derive(Debug)]
@@ -70,8 +70,7 @@ fn cross_entropy(logits: &mut [f32], target: usize, share: Option<f32>) -> f32 {
             let total = match share {
                 None => sum(logits, |x| exp(x - max)),
                 Some(share) => {
-                    logits.iter_mut().for_each(|x| *x = exp(*x - max));
-                    let total = sum(logits, |x| x);
+                    let total = exp_and_sum(logits, max);
                     let scale = share / total;
                     logits.iter_mut().for_each(|x| *x *= scale);
                     total

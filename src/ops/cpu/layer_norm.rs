@@ -59,7 +59,9 @@ pub fn normalise(x: &[f32], stats: &[f32], affine: Affine<'_>, y: &mut [f32]) {
 pub fn backward(dy: &[f32], x: &[f32], stats: &[f32], weight: &[f32], dx: &mut [f32]) -> [Vec<f32>; 2] {
     let columns = weight.len();
     let chunk = ROWS * columns;
-    let task = |(((dy, x), dx), stats): (((&[f32], &[f32]), &mut [f32]), &[f32])| {
+    let chunks = dy.par_chunks(chunk).zip(x.par_chunks(chunk)).zip(dx.par_chunks_mut(chunk));
+    let chunks = chunks.zip(stats.par_chunks(2 * ROWS));
+    let partials = chunks.map(|(((dy, x), dx), stats)| {
         let (mut dweight, mut dbias) = (vec![0.0; columns], vec![0.0; columns]);
         let (mut x_hat, mut dx_hat) = (vec![0.0; columns], vec![0.0; columns]);
         vectorised(
@@ -83,9 +85,8 @@ pub fn backward(dy: &[f32], x: &[f32], stats: &[f32], weight: &[f32], dx: &mut [
             },
         );
         (dweight, dbias)
-    };
-    let chunks = dy.par_chunks(chunk).zip(x.par_chunks(chunk)).zip(dx.par_chunks_mut(chunk));
-    let partials: Vec<(Vec<f32>, Vec<f32>)> = chunks.zip(stats.par_chunks(2 * ROWS)).map(task).collect();
+    });
+    let partials: Vec<(Vec<f32>, Vec<f32>)> = partials.collect();
     let mut sums = [vec![0.0; columns], vec![0.0; columns]];
     for (dweight, dbias) in &partials {
         add(&mut sums[0], dweight);
