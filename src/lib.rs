@@ -30,7 +30,7 @@
 //! | sink | a file in [`sinks`], one line where sinks are opened |
 //! | configuration key | its row in the key table of [`config`], its default with a comment in `defaults.toml`, its use |
 //! | optimizer, schedule | a variant in [`config::experiment`]; the compiler points at the arms |
-//! | operation | a method of the trait in [`ops`] with a body composed from dfdx operations |
+//! | operation | a method of the trait in [`ops`] with a body composed from dfdx operations; its fused twin in `ops/cpu` |
 //! | device | one arm in [`engine::open`] |
 //! | report section | a function and its entry in the `SECTIONS` of [`report`] |
 //! | command | a file in [`cmd`], one arm in [`cli`] |

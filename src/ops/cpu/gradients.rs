@@ -1,1 +1,0 @@
-//! Gradients as they pass from one operation to the one before it, by moving their memory.
