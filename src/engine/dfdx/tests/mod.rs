@@ -1,4 +1,5 @@
-//! The dfdx engine on the CPU: against PyTorch's numbers, and its promises. This file holds what both need.
+//! The dfdx engine on the CPU: against PyTorch's numbers, against the same engine on composed operations, and its promises.
+//! This file holds what these need.
 
 use std::path::PathBuf;
 
@@ -7,6 +8,7 @@ use serde_json::Value;
 use super::*;
 use crate::config::experiment::*;
 
+mod fused;
 mod promises;
 mod pytorch;
 
