@@ -26,7 +26,7 @@ fn plan(bias: bool, dropout: f64) -> RunPlan {
 fn texts() -> Vec<Batch> {
     let tokens = 70;
     let text = |start: u32| {
-        let next = |id: &u32| Some((id * 5 + 7 + u32::from(id % 4 == 0) * start) % 16);
+        let next = |id: &u32| Some((id * 5 + 7 + u32::from(id.is_multiple_of(4)) * start) % 16);
         std::iter::successors(Some(start % 16), next).take(tokens + 1).collect::<Vec<u32>>()
     };
     let batch = |i: u32| {
