@@ -42,6 +42,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("dfdx", &["engine", "model", "ops", "optim"]),
     ("figment", &["config"]),
     ("gemm", &["ops/cpu/matmul"]),
+    ("gemm_before_avx2", &["ops/cpu/matmul"]),
     ("indicatif", &["sinks/progress"]),
     ("nvml_wrapper", &["engine/device", "monitor"]),
     ("plotters", &["report/plot"]),

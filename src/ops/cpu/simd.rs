@@ -13,6 +13,13 @@ pub fn vectorised<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(f)
 }
 
+/// Whether the processor has AVX2 and FMA with all that came beside them, and AVX-512 as a whole if it has any of it.
+#[cfg(target_arch = "x86_64")]
+pub fn has_complete_sets() -> bool {
+    use pulp::x86::{V3, V4};
+    V3::is_available() && (V4::is_available() || !is_x86_feature_detected!("avx512f"))
+}
+
 /// e^x to two units in the last place; below -87 the value at -87, above 88 that at 88.
 ///
 /// 2^n * e^r with n = round(x / ln 2): the polynomial gives e^r, |r| <= ln 2 / 2, and n is added to its exponent's bits.
