@@ -12,9 +12,10 @@ use crate::model::params::{Parameter, Visit, model_info};
 use crate::model::tensor_file::TensorFileError;
 use crate::model::weights::{read_weights, write_weights};
 use crate::model::{Gpt, ModelConfig};
+use crate::ops::profile::{Part, Profile, Stopwatch, timed};
 use crate::ops::{DropoutSource, Ops, Scalar, number, try_tape};
 use crate::optim::{Optimizer, Update, clip_factor, id_of, try_norm};
-use crate::store::manifest::{DeviceInfo, ModelInfo};
+use crate::store::manifest::{DeviceInfo, ModelInfo, StepPart};
 
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,8 @@ pub struct DfdxEngine<E: Dtype, D: Storage<E> + Cache> {
     /// Gradients with zeros in them between steps, kept for the next step. `None` when they would hold something else: after
     /// an error and after a loss that is not finite. Also at first.
     gradients: Option<Gradients<E, D>>,
+    /// Of all steps so far.
+    profile: Profile,
 }
 
 /// Names of the files that make up a saved engine.
@@ -66,6 +69,7 @@ impl<E: Dtype, D: Update<E> + Cache> DfdxEngine<E, D> {
             grad_clip: plan.optimizer.grad_clip,
             dropout,
             gradients: None,
+            profile: Profile::default(),
         })
     }
 
@@ -138,6 +142,7 @@ impl<E: Dtype, D: Update<E> + Cache> DfdxEngine<E, D> {
     }
 
     fn try_update(&mut self, learning_rate: f64) -> Result<f64, D::Err> {
+        let _timed = timed(Part::Optimizer);
         let mut gradients = self.try_take_gradients()?;
         let norm = try_norm(&self.gpt, &mut gradients)?;
         let clip = clip_factor(norm, self.grad_clip);
@@ -145,22 +150,9 @@ impl<E: Dtype, D: Update<E> + Cache> DfdxEngine<E, D> {
         self.gradients = Some(gradients);
         Ok(norm)
     }
-}
 
-impl<E: Dtype, D: Update<E> + Cache> Engine for DfdxEngine<E, D> {
-    fn device(&self) -> DeviceInfo {
-        self.info.clone()
-    }
-
-    fn model(&self) -> ModelInfo {
-        model_info(self.gpt.config())
-    }
-
-    fn train_step(&mut self, batches: &[Batch], learning_rate: f64) -> Result<StepOutput, EngineError> {
-        if batches.is_empty() {
-            return Err(self.failed("a step needs at least one batch"));
-        }
-        batches.iter().try_for_each(|batch| self.check(batch))?;
+    /// [`Engine::train_step`] with batches that were checked.
+    fn compute_step(&mut self, batches: &[Batch], learning_rate: f64) -> Result<StepOutput, EngineError> {
         // Every step allocates the same sizes again, and fresh memory is dear.
         if D::USES_CACHE {
             self.gpt.device().try_enable_cache().map_err(|error| self.failed(error))?;
@@ -180,6 +172,35 @@ impl<E: Dtype, D: Update<E> + Cache> Engine for DfdxEngine<E, D> {
         }
         let grad_norm = self.try_update(learning_rate).map_err(|error| self.failed(error))?;
         Ok(StepOutput { loss, grad_norm, virtual_secs: None })
+    }
+}
+
+impl<E: Dtype, D: Update<E> + Cache> Engine for DfdxEngine<E, D> {
+    fn device(&self) -> DeviceInfo {
+        self.info.clone()
+    }
+
+    fn model(&self) -> ModelInfo {
+        model_info(self.gpt.config())
+    }
+
+    fn train_step(&mut self, batches: &[Batch], learning_rate: f64) -> Result<StepOutput, EngineError> {
+        if batches.is_empty() {
+            return Err(self.failed("a step needs at least one batch"));
+        }
+        batches.iter().try_for_each(|batch| self.check(batch))?;
+        let stopwatch = Stopwatch::start();
+        let output = self.compute_step(batches, learning_rate);
+        self.profile += stopwatch.stop();
+        output
+    }
+
+    fn step_parts(&self) -> Vec<StepPart> {
+        if !self.profile.is_telling() {
+            return Vec::new();
+        }
+        let secs = |part| self.profile.get(part).as_secs_f64();
+        Part::ALL.map(|part| StepPart { part: part.name().to_owned(), secs: secs(part) }).to_vec()
     }
 
     fn loss(&mut self, batch: &Batch) -> Result<f64, EngineError> {

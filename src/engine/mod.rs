@@ -7,7 +7,7 @@ use crate::config::experiment::{DeviceChoice, ModelPlan, RunPlan};
 use crate::data::batches::Batch;
 use crate::model::ModelConfig;
 use crate::model::params::model_info;
-use crate::store::manifest::{DeviceInfo, ModelInfo};
+use crate::store::manifest::{DeviceInfo, ModelInfo, StepPart};
 
 pub mod cost;
 pub mod device;
@@ -47,6 +47,9 @@ pub trait Engine {
     /// one is a forward and backward pass), clipped if the plan says so, applied with `learning_rate`.
     /// A loss that is not finite is returned as it is, with the parameters unchanged.
     fn train_step(&mut self, batches: &[Batch], learning_rate: f64) -> Result<StepOutput, EngineError>;
+
+    /// Seconds of all training steps so far by kind of work; empty where that is not measured.
+    fn step_parts(&self) -> Vec<StepPart>;
 
     /// Mean cross entropy of a batch in nats per token; no gradients, dropout off.
     fn loss(&mut self, batch: &Batch) -> Result<f64, EngineError>;

@@ -12,7 +12,7 @@ use super::{Engine, EngineError, StepOutput};
 use crate::config::experiment::{RunPlan, ScriptedPlan};
 use crate::data::batches::Batch;
 use crate::store::atomic;
-use crate::store::manifest::{DeviceInfo, ModelInfo};
+use crate::store::manifest::{DeviceInfo, ModelInfo, StepPart};
 
 /// File of the engine's state in a checkpoint.
 const STATE_FILE: &str = "engine.json";
@@ -72,6 +72,10 @@ impl Engine for ScriptedEngine {
         let grad_norm = if diverged { f64::NAN } else { loss.abs().sqrt() };
         self.state.step = step;
         Ok(StepOutput { loss, grad_norm, virtual_secs: Some(self.script.step_secs) })
+    }
+
+    fn step_parts(&self) -> Vec<StepPart> {
+        Vec::new()
     }
 
     fn loss(&mut self, _batch: &Batch) -> Result<f64, EngineError> {

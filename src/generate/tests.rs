@@ -4,7 +4,7 @@ use super::*;
 use crate::config::experiment::TokenizerKind;
 use crate::data::batches::Batch;
 use crate::engine::StepOutput;
-use crate::store::manifest::{DeviceInfo, ModelInfo};
+use crate::store::manifest::{DeviceInfo, ModelInfo, StepPart};
 
 /// Always says that the next token is the last one plus one; remembers what it was asked.
 struct Counting {
@@ -37,6 +37,10 @@ impl Engine for Counting {
 
     fn train_step(&mut self, _: &[Batch], _: f64) -> Result<StepOutput, EngineError> {
         unreachable!("sampling does not train")
+    }
+
+    fn step_parts(&self) -> Vec<StepPart> {
+        unreachable!("sampling does not profile")
     }
 
     fn loss(&mut self, _: &Batch) -> Result<f64, EngineError> {

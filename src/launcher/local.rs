@@ -137,6 +137,7 @@ impl Launcher {
                 reached_value: None,
             }),
             results: None,
+            time: None,
             reference: plan.reference.clone(),
             packages: self.template.packages.clone(),
         }

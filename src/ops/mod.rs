@@ -15,6 +15,7 @@ mod cpu;
 
 mod dropout;
 mod mask;
+pub mod profile;
 mod recompute;
 mod weights;
 

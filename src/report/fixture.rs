@@ -5,8 +5,8 @@ use std::path::Path;
 use crate::event::Event;
 use crate::metric::MetricsRow;
 use crate::store::manifest::{
-    CostInfo, DataInfo, DeviceInfo, GitInfo, Manifest, ModelInfo, ParameterGroup, Results, Status,
-    StopReason, TargetInfo,
+    CostInfo, DataInfo, DeviceInfo, GitInfo, Manifest, ModelInfo, ParameterGroup, Results, Status, StepPart,
+    StopReason, TargetInfo, TimeInfo,
 };
 use crate::store::{RunDir, RunRecord, SampleText, fixture, metrics_header, row_record};
 
@@ -141,6 +141,16 @@ fn describe(manifest: &mut Manifest) {
         vocab_size: 50_257,
         parameters: 124_439_808,
         breakdown,
+    });
+    let parts = [("matrix products", 1240.0), ("attention", 150.5), ("other", 12.0), ("layer norms", 75.98)];
+    let step_parts = parts.map(|(part, secs)| StepPart { part: part.to_owned(), secs }).to_vec();
+    manifest.time = Some(TimeInfo {
+        steps_secs: 1878.48,
+        evaluations_secs: 20.0,
+        samples_secs: 3.25,
+        checkpoints_secs: 0.0,
+        rest_secs: 0.75,
+        step_parts,
     });
     manifest.cost = Some(CostInfo { model_flops_per_step: 1.5326e12, memory_bytes: Some(3 << 30) });
     manifest.packages.insert("dfdx".to_owned(), "0.13.0".to_owned());

@@ -4,6 +4,7 @@ mod figures;
 mod reference;
 mod results;
 mod setup;
+mod time;
 mod words;
 
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ const SECTIONS: &[fn(&Page) -> String] = &[
     results::key_numbers,
     reference::comparison,
     figures::show,
+    time::where_it_went,
     words::samples,
     words::warnings,
     words::configuration,

@@ -43,6 +43,7 @@ pub(crate) fn manifest(experiment: &str, run: &str) -> Manifest {
         cost: None,
         target: None,
         results: None,
+        time: None,
         reference: None,
         packages: BTreeMap::new(),
     }

@@ -71,6 +71,9 @@ pub struct Manifest {
     pub target: Option<TargetInfo>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub results: Option<Results>,
+    /// Absent when the time was pretended (the scripted engine).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<TimeInfo>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<Reference>,
     /// Versions of the packages that decide the numbers.
@@ -211,6 +214,29 @@ pub struct Results {
     pub tokens_per_sec: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_memory_bytes: Option<u64>,
+}
+
+/// Where the wall time between loading and the end of a run went. The first five add up to all of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TimeInfo {
+    pub steps_secs: f64,
+    /// Validation, and the loss over the training corpus at the end.
+    pub evaluations_secs: f64,
+    pub samples_secs: f64,
+    pub checkpoints_secs: f64,
+    /// The order of the data, records, progress and whatever else lies between.
+    pub rest_secs: f64,
+    /// The steps' seconds by kind of work; empty where the device does not measure it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub step_parts: Vec<StepPart>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepPart {
+    /// `matrix products`, `attention`, `optimizer`, ...
+    pub part: String,
+    pub secs: f64,
 }
 
 /// A published result that the run is compared with; see `[reference]`.

@@ -1,6 +1,8 @@
 //! The run's clock: the wall's, or the one that a scripted engine pretends.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use crate::store::manifest::{StepPart, TimeInfo};
 
 /// Seconds since training began.
 #[derive(Debug)]
@@ -23,6 +25,26 @@ impl Clock {
     pub fn elapsed_secs(&self) -> f64 {
         self.virtual_secs.unwrap_or_else(|| self.started.elapsed().as_secs_f64())
     }
+
+    /// Where the time until now went; nothing to say when it is pretended.
+    pub fn account(&self, steps_secs: f64, step_parts: Vec<StepPart>, spent: &Spent) -> Option<TimeInfo> {
+        if self.virtual_secs.is_some() {
+            return None;
+        }
+        let [evaluations_secs, samples_secs, checkpoints_secs] =
+            [spent.evaluations, spent.samples, spent.checkpoints].map(|time| time.as_secs_f64());
+        let named = steps_secs + evaluations_secs + samples_secs + checkpoints_secs;
+        let rest_secs = (self.started.elapsed().as_secs_f64() - named).max(0.0);
+        Some(TimeInfo { steps_secs, evaluations_secs, samples_secs, checkpoints_secs, rest_secs, step_parts })
+    }
+}
+
+/// What a run spends beside its steps.
+#[derive(Debug, Default)]
+pub struct Spent {
+    pub evaluations: Duration,
+    pub samples: Duration,
+    pub checkpoints: Duration,
 }
 
 #[cfg(test)]
@@ -35,5 +57,17 @@ mod tests {
         clock.advance(0.25);
         clock.advance(0.5);
         assert_eq!(clock.elapsed_secs(), 0.75);
+        assert_eq!(clock.account(0.75, Vec::new(), &Spent::default()), None);
+    }
+
+    #[test]
+    fn the_parts_of_an_account_are_the_whole() {
+        let clock = Clock::start();
+        std::thread::sleep(Duration::from_millis(5));
+        let spent = Spent { evaluations: Duration::from_millis(1), ..Spent::default() };
+        let before = clock.elapsed_secs();
+        let account = clock.account(0.002, Vec::new(), &spent).unwrap();
+        let whole = 0.002 + account.evaluations_secs + account.rest_secs;
+        assert!((before..=clock.elapsed_secs()).contains(&whole), "{before} {whole}");
     }
 }

@@ -113,6 +113,7 @@ fn train_plan(
         session.announce_failure(&error.to_string());
     }
     manifest.results = Some(session.results());
+    manifest.time = session.time();
     if let Some(target) = &mut manifest.target {
         (target.reached_at_step, target.reached_value) = session.target_reached().unzip();
     }

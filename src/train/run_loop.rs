@@ -1,8 +1,10 @@
 //! The loop, in reading order.
 
+use std::time::Instant;
+
 use super::TrainError;
 use super::checkpoint::{Checkpoints, LoopState};
-use super::clock::Clock;
+use super::clock::{Clock, Spent};
 use super::evaluate::mean_loss;
 use super::stop::StopFlag;
 use super::tally::Tally;
@@ -18,7 +20,7 @@ use crate::monitor::Monitor;
 use crate::optim::schedule::learning_rate;
 use crate::sinks::Sink;
 use crate::store::RunDir;
-use crate::store::manifest::{Results, Status, StopReason};
+use crate::store::manifest::{Results, Status, StopReason, TimeInfo};
 use crate::units;
 
 /// How a run ended.
@@ -44,6 +46,7 @@ pub struct Session<'a> {
     clock: Clock,
     ema: Ema,
     tally: Tally,
+    spent: Spent,
     sampled_at: Option<u64>,
 }
 
@@ -78,6 +81,7 @@ impl<'a> Session<'a> {
             clock: Clock::start(),
             ema: Ema::new(train.ema_decay),
             tally: Tally::default(),
+            spent: Spent::default(),
             sampled_at: None,
         })
     }
@@ -111,6 +115,11 @@ impl<'a> Session<'a> {
     /// Final numbers of what was done so far.
     pub fn results(&self) -> Results {
         self.tally.results(self.monitor.peak_memory_bytes().map(|bytes| bytes as u64))
+    }
+
+    /// Where the time went so far.
+    pub fn time(&self) -> Option<TimeInfo> {
+        self.clock.account(self.tally.steps_secs(), self.engine.step_parts(), &self.spent)
     }
 
     /// The step that reached the target, and the value that did.
@@ -157,7 +166,7 @@ impl<'a> Session<'a> {
             learning_rate(&self.plan.schedule, self.plan.optimizer.learning_rate, train.max_steps, step);
         let batches: Vec<_> =
             (0..train.gradient_accumulation_steps).map(|_| self.batches.next_batch()).collect();
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let StepOutput { loss, grad_norm, virtual_secs } = self.engine.train_step(&batches, rate)?;
         let step_secs = virtual_secs.unwrap_or_else(|| started.elapsed().as_secs_f64());
         if let Some(secs) = virtual_secs {
@@ -239,6 +248,7 @@ impl<'a> Session<'a> {
 
     fn evaluate(&mut self, row: &mut MetricsRow) -> Result<(), TrainError> {
         let train = &self.plan.train;
+        let started = Instant::now();
         let windows = data::evaluation_batches(
             &self.dataset.val,
             train.batch_size,
@@ -247,6 +257,7 @@ impl<'a> Session<'a> {
         );
         row.val_loss = mean_loss(self.engine.as_mut(), windows, self.stop)?;
         row.val_perplexity = row.val_loss.map(f64::exp);
+        self.spent.evaluations += started.elapsed();
         Ok(())
     }
 
@@ -256,17 +267,21 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         let train = &self.plan.train;
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let windows =
             data::whole_corpus_batches(&self.dataset.train, train.batch_size, train.sequence_length);
-        let Some(corpus_loss) = mean_loss(self.engine.as_mut(), windows, self.stop)? else { return Ok(()) };
+        let corpus_loss = mean_loss(self.engine.as_mut(), windows, self.stop)?;
+        let time = started.elapsed();
+        self.spent.evaluations += time;
+        let Some(corpus_loss) = corpus_loss else { return Ok(()) };
         self.tally.corpus_loss = Some(corpus_loss);
         let step = self.tally.last().step;
-        self.emit(Event::CorpusEvaluated { step, corpus_loss, secs: started.elapsed().as_secs_f64() })
+        self.emit(Event::CorpusEvaluated { step, corpus_loss, secs: time.as_secs_f64() })
     }
 
     fn sample(&mut self, step: u64) -> Result<(), TrainError> {
         let plan = &self.plan.sample;
+        let started = Instant::now();
         let mut samples = Vec::with_capacity(plan.prompts.len());
         for (index, prompt) in plan.prompts.iter().enumerate() {
             if self.stop.is_requested() {
@@ -278,6 +293,7 @@ impl<'a> Session<'a> {
             samples.push(SampleText { prompt: prompt.clone(), text });
         }
         self.sampled_at = Some(step);
+        self.spent.samples += started.elapsed();
         self.emit(Event::Sampled { step, samples })
     }
 
@@ -298,7 +314,7 @@ impl<'a> Session<'a> {
     }
 
     fn save_checkpoint(&mut self) -> Result<(), TrainError> {
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let last = self.tally.last();
         let state = LoopState {
             step: last.step,
@@ -309,8 +325,9 @@ impl<'a> Session<'a> {
             score: self.score(),
         };
         let best = self.checkpoints.save(self.engine.as_ref(), &state)?;
-        let secs = started.elapsed().as_secs_f64();
-        self.emit(Event::CheckpointSaved { step: state.step, best, secs })
+        let time = started.elapsed();
+        self.spent.checkpoints += time;
+        self.emit(Event::CheckpointSaved { step: state.step, best, secs: time.as_secs_f64() })
     }
 
     /// What decides which checkpoint is best: the newest validation loss, or without validation the smoothed train loss.

@@ -36,10 +36,15 @@ impl Tally {
         self.final_val_loss
     }
 
+    /// Seconds of all steps.
+    pub fn steps_secs(&self) -> f64 {
+        self.step_secs.iter().sum()
+    }
+
     pub fn results(&self, peak_memory_bytes: Option<u64>) -> Results {
         let last = &self.last;
         let tokens = last.tokens.unwrap_or(0.0);
-        let training_secs: f64 = self.step_secs.iter().sum();
+        let training_secs = self.steps_secs();
         // The first step warms caches up; leave it out where there are others.
         let settled = if self.step_secs.len() > 1 { &self.step_secs[1..] } else { &self.step_secs[..] };
         Results {

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::rows::ELEMENTS;
 use super::simd::{exp, vectorised};
+use crate::ops::profile::{Part, timed};
 
 /// 2 sqrt(2 / pi)
 const SLOPE: f32 = 2.0 * 0.797_884_6;
@@ -18,6 +19,7 @@ fn gate(x: f32) -> f32 {
 
 /// `y = gelu(x)`.
 pub fn gelu(x: &[f32], y: &mut [f32]) {
+    let _timed = timed(Part::Gelu);
     x.par_chunks(ELEMENTS).zip(y.par_chunks_mut(ELEMENTS)).for_each(|(x, y)| {
         vectorised(
             #[inline(always)]
@@ -28,6 +30,7 @@ pub fn gelu(x: &[f32], y: &mut [f32]) {
 
 /// Replaces `x` by the derivative of GELU at it and writes `y = gelu(x)`, which the backward pass needs again.
 pub fn differentiate_gelu(x: &mut [f32], y: &mut [f32]) {
+    let _timed = timed(Part::Gelu);
     x.par_chunks_mut(ELEMENTS).zip(y.par_chunks_mut(ELEMENTS)).for_each(|(x, y)| {
         vectorised(
             #[inline(always)]

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::matmul::{View, ViewMut, Workers, Write, multiply};
 use super::simd::{exp, exp_and_sum, max, sum_of_two, vectorised};
+use crate::ops::profile::{Part, timed};
 use crate::ops::{AttentionShape, Dropout};
 
 /// Queries per block: small enough to waste little above the diagonal, large enough for the products to be fast.
@@ -86,6 +87,7 @@ pub fn forward(
     y: &mut [f32],
     log_sums: &mut [f32],
 ) {
+    let _timed = timed(Part::Attention);
     let width = y.len() / (shape.batch * shape.tokens);
     let head_width = width / shape.heads;
     let tiles = ViewMut::tiles(y, width, shape.tokens, head_width);
@@ -135,6 +137,7 @@ pub struct Past<'a> {
 
 /// The gradient of attention's input, from that of its result: (m, c) -> (m, 3c).
 pub fn backward(past: Past<'_>, dy: &[f32], dqkv: &mut [f32]) {
+    let _timed = timed(Part::Attention);
     let Past { qkv, y, log_sums, shape, dropout } = past;
     let (tokens, heads) = (shape.tokens, shape.heads);
     let width = dy.len() / (shape.batch * tokens);

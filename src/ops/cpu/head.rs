@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::matmul::{View, ViewMut, Workers, Write, matmul, multiply};
 use super::memory::Buffer;
 use super::simd::{exp, exp_and_sum, max, sum, vectorised};
+use crate::ops::profile::{Part, timed};
 
 /// Positions whose logits exist at the same time. Each pass over them goes through the whole embedding, so not too few.
 pub const POSITIONS: usize = 512;
@@ -28,6 +29,7 @@ pub fn loss(
     targets: &[u32],
     mut gradients: Option<Gradients<'_>>,
 ) -> Result<f64, CpuError> {
+    let _timed = timed(Part::CrossEntropy);
     let columns = x.len() / targets.len();
     let vocabulary = w.len() / columns;
     let share = 1.0 / targets.len() as f32;

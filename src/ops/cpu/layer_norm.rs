@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::rows::{ROWS, add};
 use super::simd::{sum, sum_of_two, vectorised};
 use crate::ops::LAYER_NORM_EPS;
+use crate::ops::profile::{Part, timed};
 
 /// Scale and shift of a norm: c elements each.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +16,7 @@ pub struct Affine<'a> {
 
 /// Writes mean and reciprocal standard deviation of each row of `x` (m, c) to `stats` (m, 2).
 pub fn measure(x: &[f32], columns: usize, stats: &mut [f32]) {
+    let _timed = timed(Part::LayerNorms);
     x.par_chunks(ROWS * columns).zip(stats.par_chunks_mut(2 * ROWS)).for_each(|(x, stats)| {
         vectorised(
             #[inline(always)]
@@ -31,6 +33,7 @@ pub fn measure(x: &[f32], columns: usize, stats: &mut [f32]) {
 
 /// The norm of rows whose statistics are known: (m, c) -> (m, c).
 pub fn normalise(x: &[f32], stats: &[f32], affine: Affine<'_>, y: &mut [f32]) {
+    let _timed = timed(Part::LayerNorms);
     let columns = affine.weight.len();
     let chunk = ROWS * columns;
     let rows = x.par_chunks(chunk).zip(y.par_chunks_mut(chunk)).zip(stats.par_chunks(2 * ROWS));
@@ -57,6 +60,7 @@ pub fn normalise(x: &[f32], stats: &[f32], affine: Affine<'_>, y: &mut [f32]) {
 
 /// Adds the gradient of the norm's input to `dx` (m, c) and returns those of weight and bias (c each).
 pub fn backward(dy: &[f32], x: &[f32], stats: &[f32], weight: &[f32], dx: &mut [f32]) -> [Vec<f32>; 2] {
+    let _timed = timed(Part::LayerNorms);
     let columns = weight.len();
     let chunk = ROWS * columns;
     let chunks = dy.par_chunks(chunk).zip(x.par_chunks(chunk)).zip(dx.par_chunks_mut(chunk));

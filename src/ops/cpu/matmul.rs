@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 #[cfg(target_arch = "x86_64")]
 use super::simd::has_complete_sets;
+use crate::ops::profile::{Part, timed};
 
 /// A matrix inside a slice: element (i, j) lies at i * `row_stride` + j * `column_stride`.
 #[derive(Clone, Copy, Debug)]
@@ -149,6 +150,8 @@ pub fn multiply(
         Workers::One => 1,
         Workers::All => rayon::current_num_threads(),
     };
+    // A product by one thread is part of something larger.
+    let _timed = (workers == Workers::All).then(|| timed(Part::Products));
     if threads == 1 {
         return product(destination, lhs, rhs, scale, write, 1);
     }

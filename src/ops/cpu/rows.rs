@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::memory::Buffer;
 use super::simd::vectorised;
 use crate::ops::Dropout;
+use crate::ops::profile::{Part, timed};
 
 /// Rows per task. Some tens of thousands of elements at GPT-2's widths: enough to be worth a task, and in cache.
 pub const ROWS: usize = 32;
@@ -16,12 +17,14 @@ pub const ELEMENTS: usize = 1 << 14;
 
 /// Copies `row` into every row of `x`.
 pub fn fill(x: &mut [f32], row: &[f32]) {
+    let _timed = timed(Part::Elementwise);
     x.par_chunks_mut(ROWS * row.len())
         .for_each(|x| x.chunks_exact_mut(row.len()).for_each(|x| x.copy_from_slice(row)));
 }
 
 /// Zeroes and scales elements as `dropout` says.
 pub fn drop_elements(x: &mut [f32], dropout: Dropout) {
+    let _timed = timed(Part::Elementwise);
     x.par_chunks_mut(ELEMENTS).enumerate().for_each(|(i, x)| {
         let mut factors = [0.0; ELEMENTS];
         let factors = &mut factors[..x.len()];
@@ -41,6 +44,7 @@ pub fn dropped(x: &[f32], dropout: Option<Dropout>) -> Result<Option<Buffer>, Cp
 
 /// `x = y + row` in every row.
 pub fn copy_plus_row(x: &mut [f32], y: &[f32], row: Option<&[f32]>) {
+    let _timed = timed(Part::Elementwise);
     let Some(row) = row else {
         return x
             .par_chunks_mut(ELEMENTS)
@@ -64,6 +68,7 @@ pub fn copy_plus_row(x: &mut [f32], y: &[f32], row: Option<&[f32]>) {
 
 /// `x += scale * y`.
 pub fn add_scaled(x: &mut [f32], y: &[f32], scale: f32) {
+    let _timed = timed(Part::Elementwise);
     x.par_chunks_mut(ELEMENTS).zip(y.par_chunks(ELEMENTS)).for_each(|(x, y)| {
         vectorised(
             #[inline(always)]
@@ -74,6 +79,7 @@ pub fn add_scaled(x: &mut [f32], y: &[f32], scale: f32) {
 
 /// `x *= y`.
 pub fn multiply(x: &mut [f32], y: &[f32]) {
+    let _timed = timed(Part::Elementwise);
     x.par_chunks_mut(ELEMENTS).zip(y.par_chunks(ELEMENTS)).for_each(|(x, y)| {
         vectorised(
             #[inline(always)]
@@ -84,6 +90,7 @@ pub fn multiply(x: &mut [f32], y: &[f32]) {
 
 /// Adds the sum of each column of `x` to `sums`: what the gradient of a bias is.
 pub fn add_column_sums(sums: &mut [f32], x: &[f32]) {
+    let _timed = timed(Part::Elementwise);
     let columns = sums.len();
     let partial = |x: &[f32]| {
         let mut partial = vec![0.0; columns];

@@ -70,20 +70,8 @@ pub fn sum_of_two(x: &[f32], y: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
 /// Replaces each x by e^(x - shift) and returns the sum of the results.
 #[inline(always)]
 pub fn exp_and_sum(x: &mut [f32], shift: f32) -> f32 {
-    let mut lanes = [0.0; LANES];
-    let mut chunks = x.chunks_exact_mut(LANES);
-    for chunk in &mut chunks {
-        for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *x = exp(*x - shift);
-            *lane += *x;
-        }
-    }
-    let mut rest = 0.0;
-    for x in chunks.into_remainder() {
-        *x = exp(*x - shift);
-        rest += *x;
-    }
-    lanes.iter().fold(rest, |total, lane| total + lane)
+    x.iter_mut().for_each(|x| *x = exp(*x - shift));
+    sum(x, |x| x)
 }
 
 /// The largest element; minus infinity if there is none. A NaN may be passed over.

@@ -7,10 +7,12 @@ use super::block::{self, Layer, Norm, Receiver};
 use super::layer_norm::Affine;
 use super::memory::Buffer;
 use super::rows;
+use crate::ops::profile::{Part, timed};
 use crate::ops::{Block, LayerNorm, Linear};
 
 /// A copy of a tensor's data, which must lie in memory without gaps.
 pub fn copy<S: Shape, T>(tensor: &Tensor<S, f32, Cpu, T>) -> Result<Buffer, CpuError> {
+    let _timed = timed(Part::Copies);
     let mut data = Buffer::try_take(tensor.shape().num_elements())?;
     tensor.copy_into(&mut data);
     Ok(data)
@@ -64,6 +66,7 @@ pub struct CopiedBlock {
 
 impl CopiedBlock {
     pub fn try_new(block: &Block<f32, Cpu>) -> Result<Self, CpuError> {
+        let _timed = timed(Part::Copies);
         let mut copied = Self {
             ln_1: CopiedNorm::try_new(&block.ln_1)?,
             attn_c_attn: CopiedLinear::try_new(&block.attn_c_attn)?,

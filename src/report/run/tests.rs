@@ -98,6 +98,7 @@ fn a_skipped_run_without_rows_model_or_data() {
     let manifest = &mut record.manifest;
     manifest.status = Status::Skipped;
     manifest.message = Some("hardware.requires = [\"cuda\"], and this machine has no CUDA device".to_owned());
+    manifest.time = None;
     (manifest.results, manifest.model, manifest.data, manifest.device, manifest.git) =
         (None, None, None, None, None);
     insta::assert_snapshot!(render(&record, Vec::new()));

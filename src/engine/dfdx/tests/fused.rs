@@ -116,3 +116,31 @@ fn activation_checkpointing_changes_no_bit() {
         assert_eq!(kept, bits(&plan), "{name}");
     }
 }
+
+#[test]
+fn fused_steps_know_where_their_time_went() {
+    let plan = plan(true, 0.1);
+    let mut engine = engine::<f32>(&plan);
+    assert!(engine.step_parts().is_empty());
+    let started = std::time::Instant::now();
+    for batch in texts() {
+        engine.train_step(&[batch], 1e-2).unwrap();
+    }
+    let elapsed = started.elapsed().as_secs_f64();
+    let parts = engine.step_parts();
+    for part in &parts {
+        assert!(part.secs > 0.0, "{}", part.part);
+    }
+    let whole: f64 = parts.iter().map(|part| part.secs).sum();
+    assert!(whole <= elapsed && whole > 0.5 * elapsed, "{whole} of {elapsed}");
+    // Evaluations are no steps.
+    engine.loss(&texts()[0]).unwrap();
+    assert_eq!(engine.step_parts(), parts);
+}
+
+#[test]
+fn composed_steps_do_not_pretend_to_know() {
+    let mut engine = engine::<f64>(&plan(true, 0.0));
+    engine.train_step(&texts()[..1], 1e-2).unwrap();
+    assert!(engine.step_parts().is_empty());
+}
