@@ -45,6 +45,7 @@ pub fn cost(plan: &RunPlan, vocab_size: usize, corpus_tokens: u64) -> Option<Cos
         activation_checkpointing: train.activation_checkpointing,
         dtype: plan.hardware.dtype,
         tokenizer: plan.data.tokenizer,
+        saves: plan.checkpoint.interval > 0,
         corpus_tokens,
     };
     Some(Cost {

@@ -20,6 +20,8 @@ const SCRATCH_WIDTHS: f64 = 2.0 * 4.0 + 3.0 + 4.0;
 const BLOCK_MATRICES: f64 = 12.0;
 /// Rows of logits that are alive at once.
 const HEAD_ROWS: f64 = 512.0;
+/// Copies of a tensor while it is written to a checkpoint: its values, and these as bytes.
+const SAVED_COPIES: f64 = 2.0;
 /// A token id of the corpus, which is held as a whole.
 const TOKEN_BYTES: f64 = 4.0;
 /// The program itself, its threads and records: the peak of a run of a few thousand parameters, measured on Linux.
@@ -39,6 +41,8 @@ pub struct Workload {
     pub activation_checkpointing: bool,
     pub dtype: DtypeKind,
     pub tokenizer: TokenizerKind,
+    /// Whether checkpoints are written.
+    pub saves: bool,
     /// Tokens of the whole corpus.
     pub corpus_tokens: u64,
 }
@@ -100,21 +104,21 @@ pub fn estimate(config: &ModelConfig, workload: &Workload) -> MemoryEstimate {
         grows_with_batch,
     };
     let bytes = |name, bytes| MemoryPart { name, bytes, grows_with_batch: false };
-    MemoryEstimate {
-        parts: vec![
-            part("parameters", parameters, false),
-            part("gradients", parameters, false),
-            part("optimizer's moments", moments * parameters, false),
-            part("optimizer's working memory", largest, false),
-            part("weights in the order of the products", BLOCK_MATRICES * width * width + head, false),
-            part("activations kept for the backward pass", tokens * (kept + KEPT_OUTSIDE * width), true),
-            part("working memory of the layers", tokens * SCRATCH_WIDTHS * width, true),
-            part("logits of a chunk", tokens.min(HEAD_ROWS) * config.vocab_size as f64, true),
-            part("head's gradient", head, false),
-            bytes("corpus", workload.corpus_tokens as f64 * TOKEN_BYTES),
-            bytes("program and tokenizer", PROGRAM_BYTES + tokenizer),
-        ],
-    }
+    let parts = vec![
+        part("parameters", parameters, false),
+        part("gradients", parameters, false),
+        part("optimizer's moments", moments * parameters, false),
+        part("optimizer's working memory", largest, false),
+        part("weights in the order of the products", BLOCK_MATRICES * width * width + head, false),
+        part("activations kept for the backward pass", tokens * (kept + KEPT_OUTSIDE * width), true),
+        part("working memory of the layers", tokens * SCRATCH_WIDTHS * width, true),
+        part("logits of a chunk", tokens.min(HEAD_ROWS) * config.vocab_size as f64, true),
+        part("head's gradient", head, false),
+        part("tensor being saved", if workload.saves { SAVED_COPIES * largest } else { 0.0 }, false),
+        bytes("corpus", workload.corpus_tokens as f64 * TOKEN_BYTES),
+        bytes("program and tokenizer", PROGRAM_BYTES + tokenizer),
+    ];
+    MemoryEstimate { parts: parts.into_iter().filter(|part| part.bytes > 0.0).collect() }
 }
 
 #[cfg(test)]

@@ -74,18 +74,19 @@ fn invalid(path: &Path, error: &serde_json::Error) -> EngineError {
     }
 }
 
-struct Collect<'a, E: Dtype, D: Storage<E>> {
+struct Collect<'a, 'm, E: Dtype, D: Storage<E>> {
     name: &'static str,
-    moments: &'a Moments<E, D>,
-    entries: &'a mut Vec<(String, Entry)>,
+    moments: &'m Moments<E, D>,
+    entries: &'a mut Vec<(String, Entry<'m>)>,
 }
 
-impl<E: Dtype, D: Ops<E>> Visit<E, D> for Collect<'_, E, D> {
+impl<E: Dtype, D: Ops<E>> Visit<E, D> for Collect<'_, '_, E, D> {
     type Err = std::convert::Infallible;
 
     fn visit<S: Shape>(&mut self, parameter: &Parameter, tensor: &Tensor<S, E, D>) -> Result<(), Self::Err> {
         let name = format!("{}.{}", self.name, parameter.name);
-        self.entries.push((name, Entry::new(self.moments.copy(tensor))));
+        let (moments, values) = (self.moments, tensor.clone());
+        self.entries.push((name, Entry::new(tensor.shape(), move || moments.copy(&values))));
         Ok(())
     }
 }

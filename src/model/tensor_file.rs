@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use dfdx::prelude::{CopySlice, Dtype, HasShape, Shape, Tensor};
+use dfdx::prelude::{CopySlice, Dtype, Shape, Tensor};
 use safetensors::tensor::{SafeTensorError, SafeTensors, TensorView, View, serialize_to_file};
 
 use crate::ops::number;
@@ -88,25 +88,29 @@ pub fn values<E: Dtype>(view: &TensorView<'_>) -> Vec<E> {
 }
 
 /// A tensor to be written as f32. Its bytes are made when its turn comes, so that a file is never whole in memory.
-pub struct Entry {
+pub struct Entry<'a> {
     shape: Vec<usize>,
-    bytes: Box<dyn Fn() -> Vec<u8>>,
+    bytes: Box<dyn Fn() -> Vec<u8> + 'a>,
 }
 
-impl Entry {
-    /// The entry of a contiguous tensor.
-    pub fn new<S: Shape, E: Dtype, D: CopySlice<E>>(tensor: Tensor<S, E, D>) -> Self {
-        let shape = tensor.shape().concrete().into_iter().collect();
+impl<'a> Entry<'a> {
+    /// The entry of a contiguous tensor of this shape, which `tensor` makes or has.
+    pub fn new<S: Shape, E: Dtype, D: CopySlice<E>>(
+        shape: &S,
+        tensor: impl Fn() -> Tensor<S, E, D> + 'a,
+    ) -> Self {
+        let len = shape.num_elements();
+        let shape = shape.concrete().into_iter().collect();
         let bytes = move || {
-            let mut values = vec![E::default(); tensor.shape().num_elements()];
-            tensor.copy_into(&mut values);
+            let mut values = vec![E::default(); len];
+            tensor().copy_into(&mut values);
             values.iter().flat_map(|x| x.to_f32().unwrap_or(f32::NAN).to_le_bytes()).collect()
         };
         Self { shape, bytes: Box::new(bytes) }
     }
 }
 
-impl View for Entry {
+impl View for Entry<'_> {
     fn dtype(&self) -> safetensors::Dtype {
         safetensors::Dtype::F32
     }
@@ -125,7 +129,7 @@ impl View for Entry {
 }
 
 /// Writes the tensors to `path`, with the permissions that any other new file gets.
-pub fn write(path: &Path, entries: Vec<(String, Entry)>) -> Result<(), TensorFileError> {
+pub fn write(path: &Path, entries: Vec<(String, Entry<'_>)>) -> Result<(), TensorFileError> {
     // The crate writes through a temporary file that only its owner may read.
     let permissions = std::fs::File::create(path)?.metadata()?.permissions();
     serialize_to_file(entries, None, path).map_err(|error| match error {

@@ -14,7 +14,7 @@ const PREFIX: &str = "transformer.";
 
 /// Writes the weights as f32.
 pub fn write_weights<E: Dtype, D: Ops<E>>(gpt: &Gpt<E, D>, path: &Path) -> Result<(), TensorFileError> {
-    struct Collect(Vec<(String, Entry)>);
+    struct Collect(Vec<(String, Entry<'static>)>);
     impl<E: Dtype, D: CopySlice<E>> Visit<E, D> for Collect {
         type Err = TensorFileError;
         fn visit<S: Shape>(
@@ -22,7 +22,8 @@ pub fn write_weights<E: Dtype, D: Ops<E>>(gpt: &Gpt<E, D>, path: &Path) -> Resul
             parameter: &Parameter,
             tensor: &Tensor<S, E, D>,
         ) -> Result<(), TensorFileError> {
-            self.0.push((parameter.name.clone(), Entry::new(tensor.clone())));
+            let values = tensor.clone();
+            self.0.push((parameter.name.clone(), Entry::new(tensor.shape(), move || values.clone())));
             Ok(())
         }
     }

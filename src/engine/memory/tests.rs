@@ -11,6 +11,7 @@ const WORKLOAD: Workload = Workload {
     activation_checkpointing: false,
     dtype: DtypeKind::F32,
     tokenizer: TokenizerKind::Gpt2,
+    saves: false,
     corpus_tokens: 338_025,
 };
 
@@ -79,6 +80,13 @@ fn logits_are_alive_for_512_rows_at_most() {
     let small = Workload { batch_size: 2, sequence_length: 100, ..WORKLOAD };
     assert_eq!(part(&GPT2, &small, name), 200.0 * 50_257.0);
     assert_eq!(part(&GPT2, &small, "head's gradient"), 50_257.0 * 768.0);
+}
+
+#[test]
+fn a_checkpoint_holds_its_largest_tensor_twice() {
+    let saving = Workload { saves: true, ..WORKLOAD };
+    assert_eq!(part(&GPT2, &saving, "tensor being saved"), 2.0 * 50_257.0 * 768.0);
+    assert!(estimate(&GPT2, &WORKLOAD).parts.iter().all(|part| part.name != "tensor being saved"));
 }
 
 #[test]
