@@ -1,5 +1,6 @@
 //! Buffers that are used again. A step needs the same sizes as the one before it, and on most systems a large fresh
-//! allocation is mapped, zeroed page by page at first touch, and unmapped again.
+//! allocation is mapped, zeroed page by page at first touch, and unmapped again. Sizes that are nearly the same share their
+//! buffers, because a text that grows while it is sampled needs every size once.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -8,13 +9,19 @@ use std::ops::{Deref, DerefMut};
 use dfdx::prelude::CpuError;
 
 /// A size that was not asked for during this many requests is given back to the system. A training step of GPT-2 124M makes
-/// some hundreds; the lengths of a text that grows while it is sampled are gone before they add up.
+/// some hundreds.
 const PATIENCE: u64 = 4096;
 
 #[derive(Default)]
 struct Pool {
+    /// By [`capacity`].
     free: BTreeMap<usize, Shelf>,
     requests: u64,
+}
+
+/// What a buffer of this length is made for: up to a quarter more. Pages that are never touched take no memory.
+fn capacity(len: usize) -> usize {
+    len.checked_next_power_of_two().map_or(len, |power| len.next_multiple_of((power / 8).max(1)))
 }
 
 #[derive(Default)]
@@ -35,7 +42,7 @@ impl Pool {
         if requests.is_multiple_of(PATIENCE / 8) {
             self.free.retain(|_, shelf| shelf.last_request + PATIENCE > requests);
         }
-        let shelf = self.free.entry(len).or_default();
+        let shelf = self.free.entry(capacity(len)).or_default();
         shelf.last_request = requests;
         shelf.buffers.pop()
     }
@@ -48,11 +55,12 @@ pub struct Buffer(Vec<f32>);
 impl Buffer {
     /// A buffer whose content is unspecified: zeros, or what was last written to it.
     pub fn try_take(len: usize) -> Result<Self, CpuError> {
-        if let Some(buffer) = POOL.with_borrow_mut(|pool| pool.take(len)) {
-            return Ok(Self(buffer));
+        let mut buffer = POOL.with_borrow_mut(|pool| pool.take(len)).unwrap_or_default();
+        if buffer.capacity() < len {
+            // What it held is of no interest, so it need not be moved.
+            buffer = Vec::new();
+            buffer.try_reserve_exact(capacity(len)).map_err(|_| CpuError::OutOfMemory)?;
         }
-        let mut buffer = Vec::new();
-        buffer.try_reserve_exact(len).map_err(|_| CpuError::OutOfMemory)?;
         buffer.resize(len, 0.0);
         Ok(Self(buffer))
     }
@@ -72,7 +80,7 @@ impl Drop for Buffer {
         // A thread that ends has no pool any more; then the memory is freed.
         let _ = POOL.try_with(|pool| {
             if let Ok(mut pool) = pool.try_borrow_mut() {
-                pool.free.entry(buffer.len()).or_default().buffers.push(buffer);
+                pool.free.entry(capacity(buffer.len())).or_default().buffers.push(buffer);
             }
         });
     }
@@ -106,13 +114,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_used_again_by_the_same_length_only() {
+    fn memory_is_used_again_by_lengths_that_are_nearly_the_same() {
         let buffer = Buffer::try_take(1001).unwrap();
         let address = buffer.as_ptr();
         drop(buffer);
-        let other = Buffer::try_take(1002).unwrap();
+        let other = Buffer::try_take(2002).unwrap();
         assert_ne!(other.as_ptr(), address);
-        assert_eq!(Buffer::try_take(1001).unwrap().as_ptr(), address);
+        for len in [1001, 1024, 897] {
+            let buffer = Buffer::try_take(len).unwrap();
+            assert_eq!((buffer.as_ptr(), buffer.len()), (address, len));
+        }
+    }
+
+    #[test]
+    fn a_buffer_has_room_for_a_quarter_more_at_most() {
+        for len in [1, 2, 3, 7, 8, 9, 1000, 1025, 1_000_003, usize::MAX / 2, usize::MAX - 1] {
+            let capacity = capacity(len);
+            assert!(capacity >= len && capacity - len <= len / 4, "{len}: {capacity}");
+        }
+    }
+
+    #[test]
+    fn memory_that_came_from_elsewhere_grows_where_it_must() {
+        drop(Buffer(vec![1.0; 900]));
+        assert_eq!(Buffer::try_take(1024).unwrap().len(), 1024);
     }
 
     #[test]
@@ -121,7 +146,7 @@ mod tests {
         for _ in 0..2 * PATIENCE {
             drop(Buffer::try_take(7).unwrap());
         }
-        POOL.with_borrow(|pool| assert_eq!(pool.free.keys().copied().collect::<Vec<_>>(), [7]));
+        POOL.with_borrow(|pool| assert_eq!(pool.free.keys().copied().collect::<Vec<_>>(), [capacity(7)]));
     }
 
     #[test]
