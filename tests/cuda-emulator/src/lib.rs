@@ -1,0 +1,1 @@
+//! The parts of NVIDIA's driver libraries that `runner` calls, on the processor.
