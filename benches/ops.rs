@@ -10,8 +10,8 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, criterion_group};
 use dfdx::prelude::*;
 use runner::ops::{
-    AttentionShape, Block, BlockDropout, BlockPass, CausalMask, Dropout, LayerNorm, Linear, Matrix, Ops, Row,
-    Scalar, composed, try_tape,
+    AttentionShape, Block, BlockDropout, BlockPass, Dropout, LayerNorm, Linear, Matrix, Ops, Row, Scalar,
+    composed, try_tape,
 };
 
 const SHAPE: AttentionShape = AttentionShape { batch: 4, tokens: 128, heads: 12 };
@@ -171,7 +171,7 @@ impl Operation for Drop {
         let x_mc = self.x_mc.clone().put_tape(tape);
         match body {
             Body::Fused => Cpu::try_dropout(x_mc, Some(DROPOUT)),
-            Body::Composed => composed::try_dropout(x_mc, Some(DROPOUT)),
+            Body::Composed => composed::try_dropout(x_mc, Some(DROPOUT), 0),
         }
     }
 }
@@ -186,9 +186,7 @@ fn dropout(criterion: &mut Criterion) {
 struct WholeBlock {
     x_mc: Matrix<f32, Cpu>,
     block: Block<f32, Cpu>,
-    mask: CausalMask<f32, Cpu>,
-    dropout: BlockDropout,
-    recompute: bool,
+    pass: BlockPass<f32, Cpu>,
 }
 
 impl WholeBlock {
@@ -206,8 +204,7 @@ impl WholeBlock {
             mlp_c_proj: linear(4 * WIDTH, WIDTH),
         };
         let x_mc = matrix(device, POSITIONS, WIDTH, 1.0);
-        let (mask, dropout) = (CausalMask::default(), BlockDropout::default());
-        Self { x_mc, block, mask, dropout, recompute: false }
+        Self { x_mc, block, pass: BlockPass::new(SHAPE, BlockDropout::default()) }
     }
 }
 
@@ -233,13 +230,10 @@ impl Operation for WholeBlock {
 
     fn run<T: Tape<f32, Cpu>>(&self, body: Body, tape: T) -> Result<Matrix<f32, Cpu, T>, CpuError> {
         let x_mc = self.x_mc.clone().put_tape(tape);
-        let Self { block, mask, dropout, recompute, .. } = self;
+        let Self { block, pass, .. } = self;
         match body {
-            Body::Fused => {
-                let pass = BlockPass { shape: SHAPE, mask, dropout: *dropout, recompute: *recompute };
-                Cpu::try_block(x_mc, block, &pass)
-            }
-            Body::Composed => composed::try_block(x_mc, block, SHAPE, mask, *dropout),
+            Body::Fused => Cpu::try_block(x_mc, block, pass),
+            Body::Composed => composed::try_block(x_mc, block, pass),
         }
     }
 }
@@ -249,10 +243,10 @@ fn block(criterion: &mut Criterion) {
     let mut group = group(criterion, "block");
     time(&mut group, "fused", Body::Fused, &operation);
     time(&mut group, "composed", Body::Composed, &operation);
-    operation.recompute = true;
+    operation.pass.recompute = true;
     time(&mut group, "fused-checkpointed", Body::Fused, &operation);
-    operation.recompute = false;
-    operation.dropout =
+    operation.pass.recompute = false;
+    operation.pass.dropout =
         BlockDropout { attention: Some(DROPOUT), attention_out: Some(DROPOUT), mlp_out: Some(DROPOUT) };
     time(&mut group, "fused-dropout", Body::Fused, &operation);
     time(&mut group, "composed-dropout", Body::Composed, &operation);
@@ -318,8 +312,8 @@ impl Operation for HeadLoss {
     fn run<T: Tape<f32, Cpu>>(&self, body: Body, tape: T) -> Result<Scalar<f32, Cpu, T>, CpuError> {
         let x_mc = self.x_mc.clone().put_tape(tape);
         match body {
-            Body::Fused => Cpu::try_head_loss(x_mc, &self.wte_vc, &self.targets),
-            Body::Composed => composed::try_head_loss(x_mc, &self.wte_vc, &self.targets),
+            Body::Fused => Cpu::try_head_loss(x_mc, &self.wte_vc, &self.targets, usize::MAX),
+            Body::Composed => composed::try_head_loss(x_mc, &self.wte_vc, &self.targets, usize::MAX),
         }
     }
 }

@@ -28,6 +28,24 @@ pub struct Gpt<E: Dtype, D: Storage<E>> {
     mask: CausalMask<E, D>,
     /// See [`Gpt::set_recompute`].
     recompute: bool,
+    limits: Limits,
+}
+
+/// How much may exist at the same time where operations are composed. What is more is computed in parts, and again in the
+/// backward pass: less memory for more work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Attention scores: a number for each pair of positions of each head of each sequence.
+    pub scores: usize,
+    /// Logits: a number for each token of the vocabulary at each position.
+    pub logits: usize,
+}
+
+impl Default for Limits {
+    /// No limits.
+    fn default() -> Self {
+        Self { scores: usize::MAX, logits: usize::MAX }
+    }
 }
 
 impl<E: Dtype, D: Ops<E>> Gpt<E, D> {
@@ -50,7 +68,8 @@ impl<E: Dtype, D: Ops<E>> Gpt<E, D> {
         let blocks = (0..config.n_layer).map(|_| block(&mut source)).collect::<Result<_, D::Err>>()?;
         let ln_f = source.try_layer_norm()?;
         let (device, mask) = (device.clone(), CausalMask::default());
-        Ok(Self { config, device, layout, wte_vc, wpe_pc, blocks, ln_f, mask, recompute: false })
+        let limits = Limits::default();
+        Ok(Self { config, device, layout, wte_vc, wpe_pc, blocks, ln_f, mask, recompute: false, limits })
     }
 
     pub fn config(&self) -> &ModelConfig {
@@ -65,6 +84,10 @@ impl<E: Dtype, D: Ops<E>> Gpt<E, D> {
     /// checkpointing).
     pub fn set_recompute(&mut self, recompute: bool) {
         self.recompute = recompute;
+    }
+
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// Names and shapes of the parameters, in the order in which they are visited.
@@ -84,10 +107,11 @@ impl<E: Dtype, D: Ops<E>> Gpt<E, D> {
         let mut draw = || dropout.as_mut().and_then(|source| source.draw());
         let x_mc = D::try_embedding(tape, &self.wte_vc, &self.wpe_pc, token_ids, tokens)?;
         let mut x_mc = D::try_dropout(x_mc, draw())?;
-        let recompute = self.recompute;
+        let (recompute, max_scores) = (self.recompute, self.limits.scores);
         for block in &self.blocks {
             let dropout = BlockDropout { attention: draw(), attention_out: draw(), mlp_out: draw() };
-            x_mc = D::try_block(x_mc, block, &BlockPass { shape, mask: &self.mask, dropout, recompute })?;
+            let pass = BlockPass { shape, mask: self.mask.clone(), dropout, max_scores, recompute };
+            x_mc = D::try_block(x_mc, block, &pass)?;
         }
         D::try_layer_norm(x_mc, &self.ln_f)
     }
@@ -105,7 +129,7 @@ impl<E: Dtype, D: Ops<E>> Gpt<E, D> {
         dropout: Option<&mut DropoutSource>,
     ) -> Result<Scalar<E, D, T>, D::Err> {
         let x_mc = self.try_hidden(tape, inputs, tokens, dropout)?;
-        D::try_head_loss(x_mc, &self.wte_vc, targets)
+        D::try_head_loss(x_mc, &self.wte_vc, targets, self.limits.logits)
     }
 
     /// Logits at every position: (m, v).

@@ -5,17 +5,13 @@ use std::rc::Rc;
 
 use dfdx::prelude::*;
 
-use super::number;
+use super::{Matrix, number};
 
-/// Scores of one batch: (b, h, t, t).
-pub type ScoreShape = (usize, usize, usize, usize);
-
-/// What is added to the attention scores: 0 where a position may look, a huge negative number where it lies in the
-/// future. It has the full shape of the scores because dfdx adds in place only between tensors of equal strides. Fused
-/// implementations never ask for it. A clone shares it.
+/// What is added to the attention scores of a head: 0 where a position may look, a huge negative number where it lies in the
+/// future. Fused implementations never ask for it. A clone shares it.
 #[derive(Clone, Debug)]
 pub struct CausalMask<E: Dtype, D: Storage<E>> {
-    last: Rc<RefCell<Option<Tensor<ScoreShape, E, D>>>>,
+    last: Rc<RefCell<Option<Matrix<E, D>>>>,
 }
 
 impl<E: Dtype, D: Storage<E>> Default for CausalMask<E, D> {
@@ -25,16 +21,23 @@ impl<E: Dtype, D: Storage<E>> Default for CausalMask<E, D> {
 }
 
 impl<E: Dtype, D: Storage<E> + TriangleTensor<E>> CausalMask<E, D> {
-    /// The mask for scores of this shape: the last one if it fits, else a new one.
-    pub fn try_get(&self, device: &D, shape: ScoreShape) -> Result<Tensor<ScoreShape, E, D>, D::Err> {
+    /// The mask (t, t) for so many positions: the last one if it fits, else a new one.
+    pub fn try_get(&self, device: &D, tokens: usize) -> Result<Matrix<E, D>, D::Err> {
+        let shape = (tokens, tokens);
         if let Some(mask) = self.last.borrow().as_ref()
             && *mask.shape() == shape
         {
             return Ok(mask.clone());
         }
-        // Finite, so that a gradient that is zero stays zero and does not become 0 * infinity.
-        let mask = device.try_upper_tri_like(&shape, number(-1e30), 1)?;
+        let mask = device.try_upper_tri_like(&shape, future(), 1)?;
         *self.last.borrow_mut() = Some(mask.clone());
         Ok(mask)
     }
+}
+
+/// Far below any score, and finite, so that a gradient that is zero stays zero and does not become 0 * infinity. Half
+/// precision ends at 65504.
+fn future<E: Dtype>() -> E {
+    let low = number::<E>(-1e30);
+    if low.to_f64().is_some_and(f64::is_finite) { low } else { number(-3e4) }
 }

@@ -37,6 +37,9 @@ pub type Scalar<E, D, T = NoneTape> = Tensor<Rank0, E, D, T>;
 /// A device's memory behind a tensor, which gradients and moments are.
 pub type Buffer<E, D> = <D as Storage<E>>::Vec;
 
+/// Half precision as it is trained with: stored in 16 bits, summed in 32 where dfdx's kernels sum.
+pub type Half = dfdx::dtypes::AMP<dfdx::dtypes::f16>;
+
 /// Added to the variance in a layer norm, as in GPT-2.
 pub const LAYER_NORM_EPS: f64 = 1e-5;
 
@@ -60,14 +63,23 @@ pub struct BlockDropout {
 }
 
 /// What a block needs to know about a batch besides its activations.
-#[derive(Clone, Copy, Debug)]
-pub struct BlockPass<'a, E: Dtype, D: Storage<E>> {
+#[derive(Clone, Debug)]
+pub struct BlockPass<E: Dtype, D: Storage<E>> {
     pub shape: AttentionShape,
-    pub mask: &'a CausalMask<E, D>,
+    pub mask: CausalMask<E, D>,
     pub dropout: BlockDropout,
+    /// Attention scores that composed attention may hold at the same time.
+    pub max_scores: usize,
     /// Keep only the block's input and compute the rest again in the backward pass: less memory for about a third more
     /// work (Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016).
     pub recompute: bool,
+}
+
+impl<E: Dtype, D: Storage<E>> BlockPass<E, D> {
+    /// A pass that keeps everything, with a mask of its own.
+    pub fn new(shape: AttentionShape, dropout: BlockDropout) -> Self {
+        Self { shape, mask: CausalMask::default(), dropout, max_scores: usize::MAX, recompute: false }
+    }
 }
 
 /// What a device must be able to do to train a GPT.
@@ -99,7 +111,7 @@ pub trait Ops<E: Dtype>: Device<E> {
         x_mc: Matrix<E, Self, T>,
         dropout: Option<Dropout>,
     ) -> Result<Matrix<E, Self, T>, Self::Err> {
-        composed::try_dropout(x_mc, dropout)
+        composed::try_dropout(x_mc, dropout, 0)
     }
 
     /// A transformer block: `x + attention(norm(x))`, and of that `x + mlp(norm(x))`.
@@ -109,12 +121,12 @@ pub trait Ops<E: Dtype>: Device<E> {
     fn try_block<T: Tape<E, Self>>(
         x_mc: Matrix<E, Self, T>,
         block: &Block<E, Self>,
-        pass: &BlockPass<'_, E, Self>,
+        pass: &BlockPass<E, Self>,
     ) -> Result<Matrix<E, Self, T>, Self::Err> {
         if T::OWNS_TAPE && pass.recompute {
-            recompute::try_block(x_mc, block, pass.shape, pass.mask, pass.dropout)
+            recompute::try_recomputed(x_mc, (block.clone(), pass.clone()))
         } else {
-            composed::try_block(x_mc, block, pass.shape, pass.mask, pass.dropout)
+            composed::try_block(x_mc, block, pass)
         }
     }
 
@@ -137,13 +149,15 @@ pub trait Ops<E: Dtype>: Device<E> {
         composed::try_head(x_mc, wte_vc)
     }
 
-    /// Mean cross entropy in nats per token of the tied head's logits against `targets`.
+    /// Mean cross entropy in nats per token of the tied head's logits against `targets`. Composed, it holds at most
+    /// `max_logits` logits at the same time.
     fn try_head_loss<T: Tape<E, Self>>(
         x_mc: Matrix<E, Self, T>,
         wte_vc: &Matrix<E, Self>,
         targets: &[u32],
+        max_logits: usize,
     ) -> Result<Scalar<E, Self, T>, Self::Err> {
-        composed::try_head_loss(x_mc, wte_vc, targets)
+        composed::try_head_loss(x_mc, wte_vc, targets, max_logits)
     }
 }
 

@@ -103,12 +103,15 @@ fn gradients_of_gelu_match_finite_differences() {
     });
 }
 
+fn attention(shape: AttentionShape, dropout: Option<Dropout>) -> composed::Attention<f64, Cpu> {
+    composed::Attention { shape, mask: CausalMask::default(), dropout, max_scores: usize::MAX }
+}
+
 fn attention_gradients_match(dropout: Option<Dropout>) {
-    let shape = AttentionShape { batch: 2, tokens: 4, heads: 2 };
-    let mask = CausalMask::default();
+    let attention = attention(AttentionShape { batch: 2, tokens: 4, heads: 2 }, dropout);
     check_gradients(vec![noise(8 * 18, 1)], |v| {
         let qkv = matrix(&v[0], 8);
-        let loss = score(composed::try_causal_attention(taped(&qkv), shape, &mask, dropout).unwrap());
+        let loss = score(attention.try_forward(taped(&qkv)).unwrap());
         let value = loss.as_vec()[0];
         (value, vec![loss.backward().get(&qkv).as_vec()])
     });
@@ -141,7 +144,7 @@ fn gradients_of_residual_and_dropout_match_finite_differences() {
 fn gradients_of_head_loss_match_finite_differences() {
     check_gradients(vec![noise(4 * 3, 1), noise(6 * 3, 2)], |v| {
         let (x, wte) = (matrix(&v[0], 4), matrix(&v[1], 6));
-        let loss = Cpu::try_head_loss(taped(&x), &wte, &[5, 0, 3, 3]).unwrap();
+        let loss = Cpu::try_head_loss(taped(&x), &wte, &[5, 0, 3, 3], usize::MAX).unwrap();
         let value = loss.as_vec()[0];
         let g = loss.backward();
         (value, vec![g.get(&x).as_vec(), g.get(&wte).as_vec()])
@@ -152,7 +155,7 @@ fn gradients_of_head_loss_match_finite_differences() {
 fn head_loss_is_the_mean_of_minus_log_softmax_at_the_target() {
     let (x, wte) = (matrix(&noise(4 * 3, 1), 4), matrix(&noise(6 * 3, 2), 6));
     let targets = [5, 0, 3, 3];
-    let loss = Cpu::try_head_loss(x.clone(), &wte, &targets).unwrap().as_vec()[0];
+    let loss = Cpu::try_head_loss(x.clone(), &wte, &targets, usize::MAX).unwrap().as_vec()[0];
     let logits = Cpu::try_head(x, &wte).unwrap().as_vec();
     let expected: f64 = logits
         .chunks(6)
@@ -166,8 +169,8 @@ fn head_loss_is_the_mean_of_minus_log_softmax_at_the_target() {
 #[test]
 fn head_loss_survives_logits_beyond_the_range_of_exp() {
     let (x, wte) = (matrix(&[1e4], 1), matrix(&[1.0, -1.0], 2));
-    assert_eq!(Cpu::try_head_loss(x.clone(), &wte, &[0]).unwrap().as_vec(), [0.0]);
-    assert_eq!(Cpu::try_head_loss(x, &wte, &[1]).unwrap().as_vec(), [2e4]);
+    assert_eq!(Cpu::try_head_loss(x.clone(), &wte, &[0], usize::MAX).unwrap().as_vec(), [0.0]);
+    assert_eq!(Cpu::try_head_loss(x, &wte, &[1], usize::MAX).unwrap().as_vec(), [2e4]);
 }
 
 #[test]
@@ -176,8 +179,7 @@ fn attention_is_the_softmax_average_of_the_values_up_to_each_position() {
     let c = heads * d;
     let values = noise(tokens * 3 * c, 4);
     let shape = AttentionShape { batch: 1, tokens, heads };
-    let y =
-        composed::try_causal_attention(matrix(&values, tokens), shape, &CausalMask::default(), None).unwrap();
+    let y = attention(shape, None).try_forward(matrix(&values, tokens)).unwrap();
     let at = |t: usize, part: usize, h: usize, k: usize| values[t * 3 * c + part * c + h * d + k];
     for t in 0..tokens {
         for h in 0..heads {
@@ -238,8 +240,15 @@ fn dropout_source_resumes_from_its_state_and_is_silent_at_rate_zero() {
 #[test]
 fn a_mask_of_another_shape_is_made_anew() {
     let (device, mask) = (Cpu::default(), CausalMask::<f64, Cpu>::default());
-    assert_eq!(mask.try_get(&device, (1, 1, 2, 2)).unwrap().as_vec(), [0.0, -1e30, 0.0, 0.0]);
-    assert_eq!(mask.try_get(&device, (2, 1, 1, 1)).unwrap().as_vec(), [0.0, 0.0]);
+    assert_eq!(mask.try_get(&device, 2).unwrap().as_vec(), [0.0, -1e30, 0.0, 0.0]);
+    assert_eq!(mask.try_get(&device, 1).unwrap().as_vec(), [0.0]);
+}
+
+#[test]
+fn the_mask_is_finite_in_half_precision() {
+    let mask = CausalMask::<Half, Cpu>::default().try_get(&Cpu::default(), 2).unwrap();
+    let future = mask.as_vec()[1].0;
+    assert!(future.is_finite() && future.to_f32() < -1e4, "{future}");
 }
 
 fn block(c: usize) -> Block<f64, Cpu> {
@@ -263,10 +272,10 @@ fn recomputed_blocks_have_the_same_gradients_to_the_bit() {
     let shape = AttentionShape { batch: 2, tokens: 3, heads: 2 };
     let drop = |seed| Some(Dropout { rate: 0.2, seed });
     let dropout = BlockDropout { attention: drop(1), attention_out: drop(2), mlp_out: drop(3) };
-    let (block, mask) = (block(4), CausalMask::default());
+    let block = block(4);
     let x = matrix(&noise(6 * 4, 1), 6);
     let run = |recompute| {
-        let pass = BlockPass { shape, mask: &mask, dropout, recompute };
+        let pass = BlockPass { recompute, ..BlockPass::new(shape, dropout) };
         // Two blocks, so that a gradient flows into a recomputed block from another one.
         let y = Cpu::try_block(taped(&x), &block, &pass).unwrap();
         let loss = score(Cpu::try_block(y, &block, &pass).unwrap());
@@ -276,4 +285,50 @@ fn recomputed_blocks_have_the_same_gradients_to_the_bit() {
         (value, g.get(&x).as_vec(), weight, g.get(block.mlp_c_proj.bias_o.as_ref().unwrap()).as_vec())
     };
     assert_eq!(run(false), run(true));
+}
+
+#[test]
+fn attention_in_parts_is_attention_at_once_to_the_bit() {
+    let (batch, tokens, heads, d) = (6, 4, 2, 3);
+    let shape = AttentionShape { batch, tokens, heads };
+    for dropout in [None, Some(Dropout { rate: 0.3, seed: 5 })] {
+        let run = |max_scores| {
+            let attention = composed::Attention { max_scores, ..attention(shape, dropout) };
+            let qkv = matrix(&noise(batch * tokens * 3 * heads * d, 1), batch * tokens);
+            let y = attention.try_forward(taped(&qkv)).unwrap();
+            let (values, untaped) = (y.as_vec(), attention.try_forward(qkv.clone()).unwrap().as_vec());
+            assert_eq!(values, untaped);
+            (values, score(y).backward().get(&qkv).as_vec())
+        };
+        let expected = run(usize::MAX);
+        // Parts of three, of two, and of one sequence.
+        for sequences in [3, 2, 1] {
+            assert_eq!(run(sequences * heads * tokens * tokens), expected, "{sequences}, {dropout:?}");
+        }
+    }
+}
+
+#[test]
+fn the_heads_loss_in_parts_is_the_loss_at_once() {
+    let (positions, width, vocabulary) = (10, 3, 6);
+    let targets = [5, 0, 3, 3, 1, 2, 5, 4, 0, 0];
+    let run = |max_logits| {
+        // Behind an activation that is no leaf, as in a model.
+        let (x, wte) = (
+            matrix(&noise(positions * width, 1), positions),
+            matrix(&noise(vocabulary * width, 2), vocabulary),
+        );
+        let hidden = composed::try_gelu(taped(&x)).unwrap();
+        let loss = composed::try_head_loss(hidden, &wte, &targets, max_logits).unwrap();
+        let value = loss.as_vec();
+        let g = loss.backward();
+        [value, g.get(&x).as_vec(), g.get(&wte).as_vec()]
+    };
+    let expected = run(usize::MAX);
+    // Parts of four, four and two positions, and of one.
+    for max_logits in [4 * vocabulary, 0] {
+        for (found, expected) in run(max_logits).iter().flatten().zip(expected.iter().flatten()) {
+            assert!((found - expected).abs() < 1e-14, "{found} {expected}");
+        }
+    }
 }

@@ -84,7 +84,7 @@ impl Ops<f32> for Cpu {
     fn try_block<T: Tape<f32, Self>>(
         x_mc: Matrix<f32, Self, T>,
         block: &Block<f32, Self>,
-        pass: &BlockPass<'_, f32, Self>,
+        pass: &BlockPass<f32, Self>,
     ) -> Result<Matrix<f32, Self, T>, CpuError> {
         let (x_mc, mut tape) = x_mc.split_tape();
         let (shape, dropout) = (pass.shape, pass.dropout);
@@ -159,6 +159,7 @@ impl Ops<f32> for Cpu {
         x_mc: Matrix<f32, Self, T>,
         wte_vc: &Matrix<f32, Self>,
         targets: &[u32],
+        _max_logits: usize,
     ) -> Result<Scalar<f32, Self, T>, CpuError> {
         let (x_mc, mut tape) = x_mc.split_tape();
         let (x, w) = (copy(&x_mc)?, copy(wte_vc)?);

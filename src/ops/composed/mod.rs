@@ -7,10 +7,13 @@
 
 use dfdx::prelude::*;
 
-use super::{
-    AttentionShape, Block, BlockDropout, CausalMask, Dropout, LAYER_NORM_EPS, LayerNorm, Linear, Matrix, Row,
-    Scalar, number,
-};
+mod attention;
+mod head;
+
+pub use attention::Attention;
+pub use head::{positions_at_a_time, try_cross_entropy, try_head, try_head_loss};
+
+use super::{Block, BlockPass, Dropout, LAYER_NORM_EPS, LayerNorm, Linear, Matrix, Row};
 
 fn try_indices<E: Dtype, D: Device<E>>(
     device: &D,
@@ -46,20 +49,21 @@ pub fn try_embedding<E: Dtype, D: Device<E>, T: Tape<E, D>>(
 pub fn try_block<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     x_mc: Matrix<E, D, T>,
     block: &Block<E, D>,
-    shape: AttentionShape,
-    mask: &CausalMask<E, D>,
-    dropout: BlockDropout,
+    pass: &BlockPass<E, D>,
 ) -> Result<Matrix<E, D, T>, D::Err> {
+    let BlockPass { shape, mask, dropout, max_scores, .. } = pass;
+    let attention =
+        Attention { shape: *shape, mask: mask.clone(), dropout: dropout.attention, max_scores: *max_scores };
     let (x_mc, tape) = x_mc.split_tape();
     let qkv = try_linear(try_layer_norm(x_mc.clone().put_tape(tape), &block.ln_1)?, &block.attn_c_attn)?;
-    let y_mc = try_causal_attention(qkv, shape, mask, dropout.attention)?;
-    let y_mc = try_dropout(try_linear(y_mc, &block.attn_c_proj)?, dropout.attention_out)?;
+    let y_mc = attention.try_forward(qkv)?;
+    let y_mc = try_dropout(try_linear(y_mc, &block.attn_c_proj)?, dropout.attention_out, 0)?;
     let x_mc = try_residual(y_mc, &x_mc)?;
 
     let (x_mc, tape) = x_mc.split_tape();
     let hidden = try_linear(try_layer_norm(x_mc.clone().put_tape(tape), &block.ln_2)?, &block.mlp_c_fc)?;
     let y_mc = try_linear(try_gelu(hidden)?, &block.mlp_c_proj)?;
-    try_residual(try_dropout(y_mc, dropout.mlp_out)?, &x_mc)
+    try_residual(try_dropout(y_mc, dropout.mlp_out, 0)?, &x_mc)
 }
 
 /// `x w + bias`: (m, i), (i, o), (o) -> (m, o).
@@ -77,7 +81,9 @@ pub fn try_layer_norm<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     norm: &LayerNorm<E, D>,
 ) -> Result<Matrix<E, D, T>, D::Err> {
     let shape = *x_mc.shape();
-    let x_mc = x_mc.try_normalize::<Axis<1>>(LAYER_NORM_EPS)?;
+    // Without a tape dfdx works in place, on a copy where others hold the same data: on one of the activation, and on one
+    // of it centred.
+    let x_mc = try_copyable(x_mc, 2)?.try_normalize::<Axis<1>>(LAYER_NORM_EPS)?;
     let y_mc = x_mc.try_mul(norm.weight_c.clone().try_broadcast_like::<_, Axis<0>>(&shape)?)?;
     try_add_row(y_mc, norm.bias_c.as_ref())
 }
@@ -98,49 +104,26 @@ pub fn try_gelu<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     x_mc.try_fast_gelu()
 }
 
-/// Multi-head causal self-attention on queries, keys and values that lie side by side: (m, 3c) -> (m, c).
-///
-/// The softmax's division happens after the product with the values, on (b, h, t, d) instead of (b, h, t, t) numbers, and
-/// its maximum and the mask are constants to the gradient and stay off the tape.
-pub fn try_causal_attention<E: Dtype, D: Device<E>, T: Tape<E, D>>(
-    qkv: Matrix<E, D, T>,
-    shape: AttentionShape,
-    mask: &CausalMask<E, D>,
-    dropout: Option<Dropout>,
+/// `x + residual`, where the tape of `x` also recorded what leads to `residual`.
+pub fn try_residual<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    x_mc: Matrix<E, D, T>,
+    residual_mc: &Matrix<E, D>,
 ) -> Result<Matrix<E, D, T>, D::Err> {
-    let AttentionShape { batch, tokens, heads } = shape;
-    let width = qkv.shape().1 / 3;
-    let head_width = width / heads;
-    let device = qkv.device().clone();
-    let mask = mask.try_get(&device, (batch, heads, tokens, tokens))?;
+    x_mc.try_add(residual_mc.clone())
+}
 
-    // One view of all heads of queries, keys and values; each slice copies its third into contiguous memory.
-    let split = qkv
-        .try_reshape_like(&(batch, tokens, 3 * heads, head_width))?
-        .try_permute::<(usize, usize, usize, usize), Axes4<0, 2, 1, 3>>()?;
-    let third = |i: usize| (.., i * heads..(i + 1) * heads, .., ..);
-    let k_bhtd = split.retaped::<T>().try_slice(third(1))?;
-    let v_bhtd = split.retaped::<T>().try_slice(third(2))?;
-    let q_bhtd = split.try_slice(third(0))?.try_mul(number::<E>((head_width as f64).powf(-0.5)))?;
-
-    let k_bhdt = k_bhtd.try_permute::<_, Axes4<0, 1, 3, 2>>()?;
-    let scores_bhtt = q_bhtd.try_matmul(k_bhdt)?;
-    let scores_bhtt = try_shift(scores_bhtt, |mut scores_bhtt| {
-        scores_bhtt.try_axpy(1.0, &mask, 1.0)?;
-        let max_bht = scores_bhtt.clone().try_max::<_, Axis<3>>()?;
-        let shape = *scores_bhtt.shape();
-        scores_bhtt.try_sub(max_bht.try_broadcast_like::<_, Axis<3>>(&shape)?)
-    })?;
-    let weights_bhtt = scores_bhtt.try_exp()?;
-    let total_bht = weights_bhtt.retaped::<T>().try_sum::<(usize, usize, usize), Axis<3>>()?;
-    let y_bhtd = try_dropout(weights_bhtt, dropout)?.try_matmul(v_bhtd)?;
-
-    // Dividing the permuted views writes the result in the order (b, t, h, d), so that the reshape is free.
-    let y_bthd = y_bhtd.try_permute::<_, Axes4<0, 2, 1, 3>>()?;
-    let total_bthd = total_bht
-        .try_permute::<_, Axes3<0, 2, 1>>()?
-        .try_broadcast_like::<_, Axis<3>>(&(batch, tokens, heads, head_width))?;
-    y_bthd.try_div(total_bthd)?.try_reshape_like(&(batch * tokens, width))
+/// See [`Ops::try_dropout`](super::Ops::try_dropout); `x` is a part of the tensor that has so many elements `before` it.
+pub fn try_dropout<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    x: Tensor<S, E, D, T>,
+    dropout: Option<Dropout>,
+    before: usize,
+) -> Result<Tensor<S, E, D, T>, D::Err> {
+    let Some(dropout) = dropout else { return Ok(x) };
+    let shape = *x.shape();
+    let mut mask = vec![E::default(); shape.num_elements()];
+    dropout.fill(before, &mut mask);
+    let mask = TensorFromVec::<E>::try_tensor_from_vec(x.device(), mask, shape)?;
+    x.try_mul(mask)
 }
 
 /// `f(x)` for an `f` with derivative one, such as adding a constant: `f` is computed off the tape and the gradient of its
@@ -163,47 +146,17 @@ fn try_shift<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
     Ok(y.put_tape(tape))
 }
 
-/// `x + residual`, where the tape of `x` also recorded what leads to `residual`.
-pub fn try_residual<E: Dtype, D: Device<E>, T: Tape<E, D>>(
-    x_mc: Matrix<E, D, T>,
-    residual_mc: &Matrix<E, D>,
-) -> Result<Matrix<E, D, T>, D::Err> {
-    x_mc.try_add(residual_mc.clone())
-}
-
-/// See [`Ops::try_dropout`](super::Ops::try_dropout).
-pub fn try_dropout<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
-    x: Tensor<S, E, D, T>,
-    dropout: Option<Dropout>,
-) -> Result<Tensor<S, E, D, T>, D::Err> {
-    let Some(dropout) = dropout else { return Ok(x) };
-    let shape = *x.shape();
-    let mask = dropout.mask::<E>(shape.num_elements());
-    let mask = TensorFromVec::<E>::try_tensor_from_vec(x.device(), mask, shape)?;
-    x.try_mul(mask)
-}
-
-/// See [`Ops::try_head`](super::Ops::try_head).
-pub fn try_head<E: Dtype, D: Device<E>, T: Tape<E, D>>(
-    x_mc: Matrix<E, D, T>,
-    wte_vc: &Matrix<E, D>,
-) -> Result<Matrix<E, D, T>, D::Err> {
-    x_mc.try_matmul(wte_vc.clone().try_permute::<_, Axes2<1, 0>>()?)
-}
-
-/// See [`Ops::try_head_loss`](super::Ops::try_head_loss).
+/// `x`, once there is memory for so many copies of it.
 ///
-/// The mean of `logsumexp(logits) - logits[target]`: the same number as a log-softmax read at the target, with two passes
-/// fewer over the logits, and no one-hot targets as large as them.
-pub fn try_head_loss<E: Dtype, D: Device<E>, T: Tape<E, D>>(
-    x_mc: Matrix<E, D, T>,
-    wte_vc: &Matrix<E, D>,
-    targets: &[u32],
-) -> Result<Scalar<E, D, T>, D::Err> {
-    let logits_mv = try_head(x_mc, wte_vc)?;
-    let targets_m = try_indices(logits_mv.device(), targets.iter().map(|&id| id as usize))?;
-    let total_m = logits_mv.retaped::<T>().try_logsumexp::<(usize,), Axis<1>>()?;
-    let picked_m: Row<E, D, T> = logits_mv.try_select(targets_m)?;
-    // The branch that carries the tape of everything before comes first in dfdx's merge.
-    picked_m.try_sub(total_m)?.try_mean::<Rank0, Axis<0>>()?.try_negate()
+/// Where dfdx copies a tensor's data because somebody else holds it too, it panics on a GPU that has no memory for that. The
+/// memory asked for here goes into the device's cache, where the copy finds it.
+fn try_copyable<S: Shape, E: Dtype, D: Device<E>, T>(
+    x: Tensor<S, E, D, T>,
+    copies: usize,
+) -> Result<Tensor<S, E, D, T>, D::Err> {
+    let device = x.device();
+    let len = x.shape().num_elements();
+    let room: Result<Vec<_>, _> = (0..copies).map(|_| Storage::<E>::try_alloc_len(device, len)).collect();
+    drop(room?);
+    Ok(x)
 }
