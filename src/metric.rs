@@ -81,6 +81,8 @@ metrics! {
     val_perplexity: "Validation perplexity", Ratio, Lower, "Exponential of the validation loss.";
     learning_rate: "Learning rate", Ratio, Neither, "Learning rate of the step.";
     grad_norm: "Gradient norm", Ratio, Neither, "Global L2 norm of the gradient before clipping.";
+    loss_scale: "Loss scale", Ratio, Neither, "What the loss was multiplied by in half precision.";
+    skipped_steps: "Skipped steps", Count, Lower, "Steps so far whose update was left out because the scaled gradient overflowed half precision.";
     step_secs: "Time per step", Secs, Lower, "Seconds of the step alone: forward, backward, update.";
     tokens_per_sec: "Throughput", TokensPerSec, Higher, "Tokens of the step divided by its seconds.";
     elapsed_secs: "Elapsed", Secs, Lower, "Seconds since training began, evaluations, samples and checkpoints included.";

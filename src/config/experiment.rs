@@ -237,6 +237,8 @@ pub enum Requirement {
 #[serde(rename_all = "snake_case")]
 pub enum DtypeKind {
     F32,
+    /// Mixed precision: passes in half precision, weights, gradients and moments in single.
+    F16,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -5,34 +5,44 @@ use std::path::{Path, PathBuf};
 use ::dfdx::prelude::*;
 
 use super::state::{read_state, write_state};
-use super::{Engine, EngineError, StepOutput};
+use super::{Engine, EngineError, Scaling, StepOutput};
 use crate::config::experiment::RunPlan;
 use crate::data::batches::Batch;
 use crate::model::params::{Parameter, Visit, model_info};
 use crate::model::tensor_file::TensorFileError;
 use crate::model::weights::{read_weights, write_weights};
-use crate::model::{Gpt, ModelConfig};
+use crate::model::{Gpt, Limits, ModelConfig};
 use crate::ops::profile::{Part, Profile, Stopwatch, timed};
-use crate::ops::{DropoutSource, Ops, Scalar, number, try_tape};
+use crate::ops::{DropoutSource, Ops, OutOfMemory};
 use crate::optim::{Optimizer, Update, clip_factor, id_of, try_norm};
 use crate::store::manifest::{DeviceInfo, ModelInfo, StepPart};
+use loss_scale::Judgement;
+use passes::{Passes, try_read};
+
+pub mod loss_scale;
+pub mod mixed;
+mod open;
+pub mod passes;
+
+pub use open::{open_cpu, open_cuda};
 
 #[cfg(test)]
 mod tests;
 
-/// A model in training on a dfdx device.
+/// A model in training on a dfdx device: weights, gradients and moments in `E`, passes as `P` makes them.
 #[derive(Debug)]
-pub struct DfdxEngine<E: Dtype, D: Storage<E> + Cache> {
+pub struct DfdxEngine<E: Dtype, D: Storage<E> + Cache, P> {
     /// First, because fields are dropped in this order: all that follow then give their memory back.
     _kept_memory: KeptMemory<D>,
     info: DeviceInfo,
     gpt: Gpt<E, D>,
+    passes: P,
     optimizer: Optimizer<E, D>,
     /// Largest global norm of the gradient; 0: any.
     grad_clip: f64,
     dropout: DropoutSource,
     /// Gradients with zeros in them between steps, kept for the next step. `None` when they would hold something else: after
-    /// an error and after a loss that is not finite. Also at first.
+    /// an error, after a loss that is not finite and after a step that was skipped. Also at first.
     gradients: Option<Gradients<E, D>>,
     /// Of all steps so far.
     profile: Profile,
@@ -41,30 +51,37 @@ pub struct DfdxEngine<E: Dtype, D: Storage<E> + Cache> {
 /// Names of the files that make up a saved engine.
 pub const WEIGHTS_FILE: &str = "model.safetensors";
 
-impl<E: Dtype, D: Update<E> + Cache> DfdxEngine<E, D> {
+impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> DfdxEngine<E, D, P> {
     /// A new engine as the plan asks for, with `info` saying what `device` is.
     pub fn open(
         plan: &RunPlan,
         vocab_size: usize,
         device: &D,
+        passes: P,
+        limits: Limits,
         info: DeviceInfo,
     ) -> Result<Self, EngineError> {
         let config = ModelConfig::new(&plan.model, vocab_size);
         let seed = plan.experiment.seed;
-        let failed =
-            |error: D::Err| EngineError::Compute { device: info.device.clone(), reason: error.to_string() };
+        let failed = |error: D::Err| device_error::<D>(&info.device, "building the model", &error);
+        // Every step allocates the same sizes again, and fresh memory is dear.
+        if D::USES_CACHE {
+            device.try_enable_cache().map_err(failed)?;
+        }
+        let _kept_memory = KeptMemory(device.clone());
         let mut gpt = Gpt::try_build(config, device, seed).map_err(failed)?;
         if let Some(path) = &plan.train.init_from {
             read_weights(&mut gpt, path).map_err(|error| weights_error(path, error))?;
         }
         gpt.set_recompute(plan.train.activation_checkpointing);
+        gpt.set_limits(limits);
         let optimizer = Optimizer::try_build(&plan.optimizer, &gpt).map_err(failed)?;
         let dropout = DropoutSource::new(plan.model.dropout, seed);
-        let _kept_memory = KeptMemory(device.clone());
         Ok(Self {
             _kept_memory,
-            info,
+            info: DeviceInfo { dtype: P::DTYPE.to_owned(), ..info },
             gpt,
+            passes,
             optimizer,
             grad_clip: plan.optimizer.grad_clip,
             dropout,
@@ -75,6 +92,23 @@ impl<E: Dtype, D: Update<E> + Cache> DfdxEngine<E, D> {
 
     fn failed(&self, error: impl std::fmt::Display) -> EngineError {
         EngineError::Compute { device: self.info.device.clone(), reason: error.to_string() }
+    }
+
+    /// Does something that takes memory on the device, and once more with the memory that was kept for other sizes if there
+    /// was not enough. `doing` is what, for the error.
+    fn twice<R>(
+        &mut self,
+        doing: &'static str,
+        mut act: impl FnMut(&mut Self) -> Result<R, D::Err>,
+    ) -> Result<R, EngineError> {
+        let error = match act(self) {
+            Err(error) if D::is_out_of_memory(&error) => {
+                self.passes.release();
+                self.gpt.device().try_empty_cache().and_then(|()| act(self))
+            }
+            other => other,
+        };
+        error.map_err(|error| device_error::<D>(&self.info.device, doing, &error))
     }
 
     /// Refuses what dfdx would panic on.
@@ -98,6 +132,7 @@ impl<E: Dtype, D: Update<E> + Cache> DfdxEngine<E, D> {
         self.check_tokens(targets)
     }
 
+    /// On a GPU a token that is not there would be the end of the process.
     fn check_tokens(&self, token_ids: &[u32]) -> Result<(), EngineError> {
         let vocab_size = self.gpt.config().vocab_size;
         match token_ids.iter().find(|&&id| id as usize >= vocab_size) {
@@ -109,73 +144,69 @@ impl<E: Dtype, D: Update<E> + Cache> DfdxEngine<E, D> {
         }
     }
 
-    /// The kept gradients, or new ones of zeros. Whoever takes them puts them back once all went well.
-    fn try_take_gradients(&mut self) -> Result<Gradients<E, D>, D::Err> {
-        self.gradients.take().map_or_else(|| try_zeros(&self.gpt), Ok)
-    }
-
-    /// Leaves the gradient of the mean loss over all tokens of `batches` in `self.gradients` and returns that loss, or a
-    /// loss that is not finite as soon as one appears.
-    fn try_gradients(&mut self, batches: &[Batch]) -> Result<f64, D::Err> {
-        let mut gradients = self.try_take_gradients()?;
-        let all_tokens: usize = batches.iter().map(|batch| batch.inputs.len()).sum();
-        let mut total = 0.0;
-        for batch in batches {
-            let share = batch.inputs.len() as f64 / all_tokens as f64;
-            let tape: OwnedTape<E, D> = try_tape(gradients, self.gpt.device())?;
-            let loss = self.gpt.try_loss(
-                tape,
-                &batch.inputs,
-                &batch.targets,
-                batch.sequence_length,
-                Some(&mut self.dropout),
-            )?;
-            total += share * read_scalar(&loss);
-            if !total.is_finite() {
-                return Ok(total);
-            }
-            let loss = if batches.len() > 1 { loss.try_mul(number::<E>(share))? } else { loss };
-            gradients = loss.try_backward()?;
-        }
+    /// Leaves the gradient of the mean loss over all tokens of `batches` in `self.gradients`, and returns that loss and the
+    /// gradient's norm. The device is waited for once all of this is on its way.
+    fn try_gradients(&mut self, batches: &[Batch]) -> Result<(f64, f64), D::Err> {
+        // Whoever takes the gradients puts them back once all went well.
+        let mut gradients = match self.gradients.take() {
+            Some(gradients) => gradients,
+            None => try_zeros(&self.gpt)?,
+        };
+        let mut dropout = self.dropout.clone();
+        let losses = self.passes.try_gradients(&self.gpt, batches, &mut dropout, &mut gradients)?;
+        let norm = {
+            let _timed = timed(Part::Optimizer);
+            try_norm(&self.gpt, &mut gradients)?
+        };
+        let loss = try_read(&losses)?;
         self.gradients = Some(gradients);
-        Ok(total)
+        self.dropout = dropout;
+        Ok((loss, norm))
     }
 
-    fn try_update(&mut self, learning_rate: f64) -> Result<f64, D::Err> {
+    /// Changes the weights by the gradients, and leaves zeros in these.
+    fn try_update(&mut self, norm: f64, learning_rate: f64) -> Result<(), D::Err> {
         let _timed = timed(Part::Optimizer);
-        let mut gradients = self.try_take_gradients()?;
-        let norm = try_norm(&self.gpt, &mut gradients)?;
+        let Some(mut gradients) = self.gradients.take() else { return Ok(()) };
         let clip = clip_factor(norm, self.grad_clip);
+        self.passes.weights_changed();
         self.optimizer.try_step(&mut self.gpt, &mut gradients, clip, learning_rate)?;
         self.gradients = Some(gradients);
-        Ok(norm)
+        Ok(())
     }
 
     /// [`Engine::train_step`] with batches that were checked.
     fn compute_step(&mut self, batches: &[Batch], learning_rate: f64) -> Result<StepOutput, EngineError> {
-        // Every step allocates the same sizes again, and fresh memory is dear.
-        if D::USES_CACHE {
-            self.gpt.device().try_enable_cache().map_err(|error| self.failed(error))?;
-        }
-        let dropout = self.dropout.clone();
-        let loss = match self.try_gradients(batches) {
-            Ok(loss) => loss,
-            // Kept memory of other sizes may be what is missing.
-            Err(_) => {
-                self.dropout = dropout;
-                self.gpt.device().try_empty_cache().map_err(|error| self.failed(error))?;
-                self.try_gradients(batches).map_err(|error| self.failed(error))?
-            }
+        let loss_scale = self.passes.loss_scale().map(|scale| scale.get());
+        let (loss, grad_norm) = self.twice("a training step", |engine| engine.try_gradients(batches))?;
+        let output = |skipped| StepOutput {
+            loss,
+            grad_norm,
+            scaling: loss_scale.map(|loss_scale| Scaling { loss_scale, skipped }),
+            virtual_secs: None,
         };
         if !loss.is_finite() {
-            return Ok(StepOutput { loss, grad_norm: f64::NAN, virtual_secs: None });
+            self.gradients = None;
+            return Ok(StepOutput { grad_norm: f64::NAN, ..output(false) });
         }
-        let grad_norm = self.try_update(learning_rate).map_err(|error| self.failed(error))?;
-        Ok(StepOutput { loss, grad_norm, virtual_secs: None })
+        match self.passes.judge(grad_norm) {
+            Judgement::Apply => {
+                self.twice("an update", |engine| engine.try_update(grad_norm, learning_rate))?;
+                Ok(output(false))
+            }
+            Judgement::Skip => {
+                self.gradients = None;
+                Ok(output(true))
+            }
+            Judgement::GiveUp => {
+                self.gradients = None;
+                Ok(output(false))
+            }
+        }
     }
 }
 
-impl<E: Dtype, D: Update<E> + Cache> Engine for DfdxEngine<E, D> {
+impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> Engine for DfdxEngine<E, D, P> {
     fn device(&self) -> DeviceInfo {
         self.info.clone()
     }
@@ -205,11 +236,7 @@ impl<E: Dtype, D: Update<E> + Cache> Engine for DfdxEngine<E, D> {
 
     fn loss(&mut self, batch: &Batch) -> Result<f64, EngineError> {
         self.check(batch)?;
-        let loss = self
-            .gpt
-            .try_loss(NoneTape, &batch.inputs, &batch.targets, batch.sequence_length, None)
-            .map_err(|error| self.failed(error))?;
-        Ok(read_scalar(&loss))
+        self.twice("an evaluation", |engine| try_read(&engine.passes.try_loss(&engine.gpt, batch)?))
     }
 
     fn next_token_logits(&mut self, context: &[u32]) -> Result<Vec<f32>, EngineError> {
@@ -218,23 +245,39 @@ impl<E: Dtype, D: Update<E> + Cache> Engine for DfdxEngine<E, D> {
         if context.is_empty() {
             return Err(self.failed("the next token of an empty context was asked for"));
         }
-        // A text that grows has a new size with every token, and the cache would keep memory for each of them.
-        self.gpt.device().try_disable_cache().map_err(|error| self.failed(error))?;
-        let logits = self.gpt.try_next_logits(context).map_err(|error| self.failed(error))?;
-        Ok(logits.as_vec().iter().map(|x| x.to_f32().unwrap_or(f32::NAN)).collect())
+        self.twice("sampling", |engine| {
+            let logits = engine.passes.try_next_logits(&engine.gpt, context)?;
+            // A text that grows has a new size with every token, and the cache would keep memory for each of them.
+            engine.gpt.device().try_empty_cache()?;
+            Ok(logits)
+        })
     }
 
     fn save(&self, dir: &Path) -> Result<(), EngineError> {
         let path = dir.join(WEIGHTS_FILE);
         write_weights(&self.gpt, &path).map_err(|error| weights_error(&path, error))?;
-        write_state(dir, &self.gpt, &self.optimizer, &self.dropout)
+        write_state(dir, &self.gpt, &self.optimizer, &self.dropout, self.passes.loss_scale())
     }
 
     fn load(&mut self, dir: &Path) -> Result<(), EngineError> {
         let path = dir.join(WEIGHTS_FILE);
         read_weights(&mut self.gpt, &path).map_err(|error| weights_error(&path, error))?;
-        read_state(dir, &self.gpt, &mut self.optimizer, &mut self.dropout)
+        self.passes.weights_changed();
+        let scale = read_state(dir, &self.gpt, &mut self.optimizer, &mut self.dropout)?;
+        if let Some(scale) = scale {
+            self.passes.set_loss_scale(scale);
+        }
+        Ok(())
     }
+}
+
+/// The engine error of an error on the device.
+fn device_error<D: OutOfMemory>(device: &str, doing: &'static str, error: &D::Err) -> EngineError {
+    let device = device.to_owned();
+    if D::is_out_of_memory(error) {
+        return EngineError::OutOfMemory { device, doing };
+    }
+    EngineError::Compute { device, reason: format!("{doing}: {error}") }
 }
 
 /// Gives the device's kept allocations back when the engine goes. dfdx's cache does not free what it holds when it is dropped
@@ -258,10 +301,6 @@ pub(super) fn weights_error(path: &Path, error: TensorFileError) -> EngineError 
     }
 }
 
-fn read_scalar<E: Dtype, D: Device<E>, T>(scalar: &Scalar<E, D, T>) -> f64 {
-    scalar.as_vec().first().and_then(|x| x.to_f64()).unwrap_or(f64::NAN)
-}
-
 /// Zeros as the gradients of a model's parameters.
 fn try_zeros<E: Dtype, D: Ops<E>>(gpt: &Gpt<E, D>) -> Result<Gradients<E, D>, D::Err> {
     let mut gradients = Gradients::leaky();
@@ -281,33 +320,4 @@ impl<E: Dtype, D: Device<E>> Visit<E, D> for Keep<'_, E, D> {
         // together with the moments made the first step of GPT-2 124M take four seconds longer.
         tensor.device().try_fill_with_zeros(self.0.get_or_alloc_mut(tensor)?)
     }
-}
-
-/// Opens the engine on the processor.
-pub fn open_cpu(plan: &RunPlan, vocab_size: usize) -> Result<Box<dyn Engine>, EngineError> {
-    let info = device_info("cpu".to_owned(), super::device::cpu_name());
-    Ok(Box::new(DfdxEngine::<f32, Cpu>::open(plan, vocab_size, &Cpu::default(), info)?))
-}
-
-/// Opens the engine on a GPU.
-pub fn open_cuda(plan: &RunPlan, vocab_size: usize, ordinal: usize) -> Result<Box<dyn Engine>, EngineError> {
-    super::device::check_cuda(ordinal)?;
-    #[cfg(feature = "cuda")]
-    {
-        let name = format!("cuda:{ordinal}");
-        let failed =
-            |error: CudaError| EngineError::Device { device: name.clone(), reason: error.to_string() };
-        let device = Cuda::try_build(ordinal, plan.experiment.seed).map_err(failed)?;
-        let info = device_info(name.clone(), super::device::cuda_name(ordinal));
-        Ok(Box::new(DfdxEngine::<f32, Cuda>::open(plan, vocab_size, &device, info)?))
-    }
-    #[cfg(not(feature = "cuda"))]
-    {
-        let _ = (plan, vocab_size);
-        unreachable!("a binary without CUDA has no CUDA device")
-    }
-}
-
-fn device_info(device: String, name: String) -> DeviceInfo {
-    DeviceInfo { device, name, dtype: "f32".to_owned(), threads: rayon::current_num_threads() }
 }

@@ -22,6 +22,8 @@ const BLOCK_MATRICES: f64 = 12.0;
 const HEAD_ROWS: f64 = 512.0;
 /// Copies of a tensor while it is written to a checkpoint: its values, and these as bytes.
 const SAVED_COPIES: f64 = 2.0;
+/// The processor trains in f32.
+const NUMBER_BYTES: f64 = 4.0;
 /// A token id of the corpus, which is held as a whole.
 const TOKEN_BYTES: f64 = 4.0;
 /// The program itself, its threads and records: the peak of a run of a few thousand parameters, measured on Linux.
@@ -77,9 +79,6 @@ impl MemoryEstimate {
 /// Estimates the peak of training this model so on the processor. Loading a corpus holds its text and tokens twice for a
 /// moment, before there is a model; that counts only for texts larger than the model, and is left out.
 pub fn estimate(config: &ModelConfig, workload: &Workload) -> MemoryEstimate {
-    let number_bytes = match workload.dtype {
-        DtypeKind::F32 => 4.0,
-    };
     let sizes = layout(config);
     let parameters: f64 = sizes.iter().map(|parameter| parameter.len() as f64).sum();
     let largest = sizes.iter().map(|parameter| parameter.len() as f64).fold(0.0, f64::max);
@@ -100,7 +99,7 @@ pub fn estimate(config: &ModelConfig, workload: &Workload) -> MemoryEstimate {
 
     let part = |name, numbers: f64, grows_with_batch| MemoryPart {
         name,
-        bytes: numbers * number_bytes,
+        bytes: numbers * NUMBER_BYTES,
         grows_with_batch,
     };
     let bytes = |name, bytes| MemoryPart { name, bytes, grows_with_batch: false };

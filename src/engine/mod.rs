@@ -72,8 +72,19 @@ pub struct StepOutput {
     pub loss: f64,
     /// Global L2 norm of the gradient before clipping.
     pub grad_norm: f64,
+    /// How the loss was scaled; `None` where it is not.
+    pub scaling: Option<Scaling>,
     /// Seconds that the step pretends to have taken; `None` on real engines.
     pub virtual_secs: Option<f64>,
+}
+
+/// The loss scaling of one step in mixed precision.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scaling {
+    /// What the loss was multiplied by.
+    pub loss_scale: f64,
+    /// Whether the update was left out, because the scaled gradient overflowed half precision.
+    pub skipped: bool,
 }
 
 /// An engine could not be opened or could not go on.
@@ -83,6 +94,8 @@ pub enum EngineError {
     Device { device: String, reason: String },
     #[error("computing on {device}: {reason}")]
     Compute { device: String, reason: String },
+    #[error("out of memory on {device} in {doing}")]
+    OutOfMemory { device: String, doing: &'static str },
     #[error("weights in {}: {reason}", path.display())]
     Weights { path: PathBuf, reason: String },
     #[error("{}: {source}", path.display())]

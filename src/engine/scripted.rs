@@ -71,7 +71,7 @@ impl Engine for ScriptedEngine {
         let loss = if diverged { f64::NAN } else { self.curve(self.state.step) + self.script.noise * noise };
         let grad_norm = if diverged { f64::NAN } else { loss.abs().sqrt() };
         self.state.step = step;
-        Ok(StepOutput { loss, grad_norm, virtual_secs: Some(self.script.step_secs) })
+        Ok(StepOutput { loss, grad_norm, scaling: None, virtual_secs: Some(self.script.step_secs) })
     }
 
     fn step_parts(&self) -> Vec<StepPart> {

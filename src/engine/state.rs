@@ -6,6 +6,7 @@ use ::dfdx::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::EngineError;
+use super::dfdx::loss_scale::LossScale;
 use super::dfdx::weights_error;
 use crate::model::Gpt;
 use crate::model::params::{Parameter, Visit};
@@ -21,6 +22,9 @@ const STATE_FILE: &str = "engine.json";
 struct EngineState {
     optimizer_steps: u64,
     dropout: DropoutState,
+    /// Of mixed precision. A run in single precision has none, and ignores another's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    loss_scale: Option<LossScale>,
 }
 
 /// Writes the state files into `dir`.
@@ -29,6 +33,7 @@ pub fn write_state<E: Dtype, D: Ops<E>>(
     gpt: &Gpt<E, D>,
     optimizer: &Optimizer<E, D>,
     dropout: &DropoutSource,
+    loss_scale: Option<LossScale>,
 ) -> Result<(), EngineError> {
     let mut entries = Vec::new();
     for (name, moments) in optimizer.moments() {
@@ -38,18 +43,19 @@ pub fn write_state<E: Dtype, D: Ops<E>>(
     write(&path, entries).map_err(|error| weights_error(&path, error))?;
 
     let path = dir.join(STATE_FILE);
-    let state = EngineState { optimizer_steps: optimizer.steps(), dropout: dropout.state().clone() };
+    let dropout = dropout.state().clone();
+    let state = EngineState { optimizer_steps: optimizer.steps(), dropout, loss_scale };
     let text = serde_json::to_string_pretty(&state).map_err(|error| invalid(&path, &error))?;
     std::fs::write(&path, text).map_err(|source| EngineError::Io { path, source })
 }
 
-/// Reads what [`write_state`] wrote.
+/// Reads what [`write_state`] wrote, and returns its loss scale.
 pub fn read_state<E: Dtype, D: Ops<E>>(
     dir: &Path,
     gpt: &Gpt<E, D>,
     optimizer: &mut Optimizer<E, D>,
     dropout: &mut DropoutSource,
-) -> Result<(), EngineError> {
+) -> Result<Option<LossScale>, EngineError> {
     let path = dir.join(STATE_FILE);
     let text =
         std::fs::read_to_string(&path).map_err(|source| EngineError::Io { path: path.clone(), source })?;
@@ -64,7 +70,7 @@ pub fn read_state<E: Dtype, D: Ops<E>>(
     }
     optimizer.set_steps(state.optimizer_steps);
     dropout.set_state(state.dropout);
-    Ok(())
+    Ok(state.loss_scale)
 }
 
 fn invalid(path: &Path, error: &serde_json::Error) -> EngineError {
@@ -85,8 +91,8 @@ impl<E: Dtype, D: Ops<E>> Visit<E, D> for Collect<'_, '_, E, D> {
 
     fn visit<S: Shape>(&mut self, parameter: &Parameter, tensor: &Tensor<S, E, D>) -> Result<(), Self::Err> {
         let name = format!("{}.{}", self.name, parameter.name);
-        let (moments, values) = (self.moments, tensor.clone());
-        self.entries.push((name, Entry::new(tensor.shape(), move || moments.copy(&values))));
+        let (moments, parameter) = (self.moments, tensor.clone());
+        self.entries.push((name, Entry::new(tensor.shape(), move || moments.try_values(&parameter))));
         Ok(())
     }
 }
@@ -108,7 +114,7 @@ impl<E: Dtype, D: Ops<E>> Visit<E, D> for Restore<'_, '_, E, D> {
         let name = format!("{}.{}", self.name, parameter.name);
         let view = self.file.expect(&name, &parameter.shape)?;
         self.moments
-            .try_set(tensor, values(&view))
+            .try_set(tensor, &values(&view))
             .map_err(|error| TensorFileError::Device(error.to_string()))
     }
 }

@@ -11,8 +11,8 @@ use super::ModelConfig;
 use super::init::initial_values;
 use super::params::{Parameter, Visit, VisitMut, layout};
 use crate::ops::{
-    AttentionShape, Block, BlockDropout, BlockPass, CausalMask, DropoutSource, LayerNorm, Linear, Matrix,
-    Ops, Row, Scalar,
+    AttentionShape, Block, BlockDropout, BlockPass, CausalMask, DropoutSource, Half, LayerNorm, Linear,
+    Matrix, Ops, Row, Scalar,
 };
 
 /// A GPT-2 with its weights on a device.
@@ -86,6 +86,15 @@ impl<E: Dtype, D: Ops<E>> Gpt<E, D> {
         self.recompute = recompute;
     }
 
+    /// The token embedding, which is the head as well: (v, c).
+    pub fn wte_vc(&self) -> &Matrix<E, D> {
+        &self.wte_vc
+    }
+
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
     }
@@ -95,8 +104,8 @@ impl<E: Dtype, D: Ops<E>> Gpt<E, D> {
         &self.layout
     }
 
-    /// Activations before the head.
-    fn try_hidden<T: Tape<E, D>>(
+    /// Activations before the head: (m, c).
+    pub fn try_hidden<T: Tape<E, D>>(
         &self,
         tape: T,
         token_ids: &[u32],
@@ -144,6 +153,24 @@ impl<E: Dtype, D: Ops<E>> Gpt<E, D> {
     }
 }
 
+impl<D: Ops<f32> + Ops<Half>> Gpt<f32, D> {
+    /// A copy in half precision.
+    pub fn try_to_half(&self) -> Result<Gpt<Half, D>, D::Err> {
+        Ok(Gpt {
+            config: self.config,
+            device: self.device.clone(),
+            layout: self.layout.clone(),
+            wte_vc: self.wte_vc.clone().try_to_dtype()?,
+            wpe_pc: self.wpe_pc.clone().try_to_dtype()?,
+            blocks: self.blocks.iter().map(Block::try_to_half).collect::<Result<_, _>>()?,
+            ln_f: self.ln_f.try_to_half()?,
+            mask: CausalMask::default(),
+            recompute: self.recompute,
+            limits: self.limits,
+        })
+    }
+}
+
 /// Hands out the initial tensors in the order of the layout.
 struct Source<'a, D> {
     device: &'a D,
@@ -158,45 +185,45 @@ impl<D> Source<'_, D> {
         shape: impl Fn(&[usize]) -> Option<S>,
     ) -> Result<Tensor<S, E, D>, D::Err>
     where
-        D: Device<E>,
+        D: Ops<E>,
     {
         let (index, parameter) = self.layout.next().expect("the layout lists every tensor of the model");
         let shape = shape(&parameter.shape).expect("the layout gives the rank of every tensor");
         let values = initial_values(parameter, index, self.seed);
-        TensorFromVec::<E>::try_tensor_from_vec(self.device, values, shape)
+        self.device.try_tensor(values, shape)
     }
 
     fn try_matrix<E: Dtype>(&mut self) -> Result<Matrix<E, D>, D::Err>
     where
-        D: Device<E>,
+        D: Ops<E>,
     {
         self.try_next(|shape| <[usize; 2]>::try_from(shape).ok().map(|[rows, columns]| (rows, columns)))
     }
 
     fn try_row<E: Dtype>(&mut self) -> Result<Row<E, D>, D::Err>
     where
-        D: Device<E>,
+        D: Ops<E>,
     {
         self.try_next(|shape| <[usize; 1]>::try_from(shape).ok().map(|[len]| (len,)))
     }
 
     fn try_bias<E: Dtype>(&mut self) -> Result<Option<Row<E, D>>, D::Err>
     where
-        D: Device<E>,
+        D: Ops<E>,
     {
         if self.bias { self.try_row().map(Some) } else { Ok(None) }
     }
 
     fn try_linear<E: Dtype>(&mut self) -> Result<Linear<E, D>, D::Err>
     where
-        D: Device<E>,
+        D: Ops<E>,
     {
         Ok(Linear { weight_io: self.try_matrix()?, bias_o: self.try_bias()? })
     }
 
     fn try_layer_norm<E: Dtype>(&mut self) -> Result<LayerNorm<E, D>, D::Err>
     where
-        D: Device<E>,
+        D: Ops<E>,
     {
         Ok(LayerNorm { weight_c: self.try_row()?, bias_c: self.try_bias()? })
     }

@@ -12,7 +12,7 @@ pub mod weights;
 #[cfg(test)]
 mod tests;
 
-pub use gpt::Gpt;
+pub use gpt::{Gpt, Limits};
 
 /// Sizes of a GPT-2, all known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,10 @@
 //! Named tensors in a safetensors file. Whatever such a file says is checked before it is believed.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::path::Path;
 
-use dfdx::prelude::{CopySlice, Dtype, Shape, Tensor};
+use dfdx::prelude::{Dtype, Shape};
 use safetensors::tensor::{SafeTensorError, SafeTensors, TensorView, View, serialize_to_file};
 
 use crate::ops::number;
@@ -32,7 +33,7 @@ pub enum TensorFileError {
         "`lm_head.weight` differs from `wte.weight`, but the head of this model is tied to its token embedding"
     )]
     UntiedHead,
-    #[error("copying to the device: {0}")]
+    #[error("copying to or from the device: {0}")]
     Device(String),
 }
 
@@ -87,44 +88,58 @@ pub fn values<E: Dtype>(view: &TensorView<'_>) -> Vec<E> {
     }
 }
 
-/// A tensor to be written as f32. Its bytes are made when its turn comes, so that a file is never whole in memory.
+/// A tensor to be written as f32. Its values are asked for when its turn comes, so that a file is never whole in memory.
 pub struct Entry<'a> {
     shape: Vec<usize>,
-    bytes: Box<dyn Fn() -> Vec<u8> + 'a>,
+    bytes: Bytes<'a>,
 }
 
+/// Makes little-endian f32, or says why the device does not give the values.
+type Bytes<'a> = Box<dyn Fn() -> Result<Vec<u8>, String> + 'a>;
+
 impl<'a> Entry<'a> {
-    /// The entry of a contiguous tensor of this shape, which `tensor` makes or has.
-    pub fn new<S: Shape, E: Dtype, D: CopySlice<E>>(
-        shape: &S,
-        tensor: impl Fn() -> Tensor<S, E, D> + 'a,
+    /// The entry of a tensor of this shape with these values, row by row.
+    pub fn new<E: Dtype, R: std::fmt::Display>(
+        shape: &impl Shape,
+        values: impl Fn() -> Result<Vec<E>, R> + 'a,
     ) -> Self {
-        let len = shape.num_elements();
-        let shape = shape.concrete().into_iter().collect();
         let bytes = move || {
-            let mut values = vec![E::default(); len];
-            tensor().copy_into(&mut values);
-            values.iter().flat_map(|x| x.to_f32().unwrap_or(f32::NAN).to_le_bytes()).collect()
+            let values = values().map_err(|error| error.to_string())?;
+            Ok(values.iter().flat_map(|x| x.to_f32().unwrap_or(f32::NAN).to_le_bytes()).collect())
         };
-        Self { shape, bytes: Box::new(bytes) }
+        Self { shape: shape.concrete().into_iter().collect(), bytes: Box::new(bytes) }
+    }
+
+    fn byte_len(&self) -> usize {
+        self.shape.iter().product::<usize>() * size_of::<f32>()
     }
 }
 
-impl View for Entry<'_> {
+/// An entry while it is written. The crate that writes asks for bytes and takes no error: zeros stand in, the error is kept.
+struct Written<'a> {
+    entry: Entry<'a>,
+    failure: &'a RefCell<Option<String>>,
+}
+
+impl View for Written<'_> {
     fn dtype(&self) -> safetensors::Dtype {
         safetensors::Dtype::F32
     }
 
     fn shape(&self) -> &[usize] {
-        &self.shape
+        &self.entry.shape
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Owned((self.bytes)())
+        let bytes = (self.entry.bytes)().unwrap_or_else(|error| {
+            self.failure.borrow_mut().get_or_insert(error);
+            vec![0; self.entry.byte_len()]
+        });
+        Cow::Owned(bytes)
     }
 
     fn data_len(&self) -> usize {
-        self.shape.iter().product::<usize>() * size_of::<f32>()
+        self.entry.byte_len()
     }
 }
 
@@ -132,9 +147,14 @@ impl View for Entry<'_> {
 pub fn write(path: &Path, entries: Vec<(String, Entry<'_>)>) -> Result<(), TensorFileError> {
     // The crate writes through a temporary file that only its owner may read.
     let permissions = std::fs::File::create(path)?.metadata()?.permissions();
-    serialize_to_file(entries, None, path).map_err(|error| match error {
+    let failure = RefCell::new(None);
+    let written = entries.into_iter().map(|(name, entry)| (name, Written { entry, failure: &failure }));
+    serialize_to_file(written, None, path).map_err(|error| match error {
         SafeTensorError::IoError(error) => TensorFileError::Io(error),
         other => TensorFileError::Format(other),
     })?;
+    if let Some(error) = failure.take() {
+        return Err(TensorFileError::Device(error));
+    }
     Ok(std::fs::set_permissions(path, permissions)?)
 }

@@ -15,15 +15,16 @@ const PREFIX: &str = "transformer.";
 /// Writes the weights as f32.
 pub fn write_weights<E: Dtype, D: Ops<E>>(gpt: &Gpt<E, D>, path: &Path) -> Result<(), TensorFileError> {
     struct Collect(Vec<(String, Entry<'static>)>);
-    impl<E: Dtype, D: CopySlice<E>> Visit<E, D> for Collect {
+    impl<E: Dtype, D: Ops<E>> Visit<E, D> for Collect {
         type Err = TensorFileError;
         fn visit<S: Shape>(
             &mut self,
             parameter: &Parameter,
             tensor: &Tensor<S, E, D>,
         ) -> Result<(), TensorFileError> {
-            let values = tensor.clone();
-            self.0.push((parameter.name.clone(), Entry::new(tensor.shape(), move || values.clone())));
+            let weights = tensor.clone();
+            self.0
+                .push((parameter.name.clone(), Entry::new(tensor.shape(), move || D::try_values(&weights))));
             Ok(())
         }
     }

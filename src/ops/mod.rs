@@ -12,11 +12,14 @@ use dfdx::prelude::*;
 
 pub mod composed;
 mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 
 mod dropout;
 mod mask;
 pub mod profile;
 mod recompute;
+mod transfer;
 mod weights;
 
 #[cfg(test)]
@@ -24,7 +27,8 @@ mod tests;
 
 pub use dropout::{Dropout, DropoutSource, DropoutState};
 pub use mask::CausalMask;
-pub use recompute::try_tape;
+pub use recompute::{try_backward_from, try_take, try_tape};
+pub use transfer::{Mixed, OutOfMemory, Transfer};
 pub use weights::{Block, LayerNorm, Linear};
 
 /// A tensor of two runtime dimensions.
@@ -88,7 +92,7 @@ impl<E: Dtype, D: Storage<E>> BlockPass<E, D> {
 /// shapes and, on a GPU, a wrong index ends the process.
 ///
 /// Operations take the activation they work on, and nothing else may use it: its gradient comes from them alone.
-pub trait Ops<E: Dtype>: Device<E> {
+pub trait Ops<E: Dtype>: Device<E> + Transfer<E> {
     /// Whether dfdx's cache of allocations helps: not where the operations keep their own memory.
     const USES_CACHE: bool = true;
 
@@ -163,8 +167,8 @@ pub trait Ops<E: Dtype>: Device<E> {
 
 /// Double precision is for checking gradients against finite differences.
 impl Ops<f64> for Cpu {}
-#[cfg(feature = "cuda")]
-impl Ops<f32> for Cuda {}
+/// Half precision on the processor is slow, and shows what it is on any device.
+impl Ops<Half> for Cpu {}
 
 /// `value` in the dtype of the tensors.
 pub fn number<E: Dtype>(value: f64) -> E {

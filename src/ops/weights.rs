@@ -2,7 +2,7 @@
 
 use dfdx::prelude::*;
 
-use super::{Matrix, Row};
+use super::{Half, Matrix, Row};
 
 /// A weight stored (in, out) as in Hugging Face's GPT-2, and what is added to the product.
 #[derive(Clone, Debug)]
@@ -31,4 +31,36 @@ pub struct Block<E: Dtype, D: Storage<E>> {
     pub mlp_c_fc: Linear<E, D>,
     /// (4c, c)
     pub mlp_c_proj: Linear<E, D>,
+}
+
+impl<D: Device<f32> + Device<Half>> Linear<f32, D> {
+    /// A copy in half precision.
+    pub fn try_to_half(&self) -> Result<Linear<Half, D>, D::Err> {
+        let weight_io = self.weight_io.clone().try_to_dtype()?;
+        let bias_o = self.bias_o.clone().map(|bias_o| bias_o.try_to_dtype()).transpose()?;
+        Ok(Linear { weight_io, bias_o })
+    }
+}
+
+impl<D: Device<f32> + Device<Half>> LayerNorm<f32, D> {
+    /// A copy in half precision.
+    pub fn try_to_half(&self) -> Result<LayerNorm<Half, D>, D::Err> {
+        let weight_c = self.weight_c.clone().try_to_dtype()?;
+        let bias_c = self.bias_c.clone().map(|bias_c| bias_c.try_to_dtype()).transpose()?;
+        Ok(LayerNorm { weight_c, bias_c })
+    }
+}
+
+impl<D: Device<f32> + Device<Half>> Block<f32, D> {
+    /// A copy in half precision.
+    pub fn try_to_half(&self) -> Result<Block<Half, D>, D::Err> {
+        Ok(Block {
+            ln_1: self.ln_1.try_to_half()?,
+            attn_c_attn: self.attn_c_attn.try_to_half()?,
+            attn_c_proj: self.attn_c_proj.try_to_half()?,
+            ln_2: self.ln_2.try_to_half()?,
+            mlp_c_fc: self.mlp_c_fc.try_to_half()?,
+            mlp_c_proj: self.mlp_c_proj.try_to_half()?,
+        })
+    }
 }

@@ -14,9 +14,9 @@ pub fn try_norm<E: Dtype, D: Update<E>>(
     gpt: &Gpt<E, D>,
     gradients: &mut Gradients<E, D>,
 ) -> Result<f64, D::Err> {
-    let mut squares = Squares { gradients, sum: 0.0 };
-    gpt.visit(&mut squares)?;
-    Ok(squares.sum.sqrt())
+    let mut norm = Norm { gradients, squares: D::try_no_squares(gpt.device())? };
+    gpt.visit(&mut norm)?;
+    Ok(D::try_sum(norm.squares)?.sqrt())
 }
 
 /// What to multiply a gradient of this norm by, so that its norm is at most `max_norm`; a `max_norm` of 0 never scales.
@@ -26,16 +26,15 @@ pub fn clip_factor(norm: f64, max_norm: f64) -> f64 {
     if max_norm > 0.0 && factor < 1.0 { factor } else { 1.0 }
 }
 
-struct Squares<'a, E: Dtype, D: Storage<E>> {
+struct Norm<'a, E: Dtype, D: Update<E>> {
     gradients: &'a mut Gradients<E, D>,
-    sum: f64,
+    squares: D::Squares,
 }
 
-impl<E: Dtype, D: Update<E>> Visit<E, D> for Squares<'_, E, D> {
+impl<E: Dtype, D: Update<E>> Visit<E, D> for Norm<'_, E, D> {
     type Err = D::Err;
 
     fn visit<S: Shape>(&mut self, _: &Parameter, tensor: &Tensor<S, E, D>) -> Result<(), D::Err> {
-        self.sum += D::try_squared_norm(self.gradients, tensor)?;
-        Ok(())
+        D::try_add_squares(&mut self.squares, self.gradients, tensor)
     }
 }

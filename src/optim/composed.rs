@@ -3,20 +3,11 @@
 use dfdx::prelude::*;
 use dfdx::tensor_ops::{AdamConfig, Momentum, SgdConfig, WeightDecay};
 
+use super::Update;
 use super::update::{AdamWRule, SgdRule};
 use crate::ops::{Buffer, Ops};
 
-/// One gradient at a time is copied, because dfdx sums tensors and not storage.
-pub fn try_squared_norm<S: Shape, E: Dtype, D: Ops<E>>(
-    gradients: &mut Gradients<E, D>,
-    tensor: &Tensor<S, E, D>,
-) -> Result<f64, D::Err> {
-    gradients.get_or_alloc_mut(tensor)?;
-    let sum = gradients.get(tensor).try_square()?.try_sum::<Rank0, S::AllAxes>()?;
-    Ok(sum.as_vec().first().and_then(|x| x.to_f64()).unwrap_or(f64::NAN))
-}
-
-pub fn try_adamw<S: Shape, E: Dtype, D: Ops<E>>(
+pub fn try_adamw<S: Shape, E: Dtype, D: Update<E>>(
     rule: &AdamWRule,
     tensor: &mut Tensor<S, E, D>,
     gradient: &mut Buffer<E, D>,
@@ -30,12 +21,12 @@ pub fn try_adamw<S: Shape, E: Dtype, D: Ops<E>>(
     };
     // beta^t is 0 in any floating-point format long before t leaves the range of i32.
     let t = i32::try_from(rule.step).unwrap_or(i32::MAX);
-    try_scale(tensor, gradient, rule.clip)?;
+    D::try_scale(tensor, gradient, rule.clip)?;
     config.try_update(t, tensor, first, second, gradient)?;
     tensor.device().try_fill_with_zeros(gradient)
 }
 
-pub fn try_sgd<S: Shape, E: Dtype, D: Ops<E>>(
+pub fn try_sgd<S: Shape, E: Dtype, D: Update<E>>(
     rule: &SgdRule,
     tensor: &mut Tensor<S, E, D>,
     gradient: &mut Buffer<E, D>,
@@ -46,7 +37,7 @@ pub fn try_sgd<S: Shape, E: Dtype, D: Ops<E>>(
         momentum: Some(Momentum::Classic(rule.momentum)),
         weight_decay: (rule.decay > 0.0).then_some(WeightDecay::L2(rule.decay)),
     };
-    try_scale(tensor, gradient, rule.clip)?;
+    D::try_scale(tensor, gradient, rule.clip)?;
     config.try_update(tensor, velocity, gradient)?;
     tensor.device().try_fill_with_zeros(gradient)
 }

@@ -43,16 +43,30 @@ impl<E: Float> Update<E> for Cpu
 where
     Self: Ops<E> + Storage<E, Vec: DerefMut<Target = Vec<E>>>,
 {
-    fn try_squared_norm<S: Shape>(
+    type Squares = f64;
+
+    fn try_no_squares(&self) -> Result<f64, Self::Err> {
+        Ok(0.0)
+    }
+
+    fn try_add_squares<S: Shape>(
+        squares: &mut f64,
         gradients: &mut Gradients<E, Self>,
         tensor: &Tensor<S, E, Self>,
-    ) -> Result<f64, Self::Err> {
+    ) -> Result<(), Self::Err> {
         let (arch, gradient) = (Arch::new(), gradients.get_or_alloc_mut(tensor)?);
-        if gradient.len() <= CHUNK {
-            return Ok(arch.dispatch(Squares(gradient)));
-        }
-        let sums: Vec<f64> = gradient.par_chunks(CHUNK).map(|chunk| arch.dispatch(Squares(chunk))).collect();
-        Ok(sums.iter().sum())
+        *squares += if gradient.len() <= CHUNK {
+            arch.dispatch(Squares(gradient))
+        } else {
+            let chunks = gradient.par_chunks(CHUNK);
+            let sums: Vec<f64> = chunks.map(|chunk| arch.dispatch(Squares(chunk))).collect();
+            sums.iter().sum()
+        };
+        Ok(())
+    }
+
+    fn try_sum(squares: f64) -> Result<f64, Self::Err> {
+        Ok(squares)
     }
 
     fn try_adamw<S: Shape>(

@@ -1,5 +1,7 @@
 //! Per-parameter state of an optimizer, as dfdx storage.
 
+use std::cell::RefCell;
+
 use dfdx::optim::UnusedTensors;
 use dfdx::prelude::*;
 use dfdx::tensor::UniqueId;
@@ -11,41 +13,31 @@ use crate::ops::{Buffer, Ops};
 /// One buffer per parameter of a model.
 ///
 /// dfdx's optimizer kernels work on raw storage, and `Gradients` is what hands that out, keyed by tensor. So moments are
-/// kept in one, though they are no gradients.
+/// kept in one, though they are no gradients. It has no access for readers, hence the cell.
 #[derive(Debug)]
-pub struct Moments<E: Dtype, D: Storage<E>>(Gradients<E, D>);
+pub struct Moments<E: Dtype, D: Storage<E>>(RefCell<Gradients<E, D>>);
 
 impl<E: Dtype, D: Ops<E>> Moments<E, D> {
     /// Zeros for every parameter of the model.
     pub fn try_zeros(gpt: &Gpt<E, D>) -> Result<Self, D::Err> {
-        let mut moments = Self(Gradients::leaky());
+        let mut moments = Self(RefCell::new(Gradients::leaky()));
         gpt.visit(&mut moments)?;
         Ok(moments)
     }
 
     /// The buffer of a parameter.
     pub fn try_get<S: Shape>(&mut self, tensor: &Tensor<S, E, D>) -> Result<&mut Buffer<E, D>, D::Err> {
-        self.0.get_or_alloc_mut(tensor)
+        self.0.get_mut().get_or_alloc_mut(tensor)
     }
 
-    /// A copy of the buffer of a parameter, which must be one of the model's.
-    pub fn copy<S: Shape>(&self, tensor: &Tensor<S, E, D>) -> Tensor<S, E, D> {
-        self.0.get(tensor)
+    /// The values of a parameter's buffer.
+    pub fn try_values<S: Shape>(&self, tensor: &Tensor<S, E, D>) -> Result<Vec<E>, D::Err> {
+        D::try_download(self.0.borrow_mut().get_or_alloc_mut(tensor)?)
     }
 
-    /// Replaces the parameter's buffer by values from the host.
-    ///
-    /// dfdx copies from the host to tensors, not to storage. The gradient of sum(p * x) by p is x, to the bit, and
-    /// gradients are storage.
-    pub fn try_set<S: Shape>(&mut self, tensor: &Tensor<S, E, D>, values: Vec<E>) -> Result<(), D::Err> {
-        let device = tensor.device().clone();
-        let values = TensorFromVec::<E>::try_tensor_from_vec(&device, values, *tensor.shape())?;
-        let mut gradients = std::mem::replace(&mut self.0, Gradients::leaky());
-        gradients.retain_leafs(&id_of(tensor));
-        device.try_fill_with_zeros(gradients.get_or_alloc_mut(tensor)?)?;
-        let product = tensor.clone().traced(gradients).try_mul(values)?;
-        self.0 = product.try_sum::<Rank0, S::AllAxes>()?.try_backward()?;
-        Ok(())
+    /// Replaces the values of a parameter's buffer.
+    pub fn try_set<S: Shape>(&mut self, tensor: &Tensor<S, E, D>, values: &[E]) -> Result<(), D::Err> {
+        D::try_upload(self.try_get(tensor)?, values)
     }
 }
 

@@ -38,12 +38,29 @@ pub struct SgdRule {
 /// Every update leaves zeros in the gradient, to which the next step adds. `scratch` is host memory that a device may use
 /// as it likes and grow; callers hand over the same one again, so that it is allocated once.
 pub trait Update<E: Dtype>: Ops<E> {
-    /// Sum of the squares of a parameter's gradient.
-    fn try_squared_norm<S: Shape>(
+    /// A sum of squares that is being added up, on the host or on the device.
+    type Squares;
+
+    /// A sum of no squares.
+    fn try_no_squares(&self) -> Result<Self::Squares, Self::Err>;
+
+    /// Adds the squares of a parameter's gradient.
+    fn try_add_squares<S: Shape>(
+        squares: &mut Self::Squares,
         gradients: &mut Gradients<E, Self>,
         tensor: &Tensor<S, E, Self>,
-    ) -> Result<f64, Self::Err> {
-        composed::try_squared_norm(gradients, tensor)
+    ) -> Result<(), Self::Err>;
+
+    /// The sum, once the device has it.
+    fn try_sum(squares: Self::Squares) -> Result<f64, Self::Err>;
+
+    /// Multiplies a parameter's gradient by `factor`.
+    fn try_scale<S: Shape>(
+        tensor: &mut Tensor<S, E, Self>,
+        gradient: &mut Buffer<E, Self>,
+        factor: f64,
+    ) -> Result<(), Self::Err> {
+        composed::try_scale(tensor, gradient, factor)
     }
 
     /// m = beta1 * m + (1 - beta1) * g and v = beta2 * v + (1 - beta2) * g^2, the `moments`, then
@@ -70,5 +87,32 @@ pub trait Update<E: Dtype>: Ops<E> {
     }
 }
 
+/// dfdx's optimizers, and kernels of our own for what dfdx would copy a gradient for.
 #[cfg(feature = "cuda")]
-impl Update<f32> for Cuda {}
+impl Update<f32> for Cuda {
+    type Squares = crate::ops::cuda::Squares;
+
+    fn try_no_squares(&self) -> Result<Self::Squares, CudaError> {
+        Self::Squares::try_none(self)
+    }
+
+    fn try_add_squares<S: Shape>(
+        squares: &mut Self::Squares,
+        gradients: &mut Gradients<f32, Self>,
+        tensor: &Tensor<S, f32, Self>,
+    ) -> Result<(), CudaError> {
+        squares.try_add(gradients.get_or_alloc_mut(tensor)?)
+    }
+
+    fn try_sum(squares: Self::Squares) -> Result<f64, CudaError> {
+        squares.try_read()
+    }
+
+    fn try_scale<S: Shape>(
+        _tensor: &mut Tensor<S, f32, Self>,
+        gradient: &mut Buffer<f32, Self>,
+        factor: f64,
+    ) -> Result<(), CudaError> {
+        if factor == 1.0 { Ok(()) } else { crate::ops::cuda::try_scale(gradient, factor as f32) }
+    }
+}

@@ -48,6 +48,8 @@ pub struct Session<'a> {
     tally: Tally,
     spent: Spent,
     sampled_at: Option<u64>,
+    /// Steps whose update was left out.
+    skipped_steps: u64,
 }
 
 impl<'a> Session<'a> {
@@ -83,6 +85,7 @@ impl<'a> Session<'a> {
             tally: Tally::default(),
             spent: Spent::default(),
             sampled_at: None,
+            skipped_steps: 0,
         })
     }
 
@@ -167,11 +170,13 @@ impl<'a> Session<'a> {
         let batches: Vec<_> =
             (0..train.gradient_accumulation_steps).map(|_| self.batches.next_batch()).collect();
         let started = Instant::now();
-        let StepOutput { loss, grad_norm, virtual_secs } = self.engine.train_step(&batches, rate)?;
+        let StepOutput { loss, grad_norm, scaling, virtual_secs } = self.engine.train_step(&batches, rate)?;
         let step_secs = virtual_secs.unwrap_or_else(|| started.elapsed().as_secs_f64());
         if let Some(secs) = virtual_secs {
             self.clock.advance(secs);
         }
+        let skipped = scaling.is_some_and(|scaling| scaling.skipped);
+        self.skipped_steps += u64::from(skipped);
         let step_tokens = train.tokens_per_step() as f64;
         let tokens = step as f64 * step_tokens;
         let resources = self.monitor.latest();
@@ -182,7 +187,10 @@ impl<'a> Session<'a> {
             train_loss: Some(loss),
             train_loss_ema: Some(self.ema.update(loss)),
             learning_rate: Some(rate),
-            grad_norm: Some(grad_norm),
+            // What overflowed half precision is no norm, and no end of the run either.
+            grad_norm: (!skipped).then_some(grad_norm),
+            loss_scale: scaling.map(|scaling| scaling.loss_scale),
+            skipped_steps: scaling.map(|_| self.skipped_steps as f64),
             step_secs: Some(step_secs),
             tokens_per_sec: (step_secs > 0.0).then(|| step_tokens / step_secs),
             elapsed_secs: Some(self.clock.elapsed_secs()),
@@ -401,15 +409,15 @@ fn interrupted(step: u64) -> Ending {
 const LOST_NATS: f64 = 1e6;
 
 /// The end of a run whose step cannot be gone on from. A gradient that is not finite has spoilt the weights even where the
-/// loss before it was still a number.
+/// loss before it was still a number; a step without a norm left them as they were.
 fn diverged(row: &MetricsRow) -> Option<Ending> {
     let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
-    let message = match (finite(row.train_loss), finite(row.grad_norm)) {
+    let message = match (finite(row.train_loss), row.grad_norm) {
         (None, _) => "the train loss was no longer a finite number".to_owned(),
         (Some(loss), _) if loss > LOST_NATS => {
             format!("the train loss had grown to {} nats", units::loss(loss))
         }
-        (_, None) => "the gradient was no longer finite".to_owned(),
+        (_, Some(norm)) if !norm.is_finite() => "the gradient was no longer finite".to_owned(),
         _ => return None,
     };
     Some(Ending { status: Status::Diverged, reason: StopReason::Diverged, message })

@@ -13,6 +13,7 @@ mod head;
 pub use attention::Attention;
 pub use head::{positions_at_a_time, try_cross_entropy, try_head, try_head_loss};
 
+use super::recompute::try_take;
 use super::{Block, BlockPass, Dropout, LAYER_NORM_EPS, LayerNorm, Linear, Matrix, Row};
 
 fn try_indices<E: Dtype, D: Device<E>>(
@@ -54,7 +55,15 @@ pub fn try_block<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     let BlockPass { shape, mask, dropout, max_scores, .. } = pass;
     let attention =
         Attention { shape: *shape, mask: mask.clone(), dropout: dropout.attention, max_scores: *max_scores };
-    let (x_mc, tape) = x_mc.split_tape();
+    let (x_mc, mut tape) = x_mc.split_tape();
+    // dfdx keeps the gradient of everything until all are computed. What this block leaves is not needed by those before it.
+    let (x_ghost, device) = (x_mc.ghost(), x_mc.device().clone());
+    tape.add_backward_op(move |gradients| {
+        let dx_mc = try_take(gradients.get_or_alloc_mut(&x_ghost)?, &device)?;
+        gradients.drop_non_leafs();
+        *gradients.get_or_alloc_mut(&x_ghost)? = dx_mc;
+        Ok(())
+    });
     let qkv = try_linear(try_layer_norm(x_mc.clone().put_tape(tape), &block.ln_1)?, &block.attn_c_attn)?;
     let y_mc = attention.try_forward(qkv)?;
     let y_mc = try_dropout(try_linear(y_mc, &block.attn_c_proj)?, dropout.attention_out, 0)?;

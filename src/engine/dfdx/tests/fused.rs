@@ -2,85 +2,15 @@
 //!
 //! `Cpu` in f64 has no operations of its own, so it trains on those of `ops::composed` and `optim::composed`.
 
+use super::texts::*;
 use super::*;
-
-/// A model that attends over more positions than its operations take at a time, with gradients that get clipped.
-fn plan(bias: bool, dropout: f64) -> RunPlan {
-    let mut plan = tiny_plan();
-    plan.train.init_from = None;
-    plan.model = ModelPlan {
-        preset: None,
-        n_layer: 2,
-        n_head: 3,
-        n_embd: 24,
-        block_size: 80,
-        vocab_size: Some(61),
-        dropout,
-        bias,
-    };
-    plan.optimizer.grad_clip = 1.0;
-    plan
-}
-
-/// Ten batches of two sequences of a quarter of the tokens, in which most follow from the one before.
-fn texts() -> Vec<Batch> {
-    let tokens = 70;
-    let text = |start: u32| {
-        let next = |id: &u32| Some((id * 5 + 7 + u32::from(id.is_multiple_of(4)) * start) % 16);
-        std::iter::successors(Some(start % 16), next).take(tokens + 1).collect::<Vec<u32>>()
-    };
-    let batch = |i: u32| {
-        let texts = [text(2 * i + 1), text(2 * i + 2)];
-        Batch {
-            batch_size: 2,
-            sequence_length: tokens,
-            inputs: texts.iter().flat_map(|text| &text[..tokens]).copied().collect(),
-            targets: texts.iter().flat_map(|text| &text[1..]).copied().collect(),
-        }
-    };
-    (0..10).map(batch).collect()
-}
-
-/// A batch as two of unequal size: its first sequence, and the first half of its second.
-fn parts(batch: &Batch) -> Vec<Batch> {
-    let tokens = batch.sequence_length;
-    let part = |from: usize, to: usize| Batch {
-        batch_size: 1,
-        sequence_length: to - from,
-        inputs: batch.inputs[from..to].to_vec(),
-        targets: batch.targets[from..to].to_vec(),
-    };
-    vec![part(0, tokens), part(tokens, tokens + tokens / 2)]
-}
 
 /// Ten steps, each on one batch or on two that are accumulated.
 fn train<E: Dtype>(plan: &RunPlan, accumulate: bool) -> Vec<StepOutput>
 where
     Cpu: Update<E>,
 {
-    let mut engine = engine::<E>(plan);
-    let step = |batch: &Batch| {
-        let batches = if accumulate { parts(batch) } else { vec![batch.clone()] };
-        engine.train_step(&batches, 1e-2).unwrap()
-    };
-    texts().iter().map(step).collect()
-}
-
-/// Whether two numbers differ by less than `tolerance` times the second.
-fn are_close(found: f64, expected: f64, tolerance: f64) -> bool {
-    (found - expected).abs() < tolerance * expected.abs()
-}
-
-/// Every combination of bias, dropout and accumulation, with its name.
-fn settings() -> impl Iterator<Item = (String, RunPlan, bool)> {
-    [true, false].into_iter().flat_map(|bias| {
-        [0.0, 0.1].into_iter().flat_map(move |dropout| {
-            [false, true].into_iter().map(move |accumulate| {
-                let name = format!("bias {bias}, dropout {dropout}, accumulation {accumulate}");
-                (name, plan(bias, dropout), accumulate)
-            })
-        })
-    })
+    ten_steps(&mut engine::<E>(plan), accumulate)
 }
 
 #[test]

@@ -5,12 +5,16 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use super::loss_scale::LossScale;
+use super::passes::Plain;
 use super::*;
 use crate::config::experiment::*;
 
 mod fused;
+mod mixed;
 mod promises;
 mod pytorch;
+mod texts;
 
 fn fixture(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pytorch")).join(name)
@@ -124,12 +128,15 @@ fn batches() -> Vec<Batch> {
 }
 
 /// An engine of this plan in the tests' dtype.
-fn engine<E: Dtype>(plan: &RunPlan) -> DfdxEngine<E, Cpu>
+fn engine<E: Dtype>(plan: &RunPlan) -> OnCpu<E>
 where
     Cpu: Update<E>,
 {
-    DfdxEngine::open(plan, 0, &Cpu::default(), info()).unwrap()
+    DfdxEngine::open(plan, 0, &Cpu::default(), Plain, Limits::default(), info()).unwrap()
 }
+
+/// An engine on the processor with passes in its own dtype.
+type OnCpu<E> = DfdxEngine<E, Cpu, Plain>;
 
 fn info() -> DeviceInfo {
     DeviceInfo { device: "cpu".to_owned(), name: "test".to_owned(), dtype: "f32".to_owned(), threads: 1 }

@@ -15,13 +15,13 @@ fn bits(losses: &[f64]) -> Vec<u64> {
 }
 
 /// Losses of one step on each recorded batch.
-fn train(engine: &mut DfdxEngine<f32, Cpu>) -> Vec<f64> {
+fn train(engine: &mut OnCpu<f32>) -> Vec<f64> {
     let step = |batch| engine.train_step(std::slice::from_ref(batch), 1e-2).unwrap().loss;
     batches().iter().map(step).collect()
 }
 
 /// The whole model's parameters, in order.
-fn parameters<E: Dtype>(engine: &DfdxEngine<E, Cpu>) -> Vec<Vec<E>>
+fn parameters<E: Dtype>(engine: &OnCpu<E>) -> Vec<Vec<E>>
 where
     Cpu: Update<E>,
 {
@@ -146,7 +146,7 @@ fn a_loss_that_is_not_finite_is_returned_and_changes_nothing() {
 }
 
 /// Every gradient that the engine keeps between steps.
-fn kept_gradients(engine: &DfdxEngine<f32, Cpu>) -> Vec<f32> {
+fn kept_gradients(engine: &OnCpu<f32>) -> Vec<f32> {
     struct Collect<'a>(&'a Gradients<f32, Cpu>, Vec<f32>);
     impl Visit<f32, Cpu> for Collect<'_> {
         type Err = std::convert::Infallible;

@@ -1,0 +1,61 @@
+//! Opens the engine on each kind of device.
+
+use ::dfdx::prelude::*;
+
+use super::passes::Plain;
+use super::{DfdxEngine, Engine, EngineError};
+use crate::config::experiment::{DtypeKind, RunPlan};
+use crate::engine::device;
+use crate::model::Limits;
+use crate::store::manifest::DeviceInfo;
+
+/// Opens the engine on the processor.
+pub fn open_cpu(plan: &RunPlan, vocab_size: usize) -> Result<Box<dyn Engine>, EngineError> {
+    match plan.hardware.dtype {
+        DtypeKind::F32 => {
+            let info = device_info("cpu".to_owned(), device::cpu_name());
+            let device = Cpu::default();
+            let engine =
+                DfdxEngine::<f32, _, _>::open(plan, vocab_size, &device, Plain, Limits::default(), info)?;
+            Ok(Box::new(engine))
+        }
+        DtypeKind::F16 => Err(EngineError::Device {
+            device: "cpu".to_owned(),
+            reason:
+                "hardware.dtype = \"f16\" is for NVIDIA GPUs, and this run would be on the processor; set \
+                     hardware.dtype = \"f32\""
+                    .to_owned(),
+        }),
+    }
+}
+
+/// Opens the engine on a GPU.
+#[cfg(feature = "cuda")]
+pub fn open_cuda(plan: &RunPlan, vocab_size: usize, ordinal: usize) -> Result<Box<dyn Engine>, EngineError> {
+    use super::mixed::MixedPasses;
+
+    device::check_cuda(ordinal)?;
+    let name = format!("cuda:{ordinal}");
+    let failed = |reason: String| EngineError::Device { device: name.clone(), reason };
+    let cuda = Cuda::try_build(ordinal, plan.experiment.seed).map_err(|error| failed(error.to_string()))?;
+    crate::ops::cuda::load_kernels(&cuda).map_err(|error| failed(error.to_string()))?;
+    let info = device_info(name.clone(), device::cuda_name(ordinal));
+    let limits = Limits::default();
+    Ok(match plan.hardware.dtype {
+        DtypeKind::F32 => Box::new(DfdxEngine::open(plan, vocab_size, &cuda, Plain, limits, info)?),
+        DtypeKind::F16 => {
+            Box::new(DfdxEngine::open(plan, vocab_size, &cuda, MixedPasses::default(), limits, info)?)
+        }
+    })
+}
+
+/// Says why there is no GPU.
+#[cfg(not(feature = "cuda"))]
+pub fn open_cuda(_: &RunPlan, _: usize, ordinal: usize) -> Result<Box<dyn Engine>, EngineError> {
+    device::check_cuda(ordinal)?;
+    unreachable!("a binary without CUDA has no CUDA device")
+}
+
+fn device_info(device: String, name: String) -> DeviceInfo {
+    DeviceInfo { device, name, dtype: String::new(), threads: rayon::current_num_threads() }
+}

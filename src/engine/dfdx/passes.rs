@@ -1,0 +1,118 @@
+//! Forward and backward passes, in the precision of the weights. `mixed` has those in another.
+
+use ::dfdx::prelude::*;
+
+use super::loss_scale::{Judgement, LossScale};
+use crate::data::batches::Batch;
+use crate::model::Gpt;
+use crate::ops::{DropoutSource, Scalar, number, try_tape};
+use crate::optim::Update;
+
+/// A loss that the device may still be computing, and the share that it has in the step's.
+pub type SharedLoss<E, D> = (f64, Scalar<E, D>);
+
+/// How passes are made through a model of dtype `E`. Callers checked the batches.
+pub trait Passes<E: Dtype, D: Update<E>> {
+    /// Name of the dtype as in `hardware.dtype`.
+    const DTYPE: &'static str;
+
+    /// Adds the gradient of the mean loss over all tokens of `batches` to `gradients`, and returns what this loss is made of.
+    fn try_gradients(
+        &mut self,
+        gpt: &Gpt<E, D>,
+        batches: &[Batch],
+        dropout: &mut DropoutSource,
+        gradients: &mut Gradients<E, D>,
+    ) -> Result<Vec<SharedLoss<E, D>>, D::Err>;
+
+    /// The mean loss over the tokens of a batch, without dropout.
+    fn try_loss(&mut self, gpt: &Gpt<E, D>, batch: &Batch) -> Result<Vec<SharedLoss<E, D>>, D::Err>;
+
+    /// See [`Gpt::try_next_logits`].
+    fn try_next_logits(&mut self, gpt: &Gpt<E, D>, context: &[u32]) -> Result<Vec<f32>, D::Err>;
+
+    /// What to do with a gradient of this norm.
+    fn judge(&mut self, norm: f64) -> Judgement;
+
+    /// Says that the weights are no longer those of the last pass.
+    fn weights_changed(&mut self);
+
+    /// Gives memory back that the next pass can do without.
+    fn release(&mut self);
+
+    /// Of passes that scale their loss.
+    fn loss_scale(&self) -> Option<LossScale>;
+
+    /// Restores what [`Passes::loss_scale`] gave.
+    fn set_loss_scale(&mut self, scale: LossScale);
+}
+
+/// Passes in the dtype of the weights.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain;
+
+impl<E: Dtype, D: Update<E>> Passes<E, D> for Plain {
+    const DTYPE: &'static str = "f32";
+
+    fn try_gradients(
+        &mut self,
+        gpt: &Gpt<E, D>,
+        batches: &[Batch],
+        dropout: &mut DropoutSource,
+        gradients: &mut Gradients<E, D>,
+    ) -> Result<Vec<SharedLoss<E, D>>, D::Err> {
+        let mut losses = Vec::with_capacity(batches.len());
+        for (share, batch) in shares(batches) {
+            let tape: OwnedTape<E, D> =
+                try_tape(std::mem::replace(gradients, Gradients::leaky()), gpt.device())?;
+            let Batch { inputs, targets, sequence_length, .. } = batch;
+            let loss = gpt.try_loss(tape, inputs, targets, *sequence_length, Some(dropout))?;
+            losses.push((share, loss.retaped::<NoneTape>()));
+            let loss = if batches.len() > 1 { loss.try_mul(number::<E>(share))? } else { loss };
+            *gradients = loss.try_backward()?;
+        }
+        Ok(losses)
+    }
+
+    fn try_loss(&mut self, gpt: &Gpt<E, D>, batch: &Batch) -> Result<Vec<SharedLoss<E, D>>, D::Err> {
+        let Batch { inputs, targets, sequence_length, .. } = batch;
+        Ok(vec![(1.0, gpt.try_loss(NoneTape, inputs, targets, *sequence_length, None)?)])
+    }
+
+    fn try_next_logits(&mut self, gpt: &Gpt<E, D>, context: &[u32]) -> Result<Vec<f32>, D::Err> {
+        let logits = D::try_values(&gpt.try_next_logits(context)?)?;
+        Ok(logits.iter().map(|x| x.to_f32().unwrap_or(f32::NAN)).collect())
+    }
+
+    fn judge(&mut self, norm: f64) -> Judgement {
+        // A gradient that is not finite ends a run. Whoever reads the norm sees it.
+        let _ = norm;
+        Judgement::Apply
+    }
+
+    fn weights_changed(&mut self) {}
+
+    fn release(&mut self) {}
+
+    fn loss_scale(&self) -> Option<LossScale> {
+        None
+    }
+
+    fn set_loss_scale(&mut self, _: LossScale) {}
+}
+
+/// Each batch with its share of all tokens.
+pub fn shares(batches: &[Batch]) -> impl Iterator<Item = (f64, &Batch)> {
+    let all: usize = batches.iter().map(|batch| batch.inputs.len()).sum();
+    batches.iter().map(move |batch| (batch.inputs.len() as f64 / all as f64, batch))
+}
+
+/// The losses' weighted sum, read from the device.
+pub fn try_read<E: Dtype, D: Update<E>>(losses: &[SharedLoss<E, D>]) -> Result<f64, D::Err> {
+    let mut total = 0.0;
+    for (share, loss) in losses {
+        let value = D::try_values(loss)?.first().and_then(|x| x.to_f64()).unwrap_or(f64::NAN);
+        total += share * value;
+    }
+    Ok(total)
+}
