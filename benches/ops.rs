@@ -312,8 +312,8 @@ impl Operation for HeadLoss {
     fn run<T: Tape<f32, Cpu>>(&self, body: Body, tape: T) -> Result<Scalar<f32, Cpu, T>, CpuError> {
         let x_mc = self.x_mc.clone().put_tape(tape);
         match body {
-            Body::Fused => Cpu::try_head_loss(x_mc, &self.wte_vc, &self.targets, usize::MAX),
-            Body::Composed => composed::try_head_loss(x_mc, &self.wte_vc, &self.targets, usize::MAX),
+            Body::Fused => Cpu::try_head_loss(x_mc, &self.wte_vc, &self.targets),
+            Body::Composed => composed::try_head_loss(x_mc, &self.wte_vc, &self.targets),
         }
     }
 }

@@ -10,6 +10,7 @@ use dfdx::prelude::*;
 use super::ModelConfig;
 use super::init::initial_values;
 use super::params::{Parameter, Visit, VisitMut, layout};
+use crate::ops::composed::HeadInParts;
 use crate::ops::{
     AttentionShape, Block, BlockDropout, BlockPass, CausalMask, DropoutSource, Half, LayerNorm, Linear,
     Matrix, Ops, Row, Scalar,
@@ -138,7 +139,12 @@ impl<E: Dtype, D: Ops<E>> Gpt<E, D> {
         dropout: Option<&mut DropoutSource>,
     ) -> Result<Scalar<E, D, T>, D::Err> {
         let x_mc = self.try_hidden(tape, inputs, tokens, dropout)?;
-        D::try_head_loss(x_mc, &self.wte_vc, targets, self.limits.logits)
+        D::try_head_loss(x_mc, &self.wte_vc, targets)
+    }
+
+    /// The head on a batch's activation, in as many parts as the limits ask for.
+    pub fn head_in_parts<'a>(&'a self, x_mc: &'a Matrix<E, D>, targets: &'a [u32]) -> HeadInParts<'a, E, D> {
+        HeadInParts { x_mc, wte_vc: &self.wte_vc, targets, max_logits: self.limits.logits }
     }
 
     /// Logits at every position: (m, v).

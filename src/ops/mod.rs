@@ -27,7 +27,7 @@ mod tests;
 
 pub use dropout::{Dropout, DropoutSource, DropoutState};
 pub use mask::CausalMask;
-pub use recompute::{try_backward_from, try_take, try_tape};
+pub use recompute::{keep_gradient, try_backward_from, try_tape};
 pub use transfer::{Mixed, OutOfMemory, Transfer};
 pub use weights::{Block, LayerNorm, Linear};
 
@@ -153,15 +153,13 @@ pub trait Ops<E: Dtype>: Device<E> + Transfer<E> {
         composed::try_head(x_mc, wte_vc)
     }
 
-    /// Mean cross entropy in nats per token of the tied head's logits against `targets`. Composed, it holds at most
-    /// `max_logits` logits at the same time.
+    /// Mean cross entropy in nats per token of the tied head's logits against `targets`.
     fn try_head_loss<T: Tape<E, Self>>(
         x_mc: Matrix<E, Self, T>,
         wte_vc: &Matrix<E, Self>,
         targets: &[u32],
-        max_logits: usize,
     ) -> Result<Scalar<E, Self, T>, Self::Err> {
-        composed::try_head_loss(x_mc, wte_vc, targets, max_logits)
+        composed::try_head_loss(x_mc, wte_vc, targets)
     }
 }
 

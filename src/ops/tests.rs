@@ -144,7 +144,7 @@ fn gradients_of_residual_and_dropout_match_finite_differences() {
 fn gradients_of_head_loss_match_finite_differences() {
     check_gradients(vec![noise(4 * 3, 1), noise(6 * 3, 2)], |v| {
         let (x, wte) = (matrix(&v[0], 4), matrix(&v[1], 6));
-        let loss = Cpu::try_head_loss(taped(&x), &wte, &[5, 0, 3, 3], usize::MAX).unwrap();
+        let loss = Cpu::try_head_loss(taped(&x), &wte, &[5, 0, 3, 3]).unwrap();
         let value = loss.as_vec()[0];
         let g = loss.backward();
         (value, vec![g.get(&x).as_vec(), g.get(&wte).as_vec()])
@@ -155,7 +155,7 @@ fn gradients_of_head_loss_match_finite_differences() {
 fn head_loss_is_the_mean_of_minus_log_softmax_at_the_target() {
     let (x, wte) = (matrix(&noise(4 * 3, 1), 4), matrix(&noise(6 * 3, 2), 6));
     let targets = [5, 0, 3, 3];
-    let loss = Cpu::try_head_loss(x.clone(), &wte, &targets, usize::MAX).unwrap().as_vec()[0];
+    let loss = Cpu::try_head_loss(x.clone(), &wte, &targets).unwrap().as_vec()[0];
     let logits = Cpu::try_head(x, &wte).unwrap().as_vec();
     let expected: f64 = logits
         .chunks(6)
@@ -169,8 +169,8 @@ fn head_loss_is_the_mean_of_minus_log_softmax_at_the_target() {
 #[test]
 fn head_loss_survives_logits_beyond_the_range_of_exp() {
     let (x, wte) = (matrix(&[1e4], 1), matrix(&[1.0, -1.0], 2));
-    assert_eq!(Cpu::try_head_loss(x.clone(), &wte, &[0], usize::MAX).unwrap().as_vec(), [0.0]);
-    assert_eq!(Cpu::try_head_loss(x, &wte, &[1], usize::MAX).unwrap().as_vec(), [2e4]);
+    assert_eq!(Cpu::try_head_loss(x.clone(), &wte, &[0]).unwrap().as_vec(), [0.0]);
+    assert_eq!(Cpu::try_head_loss(x, &wte, &[1]).unwrap().as_vec(), [2e4]);
 }
 
 #[test]
@@ -312,23 +312,35 @@ fn attention_in_parts_is_attention_at_once_to_the_bit() {
 fn the_heads_loss_in_parts_is_the_loss_at_once() {
     let (positions, width, vocabulary) = (10, 3, 6);
     let targets = [5, 0, 3, 3, 1, 2, 5, 4, 0, 0];
-    let run = |max_logits| {
-        // Behind an activation that is no leaf, as in a model.
-        let (x, wte) = (
-            matrix(&noise(positions * width, 1), positions),
-            matrix(&noise(vocabulary * width, 2), vocabulary),
-        );
-        let hidden = composed::try_gelu(taped(&x)).unwrap();
-        let loss = composed::try_head_loss(hidden, &wte, &targets, max_logits).unwrap();
+    let (x, wte) =
+        (matrix(&noise(positions * width, 1), positions), matrix(&noise(vocabulary * width, 2), vocabulary));
+    let expected = {
+        let loss = composed::try_head_loss(taped(&x), &wte, &targets).unwrap();
         let value = loss.as_vec();
         let g = loss.backward();
         [value, g.get(&x).as_vec(), g.get(&wte).as_vec()]
     };
-    let expected = run(usize::MAX);
-    // Parts of four, four and two positions, and of one.
-    for max_logits in [4 * vocabulary, 0] {
-        for (found, expected) in run(max_logits).iter().flatten().zip(expected.iter().flatten()) {
-            assert!((found - expected).abs() < 1e-14, "{found} {expected}");
+    // Parts of four, four and two positions, of one, and all at once.
+    for max_logits in [4 * vocabulary, 0, usize::MAX] {
+        let head = composed::HeadInParts { x_mc: &x, wte_vc: &wte, targets: &targets, max_logits };
+        let losses = head.try_losses(composed::try_cross_entropy).unwrap();
+        // As in an engine, which keeps the gradients of parameters only, and adds to them.
+        let mut gradients = Gradients::leaky();
+        gradients.retain_leafs(&crate::optim::id_of(&wte));
+        gradients.get_or_alloc_mut(&wte).unwrap().fill(1.0);
+        let (same_losses, dx, gradients) =
+            head.try_losses_and_gradients(gradients, composed::try_gradient).unwrap();
+        let total = |losses: &[composed::SharedLoss<f64, Cpu>]| -> f64 {
+            losses.iter().map(|(share, loss)| share * loss.as_vec()[0]).sum()
+        };
+        let dwte: Vec<f64> = gradients.get(&wte).as_vec().iter().map(|x| x - 1.0).collect();
+        for found in [
+            [vec![total(&losses)], dx.to_vec(), dwte.clone()],
+            [vec![total(&same_losses)], dx.to_vec(), dwte],
+        ] {
+            for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+                assert!((found - expected).abs() < 1e-14, "{found} {expected}");
+            }
         }
     }
 }

@@ -8,15 +8,14 @@
 use ::dfdx::prelude::*;
 
 use super::loss_scale::{Judgement, LossScale};
-use super::passes::{Passes, SharedLoss, shares};
+use super::passes::{Passes, shares};
 use super::try_zeros;
 use crate::data::batches::Batch;
 use crate::model::Gpt;
 use crate::model::params::{Parameter, Visit};
-use crate::ops::{
-    Buffer, DropoutSource, Half, Matrix, Mixed, Scalar, composed, try_backward_from, try_take, try_tape,
-};
-use crate::optim::{Update, id_of};
+use crate::ops::composed::{self, SharedLoss};
+use crate::ops::{Buffer, DropoutSource, Half, Matrix, Mixed, Scalar, try_backward_from, try_tape};
+use crate::optim::Update;
 
 /// Passes in half precision through a model whose weights are f32.
 #[derive(Debug)]
@@ -57,21 +56,21 @@ impl<D: Mixed + Update<f32>> Passes<f32, D> for MixedPasses<D> {
         let half = self.try_half(gpt)?;
         let mut losses = Vec::with_capacity(batches.len());
         for (share, batch) in shares(batches) {
-            let tape = try_tape(try_zeros(half)?, half.device())?;
+            let tape: OwnedTape<Half, D> = try_tape(Gradients::leaky(), half.device())?;
             let x_mc = half.try_hidden(tape, &batch.inputs, batch.sequence_length, Some(dropout))?;
-            let head = Head { half, targets: &batch.targets };
-            let (of_batch, dx, mut of_head) =
-                head.try_losses_and_gradients(&x_mc.retaped::<NoneTape>(), scale)?;
-            losses.extend(of_batch.into_iter().map(|(part, loss)| (share * part, loss)));
-            let factor = (share / scale) as f32;
-            let dwte = gradients.get_or_alloc_mut(gpt.wte_vc())?;
-            D::try_add_half(dwte, of_head.get_or_alloc_mut(half.wte_vc())?, factor)?;
-            drop(of_head);
-            let mut of_body = try_backward_from(x_mc, dx)?;
+            let (x_mc, tape) = x_mc.split_tape();
+            let (of_parts, dx_mc, after_head) = half
+                .head_in_parts(&x_mc, &batch.targets)
+                .try_losses_and_gradients(try_zeros(half)?, |logits_mv, targets, part| {
+                    try_gradient(logits_mv, targets, part * scale)
+                })?;
+            losses.extend(of_parts.into_iter().map(|(part, loss)| (share * part, loss)));
+            let tape = tape.merge(try_tape(after_head, half.device())?);
+            let mut in_half = try_backward_from(x_mc.put_tape(tape), dx_mc)?;
             let mut adders = Adders(Vec::new());
             half.visit(&mut adders)?;
-            let adders = adders.0.into_iter();
-            gpt.visit(&mut Add { adders, half: &mut of_body, single: gradients, factor })?;
+            let (adders, factor) = (adders.0.into_iter(), (share / scale) as f32);
+            gpt.visit(&mut Add { adders, half: &mut in_half, single: gradients, factor })?;
         }
         Ok(losses)
     }
@@ -79,7 +78,9 @@ impl<D: Mixed + Update<f32>> Passes<f32, D> for MixedPasses<D> {
     fn try_loss(&mut self, gpt: &Gpt<f32, D>, batch: &Batch) -> Result<Vec<SharedLoss<f32, D>>, D::Err> {
         let half = self.try_half(gpt)?;
         let x_mc = half.try_hidden(NoneTape, &batch.inputs, batch.sequence_length, None)?;
-        Head { half, targets: &batch.targets }.try_losses(&x_mc)
+        half.head_in_parts(&x_mc, &batch.targets).try_losses(|logits_mv, targets| {
+            composed::try_cross_entropy(logits_mv.try_to_dtype::<f32>()?, targets)
+        })
     }
 
     fn try_next_logits(&mut self, gpt: &Gpt<f32, D>, context: &[u32]) -> Result<Vec<f32>, D::Err> {
@@ -108,81 +109,17 @@ impl<D: Mixed + Update<f32>> Passes<f32, D> for MixedPasses<D> {
     }
 }
 
-/// The head on a batch's last activation: logits in half precision, their loss in single.
-struct Head<'a, D: Mixed> {
-    half: &'a Gpt<Half, D>,
-    targets: &'a [u32],
-}
-
-/// Losses, the gradient of the head's input and that of the token embedding.
-type LossesAndGradients<D> = (Vec<SharedLoss<f32, D>>, Buffer<Half, D>, Gradients<Half, D>);
-
-impl<D: Mixed + Update<f32>> Head<'_, D> {
-    /// The ranges of positions that are worked on at a time.
-    fn parts(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
-        let positions = self.targets.len();
-        let vocabulary = self.half.config().vocab_size;
-        let rows = composed::positions_at_a_time(positions, vocabulary, self.half.limits().logits);
-        (0..positions).step_by(rows).map(move |first| first..positions.min(first + rows))
-    }
-
-    fn share(&self, part: &std::ops::Range<usize>) -> f64 {
-        part.len() as f64 / self.targets.len() as f64
-    }
-
-    fn try_losses(&self, x_mc: &Matrix<Half, D>) -> Result<Vec<SharedLoss<f32, D>>, D::Err> {
-        let loss = |part: std::ops::Range<usize>| {
-            let x_mc = x_mc.clone().try_slice((part.clone(), ..))?;
-            let logits_mv = composed::try_head(x_mc, self.half.wte_vc())?.try_to_dtype::<f32>()?;
-            let loss = composed::try_cross_entropy(logits_mv, &self.targets[part.clone()])?;
-            Ok((self.share(&part), loss))
-        };
-        self.parts().map(loss).collect()
-    }
-
-    /// The gradients are those of `scale` times the mean loss. Each part goes forwards and backwards before the next one, so
-    /// that no logits need to be kept or computed twice.
-    fn try_losses_and_gradients(
-        &self,
-        x_mc: &Matrix<Half, D>,
-        scale: f64,
-    ) -> Result<LossesAndGradients<D>, D::Err> {
-        let wte_vc = self.half.wte_vc();
-        let mut gradients = Gradients::leaky();
-        for kept in [id_of(x_mc), id_of(wte_vc)] {
-            gradients.retain_leafs(&kept);
-        }
-        let mut losses = Vec::new();
-        for part in self.parts() {
-            let share = self.share(&part);
-            let tape: OwnedTape<Half, D> = try_tape(gradients, x_mc.device())?;
-            let x_mc = x_mc.clone().put_tape(tape).try_slice((part.clone(), ..))?;
-            let (logits_mv, tape) = composed::try_head(x_mc, wte_vc)?.split_tape();
-            let targets = &self.targets[part];
-            let (loss, dlogits) = try_loss_and_gradient(logits_mv.clone(), targets, share * scale)?;
-            losses.push((share, loss));
-            gradients = try_backward_from(logits_mv.put_tape(tape), dlogits)?;
-        }
-        let dx = try_take::<Half, D>(gradients.get_or_alloc_mut(x_mc)?, x_mc.device())?;
-        Ok((losses, dx, gradients))
-    }
-}
-
-/// The mean loss of some logits, and its gradient times `factor`.
-fn try_loss_and_gradient<D: Mixed + Update<f32>>(
+/// The mean cross entropy of logits in half precision, computed in single, and `factor` times its gradient.
+fn try_gradient<D: Mixed + Update<f32>>(
     logits_mv: Matrix<Half, D>,
     targets: &[u32],
     factor: f64,
 ) -> Result<(Scalar<f32, D>, Buffer<Half, D>), D::Err> {
-    let device = logits_mv.device().clone();
-    let mut dlogits = Storage::<Half>::try_alloc_len(&device, logits_mv.shape().num_elements())?;
-    let logits_mv = logits_mv.try_to_dtype::<f32>()?;
-    let ghost = logits_mv.ghost();
-    let loss = composed::try_cross_entropy(logits_mv.put_tape(OwnedTape::default()), targets)?;
-    let value = loss.retaped::<NoneTape>();
-    let mut gradients = loss.try_backward()?;
-    D::try_write_half(&mut dlogits, gradients.get_or_alloc_mut(&ghost)?, factor as f32)?;
-    Ok((value, dlogits))
+    let len = logits_mv.shape().num_elements();
+    let mut in_half = Storage::<Half>::try_alloc_len(logits_mv.device(), len)?;
+    let (loss, in_single) = composed::try_gradient(logits_mv.try_to_dtype::<f32>()?, targets, 1.0)?;
+    D::try_write_half(&mut in_half, &in_single, factor as f32)?;
+    Ok((loss, in_half))
 }
 
 /// Adds a gradient in half precision to the buffer of the same parameter in single.

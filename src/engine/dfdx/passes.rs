@@ -5,11 +5,9 @@ use ::dfdx::prelude::*;
 use super::loss_scale::{Judgement, LossScale};
 use crate::data::batches::Batch;
 use crate::model::Gpt;
-use crate::ops::{DropoutSource, Scalar, number, try_tape};
+use crate::ops::composed::{self, SharedLoss};
+use crate::ops::{DropoutSource, number, try_backward_from, try_tape};
 use crate::optim::Update;
-
-/// A loss that the device may still be computing, and the share that it has in the step's.
-pub type SharedLoss<E, D> = (f64, Scalar<E, D>);
 
 /// How passes are made through a model of dtype `E`. Callers checked the batches.
 pub trait Passes<E: Dtype, D: Update<E>> {
@@ -63,20 +61,38 @@ impl<E: Dtype, D: Update<E>> Passes<E, D> for Plain {
     ) -> Result<Vec<SharedLoss<E, D>>, D::Err> {
         let mut losses = Vec::with_capacity(batches.len());
         for (share, batch) in shares(batches) {
-            let tape: OwnedTape<E, D> =
-                try_tape(std::mem::replace(gradients, Gradients::leaky()), gpt.device())?;
             let Batch { inputs, targets, sequence_length, .. } = batch;
-            let loss = gpt.try_loss(tape, inputs, targets, *sequence_length, Some(dropout))?;
-            losses.push((share, loss.retaped::<NoneTape>()));
-            let loss = if batches.len() > 1 { loss.try_mul(number::<E>(share))? } else { loss };
-            *gradients = loss.try_backward()?;
+            let before = std::mem::replace(gradients, Gradients::leaky());
+            let device = gpt.device();
+            if fits_at_once(gpt, batch) {
+                let tape: OwnedTape<E, D> = try_tape(before, device)?;
+                let loss = gpt.try_loss(tape, inputs, targets, *sequence_length, Some(dropout))?;
+                losses.push((share, loss.retaped::<NoneTape>()));
+                let loss = if batches.len() > 1 { loss.try_mul(number::<E>(share))? } else { loss };
+                *gradients = loss.try_backward()?;
+                continue;
+            }
+            let tape: OwnedTape<E, D> = try_tape(Gradients::leaky(), device)?;
+            let (x_mc, tape) = gpt.try_hidden(tape, inputs, *sequence_length, Some(dropout))?.split_tape();
+            let head = gpt.head_in_parts(&x_mc, targets);
+            let (of_parts, dx_mc, after_head) = head
+                .try_losses_and_gradients(before, |logits_mv, targets, part| {
+                    composed::try_gradient(logits_mv, targets, share * part)
+                })?;
+            losses.extend(of_parts.into_iter().map(|(part, loss)| (share * part, loss)));
+            let tape = tape.merge(try_tape(after_head, device)?);
+            *gradients = try_backward_from(x_mc.put_tape(tape), dx_mc)?;
         }
         Ok(losses)
     }
 
     fn try_loss(&mut self, gpt: &Gpt<E, D>, batch: &Batch) -> Result<Vec<SharedLoss<E, D>>, D::Err> {
         let Batch { inputs, targets, sequence_length, .. } = batch;
-        Ok(vec![(1.0, gpt.try_loss(NoneTape, inputs, targets, *sequence_length, None)?)])
+        if fits_at_once(gpt, batch) {
+            return Ok(vec![(1.0, gpt.try_loss(NoneTape, inputs, targets, *sequence_length, None)?)]);
+        }
+        let x_mc = gpt.try_hidden(NoneTape, inputs, *sequence_length, None)?;
+        gpt.head_in_parts(&x_mc, targets).try_losses(composed::try_cross_entropy)
     }
 
     fn try_next_logits(&mut self, gpt: &Gpt<E, D>, context: &[u32]) -> Result<Vec<f32>, D::Err> {
@@ -99,6 +115,11 @@ impl<E: Dtype, D: Update<E>> Passes<E, D> for Plain {
     }
 
     fn set_loss_scale(&mut self, _: LossScale) {}
+}
+
+/// Whether all logits of a batch may exist at the same time.
+fn fits_at_once<E: Dtype, D: Update<E>>(gpt: &Gpt<E, D>, batch: &Batch) -> bool {
+    batch.targets.len().saturating_mul(gpt.config().vocab_size) <= gpt.limits().logits
 }
 
 /// Each batch with its share of all tokens.

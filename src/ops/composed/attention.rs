@@ -65,7 +65,7 @@ struct Part<E: Dtype, D: Storage<E>> {
 }
 
 impl<E: Dtype, D: Device<E>> Segment<E, D> for Part<E, D> {
-    type Output = (usize, usize);
+    const HAS_WEIGHTS: bool = false;
 
     /// The softmax's division happens after the product with the values, on (b, h, t, d) instead of (b, h, t, t) numbers,
     /// and its maximum and the mask are constants to the gradient and stay off the tape.

@@ -1,10 +1,12 @@
 //! The head, tied to the token embedding, and its cross entropy.
 
+use std::ops::Range;
+
 use dfdx::prelude::*;
 
 use super::{try_copyable, try_indices};
-use crate::ops::recompute::{Segment, try_recomputed};
-use crate::ops::{Matrix, Row, Scalar, number};
+use crate::ops::recompute::{keep_gradient, seed_gradient, try_backward};
+use crate::ops::{Buffer, Matrix, Row, Scalar, number, try_tape};
 
 /// See [`Ops::try_head`](crate::ops::Ops::try_head).
 pub fn try_head<E: Dtype, D: Device<E>, T: Tape<E, D>>(
@@ -15,41 +17,12 @@ pub fn try_head<E: Dtype, D: Device<E>, T: Tape<E, D>>(
 }
 
 /// See [`Ops::try_head_loss`](crate::ops::Ops::try_head_loss).
-///
-/// With more logits than may exist at a time, that is with more than `max_logits`, it works on some positions after the others
-/// and computes their logits again in the backward pass. One position at a time is the least.
 pub fn try_head_loss<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     x_mc: Matrix<E, D, T>,
     wte_vc: &Matrix<E, D>,
     targets: &[u32],
-    max_logits: usize,
 ) -> Result<Scalar<E, D, T>, D::Err> {
-    let at_a_time = positions_at_a_time(targets.len(), wte_vc.shape().0, max_logits);
-    if at_a_time >= targets.len() {
-        return try_cross_entropy(try_head(x_mc, wte_vc)?, targets);
-    }
-    let (x_mc, tape) = x_mc.split_tape();
-    let mut tape = Some(tape);
-    let mut total: Option<Scalar<E, D, T>> = None;
-    for (i, targets_of_part) in targets.chunks(at_a_time).enumerate() {
-        let first = i * at_a_time;
-        // The tape of everything before goes with the first part, which comes first in dfdx's merge.
-        let part = x_mc.clone().put_tape(tape.take().unwrap_or_default());
-        let part = part.try_slice((first..first + targets_of_part.len(), ..))?;
-        let head = Part { wte_vc: wte_vc.clone(), targets: targets_of_part.to_vec() };
-        let share = targets_of_part.len() as f64 / targets.len() as f64;
-        let loss = try_recomputed(part, head)?.try_mul(number::<E>(share))?;
-        total = Some(match total {
-            None => loss,
-            Some(total) => total.try_add(loss)?,
-        });
-    }
-    Ok(total.expect("the targets are more than one part"))
-}
-
-/// How many positions have at most so many logits together.
-pub fn positions_at_a_time(positions: usize, vocabulary: usize, max_logits: usize) -> usize {
-    (max_logits / vocabulary.max(1)).clamp(1, positions.max(1))
+    try_cross_entropy(try_head(x_mc, wte_vc)?, targets)
 }
 
 /// Mean cross entropy in nats per token: (m, v), m ids.
@@ -68,17 +41,102 @@ pub fn try_cross_entropy<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     picked_m.try_sub(total_m)?.try_mean::<Rank0, Axis<0>>()?.try_negate()
 }
 
-/// The head's loss on some positions.
-struct Part<E: Dtype, D: Storage<E>> {
-    wte_vc: Matrix<E, D>,
-    targets: Vec<u32>,
+/// The mean cross entropy of logits, and `share` times its gradient.
+pub fn try_gradient<E: Dtype, D: Device<E>>(
+    logits_mv: Matrix<E, D>,
+    targets: &[u32],
+    share: f64,
+) -> Result<(Scalar<E, D>, Buffer<E, D>), D::Err> {
+    let mut tape = OwnedTape::default();
+    let kept = keep_gradient(&mut tape, &logits_mv);
+    let loss = try_cross_entropy(logits_mv.put_tape(tape), targets)?;
+    let value = loss.retaped::<NoneTape>();
+    loss.try_mul(number::<E>(share))?.try_backward()?;
+    let dlogits_mv = kept.take();
+    Ok((value, dlogits_mv.expect("the backward pass leads to where it began")))
 }
 
-impl<E: Dtype, D: Device<E>> Segment<E, D> for Part<E, D> {
-    type Output = Rank0;
+/// A mean loss over some of the positions, which the device may still be computing, and their share of all.
+pub type SharedLoss<E, D> = (f64, Scalar<E, D>);
 
-    fn try_forward<T: Tape<E, D>>(&self, x_mc: Matrix<E, D, T>) -> Result<Scalar<E, D, T>, D::Err> {
-        try_cross_entropy(try_head(x_mc, &self.wte_vc)?, &self.targets)
+/// The head on a batch's last activation, for so many positions at a time that no more than `max_logits` logits exist at once,
+/// one position being the least.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadInParts<'a, E: Dtype, D: Storage<E>> {
+    pub x_mc: &'a Matrix<E, D>,
+    pub wte_vc: &'a Matrix<E, D>,
+    pub targets: &'a [u32],
+    pub max_logits: usize,
+}
+
+/// What [`HeadInParts::try_losses_and_gradients`] makes: the losses, the gradient of the head's input, and the gradients it
+/// was given with that of the token embedding added.
+pub type LossesAndGradients<E, F, D> = (Vec<SharedLoss<F, D>>, Buffer<E, D>, Gradients<E, D>);
+
+impl<E: Dtype, D: Device<E>> HeadInParts<'_, E, D> {
+    /// Whether all positions fit at once.
+    pub fn is_whole(&self) -> bool {
+        self.positions_at_a_time() >= self.targets.len()
+    }
+
+    fn positions_at_a_time(&self) -> usize {
+        let vocabulary = self.wte_vc.shape().0;
+        (self.max_logits / vocabulary.max(1)).clamp(1, self.targets.len().max(1))
+    }
+
+    /// The ranges of positions, each with its share.
+    fn parts(&self) -> impl Iterator<Item = (f64, Range<usize>)> {
+        let (positions, at_a_time) = (self.targets.len(), self.positions_at_a_time());
+        (0..positions).step_by(at_a_time).map(move |first| {
+            let part = first..positions.min(first + at_a_time);
+            (part.len() as f64 / positions as f64, part)
+        })
+    }
+
+    /// The losses, by `loss` from logits and targets.
+    pub fn try_losses<F: Dtype>(
+        &self,
+        loss: impl Fn(Matrix<E, D>, &[u32]) -> Result<Scalar<F, D>, D::Err>,
+    ) -> Result<Vec<SharedLoss<F, D>>, D::Err>
+    where
+        D: Storage<F>,
+    {
+        let of_part = |(share, part): (f64, Range<usize>)| {
+            let x_mc = self.x_mc.clone().try_slice((part.clone(), ..))?;
+            Ok((share, loss(try_head(x_mc, self.wte_vc)?, &self.targets[part])?))
+        };
+        self.parts().map(of_part).collect()
+    }
+
+    /// The losses and their gradients. `loss` makes a mean loss of logits and targets, and the gradient of the logits for the
+    /// mean over all positions, of which it is told the share that these are.
+    ///
+    /// Each part goes forwards and backwards before the next one, so that no logits need be kept or computed twice.
+    pub fn try_losses_and_gradients<F: Dtype>(
+        &self,
+        mut gradients: Gradients<E, D>,
+        loss: impl Fn(Matrix<E, D>, &[u32], f64) -> Result<(Scalar<F, D>, Buffer<E, D>), D::Err>,
+    ) -> Result<LossesAndGradients<E, F, D>, D::Err>
+    where
+        D: Storage<F>,
+    {
+        let device = self.x_mc.device();
+        let mut losses = Vec::new();
+        let mut dx_mc = Storage::<E>::try_alloc_len(device, self.x_mc.shape().num_elements())?;
+        for (share, part) in self.parts() {
+            *gradients.get_or_alloc_mut(self.x_mc)? = dx_mc;
+            let mut tape = try_tape(gradients, device)?;
+            let kept = keep_gradient(&mut tape, self.x_mc);
+            let x_mc = self.x_mc.clone().put_tape(tape).try_slice((part.clone(), ..))?;
+            let (logits_mv, mut tape) = try_head(x_mc, self.wte_vc)?.split_tape();
+            let seed = seed_gradient(&mut tape, &logits_mv);
+            let (loss, dlogits_mv) = loss(logits_mv, &self.targets[part], share)?;
+            seed.replace(Some(dlogits_mv));
+            losses.push((share, loss));
+            gradients = try_backward(tape, device)?;
+            dx_mc = kept.take().expect("the backward pass leads to where it began");
+        }
+        Ok((losses, dx_mc, gradients))
     }
 }
 
@@ -88,8 +146,19 @@ mod tests {
 
     #[test]
     fn there_is_always_a_position_and_never_more_than_there_are() {
+        let device = Cpu::default();
+        let (x_mc, wte_vc): (Matrix<f32, Cpu>, Matrix<f32, Cpu>) =
+            (device.zeros_like(&(30, 2)), device.zeros_like(&(100, 2)));
         for (max_logits, expected) in [(usize::MAX, 30), (700, 7), (699, 6), (99, 1), (0, 1)] {
-            assert_eq!(positions_at_a_time(30, 100, max_logits), expected, "{max_logits}");
+            let head = HeadInParts { x_mc: &x_mc, wte_vc: &wte_vc, targets: &[0; 30], max_logits };
+            assert_eq!(head.positions_at_a_time(), expected, "{max_logits}");
+            assert_eq!(head.is_whole(), expected == 30);
+            let parts: Vec<_> = head.parts().collect();
+            assert_eq!(
+                parts.iter().flat_map(|(_, part)| part.clone()).collect::<Vec<_>>(),
+                (0..30).collect::<Vec<_>>()
+            );
+            assert!((parts.iter().map(|(share, _)| share).sum::<f64>() - 1.0).abs() < 1e-12);
         }
     }
 }

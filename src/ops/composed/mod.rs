@@ -11,7 +11,9 @@ mod attention;
 mod head;
 
 pub use attention::Attention;
-pub use head::{positions_at_a_time, try_cross_entropy, try_head, try_head_loss};
+pub use head::{
+    HeadInParts, LossesAndGradients, SharedLoss, try_cross_entropy, try_gradient, try_head, try_head_loss,
+};
 
 use super::recompute::try_take;
 use super::{Block, BlockPass, Dropout, LAYER_NORM_EPS, LayerNorm, Linear, Matrix, Row};

@@ -159,7 +159,6 @@ impl Ops<f32> for Cpu {
         x_mc: Matrix<f32, Self, T>,
         wte_vc: &Matrix<f32, Self>,
         targets: &[u32],
-        _max_logits: usize,
     ) -> Result<Scalar<f32, Self, T>, CpuError> {
         let (x_mc, mut tape) = x_mc.split_tape();
         let (x, w) = (copy(&x_mc)?, copy(wte_vc)?);

@@ -74,3 +74,25 @@ fn composed_steps_do_not_pretend_to_know() {
     engine.train_step(&texts()[..1], 1e-2).unwrap();
     assert!(engine.step_parts().is_empty());
 }
+
+#[test]
+fn a_composed_engine_with_limits_trains_as_one_without() {
+    for dropout in [0.0, 0.1] {
+        let mut plan = plan(true, dropout);
+        let expected = train::<f64>(&plan, true);
+        // One sequence of scores, and parts of 50 positions of logits.
+        let limits = Limits { scores: 3 * 70 * 70, logits: 50 * 61 };
+        for checkpointing in [false, true] {
+            plan.train.activation_checkpointing = checkpointing;
+            let mut engine =
+                DfdxEngine::<f64, _, _>::open(&plan, 0, &Cpu::default(), Plain, limits, info()).unwrap();
+            let evaluated = engine.loss(&texts()[0]).unwrap();
+            assert!(are_close(evaluated, super::engine::<f64>(&plan).loss(&texts()[0]).unwrap(), 1e-12));
+            for (found, expected) in ten_steps(&mut engine, true).iter().zip(&expected) {
+                let is_right = are_close(found.loss, expected.loss, 1e-10)
+                    && are_close(found.grad_norm, expected.grad_norm, 1e-10);
+                assert!(is_right, "checkpointing {checkpointing}: {found:?} instead of {expected:?}");
+            }
+        }
+    }
+}

@@ -48,7 +48,7 @@ fn ten_steps_follow_those_in_single_precision() {
         let expected = ten_steps(&mut engine::<f32>(&plan), accumulate);
         let found = ten_steps(&mut mixed(&plan), accumulate);
         for (step, (found, expected)) in found.iter().zip(&expected).enumerate() {
-            let is_right = are_close(found.loss, expected.loss, 2e-3)
+            let is_right = are_close(found.loss, expected.loss, 5e-3)
                 && are_close(found.grad_norm, expected.grad_norm, 2e-2);
             assert!(is_right, "{name}, step {step}: {found:?} instead of {expected:?}");
             assert_eq!(found.scaling, Some(Scaling { loss_scale: FITTING, skipped: false }));

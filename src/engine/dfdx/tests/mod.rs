@@ -10,6 +10,8 @@ use super::passes::Plain;
 use super::*;
 use crate::config::experiment::*;
 
+#[cfg(feature = "cuda")]
+mod cuda;
 mod fused;
 mod mixed;
 mod promises;
