@@ -21,7 +21,7 @@ pub enum Event {
         device: String,
     },
     /// A step is done: one row of `metrics.csv`. The row with step 0, if any, holds the evaluation before training.
-    Step(MetricsRow),
+    Step(Box<MetricsRow>),
     /// Continuations were sampled after this step.
     Sampled { step: u64, samples: Vec<SampleText> },
     /// A checkpoint is complete on disk.

@@ -1,12 +1,12 @@
 //! What is looked at before the first run starts: experiment files, corpora, devices. Nothing starts unless all are good.
 
 use crate::cli::Selection;
-use crate::config::experiment::{DeviceChoice, RunPlan, TokenizerKind};
+use crate::config::experiment::{RunPlan, TokenizerKind};
 use crate::config::{self, LoadOptions};
 use crate::data::tokenizer::fixed_vocab_size;
 use crate::data::{self, DataError, Dataset, Found};
+use crate::engine;
 use crate::engine::cost::{Cost, cost};
-use crate::engine::device;
 use crate::error::Error;
 use crate::launcher::local::Launcher;
 use crate::sinks::progress::Screen;
@@ -149,10 +149,8 @@ fn check_weights<'a>(plans: impl Iterator<Item = &'a RunPlan>) -> Result<(), Err
 
 fn check_devices<'a>(plans: impl Iterator<Item = &'a RunPlan>) -> Result<(), Error> {
     for plan in plans {
-        if let DeviceChoice::Cuda(ordinal) = plan.hardware.device {
-            device::check_cuda(ordinal)
-                .map_err(|source| Error::Device { experiment: plan.experiment.name.clone(), source })?;
-        }
+        engine::check_device(plan)
+            .map_err(|source| Error::Device { experiment: plan.experiment.name.clone(), source })?;
     }
     Ok(())
 }

@@ -141,9 +141,8 @@ fn word_help(key: &'static Key, word: &str, words: &'static [&'static str]) -> O
     if key.name == "data.corpus" && (word.contains(['/', '\\']) || word.ends_with(".txt")) {
         return Some(format!("text of your own is named by `path = {}`", value_text(&word.into())));
     }
-    if key.name == "hardware.dtype" && ["bf16", "bfloat16", "f16", "fp16", "float16", "half"].contains(&word)
-    {
-        return Some("half precision does not exist here yet".into());
+    if key.name == "hardware.dtype" && ["bf16", "bfloat16"].contains(&word) {
+        return Some("bfloat16 does not exist here; \"f16\" is mixed precision on a GPU".into());
     }
     hint::for_value(key, word, words).map(did_you_mean)
 }
@@ -258,7 +257,7 @@ mod tests {
             (
                 "hardware.dtype",
                 "\"bf16\"",
-                "`hardware.dtype` must be \"f32\", not the string \"bf16\" | half precision does not exist here yet",
+                "`hardware.dtype` must be \"f32\" or \"f16\", not the string \"bf16\" | bfloat16 does not exist here; \"f16\" is mixed precision on a GPU",
             ),
             (
                 "hardware.requires",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::build::{decay_steps, sequence_length};
 use super::error::ConfigError;
-use super::experiment::{ScheduleKind, TargetMetric, TokenizerKind};
+use super::experiment::{DtypeKind, ScheduleKind, TargetMetric, TokenizerKind};
 use super::layers::{Resolved, Setting};
 use super::provenance::Origin;
 use super::schema::RawPlan;
@@ -89,6 +89,18 @@ const MAX_PARAMETERS: u64 = 100_000_000_000;
 const MAX_TOKENS_PER_STEP: u64 = 1_000_000_000;
 
 static RULES: &[Rule] = &[
+    Rule {
+        keys: &["hardware.dtype", "hardware.device"],
+        check: |raw| {
+            if raw.hardware.dtype != DtypeKind::F16 || raw.hardware.device != "cpu" {
+                return None;
+            }
+            violation(
+                "mixed precision is for NVIDIA GPUs, and `hardware.device` is the processor",
+                "set `hardware.dtype = \"f32\"`, or `hardware.device = \"cuda\"`",
+            )
+        },
+    },
     Rule {
         keys: &["experiment.run", "experiment.seed"],
         check: |raw| {

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::experiment::{DeviceChoice, ModelPlan, RunPlan};
+use crate::config::experiment::{DeviceChoice, DtypeKind, ModelPlan, RunPlan};
 use crate::data::batches::Batch;
 use crate::model::ModelConfig;
 use crate::model::params::model_info;
@@ -19,6 +19,7 @@ mod state;
 /// Opens the engine that the plan asks for, with weights drawn from the run's seed or read from `train.init_from`.
 /// `vocab_size` is the tokenizer's, used where the plan leaves the model's open.
 pub fn open(plan: &RunPlan, vocab_size: usize) -> Result<Box<dyn Engine>, EngineError> {
+    check_device(plan)?;
     match plan.hardware.device {
         DeviceChoice::Auto if device::cuda_devices().is_ok() => dfdx::open_cuda(plan, vocab_size, 0),
         DeviceChoice::Auto | DeviceChoice::Cpu => dfdx::open_cpu(plan, vocab_size),
@@ -27,6 +28,29 @@ pub fn open(plan: &RunPlan, vocab_size: usize) -> Result<Box<dyn Engine>, Engine
             let model = parameter_count(&plan.model, vocab_size);
             Ok(Box::new(scripted::ScriptedEngine::open(plan, model)))
         }
+    }
+}
+
+/// Whether [`open`] would find the device that the plan asks for, and the plan's dtype on it.
+///
+/// # Errors
+/// What is missing, and what to do about it.
+pub fn check_device(plan: &RunPlan) -> Result<(), EngineError> {
+    let on_gpu = match plan.hardware.device {
+        DeviceChoice::Cuda(ordinal) => device::check_cuda(ordinal).map(|()| true)?,
+        DeviceChoice::Auto => device::cuda_devices().is_ok(),
+        DeviceChoice::Cpu => false,
+        DeviceChoice::Scripted => return Ok(()),
+    };
+    match plan.hardware.dtype {
+        DtypeKind::F16 if !on_gpu => Err(EngineError::Device {
+            device: "cpu".to_owned(),
+            reason:
+                "hardware.dtype = \"f16\" is mixed precision on NVIDIA GPUs, and this run would be on the \
+                     processor; set hardware.dtype = \"f32\", or run it where `runner doctor` finds a GPU"
+                    .to_owned(),
+        }),
+        DtypeKind::F16 | DtypeKind::F32 => Ok(()),
     }
 }
 

@@ -27,7 +27,7 @@ mod tests;
 
 pub use dropout::{Dropout, DropoutSource, DropoutState};
 pub use mask::CausalMask;
-pub use recompute::{keep_gradient, try_backward_from, try_tape};
+pub use recompute::{id_of, keep_gradient, try_backward_from, try_tape};
 pub use transfer::{Mixed, OutOfMemory, Transfer};
 pub use weights::{Block, LayerNorm, Linear};
 

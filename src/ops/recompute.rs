@@ -7,7 +7,9 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use dfdx::optim::UnusedTensors;
 use dfdx::prelude::*;
+use dfdx::tensor::UniqueId;
 
 use super::{Block, BlockPass, Buffer, Matrix, Scalar, composed};
 
@@ -135,4 +137,11 @@ pub fn try_tape<E: Dtype, D: Device<E>>(
 ) -> Result<OwnedTape<E, D>, D::Err> {
     let carrier: Scalar<E, D> = ZerosTensor::<E>::try_zeros(device)?;
     Ok(carrier.traced(gradients).split_tape().1)
+}
+
+/// The id under which dfdx keeps a tensor's gradient, as a list of one. dfdx shows ids only through this collector.
+pub fn id_of<S: Shape, E: Dtype, D: Storage<E>>(tensor: &Tensor<S, E, D>) -> Vec<UniqueId> {
+    let mut collector = UnusedTensors::default();
+    collector.add(tensor);
+    collector.ids
 }

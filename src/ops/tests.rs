@@ -326,7 +326,7 @@ fn the_heads_loss_in_parts_is_the_loss_at_once() {
         let losses = head.try_losses(composed::try_cross_entropy).unwrap();
         // As in an engine, which keeps the gradients of parameters only, and adds to them.
         let mut gradients = Gradients::leaky();
-        gradients.retain_leafs(&crate::optim::id_of(&wte));
+        gradients.retain_leafs(&id_of(&wte));
         gradients.get_or_alloc_mut(&wte).unwrap().fill(1.0);
         let (same_losses, dx, gradients) =
             head.try_losses_and_gradients(gradients, composed::try_gradient).unwrap();

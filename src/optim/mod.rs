@@ -23,7 +23,7 @@ mod tests;
 pub use adamw::AdamW;
 pub use clip::{clip_factor, try_norm};
 pub use decay::Decay;
-pub use moments::{Moments, id_of};
+pub use moments::Moments;
 pub use schedule::learning_rate;
 pub use sgd::Sgd;
 pub use update::{AdamWRule, SgdRule, Update};

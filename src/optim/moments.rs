@@ -2,9 +2,7 @@
 
 use std::cell::RefCell;
 
-use dfdx::optim::UnusedTensors;
 use dfdx::prelude::*;
-use dfdx::tensor::UniqueId;
 
 use crate::model::Gpt;
 use crate::model::params::{Parameter, Visit};
@@ -48,11 +46,4 @@ impl<E: Dtype, D: Ops<E>> Visit<E, D> for Moments<E, D> {
         // Written once, for the reason that the engine writes its gradients.
         tensor.device().try_fill_with_zeros(self.try_get(tensor)?)
     }
-}
-
-/// The id under which dfdx keeps a tensor's gradient, as a list of one. dfdx shows ids only through this collector.
-pub fn id_of<S: Shape, E: Dtype, D: Storage<E>>(tensor: &Tensor<S, E, D>) -> Vec<UniqueId> {
-    let mut collector = UnusedTensors::default();
-    collector.add(tensor);
-    collector.ids
 }

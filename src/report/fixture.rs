@@ -200,7 +200,7 @@ pub fn save(record: &RunRecord) {
         metrics.write_record(row_record(row)).expect("a row");
     }
     metrics.flush().expect("a CSV file");
-    let steps = record.rows.iter().map(|row| Event::Step(row.clone()));
+    let steps = record.rows.iter().map(|row| Event::Step(Box::new(row.clone())));
     let samples =
         record.samples.iter().map(|(step, samples)| Event::Sampled { step: *step, samples: samples.clone() });
     let warnings = record.warnings.iter();

@@ -62,7 +62,7 @@ mod tests {
         let samples = vec![SampleText { prompt: "\n".to_owned(), text: "O God".to_owned() }];
         let mut sink = JsonlSink::create(&run.log()).unwrap();
         for event in [
-            Event::Step(MetricsRow { step: 1, train_loss: Some(3.5), ..MetricsRow::default() }),
+            Event::Step(Box::new(MetricsRow { step: 1, train_loss: Some(3.5), ..MetricsRow::default() })),
             Event::Warning { step: 1, message: "the corpus is short".to_owned() },
             Event::Sampled { step: 1, samples: samples.clone() },
         ] {

@@ -361,7 +361,7 @@ impl<'a> Session<'a> {
 
     fn record(&mut self, row: MetricsRow) -> Result<(), TrainError> {
         self.tally.add(&row);
-        self.emit(Event::Step(row))
+        self.emit(Event::Step(Box::new(row)))
     }
 
     fn emit_started(&mut self) -> Result<(), TrainError> {

@@ -34,7 +34,7 @@ const GLOBAL_BATCH: &str =
     "it counts sequences of a whole step there: batch_size x gradient_accumulation_steps here";
 const EPOCHS: &str =
     "training is counted in steps here: epochs x training tokens / (batch_size x sequence_length)";
-const NO_MIXED: &str = "only `hardware.dtype = \"f32\"` exists for now";
+const MIXED: &str = "`hardware.dtype = \"f16\"` is mixed precision, on a GPU; \"f32\" is the other one";
 const KEEP: &str = "probability of dropping, not of keeping";
 
 /// All foreign names, lower case.
@@ -256,11 +256,11 @@ pub static FOREIGN: &[ForeignName] = &[
     same("no_cuda", "hardware.device", HF),
     same("num_threads", "hardware.threads", TORCH),
     same("n_threads", "hardware.threads", COMMON),
-    differs("precision", "hardware.dtype", LIGHTNING, NO_MIXED),
-    differs("torch_dtype", "hardware.dtype", HF, NO_MIXED),
-    differs("fp16", "hardware.dtype", HF, NO_MIXED),
-    differs("bf16", "hardware.dtype", HF, NO_MIXED),
-    differs("amp", "hardware.dtype", COMMON, NO_MIXED),
+    differs("precision", "hardware.dtype", LIGHTNING, MIXED),
+    differs("torch_dtype", "hardware.dtype", HF, MIXED),
+    differs("fp16", "hardware.dtype", HF, MIXED),
+    differs("bf16", "hardware.dtype", HF, MIXED),
+    differs("amp", "hardware.dtype", COMMON, MIXED),
     same("run_name", "experiment.run", HF),
     same("experiment_name", "experiment.name", "MLflow"),
     same("wandb_run_name", "experiment.run", NANOGPT),

@@ -93,6 +93,10 @@ pub static FOREIGN_VALUES: &[(&str, &str, &str)] = &[
     ("target.metric", "validation_loss", "val_loss"),
     ("hardware.dtype", "float32", "f32"),
     ("hardware.dtype", "fp32", "f32"),
+    ("hardware.dtype", "float16", "f16"),
+    ("hardware.dtype", "fp16", "f16"),
+    ("hardware.dtype", "half", "f16"),
+    ("hardware.dtype", "16-mixed", "f16"),
     ("hardware.device", "gpu", "cuda"),
 ];
 

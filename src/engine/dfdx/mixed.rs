@@ -13,8 +13,8 @@ use super::try_zeros;
 use crate::data::batches::Batch;
 use crate::model::Gpt;
 use crate::model::params::{Parameter, Visit};
-use crate::ops::composed::{self, SharedLoss};
-use crate::ops::{Buffer, DropoutSource, Half, Matrix, Mixed, Scalar, try_backward_from, try_tape};
+use crate::ops::composed::{self, LossAndGradient, SharedLoss};
+use crate::ops::{Buffer, DropoutSource, Half, Matrix, Mixed, try_backward_from, try_tape};
 use crate::optim::Update;
 
 /// Passes in half precision through a model whose weights are f32.
@@ -114,7 +114,7 @@ fn try_gradient<D: Mixed + Update<f32>>(
     logits_mv: Matrix<Half, D>,
     targets: &[u32],
     factor: f64,
-) -> Result<(Scalar<f32, D>, Buffer<Half, D>), D::Err> {
+) -> Result<LossAndGradient<Half, f32, D>, D::Err> {
     let len = logits_mv.shape().num_elements();
     let mut in_half = Storage::<Half>::try_alloc_len(logits_mv.device(), len)?;
     let (loss, in_single) = composed::try_gradient(logits_mv.try_to_dtype::<f32>()?, targets, 1.0)?;

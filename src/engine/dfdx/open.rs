@@ -4,35 +4,23 @@ use ::dfdx::prelude::*;
 
 use super::passes::Plain;
 use super::{DfdxEngine, Engine, EngineError};
-use crate::config::experiment::{DtypeKind, RunPlan};
+use crate::config::experiment::RunPlan;
 use crate::engine::device;
 use crate::model::Limits;
 use crate::store::manifest::DeviceInfo;
 
-/// Opens the engine on the processor.
+/// Opens the engine on the processor, where single precision is the only one.
 pub fn open_cpu(plan: &RunPlan, vocab_size: usize) -> Result<Box<dyn Engine>, EngineError> {
-    match plan.hardware.dtype {
-        DtypeKind::F32 => {
-            let info = device_info("cpu".to_owned(), device::cpu_name());
-            let device = Cpu::default();
-            let engine =
-                DfdxEngine::<f32, _, _>::open(plan, vocab_size, &device, Plain, Limits::default(), info)?;
-            Ok(Box::new(engine))
-        }
-        DtypeKind::F16 => Err(EngineError::Device {
-            device: "cpu".to_owned(),
-            reason:
-                "hardware.dtype = \"f16\" is for NVIDIA GPUs, and this run would be on the processor; set \
-                     hardware.dtype = \"f32\""
-                    .to_owned(),
-        }),
-    }
+    let info = device_info("cpu".to_owned(), device::cpu_name());
+    let device = Cpu::default();
+    Ok(Box::new(DfdxEngine::<f32, _, _>::open(plan, vocab_size, &device, Plain, Limits::default(), info)?))
 }
 
 /// Opens the engine on a GPU.
 #[cfg(feature = "cuda")]
 pub fn open_cuda(plan: &RunPlan, vocab_size: usize, ordinal: usize) -> Result<Box<dyn Engine>, EngineError> {
     use super::mixed::MixedPasses;
+    use crate::config::experiment::DtypeKind;
 
     device::check_cuda(ordinal)?;
     let name = format!("cuda:{ordinal}");

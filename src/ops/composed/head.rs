@@ -41,12 +41,15 @@ pub fn try_cross_entropy<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     picked_m.try_sub(total_m)?.try_mean::<Rank0, Axis<0>>()?.try_negate()
 }
 
+/// A mean loss of logits, and a multiple of its gradient by them.
+pub type LossAndGradient<E, F, D> = (Scalar<F, D>, Buffer<E, D>);
+
 /// The mean cross entropy of logits, and `share` times its gradient.
 pub fn try_gradient<E: Dtype, D: Device<E>>(
     logits_mv: Matrix<E, D>,
     targets: &[u32],
     share: f64,
-) -> Result<(Scalar<E, D>, Buffer<E, D>), D::Err> {
+) -> Result<LossAndGradient<E, E, D>, D::Err> {
     let mut tape = OwnedTape::default();
     let kept = keep_gradient(&mut tape, &logits_mv);
     let loss = try_cross_entropy(logits_mv.put_tape(tape), targets)?;
@@ -115,7 +118,7 @@ impl<E: Dtype, D: Device<E>> HeadInParts<'_, E, D> {
     pub fn try_losses_and_gradients<F: Dtype>(
         &self,
         mut gradients: Gradients<E, D>,
-        loss: impl Fn(Matrix<E, D>, &[u32], f64) -> Result<(Scalar<F, D>, Buffer<E, D>), D::Err>,
+        loss: impl Fn(Matrix<E, D>, &[u32], f64) -> Result<LossAndGradient<E, F, D>, D::Err>,
     ) -> Result<LossesAndGradients<E, F, D>, D::Err>
     where
         D: Storage<F>,
