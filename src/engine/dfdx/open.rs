@@ -21,12 +21,17 @@ pub fn open_cpu(plan: &RunPlan, vocab_size: usize) -> Result<Box<dyn Engine>, En
 pub fn open_cuda(plan: &RunPlan, vocab_size: usize, ordinal: usize) -> Result<Box<dyn Engine>, EngineError> {
     use super::mixed::MixedPasses;
     use crate::config::experiment::DtypeKind;
+    use crate::ops::OutOfMemory;
 
     device::check_cuda(ordinal)?;
     let name = format!("cuda:{ordinal}");
-    let failed = |reason: String| EngineError::Device { device: name.clone(), reason };
-    let cuda = Cuda::try_build(ordinal, plan.experiment.seed).map_err(|error| failed(error.to_string()))?;
-    crate::ops::cuda::load_kernels(&cuda).map_err(|error| failed(error.to_string()))?;
+    let failed = |error: &dyn std::fmt::Display, out_of_memory| match out_of_memory {
+        true => EngineError::OutOfMemory { device: name.clone(), doing: "opening the device" },
+        false => EngineError::Device { device: name.clone(), reason: error.to_string() },
+    };
+    let cuda = Cuda::try_build(ordinal, plan.experiment.seed)
+        .map_err(|error| failed(&error, Cuda::is_out_of_memory(&error)))?;
+    crate::ops::cuda::load_kernels(&cuda).map_err(|error| failed(&error, error.is_out_of_memory()))?;
     let info = device_info(name.clone(), device::cuda_name(ordinal));
     let limits = Limits::default();
     Ok(match plan.hardware.dtype {

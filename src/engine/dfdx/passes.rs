@@ -68,8 +68,12 @@ impl<E: Dtype, D: Update<E>> Passes<E, D> for Plain {
                 let tape: OwnedTape<E, D> = try_tape(before, device)?;
                 let loss = gpt.try_loss(tape, inputs, targets, *sequence_length, Some(dropout))?;
                 losses.push((share, loss.retaped::<NoneTape>()));
-                let loss = if batches.len() > 1 { loss.try_mul(number::<E>(share))? } else { loss };
-                *gradients = loss.try_backward()?;
+                if batches.len() > 1 {
+                    let loss = composed::try_copyable(loss, 1)?.try_mul(number::<E>(share))?;
+                    *gradients = loss.try_backward()?;
+                } else {
+                    *gradients = loss.try_backward()?;
+                }
                 continue;
             }
             let tape: OwnedTape<E, D> = try_tape(Gradients::leaky(), device)?;

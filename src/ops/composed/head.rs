@@ -54,7 +54,7 @@ pub fn try_gradient<E: Dtype, D: Device<E>>(
     let kept = keep_gradient(&mut tape, &logits_mv);
     let loss = try_cross_entropy(logits_mv.put_tape(tape), targets)?;
     let value = loss.retaped::<NoneTape>();
-    loss.try_mul(number::<E>(share))?.try_backward()?;
+    try_copyable(loss, 1)?.try_mul(number::<E>(share))?.try_backward()?;
     let dlogits_mv = kept.take();
     Ok((value, dlogits_mv.expect("the backward pass leads to where it began")))
 }

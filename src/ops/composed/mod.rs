@@ -37,16 +37,12 @@ pub fn try_embedding<E: Dtype, D: Device<E>, T: Tape<E, D>>(
     tokens: usize,
 ) -> Result<Matrix<E, D, T>, D::Err> {
     let device = wte_vc.device();
-    let (batch, width) = (token_ids.len() / tokens, wte_vc.shape().1);
     let token_idx = try_indices(device, token_ids.iter().map(|&id| id as usize))?;
-    // Positions are gathered and not sliced: dfdx's slice overwrites the gradient of its input on the CPU, which would
-    // lose that of the batches before it when gradients are accumulated.
-    let position_idx = try_indices(device, 0..tokens)?;
-    let shape_btc = (batch, tokens, width);
+    let position_idx = try_indices(device, (0..token_ids.len()).map(|i| i % tokens))?;
     let x_mc: Matrix<E, D, T> = wte_vc.clone().put_tape(tape).try_gather(token_idx)?;
-    let p_tc: Matrix<E, D, T> = wpe_pc.clone().put_tape(T::default()).try_gather(position_idx)?;
-    let p_btc = p_tc.try_broadcast_like::<_, Axis<0>>(&shape_btc)?;
-    x_mc.try_reshape_like(&shape_btc)?.try_add(p_btc)?.try_reshape_like(&(batch * tokens, width))
+    let p_mc: Matrix<E, D, T> = wpe_pc.clone().put_tape(T::default()).try_gather(position_idx)?;
+    // dfdx keeps what was gathered, so the sum goes into a copy.
+    try_copyable(x_mc, 1)?.try_add(p_mc)
 }
 
 /// See [`Ops::try_block`](super::Ops::try_block).
@@ -162,7 +158,7 @@ fn try_shift<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
 ///
 /// Where dfdx copies a tensor's data because somebody else holds it too, it panics on a GPU that has no memory for that. The
 /// memory asked for here goes into the device's cache, where the copy finds it.
-fn try_copyable<S: Shape, E: Dtype, D: Device<E>, T>(
+pub fn try_copyable<S: Shape, E: Dtype, D: Device<E>, T>(
     x: Tensor<S, E, D, T>,
     copies: usize,
 ) -> Result<Tensor<S, E, D, T>, D::Err> {

@@ -26,6 +26,18 @@ pub enum KernelError {
     Load(DriverError),
 }
 
+impl KernelError {
+    /// Whether the device had too little memory.
+    pub fn is_out_of_memory(&self) -> bool {
+        match self {
+            Self::Device(error) | Self::Load(error) => {
+                error.0 == cudarc::driver::sys::cudaError_enum::CUDA_ERROR_OUT_OF_MEMORY
+            }
+            Self::Compile(_) => false,
+        }
+    }
+}
+
 /// Compiles and loads the kernels, unless the device has them.
 pub fn load(device: &Arc<CudaDevice>) -> Result<(), KernelError> {
     if device.has_func(MODULE, NAMES[0]) {

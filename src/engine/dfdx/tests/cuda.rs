@@ -1,11 +1,22 @@
 //! The engine on a GPU against the one on the processor. Without a GPU, or an emulated one, these say that they were skipped.
 
 use super::super::mixed::MixedPasses;
-use super::texts::*;
+use super::texts::{are_close, plan, settings, steps_on, texts_of};
 use super::*;
 use crate::engine::device;
 
 type OnGpu<P> = DfdxEngine<f32, Cuda, P>;
+
+/// Short, because an emulated GPU is slow.
+const TOKENS: usize = 14;
+
+fn texts() -> Vec<Batch> {
+    texts_of(TOKENS)
+}
+
+fn ten_steps(engine: &mut dyn Engine, accumulate: bool) -> Vec<StepOutput> {
+    steps_on(&texts(), engine, accumulate)
+}
 
 /// The first GPU, ready for the operations.
 fn gpu() -> Option<Cuda> {
@@ -68,8 +79,8 @@ fn what_saves_memory_changes_no_loss() {
     let expected = ten_steps(&mut engine::<f32>(&plan), false);
     plan.train.activation_checkpointing = true;
     assert_losses("checkpointing", &ten_steps(&mut plain(&cuda, &plan), false), &expected, 1e-5);
-    // One sequence of scores, and parts of 50 positions of logits.
-    let limits = Limits { scores: 3 * 70 * 70, logits: 50 * 61 };
+    // One sequence of scores, and parts of ten positions of logits.
+    let limits = Limits { scores: 3 * TOKENS * TOKENS, logits: 10 * 61 };
     for checkpointing in [false, true] {
         plan.train.activation_checkpointing = checkpointing;
         let mut engine = open(&cuda, &plan, Plain, limits);
@@ -186,7 +197,7 @@ fn evaluations_and_next_tokens_are_those_of_the_cpu() {
         let batch = &texts()[0];
         let losses = [found.loss(batch).unwrap(), expected.loss(batch).unwrap()];
         assert!(are_close(losses[0], losses[1], tolerance), "{losses:?}");
-        for tokens in [1, 20, 21, 80, 100] {
+        for tokens in [1, 13, 14, 80, 100] {
             let context: Vec<u32> = batch.inputs.iter().copied().cycle().take(tokens).collect();
             let logits = found.next_token_logits(&context).unwrap();
             let expected = expected.next_token_logits(&context).unwrap();
@@ -204,7 +215,7 @@ fn evaluations_and_next_tokens_are_those_of_the_cpu() {
 fn tokens_outside_the_vocabulary_never_reach_the_gpu() {
     let Some(cuda) = gpu() else { return };
     let mut engine = plain(&cuda, &plan(true, 0.0));
-    let bad = Batch { targets: vec![61; 140], ..texts()[0].clone() };
+    let bad = Batch { targets: vec![61; 2 * TOKENS], ..texts()[0].clone() };
     assert!(engine.loss(&bad).is_err() && engine.train_step(&[bad], 1e-3).is_err());
     assert!(engine.next_token_logits(&[61]).is_err());
     assert!(engine.loss(&texts()[0]).is_ok());

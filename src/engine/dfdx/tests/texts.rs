@@ -22,7 +22,11 @@ pub fn plan(bias: bool, dropout: f64) -> RunPlan {
 
 /// Ten batches of two sequences of a quarter of the tokens, in which most follow from the one before.
 pub fn texts() -> Vec<Batch> {
-    let tokens = 70;
+    texts_of(70)
+}
+
+/// As [`texts`], with so many tokens in a sequence.
+pub fn texts_of(tokens: usize) -> Vec<Batch> {
     let text = |start: u32| {
         let next = |id: &u32| Some((id * 5 + 7 + u32::from(id.is_multiple_of(4)) * start) % 16);
         std::iter::successors(Some(start % 16), next).take(tokens + 1).collect::<Vec<u32>>()
@@ -70,9 +74,14 @@ pub fn settings() -> impl Iterator<Item = (String, RunPlan, bool)> {
 
 /// Ten steps of an engine, each on one batch or on two that are accumulated.
 pub fn ten_steps(engine: &mut dyn Engine, accumulate: bool) -> Vec<StepOutput> {
+    steps_on(&texts(), engine, accumulate)
+}
+
+/// A step of an engine on each batch, or on each as two that are accumulated.
+pub fn steps_on(texts: &[Batch], engine: &mut dyn Engine, accumulate: bool) -> Vec<StepOutput> {
     let step = |batch: &Batch| {
         let batches = if accumulate { parts(batch) } else { vec![batch.clone()] };
         engine.train_step(&batches, 1e-2).unwrap()
     };
-    texts().iter().map(step).collect()
+    texts.iter().map(step).collect()
 }

@@ -1,0 +1,61 @@
+//! The emulator in this process, as far as it can be told what to do.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use libloading::os::unix::Library;
+
+/// The emulated driver, for one test at a time: it counts for the whole process.
+pub struct Emulator {
+    library: Library,
+    _turn: MutexGuard<'static, ()>,
+}
+
+static TURN: Mutex<()> = Mutex::new(());
+
+impl Emulator {
+    /// `None`, and a word about it, when the driver in this process is NVIDIA's.
+    pub fn find() -> Option<Self> {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let emulator = Self { library: Library::this(), _turn: turn };
+        // SAFETY: the emulator's `control.rs` has this signature.
+        let version = unsafe { emulator.library.get::<extern "C" fn() -> u32>(b"cuda_emulator_version\0") };
+        if version.is_err() {
+            println!("SKIPPED: the CUDA emulator is not in the driver's place");
+            return None;
+        }
+        drop(version);
+        emulator.fail_allocations(0, 0);
+        Some(emulator)
+    }
+
+    /// Lets `count` allocations fail, from the `first` one on that comes now.
+    pub fn fail_allocations(&self, first: u64, count: u64) {
+        // SAFETY: the emulator's `control.rs` has this signature.
+        let control = unsafe {
+            self.library.get::<extern "C" fn(u64, u64)>(b"cuda_emulator_fail_allocations\0").unwrap()
+        };
+        control(first, count);
+    }
+
+    pub fn live_bytes(&self) -> u64 {
+        self.number(b"cuda_emulator_live_bytes\0")
+    }
+
+    pub fn live_blocks(&self) -> u64 {
+        self.number(b"cuda_emulator_live_blocks\0")
+    }
+
+    pub fn allocations(&self) -> u64 {
+        self.number(b"cuda_emulator_allocations\0")
+    }
+
+    pub fn copies_to_host(&self) -> u64 {
+        self.number(b"cuda_emulator_copies_to_host\0")
+    }
+
+    fn number(&self, name: &[u8]) -> u64 {
+        // SAFETY: the functions named above have this signature in the emulator's `control.rs`.
+        let control = unsafe { self.library.get::<extern "C" fn() -> u64>(name).unwrap() };
+        control()
+    }
+}
