@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::cmd::{compare, explain, ls, plan, report, schema, train};
+use crate::cmd::{compare, doctor, explain, ls, plan, report, schema, train};
 use crate::error::{Error, Exit};
 
 const AFTER_HELP: &str = "\
 Exit codes:
   0    all runs finished and each target was met (skipped runs do not count)
   1    internal error, or a file of the record could not be read or written
-  2    configuration or usage error: nothing was started
+  2    configuration or usage error, or a problem that doctor found: nothing was started
   3    all runs finished, but a target was missed
   4    a run failed or diverged
   130  interrupted; what was done is recorded and reported
@@ -44,6 +44,8 @@ enum Command {
     Ls(ls::Args),
     /// Explain a key of the experiment files: meaning, type, range, default, other names.
     Explain(explain::Args),
+    /// Look at this machine: what works, what does not, and what to do about it.
+    Doctor(doctor::Args),
     /// Print the JSON Schema of the experiment files, for completion in editors.
     Schema(schema::Args),
 }
@@ -87,6 +89,7 @@ impl Cli {
             Some(Command::Compare(args)) => compare::run(args),
             Some(Command::Ls(args)) => ls::run(args),
             Some(Command::Explain(args)) => explain::run(args),
+            Some(Command::Doctor(args)) => doctor::run(args),
             Some(Command::Schema(args)) => schema::run(args),
         }
     }

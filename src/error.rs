@@ -16,7 +16,7 @@ pub enum Exit {
     Success,
     /// Something in the program or its files went wrong.
     Internal,
-    /// The configuration or the command line is wrong; nothing was started.
+    /// The configuration, the command line or the machine is wrong; nothing was started.
     Usage,
     /// All runs finished, and a target was missed.
     TargetMissed,

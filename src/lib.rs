@@ -41,6 +41,7 @@ pub mod cli;
 pub mod cmd;
 pub mod config;
 pub mod data;
+pub mod doctor;
 pub mod engine;
 pub mod error;
 pub mod event;

@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Parts that put the others together.
-const FREE: &[&str] = &["cli", "cmd", "error", "launcher", "lib", "main"];
+const FREE: &[&str] = &["build", "cli", "cmd", "error", "launcher", "lib", "main"];
 
 /// The other parts of `src/`, and which parts each may name.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("config", &["store", "units"]),
     ("data", &["config", "store"]),
+    ("doctor", &["data", "engine", "launcher", "monitor", "terminal", "units"]),
     ("engine", &["config", "data", "model", "ops", "optim", "store"]),
     ("event", &["metric", "store"]),
     ("generate", &["config", "data", "engine", "store"]),
@@ -39,12 +40,13 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 const PACKAGES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "cmd", "main"]),
     ("csv", &["report/fixture", "sinks", "store"]),
+    ("cudarc", &["engine/device"]),
     ("dfdx", &["engine", "model", "ops", "optim"]),
     ("figment", &["config"]),
     ("gemm", &["ops/cpu/matmul"]),
     ("gemm_before_avx2", &["ops/cpu/matmul"]),
     ("indicatif", &["sinks/progress"]),
-    ("nvml_wrapper", &["engine/device", "monitor"]),
+    ("nvml_wrapper", &["monitor"]),
     ("plotters", &["report/plot"]),
     ("pulp", &["ops/cpu/simd", "optim/cpu"]),
     ("safetensors", &["engine", "model"]),

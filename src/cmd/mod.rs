@@ -2,6 +2,7 @@
 //! wires the parts of the program together.
 
 pub mod compare;
+pub mod doctor;
 pub mod explain;
 pub mod ls;
 pub mod plan;

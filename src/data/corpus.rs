@@ -143,6 +143,30 @@ pub fn preflight(plan: &DataPlan) -> Result<Found, DataError> {
     }
 }
 
+/// Where downloaded corpora are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptCorpora {
+    pub folder: PathBuf,
+    /// Names, and whether the corpus is there in the right size.
+    pub corpora: Vec<(&'static str, bool)>,
+}
+
+/// Looks which of the corpora that can be downloaded are there.
+///
+/// # Errors
+/// Where the system has no folder for such things.
+pub fn kept_corpora() -> Result<KeptCorpora, DataError> {
+    let folder = data_folder("tinyshakespeare")?;
+    let kept = KNOWN.iter().filter_map(|corpus| match &corpus.place {
+        Place::Embedded(_) => None,
+        Place::Remote(remote) => {
+            let bytes = std::fs::metadata(folder.join(remote.file)).map(|metadata| metadata.len());
+            Some((corpus.name, bytes.is_ok_and(|bytes| bytes == remote.bytes)))
+        }
+    });
+    Ok(KeptCorpora { corpora: kept.collect(), folder })
+}
+
 /// SHA-256 as 64 hexadecimal digits.
 pub(super) fn sha256_hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()

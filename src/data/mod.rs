@@ -12,7 +12,7 @@ mod evaluation;
 mod folder;
 pub mod tokenizer;
 
-pub use corpus::{Found, preflight};
+pub use corpus::{Found, KeptCorpora, kept_corpora, preflight};
 pub use dataset::{Dataset, load};
 pub use error::{DataError, WantedFile};
 pub use evaluation::{evaluation_batches, whole_corpus_batches};

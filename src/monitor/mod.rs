@@ -1,6 +1,7 @@
 //! What a run uses of the machine, sampled off the training thread.
 
 mod gpu;
+mod inventory;
 mod peak;
 mod process;
 
@@ -10,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use gpu::Gpu;
+pub use inventory::{Inventory, InventoryGpu, inventory};
 pub use peak::PeakMemory;
 use process::OwnProcess;
 

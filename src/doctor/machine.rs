@@ -1,0 +1,190 @@
+//! What has nothing to do with GPUs: the binary, the processor, memory, folders.
+
+use std::path::{Path, PathBuf};
+
+use super::{Finding, Section};
+use crate::data::{self, KeptCorpora};
+use crate::engine::device::{ProductKernels, cpu_name, product_kernels};
+use crate::launcher::host;
+use crate::units;
+
+/// Folders that a run writes to.
+#[derive(Clone, Debug)]
+pub struct Places {
+    pub runs_dir: PathBuf,
+    pub reports_dir: PathBuf,
+}
+
+/// Below this much memory or disk a person should know: a checkpoint of GPT-2 124M takes 1.5 GB, training it 3.3 GiB.
+const LITTLE_BYTES: u64 = 4 << 30;
+/// Below this much disk even a small run's record may not fit.
+const TOO_LITTLE_DISK_BYTES: u64 = 64 << 20;
+
+pub(super) fn sections(places: &Places) -> Vec<Section> {
+    vec![
+        Section::new("Binary", binary()),
+        Section::new("Processor and memory", vec![processor(), memory()]),
+        Section::new(
+            "Folders",
+            vec![
+                corpora(),
+                folder("runs", &places.runs_dir, "--runs-dir"),
+                folder("reports", &places.reports_dir, "--reports-dir"),
+            ],
+        ),
+    ]
+}
+
+fn binary() -> Vec<Finding> {
+    let packages = host::package_versions();
+    let dfdx = packages.get("dfdx").map_or(units::MISSING, String::as_str);
+    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+    let cuda = if cfg!(feature = "cuda") { "with CUDA" } else { "without CUDA" };
+    let version = env!("CARGO_PKG_VERSION");
+    let build = Finding::ok(format!("runner {version} for {os} on {arch}, built {cuda}, dfdx {dfdx}"));
+    let slow = Finding::note("built without optimisation: for tests; training is several times slower")
+        .mend("build with `cargo build --release`");
+    if cfg!(debug_assertions) { vec![build, slow] } else { vec![build] }
+}
+
+fn processor() -> Finding {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let name = format!("{}, {cores} {}", cpu_name(), if cores == 1 { "core" } else { "cores" });
+    match product_kernels() {
+        ProductKernels::Avx512 => {
+            Finding::ok(format!("{name}; AVX-512, AVX2, FMA: products by gemm's AVX-512 kernels"))
+        }
+        ProductKernels::Avx2 => Finding::ok(format!("{name}; AVX2, FMA: products by gemm's AVX2 kernels")),
+        ProductKernels::Older => Finding::note(format!(
+            "{name}; no AVX2 with FMA: products by kernels for older processors, at a fraction of the speed"
+        )),
+        ProductKernels::Other => {
+            Finding::ok(format!("{name}; products by gemm's kernels for {}", std::env::consts::ARCH))
+        }
+    }
+}
+
+fn memory() -> Finding {
+    let total = host::host_info().memory_bytes;
+    let Some(free) = host::free_memory_bytes() else {
+        return Finding::note("the system does not say how much memory is free");
+    };
+    let text = format!("{} of memory free, of {}", units::bytes(free as f64), units::bytes(total as f64));
+    if free < LITTLE_BYTES {
+        Finding::note(text).mend("`runner plan --memory FILE` says what a run takes")
+    } else {
+        Finding::ok(text)
+    }
+}
+
+fn corpora() -> Finding {
+    let KeptCorpora { folder: path, corpora } = match data::kept_corpora() {
+        Ok(kept) => kept,
+        Err(error) => return Finding::problem(format!("corpora: {error}")),
+    };
+    let list = corpora.iter().map(|(name, kept)| {
+        if *kept { (*name).to_owned() } else { format!("{name} will be downloaded when a run wants it") }
+    });
+    let list = list.collect::<Vec<_>>().join("; ");
+    match writable(&path) {
+        Ok(()) => Finding::ok(format!("corpora in {}: {list}", path.display())),
+        // What is there already can be read.
+        Err(_) if corpora.iter().all(|(_, kept)| *kept) => {
+            Finding::ok(format!("corpora in {}: {list} (not writable, and need not be)", path.display()))
+        }
+        Err(reason) => Finding::problem(format!("corpora in {}: {reason}", path.display()))
+            .mend("make the folder writable, or set RUNNER_DATA_DIR to another one"),
+    }
+}
+
+fn folder(what: &str, path: &Path, option: &str) -> Finding {
+    let text = format!("{what} in {}", path.display());
+    if let Err(reason) = writable(path) {
+        return Finding::problem(format!("{text}: {reason}"))
+            .mend(format!("make it writable, or choose another with {option}"));
+    }
+    match free_disk_bytes(path) {
+        None => Finding::ok(format!("{text}: writable")),
+        Some(free) => {
+            let text = format!("{text}: writable, {} of disk free", units::bytes(free as f64));
+            if free < TOO_LITTLE_DISK_BYTES {
+                Finding::problem(text).mend(format!("free some, or choose another folder with {option}"))
+            } else if free < LITTLE_BYTES {
+                Finding::note(text).mend(
+                    "a checkpoint takes 12 bytes for each parameter; checkpoint.keep_last says how many stay",
+                )
+            } else {
+                Finding::ok(text)
+            }
+        }
+    }
+}
+
+/// Whether files can be made in the folder, or the folder itself where it is not there yet. Leaves nothing behind.
+fn writable(path: &Path) -> Result<(), String> {
+    let there = existing(path).ok_or("no folder above it exists")?;
+    if !there.is_dir() {
+        return Err(format!("{} is not a folder", there.display()));
+    }
+    match tempfile::tempfile_in(there) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("{} is not writable: {error}", there.display())),
+    }
+}
+
+/// The path, or the nearest above it that exists.
+fn existing(path: &Path) -> Option<&Path> {
+    // The last one above a relative path is empty.
+    path.ancestors()
+        .map(|path| if path.as_os_str().is_empty() { Path::new(".") } else { path })
+        .find(|path| path.exists())
+}
+
+#[cfg(unix)]
+fn free_disk_bytes(path: &Path) -> Option<u64> {
+    let disk = nix::sys::statvfs::statvfs(existing(path)?).ok()?;
+    // Of other widths on other systems.
+    #[allow(clippy::useless_conversion)]
+    Some(u64::from(disk.blocks_available()) * u64::from(disk.fragment_size()))
+}
+
+#[cfg(not(unix))]
+fn free_disk_bytes(_path: &Path) -> Option<u64> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Mark;
+
+    #[test]
+    fn a_folder_that_is_not_there_yet_is_fine_where_it_can_be_made() {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        let path = place.path().join("a/b/c");
+        let found = folder("runs", &path, "--runs-dir");
+        assert_ne!(found.mark, Mark::Problem, "{}", found.text);
+        assert!(std::fs::read_dir(place.path()).expect("readable").next().is_none(), "it was made");
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_a_folder_is_a_problem_with_its_mend() {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        let file = place.path().join("runs");
+        std::fs::write(&file, "").expect("writable");
+        for path in [file.clone(), file.join("below")] {
+            let found = folder("runs", &path, "--runs-dir");
+            assert_eq!(found.mark, Mark::Problem);
+            assert!(found.text.contains("is not a folder"), "{}", found.text);
+            assert!(found.mend.is_some_and(|mend| mend.contains("--runs-dir")));
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_disk_of_a_folder_to_be_made_is_the_one_above() {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        assert!(free_disk_bytes(&place.path().join("a/b")).is_some_and(|free| free > 0));
+        assert!(free_disk_bytes(Path::new("a-folder-to-be-made")).is_some());
+    }
+}

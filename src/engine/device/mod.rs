@@ -1,0 +1,143 @@
+//! Which devices this program and this machine have, and what is wrong with those that cannot be used. Everything is asked
+//! here before dfdx is asked for a device: it panics where there is none.
+
+use serde::{Deserialize, Serialize};
+
+use super::EngineError;
+
+#[cfg(feature = "cuda")]
+mod compiler;
+mod cpu;
+#[cfg(feature = "cuda")]
+mod driver;
+pub mod kernels;
+mod problem;
+#[cfg(feature = "cuda")]
+mod trial;
+
+#[cfg(feature = "cuda")]
+pub use compiler::{check_compiler, compiler_version, missing_build_files};
+pub use cpu::{ProductKernels, cpu_name, product_kernels};
+#[cfg(feature = "cuda")]
+pub use driver::{check_kernels, check_open, kernels as cuda_kernels, version as cuda_driver};
+use kernels::Version;
+pub use problem::CudaProblem;
+
+/// A GPU, as its driver describes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CudaDevice {
+    /// The N of `cuda:N`.
+    pub ordinal: usize,
+    pub name: String,
+    /// The generation of the hardware: 7.5 is Turing.
+    pub capability: Version,
+    /// All of its memory.
+    pub memory_bytes: u64,
+    pub compute_mode: ComputeMode,
+}
+
+/// Which programs may use a GPU, as set by its administrator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ComputeMode {
+    /// Any number of programs.
+    Shared,
+    /// One at a time.
+    ExclusiveProcess,
+    /// None.
+    Prohibited,
+}
+
+/// Number of CUDA devices that there are, or why there are none.
+pub fn cuda_devices() -> Result<usize, String> {
+    count().map_err(|problem| problem.to_string())
+}
+
+/// Checks that the CUDA device of this ordinal can be used: that it is there, that driver and device can run this program's
+/// kernels, and that the device can be opened.
+pub fn check_cuda(ordinal: usize) -> Result<(), EngineError> {
+    usable(ordinal).map_err(|problem| refused(ordinal, problem))
+}
+
+/// Free and total memory of a CUDA device in bytes.
+///
+/// # Errors
+/// Where there is no such device, and where it cannot be opened.
+pub fn cuda_memory(ordinal: usize) -> Result<(u64, u64), EngineError> {
+    memory(ordinal).map_err(|problem| refused(ordinal, problem))
+}
+
+/// The GPU's own name.
+pub fn cuda_name(ordinal: usize) -> String {
+    cuda_device(ordinal).map_or_else(|_| "unknown GPU".to_owned(), |device| device.name)
+}
+
+fn refused(ordinal: usize, problem: CudaProblem) -> EngineError {
+    EngineError::Device { device: format!("cuda:{ordinal}"), reason: problem.to_string() }
+}
+
+#[cfg(feature = "cuda")]
+mod asked {
+    use super::{CudaDevice, CudaProblem, driver};
+
+    pub use super::driver::{count, memory};
+    pub use super::trial::compute;
+
+    /// The CUDA device of this ordinal.
+    pub fn cuda_device(ordinal: usize) -> Result<CudaDevice, CudaProblem> {
+        driver::device(ordinal)
+    }
+
+    pub fn usable(ordinal: usize) -> Result<(), CudaProblem> {
+        let device = driver::device(ordinal)?;
+        driver::check_kernels(&device)?;
+        driver::check_open(ordinal)
+    }
+}
+
+/// A binary without CUDA has one answer.
+#[cfg(not(feature = "cuda"))]
+mod asked {
+    use super::{CudaDevice, CudaProblem};
+
+    pub fn count() -> Result<usize, CudaProblem> {
+        Err(CudaProblem::NotBuilt)
+    }
+
+    /// The CUDA device of this ordinal.
+    pub fn cuda_device(_ordinal: usize) -> Result<CudaDevice, CudaProblem> {
+        Err(CudaProblem::NotBuilt)
+    }
+
+    pub fn memory(_ordinal: usize) -> Result<(u64, u64), CudaProblem> {
+        Err(CudaProblem::NotBuilt)
+    }
+
+    pub fn usable(_ordinal: usize) -> Result<(), CudaProblem> {
+        Err(CudaProblem::NotBuilt)
+    }
+
+    /// A small computation on the device, held against the processor's.
+    pub fn compute(_ordinal: usize) -> Result<Vec<(String, f64)>, String> {
+        Err(CudaProblem::NotBuilt.to_string())
+    }
+}
+
+pub use asked::{compute, cuda_device};
+use asked::{count, memory, usable};
+
+#[cfg(all(test, not(feature = "cuda")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_binary_without_cuda_says_how_to_build_one_with_it() {
+        let how = "cargo build --release --features cuda";
+        assert!(cuda_devices().expect_err("no CUDA").contains(how));
+        for error in [check_cuda(0).expect_err("no CUDA"), cuda_memory(1).expect_err("no CUDA")] {
+            let text = error.to_string();
+            assert!(text.starts_with("cuda:") && text.contains(how), "{text}");
+        }
+        assert_eq!(cuda_name(0), "unknown GPU");
+    }
+}
