@@ -5,7 +5,7 @@ use super::preflight::{Planned, load_plans, short_of_memory};
 use crate::cli::Selection;
 use crate::config::experiment::{DataSource, DeviceChoice};
 use crate::config::value_text;
-use crate::engine;
+use crate::engine::{self, memory::Place};
 use crate::error::{Error, Exit};
 use crate::launcher::local::Launcher;
 use crate::terminal;
@@ -70,7 +70,7 @@ fn name(run: &Planned) -> String {
 
 fn row(run: &Planned, skipped: bool) -> [String; 9] {
     let plan = &run.plan;
-    let memory = run.cost.as_ref().and_then(|cost| cost.memory.as_ref());
+    let memory = run.cost.as_ref().map(|cost| cost.memory.estimate());
     [
         name(run),
         parameters(run),
@@ -105,14 +105,19 @@ fn parameters(run: &Planned) -> String {
 
 /// The parts of the estimate and their sum.
 fn memory_table(run: &Planned) -> String {
-    let Some(memory) = run.cost.as_ref().and_then(|cost| cost.memory.as_ref()) else {
-        return "  memory is estimated only for training on the processor, with a known vocabulary"
-            .to_owned();
+    let Some(need) = run.cost.as_ref().map(|cost| cost.memory) else {
+        return "  memory is estimated only for training with a known vocabulary".to_owned();
     };
+    let memory = need.estimate();
     let line = |name: &str, bytes: f64| [format!("  {name}"), format!("{:>10}", units::bytes(bytes))];
     let mut rows: Vec<_> = memory.parts.iter().map(|part| line(part.name, part.bytes)).collect();
     rows.push(line("together", memory.bytes()));
-    columns(&rows)
+    match need.place {
+        Place::Host => columns(&rows),
+        Place::Gpu { ordinal, .. } => {
+            format!("{}\n  of cuda:{ordinal}, without what CUDA itself takes", columns(&rows).trim_end())
+        }
+    }
 }
 
 /// Every resolved key, and where its value comes from.

@@ -1,10 +1,10 @@
 //! What a run will cost, before it is started: arithmetic and memory.
 
 use super::device;
-use super::memory::{self, MemoryEstimate, Workload};
+use super::memory::{MemoryNeed, Place, Workload};
 use crate::config::experiment::{DeviceChoice, RunPlan};
-use crate::model::ModelConfig;
 use crate::model::flops::{StepFlops, step_flops};
+use crate::model::{Limits, ModelConfig};
 use crate::store::manifest::CostInfo;
 
 /// What training a plan takes.
@@ -12,32 +12,35 @@ use crate::store::manifest::CostInfo;
 pub struct Cost {
     /// Of one optimizer step, all accumulated batches together.
     pub flops: StepFlops,
-    /// Peak memory of the process. `None` on a GPU, where most is the GPU's and nothing has been measured.
-    pub memory: Option<MemoryEstimate>,
+    pub memory: MemoryNeed,
 }
 
 impl Cost {
     /// As the manifest holds it.
     pub fn info(&self) -> CostInfo {
-        CostInfo {
-            model_flops_per_step: self.flops.model,
-            memory_bytes: self.memory.as_ref().map(|memory| memory.bytes() as u64),
-        }
+        let bytes = Some(self.memory.estimate().bytes() as u64);
+        let (memory_bytes, gpu_memory_bytes) = match self.memory.place {
+            Place::Host => (bytes, None),
+            Place::Gpu { .. } => (None, bytes),
+        };
+        CostInfo { model_flops_per_step: self.flops.model, memory_bytes, gpu_memory_bytes }
     }
 }
 
 /// What training the plan takes with a tokenizer of `vocab_size` ids and a corpus of so many tokens. `None` for the scripted
 /// engine, which only pretends to compute.
 pub fn cost(plan: &RunPlan, vocab_size: usize, corpus_tokens: u64) -> Option<Cost> {
-    let on_gpu = match plan.hardware.device {
-        DeviceChoice::Scripted => return None,
-        DeviceChoice::Cuda(_) => true,
-        DeviceChoice::Auto => device::cuda_devices().is_ok(),
-        DeviceChoice::Cpu => false,
-    };
-    let config = ModelConfig::new(&plan.model, vocab_size);
+    let place = place(&plan.hardware.device)?;
+    let memory = memory_need(plan, vocab_size, corpus_tokens, place);
     let train = &plan.train;
     let sequences = train.batch_size * train.gradient_accumulation_steps;
+    let flops = step_flops(&memory.config, sequences, train.sequence_length, train.activation_checkpointing);
+    Some(Cost { flops, memory })
+}
+
+/// What an estimate of the plan's memory in this place depends on.
+pub fn memory_need(plan: &RunPlan, vocab_size: usize, corpus_tokens: u64, place: Place) -> MemoryNeed {
+    let train = &plan.train;
     let workload = Workload {
         batch_size: train.batch_size,
         sequence_length: train.sequence_length,
@@ -48,10 +51,24 @@ pub fn cost(plan: &RunPlan, vocab_size: usize, corpus_tokens: u64) -> Option<Cos
         saves: plan.checkpoint.interval > 0,
         corpus_tokens,
     };
-    Some(Cost {
-        flops: step_flops(&config, sequences, train.sequence_length, train.activation_checkpointing),
-        memory: (!on_gpu).then(|| memory::estimate(&config, &workload)),
-    })
+    MemoryNeed { config: ModelConfig::new(&plan.model, vocab_size), workload, place }
+}
+
+/// Where this choice of a device leads; `None` for the scripted engine.
+pub fn place(device: &DeviceChoice) -> Option<Place> {
+    let gpu = |ordinal| Place::Gpu { ordinal, limits: limits(ordinal) };
+    match device {
+        DeviceChoice::Scripted => None,
+        DeviceChoice::Cuda(ordinal) => Some(gpu(*ordinal)),
+        DeviceChoice::Auto if device::cuda_devices().is_ok() => Some(gpu(0)),
+        DeviceChoice::Auto | DeviceChoice::Cpu => Some(Place::Host),
+    }
+}
+
+/// A GPU's limits from its memory; where it is not here, those of one with 16 GiB.
+pub fn limits(ordinal: usize) -> Limits {
+    let total_bytes = device::cuda_memory(ordinal).map_or(16 << 30, |(_, total_bytes)| total_bytes);
+    Limits::of_memory(total_bytes)
 }
 
 #[cfg(test)]
@@ -86,10 +103,10 @@ mod tests {
     }
 
     #[test]
-    fn the_scripted_engine_costs_nothing_and_a_gpus_memory_is_not_estimated() {
+    fn the_scripted_engine_costs_nothing_and_a_gpus_memory_is_its_own() {
         assert_eq!(cost_with(&["hardware.device=scripted"]), None);
         let on_gpu = cost_with(&["hardware.device=cuda"]).expect("a GPU computes");
-        assert_eq!((on_gpu.memory.clone(), on_gpu.info().memory_bytes), (None, None));
+        assert!(on_gpu.info().memory_bytes.is_none() && on_gpu.info().gpu_memory_bytes > Some(0));
         assert_eq!(on_gpu.flops, cost_with(&[]).expect("the processor computes").flops);
     }
 }

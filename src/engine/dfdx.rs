@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use ::dfdx::prelude::*;
 
+use super::cost::memory_need;
+use super::memory::{MemoryNeed, Place};
 use super::state::{read_state, write_state};
 use super::{Engine, EngineError, Scaling, StepOutput};
 use crate::config::experiment::RunPlan;
@@ -35,6 +37,7 @@ pub struct DfdxEngine<E: Dtype, D: Storage<E> + Cache, P> {
     /// First, because fields are dropped in this order: all that follow then give their memory back.
     _kept_memory: KeptMemory<D>,
     info: DeviceInfo,
+    budget: Budget,
     gpt: Gpt<E, D>,
     passes: P,
     optimizer: Optimizer<E, D>,
@@ -48,6 +51,36 @@ pub struct DfdxEngine<E: Dtype, D: Storage<E> + Cache, P> {
     profile: Profile,
 }
 
+/// The memory that an engine needs and has.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    need: MemoryNeed,
+    /// `train.gradient_accumulation_steps`.
+    accumulation: usize,
+    /// What was free before the engine was opened, where that is known.
+    available_bytes: Option<u64>,
+}
+
+impl Budget {
+    /// For a plan whose corpus does not count, because it lies elsewhere or is small beside the model.
+    pub fn new(plan: &RunPlan, vocab_size: usize, place: Place, available_bytes: Option<u64>) -> Self {
+        let accumulation = plan.train.gradient_accumulation_steps;
+        Self { need: memory_need(plan, vocab_size, 0, place), accumulation, available_bytes }
+    }
+
+    fn limits(&self) -> Limits {
+        match self.need.place {
+            Place::Host => Limits::default(),
+            Place::Gpu { limits, .. } => limits,
+        }
+    }
+
+    /// What to do when it was not enough.
+    fn advice(&self) -> String {
+        self.need.advice_after(self.accumulation, self.available_bytes)
+    }
+}
+
 /// Names of the files that make up a saved engine.
 pub const WEIGHTS_FILE: &str = "model.safetensors";
 
@@ -58,12 +91,12 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> DfdxEngine<E
         vocab_size: usize,
         device: &D,
         passes: P,
-        limits: Limits,
+        budget: Budget,
         info: DeviceInfo,
     ) -> Result<Self, EngineError> {
         let config = ModelConfig::new(&plan.model, vocab_size);
         let seed = plan.experiment.seed;
-        let failed = |error: D::Err| device_error::<D>(&info.device, "building the model", &error);
+        let failed = |error: D::Err| device_error::<D>(&info.device, "building the model", &budget, &error);
         // Every step allocates the same sizes again, and fresh memory is dear.
         if D::USES_CACHE {
             device.try_enable_cache().map_err(failed)?;
@@ -74,12 +107,13 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> DfdxEngine<E
             read_weights(&mut gpt, path).map_err(|error| weights_error(path, error))?;
         }
         gpt.set_recompute(plan.train.activation_checkpointing);
-        gpt.set_limits(limits);
+        gpt.set_limits(budget.limits());
         let optimizer = Optimizer::try_build(&plan.optimizer, &gpt).map_err(failed)?;
         let dropout = DropoutSource::new(plan.model.dropout, seed);
         Ok(Self {
             _kept_memory,
             info: DeviceInfo { dtype: P::DTYPE.to_owned(), ..info },
+            budget,
             gpt,
             passes,
             optimizer,
@@ -108,7 +142,7 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> DfdxEngine<E
             }
             other => other,
         };
-        error.map_err(|error| device_error::<D>(&self.info.device, doing, &error))
+        error.map_err(|error| device_error::<D>(&self.info.device, doing, &self.budget, &error))
     }
 
     /// Refuses what dfdx would panic on.
@@ -272,10 +306,15 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> Engine for D
 }
 
 /// The engine error of an error on the device.
-fn device_error<D: OutOfMemory>(device: &str, doing: &'static str, error: &D::Err) -> EngineError {
+fn device_error<D: OutOfMemory>(
+    device: &str,
+    doing: &'static str,
+    budget: &Budget,
+    error: &D::Err,
+) -> EngineError {
     let device = device.to_owned();
     if D::is_out_of_memory(error) {
-        return EngineError::OutOfMemory { device, doing };
+        return EngineError::OutOfMemory { device, doing, advice: budget.advice() };
     }
     EngineError::Compute { device, reason: format!("{doing}: {error}") }
 }

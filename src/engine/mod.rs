@@ -118,8 +118,9 @@ pub enum EngineError {
     Device { device: String, reason: String },
     #[error("computing on {device}: {reason}")]
     Compute { device: String, reason: String },
-    #[error("out of memory on {device} in {doing}")]
-    OutOfMemory { device: String, doing: &'static str },
+    /// With what to lower, and by how much.
+    #[error("out of memory on {device} in {doing}: {advice}")]
+    OutOfMemory { device: String, doing: &'static str, advice: String },
     #[error("weights in {}: {reason}", path.display())]
     Weights { path: PathBuf, reason: String },
     #[error("{}: {source}", path.display())]

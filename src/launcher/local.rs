@@ -11,6 +11,8 @@ use super::memory::shortage;
 use super::requirements::{Machine, unmet};
 use crate::config::{self, experiment::RunPlan};
 use crate::engine::cost::Cost;
+use crate::engine::device;
+use crate::engine::memory::Place;
 use crate::sinks::Sink;
 use crate::store::RunDir;
 use crate::store::StoreError;
@@ -55,7 +57,11 @@ impl Launcher {
 
     /// In words, that some of these runs may need more memory than is free now, and what to lower.
     pub fn short_of_memory(&self, runs: &[(&RunPlan, &Cost)]) -> Option<String> {
-        shortage(runs, host::free_memory_bytes()?)
+        let free = |place| match place {
+            Place::Host => host::free_memory_bytes(),
+            Place::Gpu { ordinal, .. } => device::cuda_memory(ordinal).ok().map(|(free, _)| free),
+        };
+        shortage(runs, free)
     }
 
     /// Makes the run's directory and trains it there. A requirement that is not met is recorded as `skipped`; an error or a

@@ -152,7 +152,11 @@ fn describe(manifest: &mut Manifest) {
         rest_secs: 0.75,
         step_parts,
     });
-    manifest.cost = Some(CostInfo { model_flops_per_step: 1.5326e12, memory_bytes: Some(3 << 30) });
+    manifest.cost = Some(CostInfo {
+        model_flops_per_step: 1.5326e12,
+        memory_bytes: Some(3 << 30),
+        gpu_memory_bytes: None,
+    });
     manifest.packages.insert("dfdx".to_owned(), "0.13.0".to_owned());
 }
 

@@ -166,9 +166,12 @@ pub struct CostInfo {
     /// FLOPs of the matrix products of one optimizer step, forward and backward, all accumulated batches; what activation
     /// checkpointing computes a second time is left out.
     pub model_flops_per_step: f64,
-    /// Estimated peak of the process's memory, where there is an estimate.
+    /// Estimated peak of the process's memory, where it trains on the processor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
+    /// Estimated peak of what the run takes of a GPU's memory, where it trains there, without what CUDA itself takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_memory_bytes: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

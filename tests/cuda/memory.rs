@@ -35,6 +35,14 @@ fn batch() -> Batch {
     Batch { batch_size: 2, sequence_length: TOKENS, inputs: ids(0), targets: ids(1) }
 }
 
+/// A batch that fits the plan.
+fn batch_of(plan: &RunPlan) -> Batch {
+    let (batch_size, sequence_length) = (plan.train.batch_size, plan.train.sequence_length);
+    let ids = |first: usize| (first..).take(batch_size * sequence_length);
+    let ids = |first: usize| ids(first).map(|i| (i * 7 % VOCABULARY) as u32).collect();
+    Batch { batch_size, sequence_length, inputs: ids(0), targets: ids(1) }
+}
+
 /// Everything that an engine does with memory, besides opening.
 fn act(engine: &mut dyn Engine) -> Result<f64, EngineError> {
     let batches = [batch(), batch()];
@@ -169,5 +177,38 @@ fn memory_does_not_grow_with_the_steps_and_none_is_left() {
         assert_eq!(emulator.live_bytes(), before, "{set:?}");
         drop(engine);
         assert_eq!((emulator.live_bytes(), emulator.live_blocks()), (0, 0), "{set:?}");
+    }
+}
+
+#[test]
+fn the_estimate_is_what_three_steps_take() {
+    let Some(emulator) = Emulator::find() else { return };
+    // Shapes in which another part is the largest each.
+    let parameters = ["model.n_layer=3", "model.n_embd=64", "train.sequence_length=4", "train.batch_size=1"];
+    let activations =
+        ["model.n_layer=3", "model.n_embd=16", "train.batch_size=16", "train.sequence_length=8"];
+    let scores = ["model.n_layer=1", "model.n_head=8", "train.batch_size=2", "train.sequence_length=32"];
+    let logits =
+        ["model.n_layer=1", "model.vocab_size=2000", "train.batch_size=8", "train.sequence_length=8"];
+    for shape in [parameters, activations, scores, logits] {
+        for more in [
+            &["optimizer.kind=adamw"][..],
+            &["optimizer.kind=sgd", "train.activation_checkpointing=true"],
+            &["hardware.dtype=f16"],
+        ] {
+            let block = ["model.block_size=64", "model.dropout=0.0"];
+            let set: Vec<&str> = [&shape[..], more, &block].concat();
+            let plan = plan(&set);
+            let mut engine = open(&plan).unwrap();
+            // Until no gradient overflows, and every size has been asked for.
+            for _ in 0..6 {
+                engine.train_step(&[batch_of(&plan)], 1e-3).unwrap();
+            }
+            let found = emulator.live_bytes() as f64;
+            let cost = engine::cost::cost(&plan, plan.model.vocab_size.unwrap_or(VOCABULARY), 0).unwrap();
+            let estimate = cost.memory.estimate();
+            let ratio = estimate.bytes() / found;
+            assert!((0.95..1.05).contains(&ratio), "{set:?}: {ratio} of {found}: {estimate:#?}");
+        }
     }
 }

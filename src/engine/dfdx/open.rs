@@ -3,17 +3,18 @@
 use ::dfdx::prelude::*;
 
 use super::passes::Plain;
-use super::{DfdxEngine, Engine, EngineError};
+use super::{Budget, DfdxEngine, Engine, EngineError};
 use crate::config::experiment::RunPlan;
 use crate::engine::device;
-use crate::model::Limits;
+use crate::engine::memory::Place;
 use crate::store::manifest::DeviceInfo;
 
 /// Opens the engine on the processor, where single precision is the only one.
 pub fn open_cpu(plan: &RunPlan, vocab_size: usize) -> Result<Box<dyn Engine>, EngineError> {
     let info = device_info("cpu".to_owned(), device::cpu_name());
+    let budget = Budget::new(plan, vocab_size, Place::Host, None);
     let device = Cpu::default();
-    Ok(Box::new(DfdxEngine::<f32, _, _>::open(plan, vocab_size, &device, Plain, Limits::default(), info)?))
+    Ok(Box::new(DfdxEngine::<f32, _, _>::open(plan, vocab_size, &device, Plain, budget, info)?))
 }
 
 /// Opens the engine on a GPU.
@@ -21,23 +22,30 @@ pub fn open_cpu(plan: &RunPlan, vocab_size: usize) -> Result<Box<dyn Engine>, En
 pub fn open_cuda(plan: &RunPlan, vocab_size: usize, ordinal: usize) -> Result<Box<dyn Engine>, EngineError> {
     use super::mixed::MixedPasses;
     use crate::config::experiment::DtypeKind;
+    use crate::engine::cost::limits;
     use crate::ops::OutOfMemory;
 
     device::check_cuda(ordinal)?;
     let name = format!("cuda:{ordinal}");
+    let available_bytes = device::cuda_memory(ordinal).ok().map(|(free_bytes, _)| free_bytes);
+    let place = Place::Gpu { ordinal, limits: limits(ordinal) };
+    let budget = Budget::new(plan, vocab_size, place, available_bytes);
     let failed = |error: &dyn std::fmt::Display, out_of_memory| match out_of_memory {
-        true => EngineError::OutOfMemory { device: name.clone(), doing: "opening the device" },
+        true => EngineError::OutOfMemory {
+            device: name.clone(),
+            doing: "opening the device",
+            advice: budget.advice(),
+        },
         false => EngineError::Device { device: name.clone(), reason: error.to_string() },
     };
     let cuda = Cuda::try_build(ordinal, plan.experiment.seed)
         .map_err(|error| failed(&error, Cuda::is_out_of_memory(&error)))?;
     crate::ops::cuda::load_kernels(&cuda).map_err(|error| failed(&error, error.is_out_of_memory()))?;
     let info = device_info(name.clone(), device::cuda_name(ordinal));
-    let limits = Limits::default();
     Ok(match plan.hardware.dtype {
-        DtypeKind::F32 => Box::new(DfdxEngine::open(plan, vocab_size, &cuda, Plain, limits, info)?),
+        DtypeKind::F32 => Box::new(DfdxEngine::open(plan, vocab_size, &cuda, Plain, budget, info)?),
         DtypeKind::F16 => {
-            Box::new(DfdxEngine::open(plan, vocab_size, &cuda, MixedPasses::default(), limits, info)?)
+            Box::new(DfdxEngine::open(plan, vocab_size, &cuda, MixedPasses::default(), budget, info)?)
         }
     })
 }

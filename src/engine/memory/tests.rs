@@ -1,4 +1,6 @@
+use super::host::{GPT2_TOKENIZER_BYTES, PROGRAM_BYTES};
 use super::*;
+use crate::model::params::layout;
 
 const GPT2: ModelConfig =
     ModelConfig { n_layer: 12, n_head: 12, n_embd: 768, block_size: 1024, vocab_size: 50257, bias: true };
@@ -14,6 +16,10 @@ const WORKLOAD: Workload = Workload {
     saves: false,
     corpus_tokens: 338_025,
 };
+
+fn estimate(config: &ModelConfig, workload: &Workload) -> MemoryEstimate {
+    MemoryNeed { config: *config, workload: *workload, place: Place::Host }.estimate()
+}
 
 /// f32 numbers of one part, or bytes where the part is not made of f32 numbers.
 fn part(config: &ModelConfig, workload: &Workload, name: &str) -> f64 {

@@ -49,11 +49,15 @@ fn table(page: &Page) -> String {
         row("Model FLOPs per second", units::flops(flops) + "/s");
     }
     row("Peak memory", optional(Unit::Bytes, summary.peak_memory_bytes));
-    if let Some(estimate) = page.record.manifest.cost.as_ref().and_then(|cost| cost.memory_bytes) {
+    let cost = page.record.manifest.cost.as_ref();
+    if let Some(estimate) = cost.and_then(|cost| cost.memory_bytes) {
         row("Peak memory, estimated", units::bytes(estimate as f64));
     }
     if summary.peak_gpu_memory_bytes.is_some() {
-        row("Peak GPU memory", optional(Unit::Bytes, summary.peak_gpu_memory_bytes));
+        row("Peak GPU memory, of all its users", optional(Unit::Bytes, summary.peak_gpu_memory_bytes));
+    }
+    if let Some(estimate) = cost.and_then(|cost| cost.gpu_memory_bytes) {
+        row("Peak GPU memory, estimated without CUDA's own", units::bytes(estimate as f64));
     }
     table.render()
 }

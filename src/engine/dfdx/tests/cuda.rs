@@ -30,7 +30,7 @@ fn gpu() -> Option<Cuda> {
 }
 
 fn open<P: Passes<f32, Cuda>>(cuda: &Cuda, plan: &RunPlan, passes: P, limits: Limits) -> OnGpu<P> {
-    DfdxEngine::open(plan, 0, cuda, passes, limits, info()).unwrap()
+    DfdxEngine::open(plan, 0, cuda, passes, budget(plan, limits), info()).unwrap()
 }
 
 fn plain(cuda: &Cuda, plan: &RunPlan) -> OnGpu<Plain> {

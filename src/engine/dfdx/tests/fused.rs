@@ -84,8 +84,15 @@ fn a_composed_engine_with_limits_trains_as_one_without() {
         let limits = Limits { scores: 3 * 70 * 70, logits: 50 * 61 };
         for checkpointing in [false, true] {
             plan.train.activation_checkpointing = checkpointing;
-            let mut engine =
-                DfdxEngine::<f64, _, _>::open(&plan, 0, &Cpu::default(), Plain, limits, info()).unwrap();
+            let mut engine = DfdxEngine::<f64, _, _>::open(
+                &plan,
+                0,
+                &Cpu::default(),
+                Plain,
+                budget(&plan, limits),
+                info(),
+            )
+            .unwrap();
             let evaluated = engine.loss(&texts()[0]).unwrap();
             assert!(are_close(evaluated, super::engine::<f64>(&plan).loss(&texts()[0]).unwrap(), 1e-12));
             for (found, expected) in ten_steps(&mut engine, true).iter().zip(&expected) {

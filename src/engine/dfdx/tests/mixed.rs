@@ -12,7 +12,8 @@ fn mixed(plan: &RunPlan) -> Mixed {
 
 fn mixed_within(plan: &RunPlan, limits: Limits) -> Mixed {
     let passes = MixedPasses::default();
-    let mut engine = DfdxEngine::open(plan, 0, &Cpu::default(), passes, limits, info()).unwrap();
+    let mut engine =
+        DfdxEngine::open(plan, 0, &Cpu::default(), passes, budget(plan, limits), info()).unwrap();
     // The first few steps would find this out.
     engine.passes.set_loss_scale(scale(FITTING));
     engine

@@ -134,7 +134,12 @@ fn engine<E: Dtype>(plan: &RunPlan) -> OnCpu<E>
 where
     Cpu: Update<E>,
 {
-    DfdxEngine::open(plan, 0, &Cpu::default(), Plain, Limits::default(), info()).unwrap()
+    DfdxEngine::open(plan, 0, &Cpu::default(), Plain, budget(plan, Limits::default()), info()).unwrap()
+}
+
+/// Memory that nobody counts, with limits for composed operations.
+fn budget(plan: &RunPlan, limits: Limits) -> Budget {
+    Budget::new(plan, 0, Place::Gpu { ordinal: 0, limits }, None)
 }
 
 /// An engine on the processor with passes in its own dtype.

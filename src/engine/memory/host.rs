@@ -1,7 +1,7 @@
-//! How much memory training on the processor will take: a sum of named parts, each a count of numbers from the model's and
-//! the batch's sizes. What the engine keeps per token and per layer are the constants here.
+//! The memory of the process that trains on the processor.
 
-use crate::config::experiment::{DtypeKind, OptimizerKind, TokenizerKind};
+use super::{MemoryPart, Workload};
+use crate::config::experiment::{OptimizerKind, TokenizerKind};
 use crate::model::ModelConfig;
 use crate::model::params::layout;
 
@@ -27,58 +27,14 @@ const NUMBER_BYTES: f64 = 4.0;
 /// A token id of the corpus, which is held as a whole.
 const TOKEN_BYTES: f64 = 4.0;
 /// The program itself, its threads and records: the peak of a run of a few thousand parameters, measured on Linux.
-const PROGRAM_BYTES: f64 = 10.0 * MIB;
+pub(super) const PROGRAM_BYTES: f64 = 10.0 * MIB;
 /// GPT-2's vocabulary and merges in memory, measured in the same way. Characters and bytes need no table to speak of.
-const GPT2_TOKENIZER_BYTES: f64 = 17.0 * MIB;
+pub(super) const GPT2_TOKENIZER_BYTES: f64 = 17.0 * MIB;
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// What is trained at a time, and how.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Workload {
-    /// Sequences of one forward pass. Accumulated batches follow each other and take the memory of one.
-    pub batch_size: usize,
-    pub sequence_length: usize,
-    pub optimizer: OptimizerKind,
-    /// Whether layers keep their input alone and compute the rest again.
-    pub activation_checkpointing: bool,
-    pub dtype: DtypeKind,
-    pub tokenizer: TokenizerKind,
-    /// Whether checkpoints are written.
-    pub saves: bool,
-    /// Tokens of the whole corpus.
-    pub corpus_tokens: u64,
-}
-
-/// One part of an estimate.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct MemoryPart {
-    pub name: &'static str,
-    pub bytes: f64,
-    /// Whether a smaller batch makes it smaller.
-    pub grows_with_batch: bool,
-}
-
-/// The peak of a run's resident memory, by parts. All are held at the same time: buffers stay allocated from step to step.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MemoryEstimate {
-    pub parts: Vec<MemoryPart>,
-}
-
-impl MemoryEstimate {
-    /// The sum of all parts.
-    pub fn bytes(&self) -> f64 {
-        self.parts.iter().map(|part| part.bytes).sum()
-    }
-
-    /// The sum of the parts that no smaller batch makes smaller.
-    pub fn bytes_at_any_batch(&self) -> f64 {
-        self.parts.iter().filter(|part| !part.grows_with_batch).map(|part| part.bytes).sum()
-    }
-}
-
-/// Estimates the peak of training this model so on the processor. Loading a corpus holds its text and tokens twice for a
+/// The parts of the peak of training this model so on the processor. Loading a corpus holds its text and tokens twice for a
 /// moment, before there is a model; that counts only for texts larger than the model, and is left out.
-pub fn estimate(config: &ModelConfig, workload: &Workload) -> MemoryEstimate {
+pub fn parts(config: &ModelConfig, workload: &Workload) -> Vec<MemoryPart> {
     let sizes = layout(config);
     let parameters: f64 = sizes.iter().map(|parameter| parameter.len() as f64).sum();
     let largest = sizes.iter().map(|parameter| parameter.len() as f64).fold(0.0, f64::max);
@@ -103,7 +59,7 @@ pub fn estimate(config: &ModelConfig, workload: &Workload) -> MemoryEstimate {
         grows_with_batch,
     };
     let bytes = |name, bytes| MemoryPart { name, bytes, grows_with_batch: false };
-    let parts = vec![
+    vec![
         part("parameters", parameters, false),
         part("gradients", parameters, false),
         part("optimizer's moments", moments * parameters, false),
@@ -116,9 +72,5 @@ pub fn estimate(config: &ModelConfig, workload: &Workload) -> MemoryEstimate {
         part("tensor being saved", if workload.saves { SAVED_COPIES * largest } else { 0.0 }, false),
         bytes("corpus", workload.corpus_tokens as f64 * TOKEN_BYTES),
         bytes("program and tokenizer", PROGRAM_BYTES + tokenizer),
-    ];
-    MemoryEstimate { parts: parts.into_iter().filter(|part| part.bytes > 0.0).collect() }
+    ]
 }
-
-#[cfg(test)]
-mod tests;
