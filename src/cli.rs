@@ -13,7 +13,7 @@ Exit codes:
   1    internal error, or a file of the record could not be read or written
   2    configuration or usage error, or a problem that doctor found: nothing was started
   3    all runs finished, but a target was missed
-  4    a run failed or diverged
+  4    a run failed or diverged, or losses that should be the same are not
   130  interrupted; what was done is recorded and reported
 
 Examples:

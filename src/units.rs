@@ -112,6 +112,11 @@ pub fn loss_below(nats: f64, threshold: f64) -> String {
     if short.parse().is_ok_and(|shown: f64| shown < threshold) { short } else { number(nats) }
 }
 
+/// A small share of something, such as a relative difference: `2.1e-6`.
+pub fn share(value: f64) -> String {
+    if value == 0.0 { "0".to_owned() } else { format!("{value:.1e}") }
+}
+
 /// A share as `99.11 %`.
 pub fn percent(share: f64) -> String {
     format!("{:.2} %", share * 100.0)

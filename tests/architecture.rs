@@ -11,7 +11,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("config", &["store", "units"]),
     ("data", &["config", "store"]),
     ("doctor", &["data", "engine", "launcher", "monitor", "terminal", "units"]),
-    ("engine", &["config", "data", "model", "ops", "optim", "store"]),
+    ("engine", &["config", "data", "model", "ops", "optim", "store", "units"]),
     ("event", &["metric", "store"]),
     ("generate", &["config", "data", "engine", "store"]),
     ("markdown", &[]),
@@ -40,7 +40,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 const PACKAGES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "cmd", "main"]),
     ("csv", &["report/fixture", "sinks", "store"]),
-    ("cudarc", &["engine/device"]),
+    ("cudarc", &["engine/device", "ops/cuda"]),
     ("dfdx", &["engine", "model", "ops", "optim"]),
     ("figment", &["config"]),
     ("gemm", &["ops/cpu/matmul"]),

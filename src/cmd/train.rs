@@ -9,7 +9,7 @@ use crate::cli::{Folders, Selection};
 use crate::config::experiment::RunPlan;
 use crate::error::{Error, Exit};
 use crate::launcher::local::Launcher;
-use crate::report::{self, compare::LeftOut, ending::Ending};
+use crate::report::{self, compare::Agreement, compare::LeftOut, ending::Ending};
 use crate::sinks::progress::{Place, Screen};
 use crate::store::manifest::{Manifest, Status};
 use crate::store::{RunDir, RunRecord, StoreError, read};
@@ -75,8 +75,9 @@ pub fn run(args: Args) -> Result<Exit, Error> {
             }
         }
     }
-    let exit = sweep.exit(stop.is_requested());
-    let summary = sweep.summary(started.elapsed().as_secs_f64());
+    let agreements = sweep.agreements();
+    let exit = sweep.exit(stop.is_requested(), &agreements);
+    let summary = sweep.summary(started.elapsed().as_secs_f64(), &agreements);
     // Written before anything is printed, so that it is there whatever becomes of the terminal.
     let comparison = (plans.len() > 1).then(|| sweep.compare(&plans, &args.folders));
     terminal::out(summary);
@@ -119,7 +120,7 @@ impl Sweep {
     }
 
     /// One line per run with its outcome, and one with the path of its report.
-    fn summary(&self, elapsed_secs: f64) -> String {
+    fn summary(&self, elapsed_secs: f64, agreements: &[Agreement]) -> String {
         let mut lines = Vec::new();
         for run in &self.done {
             lines.push(run.sentence());
@@ -132,7 +133,15 @@ impl Sweep {
             let word = if self.done.len() == 1 { "run" } else { "runs" };
             lines.push(format!("{} {word} in {}", self.done.len(), units::duration(elapsed_secs)));
         }
+        lines.extend(agreements.iter().map(Agreement::sentence));
         lines.join("\n")
+    }
+
+    /// The verdicts on experiments whose runs should have the same losses. What was skipped everywhere has none.
+    fn agreements(&self) -> Vec<Agreement> {
+        let trained = |run: &&Done| run.manifest.status != Status::Skipped;
+        let records = self.done.iter().filter(trained).filter_map(|run| run.reported.as_ref().ok());
+        report::compare::agreements(&records.map(|(record, _)| record.clone()).collect::<Vec<_>>())
     }
 
     fn compare(self, plans: &[RunPlan], folders: &Folders) -> Result<PathBuf, Error> {
@@ -152,11 +161,14 @@ impl Sweep {
     }
 
     /// Skipped runs do not count: the others decide.
-    fn exit(&self, interrupted: bool) -> Exit {
+    fn exit(&self, interrupted: bool, agreements: &[Agreement]) -> Exit {
         let any = |wanted: &[Ending]| self.done.iter().any(|run| wanted.contains(&Ending::of(&run.manifest)));
         if interrupted {
             Exit::Interrupted
-        } else if self.broken || any(&[Ending::Failed, Ending::Diverged]) {
+        } else if self.broken
+            || any(&[Ending::Failed, Ending::Diverged])
+            || agreements.iter().any(|agreement| !agreement.holds())
+        {
             Exit::RunFailed
         } else if self.done.iter().any(|run| run.reported.is_err()) {
             Exit::Internal

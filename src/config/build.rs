@@ -55,6 +55,8 @@ pub(super) fn build(resolved: &Resolved, identity: Identity) -> RunPlan {
             tags: raw.experiment.tags,
             seed,
             repeats: raw.experiment.repeats,
+            same_losses_within: (raw.experiment.same_losses_within > 0.0)
+                .then_some(raw.experiment.same_losses_within),
             repeat: identity.repeat,
         },
         model: ModelPlan {

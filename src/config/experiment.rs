@@ -53,6 +53,8 @@ pub struct ExperimentPlan {
     /// How often each point is trained, and which of these this run is, from 0.
     pub repeats: u64,
     pub repeat: u64,
+    /// How far apart, as a share, the train losses of all runs may be at each step; `None` (written 0): as they like.
+    pub same_losses_within: Option<f64>,
 }
 
 /// Sizes of a GPT-2.

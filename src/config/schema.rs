@@ -140,6 +140,7 @@ sections! {
         tags: Vec<String> = of(Kind::Texts);
         seed: u64 = int(0, MAX_SEED);
         repeats: u64 = int(1, 1_000);
+        same_losses_within: f64 = num(Included(0.0), Included(1.0)).zero("losses are not held against each other");
     }
     model: ModelSection {
         preset: String = choice(&["gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", ""]).zero("no preset");

@@ -129,6 +129,7 @@ impl Launcher {
                 point: plan.point.iter().cloned().collect(),
                 max_steps: plan.train.max_steps,
                 tokens_per_step: plan.train.tokens_per_step(),
+                same_losses_within: experiment.same_losses_within,
             },
             host: self.host.clone(),
             git: self.template.git.clone(),

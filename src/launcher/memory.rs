@@ -14,7 +14,8 @@ pub fn shortage(runs: &[(&RunPlan, &Cost)], free: impl Fn(Place) -> Option<u64>)
         Some(cost.memory.estimate().bytes() - free).filter(|excess| *excess > 0.0)
     };
     let short: Vec<_> = runs.iter().filter_map(|(plan, cost)| Some((excess(cost)?, plan, cost))).collect();
-    let (_, plan, cost) = short.iter().max_by(|(a, ..), (b, ..)| a.total_cmp(b))?;
+    // `max_by` keeps the last of equals; reversed, that is the first.
+    let (_, plan, cost) = short.iter().rev().max_by(|(a, ..), (b, ..)| a.total_cmp(b))?;
     let others = match short.len() - 1 {
         0 => String::new(),
         1 => " (and one more run does not fit)".to_owned(),

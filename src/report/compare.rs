@@ -1,5 +1,6 @@
 //! The comparison of runs: `reports/<name>.md` and its plots.
 
+mod agreement;
 mod figures;
 mod groups;
 mod name;
@@ -18,6 +19,7 @@ use crate::markdown::{escape, percent_encode};
 use groups::Comparison;
 use name::file_name;
 
+pub use agreement::{Agreement, agreements};
 pub use name::{checked_name, name_for};
 
 /// A run that a comparison does not count, and why.
@@ -43,7 +45,8 @@ pub fn write(
     let comparison = Comparison::of(records);
     let figures = figures::draw(&comparison, &reports_dir.join(&file))?;
     let path = reports_dir.join(format!("{file}.md"));
-    let text = render(name, &comparison, left_out, &figures, reports_dir);
+    let agreement = agreement::section(&agreements(records));
+    let text = render(name, &comparison, left_out, &figures, &agreement, reports_dir);
     std::fs::create_dir_all(reports_dir)
         .and_then(|()| atomic::write_remade(&path, text.as_bytes()))
         .map_err(|source| ReportError::Write { path: path.clone(), source })?;
@@ -55,12 +58,16 @@ fn render(
     comparison: &Comparison,
     left_out: &[LeftOut],
     figures: &[figures::Figure],
+    agreement: &str,
     reports_dir: &Path,
 ) -> String {
     let mut sections = vec![
         format!("# {}\n\n{}", escape(name), index::stamp(comparison.date())),
         words::paragraph(comparison),
     ];
+    if !agreement.is_empty() {
+        sections.push(format!("## Agreement\n\n{agreement}"));
+    }
     let settings = tables::settings(comparison);
     if !settings.is_empty() {
         sections.push(format!("## Settings\n\n{settings}"));

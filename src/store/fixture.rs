@@ -24,6 +24,7 @@ pub(crate) fn manifest(experiment: &str, run: &str) -> Manifest {
             seed: 1337,
             repeat: 0,
             repeats: 1,
+            same_losses_within: None,
             point: toml::Table::new(),
             max_steps: 100,
             tokens_per_step: 2048,

@@ -99,6 +99,9 @@ pub struct RunInfo {
     pub point: toml::Table,
     pub max_steps: u64,
     pub tokens_per_step: u64,
+    /// How far apart, as a share, the train losses of the experiment's runs may be at each step, if they should be the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_losses_within: Option<f64>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

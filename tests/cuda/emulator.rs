@@ -12,18 +12,21 @@ pub struct Emulator {
 
 static TURN: Mutex<()> = Mutex::new(());
 
+/// Whether the driver in this process is the emulator.
+pub fn is_there() -> bool {
+    // SAFETY: the emulator's `control.rs` has this signature.
+    unsafe { Library::this().get::<extern "C" fn() -> u32>(b"cuda_emulator_version\0") }.is_ok()
+}
+
 impl Emulator {
     /// `None`, and a word about it, when the driver in this process is NVIDIA's.
     pub fn find() -> Option<Self> {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let emulator = Self { library: Library::this(), _turn: turn };
-        // SAFETY: the emulator's `control.rs` has this signature.
-        let version = unsafe { emulator.library.get::<extern "C" fn() -> u32>(b"cuda_emulator_version\0") };
-        if version.is_err() {
+        if !is_there() {
             println!("SKIPPED: the CUDA emulator is not in the driver's place");
             return None;
         }
-        drop(version);
+        let emulator = Self { library: Library::this(), _turn: turn };
         emulator.fail_allocations(0, 0);
         Some(emulator)
     }

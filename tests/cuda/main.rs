@@ -8,5 +8,6 @@
 mod emulator;
 mod memory;
 mod program;
+#[expect(dead_code, reason = "the tests of the program use the rest")]
 #[path = "../program/shop.rs"]
 mod shop;

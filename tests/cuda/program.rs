@@ -1,1 +1,227 @@
-//! The program on a GPU.
+//! The program on a GPU, through its own binary. The emulator's environment variables make the situations.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::emulator::is_there;
+use super::shop::{Call, Shop};
+
+/// A model so small that an emulated GPU trains it in a moment, with everything that a run can do.
+const SMALL: &str = r#"
+[model]
+n_layer = 1
+n_head = 2
+n_embd = 8
+block_size = 8
+dropout = 0.1
+
+[data]
+corpus = "salt-crown"
+tokenizer = "char"
+val_fraction = 0.1
+
+[train]
+batch_size = 2
+sequence_length = 8
+max_steps = 6
+eval_interval = 3
+eval_batches = 1
+final_eval = false
+
+[optimizer]
+grad_clip = 1.0
+
+[checkpoint]
+interval = 3
+
+[sample]
+interval = 6
+prompts = ["Maud:"]
+max_new_tokens = 4
+
+[hardware]
+device = "cuda"
+monitor_interval_secs = 0.02
+"#;
+
+fn shop() -> Option<Shop> {
+    if !is_there() {
+        println!("SKIPPED: the CUDA emulator is not in the driver's place");
+        return None;
+    }
+    let shop = Shop::new();
+    shop.write("small.toml", SMALL);
+    Some(shop)
+}
+
+/// A call with variables of the emulator.
+fn call(shop: &Shop, arguments: &[&str], variables: &[(&str, &str)]) -> Call {
+    let mut command = shop.command(arguments);
+    set(&mut command, variables);
+    Call::from(command.output().unwrap())
+}
+
+fn set(command: &mut Command, variables: &[(&str, &str)]) {
+    for (name, value) in variables {
+        command.env(format!("CUDA_EMULATOR_{name}"), value);
+    }
+}
+
+fn column(metrics: &str, name: &str) -> Vec<String> {
+    let mut lines = metrics.lines();
+    let at = lines.next().unwrap().split(',').position(|column| column == name).unwrap();
+    lines.map(|line| line.split(',').nth(at).unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_run_on_a_gpu_is_recorded_and_reported_and_leaves_nothing_on_it() {
+    let Some(shop) = shop() else { return };
+    for (dtype, folder) in [("f32", "seed=1337"), ("f16", "seed=1337-2")] {
+        let report = format!("{dtype}.json");
+        let dtype = format!("hardware.dtype={dtype}");
+        call(&shop, &["small.toml", "--set", &dtype], &[("REPORT", &report)]).expect(0);
+        let run = format!("runs/small/{folder}");
+        let manifest = shop.read(&format!("{run}/manifest.toml"));
+        assert!(
+            manifest.contains("device = \"cuda:0\"") && manifest.contains("gpu_memory_bytes"),
+            "{manifest}"
+        );
+        let page = shop.read(&format!("{run}/report.md"));
+        assert!(page.contains("Emulated CUDA device 0") && page.contains("cuda:0"), "{page}");
+        for file in ["samples.md", "checkpoints/step-000006/model.safetensors", "checkpoints/best"] {
+            assert!(shop.has(&format!("{run}/{file}")), "{file}");
+        }
+        let report = shop.read(&report);
+        assert!(report.contains("\"live_blocks\":0") && !report.contains("\"poisoned\":true"), "{report}");
+    }
+    let metrics = shop.read("runs/small/seed=1337-2/metrics.csv");
+    let scales = column(&metrics, "loss_scale");
+    assert!(scales.iter().skip(1).all(|scale| scale.parse::<f64>().unwrap() >= 1.0), "{metrics}");
+    assert!(column(&metrics, "skipped_steps").iter().skip(1).all(|steps| !steps.is_empty()), "{metrics}");
+}
+
+#[test]
+fn the_gpus_numbers_are_recorded_where_nvml_is_and_left_out_where_not() {
+    let Some(shop) = shop() else { return };
+    let columns = ["gpu_percent", "gpu_memory_bytes", "gpu_power_watts", "gpu_temperature_celsius"];
+    call(&shop, &["small.toml", "--set", "train.max_steps=30"], &[]).expect(0);
+    let metrics = shop.read("runs/small/seed=1337/metrics.csv");
+    for name in columns {
+        let measured: Vec<f64> = column(&metrics, name).iter().filter_map(|x| x.parse().ok()).collect();
+        assert!(!measured.is_empty() && measured.iter().all(|x| *x > 0.0), "{name}: {measured:?}");
+    }
+
+    // The same libraries without that one.
+    let folder = shop.path().join("libraries");
+    fs::create_dir(&folder).unwrap();
+    let path = std::env::var_os("LD_LIBRARY_PATH").unwrap();
+    for entry in std::env::split_paths(&path).filter_map(|folder| fs::read_dir(folder).ok()).flatten() {
+        let library: PathBuf = entry.unwrap().path();
+        let name = library.file_name().unwrap().to_owned();
+        if !name.to_string_lossy().starts_with("libnvidia-ml") && !folder.join(&name).exists() {
+            std::os::unix::fs::symlink(fs::canonicalize(&library).unwrap(), folder.join(name)).unwrap();
+        }
+    }
+    let mut command = shop.command(&["small.toml"]);
+    let without = Call::from(command.env("LD_LIBRARY_PATH", &folder).output().unwrap()).expect(0);
+    assert!(!without.stderr.contains("nvml") && !without.stderr.contains("NVML"), "{}", without.stderr);
+    let metrics = shop.read("runs/small/seed=1337-2/metrics.csv");
+    for name in columns {
+        assert!(column(&metrics, name).iter().all(String::is_empty), "{name}: {metrics}");
+    }
+}
+
+#[test]
+fn devices_that_cannot_be_used_are_refused_before_anything_starts() {
+    let Some(shop) = shop() else { return };
+    let on = |device: &str, variables: &[(&str, &str)]| {
+        let device = format!("hardware.device={device}");
+        let refused = call(&shop, &["small.toml", "--set", &device], variables).expect(2);
+        assert!(!refused.stderr.contains("panicked"), "{}", refused.stderr);
+        assert!(!shop.has("runs"), "{}", refused.stderr);
+        refused
+    };
+    on("cuda", &[("DEVICES", "0")]).says(&["cuda:0", "no CUDA device"]);
+    on("cuda:1", &[]).says(&["cuda:1", "cuda:0 (Emulated CUDA device 0)"]);
+    on("cuda", &[("BUSY", "0")]).says(&["cuda:0", "busy"]);
+    on("cuda", &[("DRIVER", "12040")]).says(&["12.4", "newer driver"]);
+    // Mixed precision without a GPU.
+    let sets = ["small.toml", "--set", "hardware.device=auto", "--set", "hardware.dtype=f16"];
+    call(&shop, &sets, &[("DEVICES", "0")]).expect(2).says(&["hardware.dtype", "f32"]);
+}
+
+#[test]
+fn auto_takes_the_processor_where_there_is_no_gpu_and_what_needs_one_is_skipped() {
+    let Some(shop) = shop() else { return };
+    let none = [("DEVICES", "0")];
+    call(&shop, &["small.toml", "--set", "hardware.device=auto"], &none).expect(0);
+    assert!(shop.read("runs/small/seed=1337/manifest.toml").contains("device = \"cpu\""));
+    let sets = ["small.toml", "--set", "hardware.requires=[\"cuda\"]", "--set", "hardware.device=auto"];
+    let skipped = call(&shop, &sets, &none).expect(0);
+    assert!(skipped.stdout.contains("needs a CUDA GPU"), "{}", skipped.stdout);
+    call(&shop, &sets, &[]).expect(0);
+    assert!(shop.read("runs/small/seed=1337-2/manifest.toml").contains("device = \"cuda:0\""));
+}
+
+#[test]
+fn two_gpus_train_two_runs_at_the_same_time() {
+    let Some(shop) = shop() else { return };
+    let start = |device: &str| {
+        let name = format!("experiment.name=on-{}", device.replace(':', "-"));
+        let device = format!("hardware.device={device}");
+        let mut command = shop.command(&["small.toml", "--set", &device, "--set", &name]);
+        set(&mut command, &[("DEVICES", "2")]);
+        command.spawn().unwrap()
+    };
+    let mut both = ["cuda:0", "cuda:1"].map(start);
+    for run in &mut both {
+        assert_eq!(run.wait().unwrap().code(), Some(0));
+    }
+    let losses = |device: usize| {
+        let run = format!("runs/on-cuda-{device}/seed=1337");
+        let page = shop.read(&format!("{run}/report.md"));
+        assert!(page.contains(&format!("Emulated CUDA device {device}")), "{page}");
+        column(&shop.read(&format!("{run}/metrics.csv")), "train_loss")
+    };
+    assert_eq!(losses(0), losses(1));
+}
+
+#[test]
+fn memory_that_runs_out_ends_one_run_with_advice_and_not_the_sweep() {
+    let Some(shop) = shop() else { return };
+    let sweep = format!("{SMALL}\n[sweep.grid]\ntrain.batch_size = [512, 2]\n");
+    shop.write("sweep.toml", sweep);
+    let ended = call(&shop, &["sweep.toml"], &[("MEMORY", "4000000")]).expect(4);
+    assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("warning: sweep/batch_size=512"), "{}", ended.stderr);
+    let manifest = shop.read("runs/sweep/batch_size=512,seed=1337/manifest.toml");
+    for part in
+        ["status = \"failed\"", "out of memory on cuda:0", "train.batch_size = ", "accumulation_steps"]
+    {
+        assert!(manifest.contains(part), "{part}: {manifest}");
+    }
+    let small = shop.read("runs/sweep/batch_size=2,seed=1337/manifest.toml");
+    assert!(small.contains("status = \"finished\""), "{small}");
+}
+
+#[test]
+fn the_smoke_experiments_say_that_the_losses_agree() {
+    let Some(shop) = shop() else { return };
+    for name in ["cuda-smoke", "cuda-smoke-f16"] {
+        let file = format!("{}/experiments/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        let sets = [
+            "model.n_embd=16",
+            "train.batch_size=2",
+            "train.sequence_length=16",
+            "train.max_steps=20",
+            "sample.max_new_tokens=2",
+            "checkpoint.interval=20",
+        ];
+        let sets = sets.iter().flat_map(|set| ["--set", set]);
+        let arguments: Vec<&str> = [file.as_str()].into_iter().chain(sets).collect();
+        let agreed = call(&shop, &arguments, &[]).expect(0);
+        assert!(agreed.stdout.contains("the losses agree over 20 steps"), "{}", agreed.stdout);
+        assert!(shop.read(&format!("reports/{name}.md")).contains("## Agreement"));
+    }
+}

@@ -70,7 +70,7 @@ fn runs_that_do_not_fit_into_memory_are_warned_of_before_anything_starts() {
     let shop = shop();
     let sets = ["--set", "train.batch_size=100000", "--set", "experiment.repeats=2"];
     let planned = shop.run(&[&["plan", "big.toml"], &sets[..]].concat()).expect(0);
-    let advice = "lower train.batch_size and raise train.gradient_accumulation_steps in turn";
+    let advice = "the same tokens in a step";
     assert!(
         planned.stdout.contains("warning: big/seed=") && planned.stdout.contains(advice),
         "{}",

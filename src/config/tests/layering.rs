@@ -128,6 +128,7 @@ fn other_value(key: &str) -> (&'static str, &'static str) {
         }
         "experiment.tags" => ("[\"x\"]", ""),
         "experiment.repeats" => ("2", ""),
+        "experiment.same_losses_within" => ("0.01", ""),
         "model.preset" => ("\"gpt2\"", ""),
         "model.n_embd" => ("256", ""),
         "model.vocab_size" => ("512", ""),

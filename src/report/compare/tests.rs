@@ -9,7 +9,7 @@ use super::*;
 fn page(records: &[RunRecord], left_out: &[LeftOut]) -> String {
     let comparison = Comparison::of(records);
     let figures = [figures::Figure { file: "loss_by_step", title: "Train loss by step" }];
-    render("learning rates", &comparison, left_out, &figures, Path::new("reports"))
+    render("learning rates", &comparison, left_out, &figures, "", Path::new("reports"))
 }
 
 /// Three learning rates with two seeds each; the last one diverges.

@@ -41,6 +41,7 @@ fn tiny_plan() -> RunPlan {
             seed: 1,
             repeats: 1,
             repeat: 0,
+            same_losses_within: None,
         },
         point: Vec::new(),
         model: ModelPlan {
