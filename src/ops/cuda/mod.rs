@@ -8,6 +8,8 @@ use dfdx::prelude::*;
 use super::{Buffer, Half, Mixed, Ops, OutOfMemory, Transfer};
 
 mod kernels;
+#[cfg(test)]
+mod tests;
 
 pub use kernels::KernelError;
 use kernels::MAX_BLOCKS;

@@ -1,0 +1,365 @@
+//! Each operation on a GPU, real or emulated, against the processor in double precision; and the kernels against the host.
+//! Without a GPU these say that they were skipped.
+
+use super::*;
+use crate::ops::{
+    AttentionShape, Block, BlockDropout, BlockPass, CausalMask, Dropout, LayerNorm, Linear, Matrix, Row,
+    composed, id_of, number, try_backward_from,
+};
+
+/// The first GPU, ready for the operations.
+fn gpu() -> Option<Cuda> {
+    use cudarc::driver::result;
+    let devices = result::init().and_then(|()| result::device::get_count());
+    if !devices.is_ok_and(|devices| devices > 0) {
+        println!("SKIPPED: there is no CUDA device");
+        return None;
+    }
+    let cuda = Cuda::try_build(0, 0).unwrap();
+    cuda.try_enable_cache().unwrap();
+    load_kernels(&cuda).unwrap();
+    Some(cuda)
+}
+
+/// Numbers without a pattern, that both dtypes hold exactly.
+fn noise<E: Dtype>(len: usize, salt: u64) -> Vec<E> {
+    let mut state = salt.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        // Eleven bits, of either sign.
+        ((state >> 53) as f64 - 1024.0) / 1024.0
+    };
+    (0..len).map(|_| number(next())).collect()
+}
+
+fn matrix<E: Dtype, D: Ops<E>>(device: &D, rows: usize, columns: usize, salt: u64) -> Matrix<E, D> {
+    device.try_tensor(noise(rows * columns, salt), (rows, columns)).unwrap()
+}
+
+fn row<E: Dtype, D: Ops<E>>(device: &D, len: usize, salt: u64) -> Row<E, D> {
+    device.try_tensor(noise(len, salt), (len,)).unwrap()
+}
+
+fn in_f64<E: Dtype>(values: Vec<E>) -> Vec<f64> {
+    values.iter().map(|x| x.to_f64().unwrap()).collect()
+}
+
+/// Sizes that are multiples of nothing.
+const SHAPE: AttentionShape = AttentionShape { batch: 3, tokens: 5, heads: 2 };
+const POSITIONS: usize = 15;
+const WIDTH: usize = 6;
+const VOCABULARY: usize = 7;
+
+/// What an operation makes, and the gradients of its inputs.
+type Outcome = Vec<(&'static str, Vec<f64>)>;
+
+/// An operation on inputs of one dtype on one device, each with a name.
+trait Operation {
+    fn run<E: Dtype, D: Ops<E>>(&self, device: &D) -> Result<Outcome, D::Err>;
+}
+
+/// The result of `y`, and the gradients that lead from it to these inputs.
+macro_rules! outcome {
+    ($y:expr, $device:expr, [$($name:literal: $input:expr),*]) => {{
+        let (y, tape) = $y.split_tape();
+        let values = D::try_values(&y)?;
+        let dy = {
+            let mut gradients = Gradients::leaky();
+            let buffer = gradients.get_or_alloc_mut(&y)?;
+            D::try_upload(buffer, &noise::<E>(values.len(), 99))?;
+            std::mem::replace(buffer, Storage::<E>::try_alloc_len($device, 1)?)
+        };
+        let mut gradients = try_backward_from(y.put_tape(tape), dy)?;
+        Ok(vec![
+            ("result", in_f64(values)),
+            $(($name, in_f64(D::try_download(gradients.get_or_alloc_mut($input)?)?)),)*
+        ])
+    }};
+}
+
+/// A tape that drops no gradient.
+fn tape<E: Dtype, D: Ops<E>>() -> OwnedTape<E, D> {
+    OwnedTape::default()
+}
+
+/// Compares an operation on both, each list as a share of its largest element.
+fn check(name: &str, operation: impl Operation) {
+    let Some(cuda) = gpu() else { return };
+    let expected = operation.run::<f64, Cpu>(&Cpu::default()).unwrap();
+    let single = operation.run::<f32, Cuda>(&cuda).unwrap();
+    let half = operation.run::<Half, Cuda>(&cuda).unwrap();
+    for (found, tolerance, dtype) in [(single, 2e-6, "f32"), (half, 1e-2, "f16")] {
+        assert_eq!(found.len(), expected.len());
+        for ((list, found), (_, expected)) in found.iter().zip(&expected) {
+            assert_eq!(found.len(), expected.len(), "{name} {dtype} {list}");
+            let largest = expected.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
+            assert!(largest > 1e-3, "{name} {list}: nothing to compare");
+            for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+                let off = (found - expected).abs() / largest;
+                assert!(off <= tolerance, "{name} {dtype} {list} {i}: {found} instead of {expected}");
+            }
+        }
+    }
+}
+
+struct Embedding;
+
+impl Operation for Embedding {
+    fn run<E: Dtype, D: Ops<E>>(&self, device: &D) -> Result<Outcome, D::Err> {
+        let (wte, wpe) = (matrix(device, VOCABULARY, WIDTH, 1), matrix(device, SHAPE.tokens, WIDTH, 2));
+        // Tokens that occur often, once and never.
+        let ids = [0, 1, 1, 2, 1, 0, 4, 4, 2, 1, 0, 0, 6, 1, 2];
+        let x = D::try_embedding(tape(), &wte, &wpe, &ids, SHAPE.tokens)?;
+        outcome!(x, device, ["wte": &wte, "wpe": &wpe])
+    }
+}
+
+#[test]
+fn embedding() {
+    check("embedding", Embedding);
+}
+
+struct Norm;
+
+impl Operation for Norm {
+    fn run<E: Dtype, D: Ops<E>>(&self, device: &D) -> Result<Outcome, D::Err> {
+        let x = matrix(device, POSITIONS, WIDTH, 1);
+        let norm = LayerNorm { weight_c: row(device, WIDTH, 2), bias_c: Some(row(device, WIDTH, 3)) };
+        let y = D::try_layer_norm(x.clone().put_tape(tape()), &norm)?;
+        outcome!(y, device, ["x": &x, "weight": &norm.weight_c, "bias": norm.bias_c.as_ref().unwrap()])
+    }
+}
+
+#[test]
+fn layer_norm() {
+    check("layer norm", Norm);
+}
+
+struct Projection;
+
+impl Operation for Projection {
+    fn run<E: Dtype, D: Ops<E>>(&self, device: &D) -> Result<Outcome, D::Err> {
+        let x = matrix(device, POSITIONS, WIDTH, 1);
+        let linear = Linear { weight_io: matrix(device, WIDTH, 11, 2), bias_o: Some(row(device, 11, 3)) };
+        let y = composed::try_linear(x.clone().put_tape(tape()), &linear)?;
+        outcome!(y, device, ["x": &x, "weight": &linear.weight_io, "bias": linear.bias_o.as_ref().unwrap()])
+    }
+}
+
+#[test]
+fn linear() {
+    check("linear", Projection);
+}
+
+struct Gelu;
+
+impl Operation for Gelu {
+    fn run<E: Dtype, D: Ops<E>>(&self, device: &D) -> Result<Outcome, D::Err> {
+        let x = matrix(device, POSITIONS, WIDTH, 1);
+        outcome!(composed::try_gelu(x.clone().put_tape(tape()))?, device, ["x": &x])
+    }
+}
+
+#[test]
+fn gelu() {
+    check("GELU", Gelu);
+}
+
+struct Attention {
+    dropout: Option<Dropout>,
+    max_scores: usize,
+}
+
+impl Operation for Attention {
+    fn run<E: Dtype, D: Ops<E>>(&self, device: &D) -> Result<Outcome, D::Err> {
+        let qkv = matrix(device, POSITIONS, 3 * WIDTH, 1);
+        let attention = composed::Attention {
+            shape: SHAPE,
+            mask: CausalMask::default(),
+            dropout: self.dropout,
+            max_scores: self.max_scores,
+        };
+        outcome!(attention.try_forward(qkv.clone().put_tape(tape()))?, device, ["qkv": &qkv])
+    }
+}
+
+#[test]
+fn attention_whole_and_in_parts() {
+    let of_a_sequence = SHAPE.heads * SHAPE.tokens * SHAPE.tokens;
+    for dropout in [None, Some(Dropout { rate: 0.3, seed: 5 })] {
+        for max_scores in [usize::MAX, of_a_sequence] {
+            check("attention", Attention { dropout, max_scores });
+        }
+    }
+}
+
+struct Drop;
+
+impl Operation for Drop {
+    fn run<E: Dtype, D: Ops<E>>(&self, device: &D) -> Result<Outcome, D::Err> {
+        let x = matrix(device, POSITIONS, WIDTH, 1);
+        let dropout = Some(Dropout { rate: 0.4, seed: 11 });
+        outcome!(D::try_dropout(x.clone().put_tape(tape()), dropout)?, device, ["x": &x])
+    }
+}
+
+#[test]
+fn dropout() {
+    check("dropout", Drop);
+}
+
+struct WholeBlock {
+    recompute: bool,
+}
+
+impl Operation for WholeBlock {
+    fn run<E: Dtype, D: Ops<E>>(&self, device: &D) -> Result<Outcome, D::Err> {
+        let linear = |inputs, outputs, salt| Linear {
+            weight_io: matrix(device, inputs, outputs, salt),
+            bias_o: Some(row(device, outputs, salt + 1)),
+        };
+        let norm = |salt| LayerNorm {
+            weight_c: row(device, WIDTH, salt),
+            bias_c: Some(row(device, WIDTH, salt + 1)),
+        };
+        let block = Block {
+            ln_1: norm(10),
+            attn_c_attn: linear(WIDTH, 3 * WIDTH, 20),
+            attn_c_proj: linear(WIDTH, WIDTH, 30),
+            ln_2: norm(40),
+            mlp_c_fc: linear(WIDTH, 4 * WIDTH, 50),
+            mlp_c_proj: linear(4 * WIDTH, WIDTH, 60),
+        };
+        let drop = |seed| Some(Dropout { rate: 0.2, seed });
+        let dropout = BlockDropout { attention: drop(1), attention_out: drop(2), mlp_out: drop(3) };
+        let pass = BlockPass { recompute: self.recompute, ..BlockPass::new(SHAPE, dropout) };
+        let x = matrix(device, POSITIONS, WIDTH, 1);
+        let y = D::try_block(x.clone().put_tape(tape()), &block, &pass)?;
+        outcome!(y, device, [
+            "x": &x,
+            "qkv weight": &block.attn_c_attn.weight_io,
+            "projection's bias": block.attn_c_proj.bias_o.as_ref().unwrap(),
+            "norm's weight": &block.ln_2.weight_c,
+            "mlp's weight": &block.mlp_c_proj.weight_io
+        ])
+    }
+}
+
+#[test]
+fn a_block_kept_and_recomputed() {
+    for recompute in [false, true] {
+        check("block", WholeBlock { recompute });
+    }
+}
+
+const TARGETS: [u32; POSITIONS] = [0, 6, 6, 2, 3, 5, 4, 1, 0, 0, 2, 3, 3, 6, 1];
+
+struct HeadLoss;
+
+impl Operation for HeadLoss {
+    fn run<E: Dtype, D: Ops<E>>(&self, device: &D) -> Result<Outcome, D::Err> {
+        let (x, wte) = (matrix(device, POSITIONS, WIDTH, 1), matrix(device, VOCABULARY, WIDTH, 2));
+        let loss = D::try_head_loss(x.clone().put_tape(tape()), &wte, &TARGETS)?;
+        outcome!(loss, device, ["x": &x, "wte": &wte])
+    }
+}
+
+#[test]
+fn head_and_loss() {
+    check("head", HeadLoss);
+}
+
+struct HeadInParts;
+
+impl Operation for HeadInParts {
+    fn run<E: Dtype, D: Ops<E>>(&self, device: &D) -> Result<Outcome, D::Err> {
+        let (x, wte) = (matrix(device, POSITIONS, WIDTH, 1), matrix(device, VOCABULARY, WIDTH, 2));
+        let head =
+            composed::HeadInParts { x_mc: &x, wte_vc: &wte, targets: &TARGETS, max_logits: 4 * VOCABULARY };
+        let mut gradients = Gradients::leaky();
+        gradients.retain_leafs(&id_of(&wte));
+        let (losses, dx, mut gradients) = head.try_losses_and_gradients(gradients, composed::try_gradient)?;
+        let mut total = 0.0;
+        for (share, loss) in &losses {
+            total += share * in_f64(D::try_values(loss)?)[0];
+        }
+        Ok(vec![
+            ("loss", vec![total]),
+            ("x", in_f64(D::try_download(&dx)?)),
+            ("wte", in_f64(D::try_download(gradients.get_or_alloc_mut(&wte)?)?)),
+        ])
+    }
+}
+
+#[test]
+fn head_in_parts() {
+    check("head in parts", HeadInParts);
+}
+
+/// A buffer with these values.
+fn buffer<E: Dtype>(cuda: &Cuda, values: &[E]) -> Buffer<E, Cuda>
+where
+    Cuda: Storage<E>,
+{
+    let mut buffer = Storage::<E>::try_alloc_len(cuda, values.len()).unwrap();
+    Cuda::try_upload(&mut buffer, values).unwrap();
+    buffer
+}
+
+/// Lengths of less than a block, a block and a bit, and more than all threads have one element of.
+const LENGTHS: [usize; 4] = [1, 257, 5_000, 300_000];
+
+#[test]
+fn squares_are_added_up() {
+    let Some(cuda) = gpu() else { return };
+    for len in LENGTHS {
+        let values: Vec<f32> = noise(len, 3);
+        let mut squares = Squares::try_none(&cuda).unwrap();
+        squares.try_add(&buffer(&cuda, &values)).unwrap();
+        squares.try_add(&buffer(&cuda, &[3.0f32])).unwrap();
+        let expected: f64 = values.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() + 9.0;
+        let found = squares.try_read().unwrap();
+        assert!((found / expected - 1.0).abs() < 1e-6, "{len}: {found} instead of {expected}");
+    }
+    for bad in [f32::NAN, f32::INFINITY, 1e30] {
+        let mut squares = Squares::try_none(&cuda).unwrap();
+        squares.try_add(&buffer(&cuda, &[1.0, bad])).unwrap();
+        assert!(!squares.try_read().unwrap().is_finite(), "{bad}");
+    }
+}
+
+#[test]
+fn a_buffer_is_scaled() {
+    let Some(cuda) = gpu() else { return };
+    for len in LENGTHS {
+        let values: Vec<f32> = noise(len, 4);
+        let mut scaled = buffer(&cuda, &values);
+        try_scale(&mut scaled, 0.3).unwrap();
+        let expected: Vec<f32> = values.iter().map(|x| x * 0.3).collect();
+        assert_eq!(Cuda::try_download(&scaled).unwrap(), expected, "{len}");
+    }
+}
+
+#[test]
+fn both_precisions_are_converted_as_on_the_processor() {
+    let Some(cuda) = gpu() else { return };
+    // Rounding to even either way, the smallest and largest of half precision, and beyond.
+    let hard =
+        [1.0 + 1.0 / 2048.0, 1.0 + 3.0 / 2048.0, 6e-8, 2e-8, -0.0, 65_504.0, 65_519.9, 65_520.0, -1e30];
+    for len in LENGTHS {
+        let mut values: Vec<f32> = noise(len, 5);
+        values.iter_mut().zip(hard).for_each(|(x, hard)| *x = hard);
+        let mut in_half = buffer(&cuda, &vec![Half::default(); len]);
+        Cuda::try_write_half(&mut in_half, &buffer(&cuda, &values), 1.0).unwrap();
+        let found = Cuda::try_download(&in_half).unwrap();
+        for (found, x) in found.iter().zip(&values) {
+            assert_eq!(found.0.to_bits(), dfdx::dtypes::f16::from_f32(*x).to_bits(), "{x}");
+        }
+        let mut sum = buffer(&cuda, &vec![1.0f32; len]);
+        Cuda::try_add_half(&mut sum, &in_half, 0.5).unwrap();
+        for (sum, half) in Cuda::try_download(&sum).unwrap().iter().zip(&found) {
+            let expected = 1.0 + 0.5 * half.0.to_f32();
+            assert!((sum - expected).abs() <= 1e-6 * expected.abs() || *sum == expected, "{sum} {expected}");
+        }
+    }
+}
