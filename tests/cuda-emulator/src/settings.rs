@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn visible_devices_are_numbers_or_uuids_up_to_the_first_unknown() {
-        let devices = |list| {
+        let devices = |list: &str| {
             let variables = [("CUDA_EMULATOR_DEVICES", "3"), ("CUDA_VISIBLE_DEVICES", list)];
             with(&variables).expect("valid").visible
         };
