@@ -123,6 +123,8 @@ pub unsafe extern "C" fn cuDeviceGetAttribute(value: *mut c_int, attribute: c_in
             13 => 1_410_000,
             // Multiprocessors.
             16 => 108,
+            // Compute mode: shared.
+            20 => 0,
             // Threads of a multiprocessor.
             39 => 2048,
             // Unified addressing.
