@@ -302,3 +302,78 @@ unsafe fn tell(out: *mut c_char, length: c_uint, text: &str) -> c_int {
     // SAFETY: the caller's promise.
     if unsafe { write_text(out, length as usize, text) }.is_some() { SUCCESS } else { INVALID_ARGUMENT }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ptr::null_mut;
+
+    use super::*;
+    use crate::driver::tests::{allocate, start, with_driver};
+
+    #[test]
+    fn devices_tell_their_numbers() {
+        with_driver(&[("DEVICES", "2"), ("MEMORY", "1000"), ("CUDA_VISIBLE_DEVICES", "1")], || {
+            let mut handle = null_mut();
+            USERS.store(0, Ordering::Relaxed);
+            // SAFETY, here and below: places for the results.
+            assert_eq!(unsafe { nvmlDeviceGetHandleByIndex_v2(0, &mut handle) }, UNINITIALIZED);
+            assert_eq!(nvmlInit_v2(), SUCCESS);
+            start(0);
+            allocate(300).expect("room");
+            let mut count = 0;
+            assert_eq!((unsafe { nvmlDeviceGetCount_v2(&mut count) }, count), (SUCCESS, 2));
+            assert_eq!(unsafe { nvmlDeviceGetHandleByIndex_v2(2, &mut handle) }, INVALID_ARGUMENT);
+            // CUDA's device 0 is NVML's device 1 here.
+            assert_eq!(unsafe { nvmlDeviceGetHandleByUUID(c"GPU-nobody".as_ptr(), &mut handle) }, NOT_FOUND);
+            let uuid = std::ffi::CString::new(uuid(1)).expect("no null");
+            assert_eq!(unsafe { nvmlDeviceGetHandleByUUID(uuid.as_ptr(), &mut handle) }, SUCCESS);
+            let mut memory = MemoryV2 { version: 2 << 24 | 40, ..MemoryV2::default() };
+            assert_eq!(unsafe { nvmlDeviceGetMemoryInfo_v2(handle, &mut memory) }, SUCCESS);
+            assert_eq!((memory.total, memory.free, memory.used), (1000, 700, 300));
+            memory.version = 1;
+            assert_eq!(unsafe { nvmlDeviceGetMemoryInfo_v2(handle, &mut memory) }, ARGUMENT_VERSION_MISMATCH);
+            assert_eq!(nvmlShutdown(), SUCCESS);
+            assert_eq!(nvmlShutdown(), UNINITIALIZED);
+        });
+    }
+
+    #[test]
+    fn readings_change_and_are_plausible() {
+        with_driver(&[], || {
+            assert_eq!(nvmlInit_v2(), SUCCESS);
+            let (mut handle, mut rates, mut power, mut temperature) =
+                (null_mut(), Utilization::default(), 0, 0);
+            let mut seen = std::collections::BTreeSet::new();
+            for _ in 0..8 {
+                // SAFETY: places for the results.
+                unsafe {
+                    assert_eq!(nvmlDeviceGetHandleByIndex_v2(0, &mut handle), SUCCESS);
+                    assert_eq!(nvmlDeviceGetUtilizationRates(handle, &mut rates), SUCCESS);
+                    assert_eq!(nvmlDeviceGetPowerUsage(handle, &mut power), SUCCESS);
+                    assert_eq!(nvmlDeviceGetTemperature(handle, 0, &mut temperature), SUCCESS);
+                }
+                assert!((1..=100).contains(&rates.gpu) && (50_000..300_000).contains(&power));
+                assert!((30..90).contains(&temperature));
+                seen.insert(rates.gpu);
+            }
+            assert!(seen.len() > 1, "a column of one number shows nothing");
+            assert_eq!(nvmlShutdown(), SUCCESS);
+        });
+    }
+
+    #[test]
+    fn texts_need_room() {
+        with_driver(&[], || {
+            assert_eq!(nvmlInit_v2(), SUCCESS);
+            let (mut handle, mut name) = (null_mut(), [0; 96]);
+            // SAFETY: a place for the result, and room for as many bytes as is said.
+            unsafe {
+                assert_eq!(nvmlDeviceGetHandleByIndex_v2(0, &mut handle), SUCCESS);
+                assert_eq!(nvmlDeviceGetName(handle, name.as_mut_ptr(), 5), INSUFFICIENT_SIZE);
+                assert_eq!(nvmlDeviceGetName(handle, name.as_mut_ptr(), 96), SUCCESS);
+                assert_eq!(CStr::from_ptr(name.as_ptr()), c"Emulated CUDA device 0");
+            }
+            assert_eq!(nvmlShutdown(), SUCCESS);
+        });
+    }
+}

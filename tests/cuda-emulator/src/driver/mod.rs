@@ -14,7 +14,7 @@ mod stream;
 mod unsupported;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::ffi::c_int;
 

@@ -27,7 +27,9 @@ macro_rules! floats {
     ($section:literal, $before:literal, $after:literal, $type:ty, $result:expr) => {
         &[
             row!($section, concat!($before, "eq", $after), |a: $type, b: $type| $result(a == b)),
-            row!($section, concat!($before, "ne", $after), |a: $type, b: $type| $result(a < b || a > b)),
+            row!($section, concat!($before, "ne", $after), |a: $type, b: $type| $result(
+                a != b && !unordered(a, b)
+            )),
             row!($section, concat!($before, "lt", $after), |a: $type, b: $type| $result(a < b)),
             row!($section, concat!($before, "le", $after), |a: $type, b: $type| $result(a <= b)),
             row!($section, concat!($before, "gt", $after), |a: $type, b: $type| $result(a > b)),

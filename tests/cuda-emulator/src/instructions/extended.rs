@@ -1,7 +1,7 @@
 //! Sums and products longer than a register: the carry goes from instruction to instruction in `CC.CF`.
 
 use super::integer::high32;
-use super::{Action, Operands, Row, Shape, get, set};
+use super::{Action, Compute, Operands, Row, Shape, get, set};
 use crate::machine::CARRY;
 
 pub(super) const ROWS: &[&[Row]] = &[&[
@@ -43,12 +43,7 @@ pub(super) const ROWS: &[&[Row]] = &[&[
     }),
 ]];
 
-const fn extended(
-    section: &'static str,
-    opcodes: &'static str,
-    sources: usize,
-    compute: fn(&mut [u64], &Operands),
-) -> Row {
+const fn extended(section: &'static str, opcodes: &'static str, sources: usize, compute: Compute) -> Row {
     Row { section, opcodes, shape: Shape::Values(sources), action: Action::Compute(compute) }
 }
 

@@ -2,7 +2,7 @@
 
 use half::f16;
 
-use super::{Action, BASE, Operands, Row, Shape, Value, get, row, set};
+use super::{Action, BASE, Compute, Operands, Row, Shape, Touch, Value, get, row, set};
 use crate::machine::{Access, Fault, Global, Local, Param, Place, Shared, Spaces};
 
 pub(super) const ROWS: &[&[Row]] = &[
@@ -77,12 +77,10 @@ const MOVES: &[Row] = &[
     }),
 ];
 
-const fn unpack(opcodes: &'static str, compute: fn(&mut [u64], &Operands)) -> Row {
+const fn unpack(opcodes: &'static str, compute: Compute) -> Row {
     let section = "Data Movement and Conversion: mov";
     Row { section, opcodes, shape: Shape::Unpack(2), action: Action::Compute(compute) }
 }
-
-type Touch = fn(&mut [u64], &mut Spaces<'_>, &Operands) -> Result<(), Box<Fault>>;
 
 const fn load(opcodes: &'static str, touch: Touch, targets: usize) -> Row {
     let section = "Data Movement and Conversion: ld, ld.global.nc";

@@ -77,13 +77,19 @@ pub enum Shape {
     Nothing,
 }
 
+/// Works on a thread's registers.
+pub type Compute = fn(&mut [u64], &Operands);
+
+/// Works on a thread's registers and memory.
+pub type Touch = fn(&mut [u64], &mut Spaces<'_>, &Operands) -> Result<(), Box<Fault>>;
+
 /// What an instruction does.
 #[derive(Clone, Copy)]
 pub enum Action {
     /// Registers to registers.
-    Compute(fn(&mut [u64], &Operands)),
+    Compute(Compute),
     /// Reads or writes memory.
-    Touch(fn(&mut [u64], &mut Spaces<'_>, &Operands) -> Result<(), Box<Fault>>),
+    Touch(Touch),
     Branch,
     Barrier,
     Return,

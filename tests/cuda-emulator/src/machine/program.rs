@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::instructions::{Operands, Slot};
+use crate::instructions::{Compute, Operands, Slot, Touch};
 
 /// The first slots of a register file are special registers, in this order: `%tid.x` ... `%nctaid.z`.
 pub const SPECIALS: [&str; 12] = [
@@ -43,8 +43,8 @@ pub struct Step {
 /// [`crate::instructions::Action`] with its labels and functions found.
 #[derive(Clone, Copy)]
 pub enum Kind {
-    Compute(fn(&mut [u64], &Operands)),
-    Touch(fn(&mut [u64], &mut super::Spaces<'_>, &Operands) -> Result<(), Box<super::Fault>>),
+    Compute(Compute),
+    Touch(Touch),
     /// To the step of this number.
     Branch(u32),
     Barrier,

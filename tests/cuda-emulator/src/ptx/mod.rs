@@ -4,6 +4,7 @@
 //! anything else is a [`ParseError`] that says where.
 
 mod lexer;
+mod operand;
 mod parser;
 
 use std::collections::HashMap;
@@ -116,3 +117,6 @@ pub enum Operand {
     /// `(a, b)`, in calls.
     Group(Vec<Operand>),
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::lexer::{Lexeme, Token, lex};
-use super::{Function, Guard, Instruction, Module, Operand, ParseError, Space, Variable};
+use super::operand::read_number;
+use super::{Function, Module, ParseError, Space, Variable};
 
 /// Reads a module.
 ///
@@ -16,23 +17,23 @@ pub fn parse(text: &str) -> Result<Module, ParseError> {
 
 /// What a name stands for inside a function's body.
 #[derive(Clone, Copy)]
-enum Meaning {
+pub(super) enum Meaning {
     Register(usize),
     Variable(usize),
 }
 
-struct Parser<'a> {
-    text: &'a str,
-    lexemes: Vec<Lexeme<'a>>,
-    at: usize,
+pub(super) struct Parser<'a> {
+    pub(super) text: &'a str,
+    pub(super) lexemes: Vec<Lexeme<'a>>,
+    pub(super) at: usize,
     /// The innermost block's names are last: blocks may use the names of those around them anew.
-    scopes: Vec<HashMap<String, Meaning>>,
+    pub(super) scopes: Vec<HashMap<String, Meaning>>,
 }
 
-type Parsed<T> = Result<T, ParseError>;
+pub(super) type Parsed<T> = Result<T, ParseError>;
 
 impl<'a> Parser<'a> {
-    fn peek(&self) -> Option<Token<'a>> {
+    pub(super) fn peek(&self) -> Option<Token<'a>> {
         self.lexemes.get(self.at).map(|lexeme| lexeme.token)
     }
 
@@ -42,28 +43,29 @@ impl<'a> Parser<'a> {
         Ok(token)
     }
 
-    fn line(&self) -> usize {
+    pub(super) fn line(&self) -> usize {
         self.lexemes.get(self.at).or(self.lexemes.last()).map_or(1, |lexeme| lexeme.line)
     }
 
-    fn error(&self, reason: impl Into<String>) -> ParseError {
+    pub(super) fn error(&self, reason: impl Into<String>) -> ParseError {
         let line = self.line();
         let text = self.text.lines().nth(line - 1).unwrap_or_default().to_owned();
-        ParseError { line, reason: reason.into(), text }
+        let reason = if self.peek().is_some() { reason.into() } else { "the text ends too early".to_owned() };
+        ParseError { line, reason, text }
     }
 
     /// Steps over `mark` if it is next.
-    fn take(&mut self, mark: char) -> bool {
+    pub(super) fn take(&mut self, mark: char) -> bool {
         let found = self.peek() == Some(Token::Mark(mark));
         self.at += usize::from(found);
         found
     }
 
-    fn expect(&mut self, mark: char) -> Parsed<()> {
+    pub(super) fn expect(&mut self, mark: char) -> Parsed<()> {
         if self.take(mark) { Ok(()) } else { Err(self.error(format!("expected `{mark}`"))) }
     }
 
-    fn word(&mut self) -> Parsed<&'a str> {
+    pub(super) fn word(&mut self) -> Parsed<&'a str> {
         match self.peek() {
             Some(Token::Word(word)) => {
                 self.at += 1;
@@ -74,7 +76,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A number with its sign, as the bits that it stands for.
-    fn number(&mut self) -> Parsed<u64> {
+    pub(super) fn number(&mut self) -> Parsed<u64> {
         let negative = self.take('-');
         let Some(Token::Number(digits)) = self.peek() else { return Err(self.error("expected a number")) };
         let bits = read_number(digits).ok_or_else(|| self.error(format!("`{digits}` is not a number")))?;
@@ -177,13 +179,8 @@ impl<'a> Parser<'a> {
             match self.word()? {
                 ".align" => align = Some(self.count()?),
                 kind => {
-                    let bytes = match kind {
-                        ".b8" | ".u8" | ".s8" => 1,
-                        ".b16" | ".u16" | ".s16" | ".f16" => 2,
-                        ".b32" | ".u32" | ".s32" | ".f32" => 4,
-                        ".b64" | ".u64" | ".s64" | ".f64" => 8,
-                        _ => return Err(self.error(format!("`{kind}` is not a known type"))),
-                    };
+                    let bytes =
+                        bytes_of(kind).ok_or_else(|| self.error(format!("`{kind}` is not a known type")))?;
                     let align = align.unwrap_or(bytes);
                     if !align.is_power_of_two() {
                         return Err(self.error("an alignment is a power of two"));
@@ -290,8 +287,9 @@ impl<'a> Parser<'a> {
 
     /// `.type %r<10>, name, ...;`
     fn registers(&mut self, function: &mut Function) -> Parsed<()> {
-        if self.word()? == ".v2" {
-            return Err(self.error("vector registers are not known"));
+        let kind = self.word()?;
+        if kind != ".pred" && bytes_of(kind).is_none() {
+            return Err(self.error(format!("`{kind}` is not a known type")));
         }
         loop {
             let name = self.word()?;
@@ -316,92 +314,15 @@ impl<'a> Parser<'a> {
             scope.insert(name, meaning);
         }
     }
-
-    fn instruction(&mut self) -> Parsed<Instruction> {
-        let line = self.line();
-        let start = self.lexemes.get(self.at).map_or(0, |lexeme| lexeme.start);
-        let mut guard = None;
-        if self.take('@') {
-            let negated = self.take('!');
-            let Operand::Register(register) = self.operand()? else {
-                return Err(self.error("expected a predicate register"));
-            };
-            guard = Some(Guard { register, negated });
-        }
-        let opcode = self.word()?.to_owned();
-        let mut operands = Vec::new();
-        if !self.take(';') {
-            loop {
-                operands.push(self.operand()?);
-                if !self.take(',') {
-                    break;
-                }
-            }
-            self.expect(';')?;
-        }
-        let end = self.lexemes.get(self.at - 1).map_or(start, |lexeme| lexeme.end);
-        let text = self.text[start..end].split_whitespace().collect::<Vec<_>>().join(" ");
-        Ok(Instruction { line, text, guard, opcode, operands })
-    }
-
-    fn operand(&mut self) -> Parsed<Operand> {
-        match self.peek() {
-            Some(Token::Number(_) | Token::Mark('-')) => self.number().map(Operand::Immediate),
-            Some(Token::Word(word)) => {
-                self.at += 1;
-                let meaning = self.scopes.iter().rev().find_map(|scope| scope.get(word));
-                Ok(match meaning {
-                    Some(&Meaning::Register(register)) => Operand::Register(register),
-                    Some(&Meaning::Variable(variable)) => Operand::Variable(variable),
-                    None => Operand::Name(word.to_owned()),
-                })
-            }
-            Some(Token::Mark('[')) => {
-                self.at += 1;
-                let base = Box::new(self.operand()?);
-                let offset = match self.peek() {
-                    Some(Token::Mark('+')) => {
-                        self.at += 1;
-                        self.number()?
-                    }
-                    Some(Token::Mark('-')) => self.number()?,
-                    _ => 0,
-                };
-                self.expect(']')?;
-                Ok(Operand::Address { base, offset: offset.cast_signed() })
-            }
-            Some(Token::Mark('{')) => self.list('}').map(Operand::Vector),
-            Some(Token::Mark('(')) => self.list(')').map(Operand::Group),
-            _ => Err(self.error("expected an operand")),
-        }
-    }
-
-    /// Operands from an opening mark to `end`.
-    fn list(&mut self, end: char) -> Parsed<Vec<Operand>> {
-        self.at += 1;
-        let mut operands = Vec::new();
-        while !self.take(end) {
-            if !operands.is_empty() {
-                self.expect(',')?;
-            }
-            operands.push(self.operand()?);
-        }
-        Ok(operands)
-    }
 }
 
-/// `12`, `0x1F`, either with `U`, `0f3F800000` (the bits of a float) or `0d3FF0000000000000` (of a double).
-fn read_number(digits: &str) -> Option<u64> {
-    let lower = digits.to_ascii_lowercase();
-    if let Some(bits) = lower.strip_prefix("0f") {
-        return u32::from_str_radix(bits, 16).ok().map(u64::from);
-    }
-    if let Some(bits) = lower.strip_prefix("0d") {
-        return u64::from_str_radix(bits, 16).ok();
-    }
-    let lower = lower.trim_end_matches('u');
-    match lower.strip_prefix("0x") {
-        Some(hex) => u64::from_str_radix(hex, 16).ok(),
-        None => lower.parse().ok(),
-    }
+/// The bytes of a type that memory can hold.
+fn bytes_of(kind: &str) -> Option<usize> {
+    Some(match kind {
+        ".b8" | ".u8" | ".s8" => 1,
+        ".b16" | ".u16" | ".s16" | ".f16" => 2,
+        ".b32" | ".u32" | ".s32" | ".f32" => 4,
+        ".b64" | ".u64" | ".s64" | ".f64" => 8,
+        _ => return None,
+    })
 }

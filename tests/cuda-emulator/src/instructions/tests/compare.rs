@@ -6,8 +6,10 @@ use half::f16;
 
 use super::{Checked, compute, integers, meaning};
 
+type Truth = fn(Ordering) -> bool;
+
 /// By name: whether each order counts as true.
-const ORDERS: [(&str, fn(Ordering) -> bool); 6] = [
+const ORDERS: [(&str, Truth); 6] = [
     ("eq", Ordering::is_eq),
     ("ne", Ordering::is_ne),
     ("lt", Ordering::is_lt),

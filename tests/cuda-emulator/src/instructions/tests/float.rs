@@ -31,6 +31,9 @@ const SINGLES: &[f32] = &[
     f32::NAN,
 ];
 
+type Unary = fn(f64) -> f64;
+type Binary = fn(f64, f64) -> f64;
+
 fn bits(a: f32) -> u64 {
     u64::from(a.to_bits())
 }
@@ -61,7 +64,7 @@ pub(super) fn check() -> Checked {
 }
 
 fn arithmetic(checked: &mut Checked) {
-    let exact: [(&str, fn(f64, f64) -> f64); 4] =
+    let exact: [(&str, Binary); 4] =
         [("add", |a, b| a + b), ("sub", |a, b| a - b), ("mul", |a, b| a * b), ("div", |a, b| a / b)];
     for (name, exact) in exact {
         for rounding in ["", ".rn"] {
@@ -84,7 +87,7 @@ fn arithmetic(checked: &mut Checked) {
             checked.extend([singles, doubles]);
         }
     }
-    let exact: [(&str, fn(f64) -> f64); 2] = [("rcp.rn", |a| 1.0 / a), ("sqrt.rn", f64::sqrt)];
+    let exact: [(&str, Unary); 2] = [("rcp.rn", |a| 1.0 / a), ("sqrt.rn", f64::sqrt)];
     for (name, exact) in exact {
         let (singles, doubles) = (format!("{name}.f32"), format!("{name}.f64"));
         for &a in SINGLES {
@@ -178,7 +181,7 @@ fn signs(checked: &mut Checked) {
 }
 
 fn approximate(checked: &mut Checked) {
-    let exact: [(&str, bool, fn(f64) -> f64); 8] = [
+    let exact: [(&str, bool, Unary); 8] = [
         ("rcp.approx.ftz.f32", true, |a| 1.0 / a),
         ("sqrt.approx.ftz.f32", true, f64::sqrt),
         ("rsqrt.approx.f32", false, |a| 1.0 / a.sqrt()),

@@ -37,10 +37,11 @@ fn value(bits: u16) -> f64 {
     f16::from_bits(bits).to_f64()
 }
 
+type Binary = fn(f64, f64) -> f64;
+
 pub(super) fn check() -> Checked {
     let mut checked = Checked::new();
-    let exact: [(&str, fn(f64, f64) -> f64); 3] =
-        [("add", |a, b| a + b), ("sub", |a, b| a - b), ("mul", |a, b| a * b)];
+    let exact: [(&str, Binary); 3] = [("add", |a, b| a + b), ("sub", |a, b| a - b), ("mul", |a, b| a * b)];
     for (name, exact) in exact {
         for opcode in [format!("{name}.f16"), format!("{name}.rn.f16")] {
             for a in halves() {

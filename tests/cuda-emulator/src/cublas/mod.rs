@@ -4,6 +4,8 @@
 //! card to card.
 
 mod gemm;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::{c_int, c_longlong, c_void};
 
