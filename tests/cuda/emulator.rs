@@ -44,8 +44,9 @@ impl Emulator {
         self.number(b"cuda_emulator_live_bytes\0")
     }
 
-    pub fn live_blocks(&self) -> u64 {
-        self.number(b"cuda_emulator_live_blocks\0")
+    /// Allocations that were not freed, whether their device is still in use or not.
+    pub fn left_blocks(&self) -> u64 {
+        self.number(b"cuda_emulator_live_blocks\0") + self.number(b"cuda_emulator_abandoned_blocks\0")
     }
 
     pub fn allocations(&self) -> u64 {

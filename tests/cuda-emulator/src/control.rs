@@ -37,6 +37,12 @@ pub extern "C" fn cuda_emulator_live_blocks() -> u64 {
     sum(|device| device.live_blocks)
 }
 
+/// Allocations that were never freed, and went when the last user of their device let go of it.
+#[unsafe(no_mangle)]
+pub extern "C" fn cuda_emulator_abandoned_blocks() -> u64 {
+    sum(|device| device.abandoned_blocks)
+}
+
 /// The most bytes that were allocated at once.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuda_emulator_peak_bytes() -> u64 {
