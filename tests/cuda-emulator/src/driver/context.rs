@@ -19,12 +19,12 @@ pub(super) fn current() -> Option<usize> {
 }
 
 /// Makes a device's context the calling thread's.
-pub fn set_current(device: Option<usize>) {
+pub(super) fn set_current(device: Option<usize>) {
     CURRENT.set(device);
 }
 
 /// The handle of a device's context.
-pub fn context_of_device(device: usize) -> *mut c_void {
+fn context_of_device(device: usize) -> *mut c_void {
     pointer(FIRST + device)
 }
 
