@@ -90,11 +90,12 @@ fn in_words(error: CompileError) -> String {
         CompileError::CompileError { nvrtc, log, .. } => {
             let log = log.to_string_lossy();
             let line = log.lines().find(|line| line.contains("error")).unwrap_or_else(|| log.trim());
-            format!("{nvrtc}: {line}")
+            format!("{:?}: {line}", nvrtc.0)
         }
         CompileError::CreationError(nvrtc)
         | CompileError::GetPtxError(nvrtc)
-        | CompileError::DestroyError(nvrtc) => nvrtc.to_string(),
+        | CompileError::GetLogError(nvrtc)
+        | CompileError::DestroyError(nvrtc) => format!("{:?}", nvrtc.0),
     }
 }
 

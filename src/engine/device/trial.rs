@@ -3,6 +3,8 @@
 use ::dfdx::dtypes::f16;
 use ::dfdx::prelude::*;
 
+use super::driver;
+
 /// Sizes that are multiples of nothing, and larger than one block of threads.
 const ROWS: usize = 37;
 const INNER: usize = 53;
@@ -27,11 +29,8 @@ const KINDS: [(&str, f64); 5] = [
 /// # Panics
 /// dfdx panics where it cannot compile a kernel: call this in a process of its own.
 pub fn compute(ordinal: usize) -> Result<Vec<(String, f64)>, String> {
-    let device = Cuda::try_build(ordinal, 0).map_err(|error| match error {
-        CudaError::Driver(error) => super::driver::unusable(error).to_string(),
-        other => other.to_string(),
-    })?;
-    let found = results(&device).map_err(|error| error.to_string())?;
+    let device = Cuda::try_build(ordinal, 0).map_err(in_words)?;
+    let found = results(&device).map_err(in_words)?;
     let expected = results(&Cpu::default()).map_err(|error| error.to_string())?;
     let mut differences = Vec::new();
     for (((kind, bound), found), expected) in KINDS.into_iter().zip(found).zip(expected) {
@@ -45,6 +44,13 @@ pub fn compute(ordinal: usize) -> Result<Vec<(String, f64)>, String> {
         differences.push((kind.to_owned(), difference));
     }
     Ok(differences)
+}
+
+fn in_words(error: CudaError) -> String {
+    match error {
+        CudaError::Driver(error) => driver::unusable(error).to_string(),
+        other => other.to_string(),
+    }
 }
 
 fn difference(found: &[f32], expected: &[f32]) -> f64 {
@@ -61,7 +67,7 @@ fn difference(found: &[f32], expected: &[f32]) -> f64 {
 /// The results of all [`KINDS`], in their order.
 fn results<D>(device: &D) -> Result<[Vec<f32>; 5], D::Err>
 where
-    D: Device<f32> + Device<f16> + ToDtypeKernel<f32, f16> + ToDtypeKernel<f16, f32>,
+    D: Device<f32> + Device<f16>,
 {
     let wave = |len: usize, step: f32| (0..len).map(|i| (i as f32 * step).sin()).collect::<Vec<f32>>();
     let x = device.try_tensor_from_vec(wave(ROWS * INNER, 0.37), (ROWS, INNER))?;
