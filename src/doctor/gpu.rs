@@ -3,7 +3,7 @@
 use super::look::{Answer, Fact, Gpus};
 use super::{Finding, Section};
 use crate::engine::device::kernels::{Kernels, Version};
-use crate::engine::device::{ComputeMode, CudaDevice, CudaProblem};
+use crate::engine::device::{ComputeMode, CudaDevice, CudaProblem, build_command};
 use crate::units;
 
 /// A share of memory that other programs may have without being mentioned: a desktop takes some.
@@ -58,15 +58,10 @@ fn how_to_build(newest_cuda: Option<(u32, u32)>, capability: Option<Version>) ->
         || "a CUDA toolkit".to_owned(),
         |(major, minor)| format!("a CUDA toolkit not newer than {major}.{minor}"),
     );
-    let command = "cargo build --release --features cuda";
-    match capability {
-        Some(capability) if capability < Version::new(8, 0) => format!(
-            "install {toolkit}, then, from the source folder: `export CUDA_COMPUTE_CAP={} NVCC_APPEND_FLAGS=\"-include \
-             $PWD/src/engine/device/before_sm80.h\"; {command}`",
-            capability.digits()
-        ),
-        _ => format!("install {toolkit}, then `{command}` (the README's section on GPUs has every card)"),
-    }
+    let command = build_command(capability);
+    format!(
+        "install {toolkit}, then, in the source folder, `{command}` (the README's section on GPUs has every card)"
+    )
 }
 
 fn driver(gpus: &Gpus) -> Vec<Finding> {
@@ -122,36 +117,34 @@ fn kernels(gpus: &Gpus) -> Vec<Finding> {
     if let Some(driver) = driver.filter(|&driver| kernels.oldest_driver() > driver) {
         findings.push(problem(&CudaProblem::DriverTooOld { driver, kernels }.to_string()));
     }
-    for fact in &gpus.look.facts {
-        let Fact::Compiler { version, made, missing_files } = fact else { continue };
-        let name = version.map_or_else(|| "NVRTC".to_owned(), |version| format!("NVRTC {version}"));
-        findings.push(match made {
-            Err(error) => Finding::problem(format!("{name} cannot compile a kernel: {error}")).mend(
-                "build again with the toolkit that is installed now, and keep it and target/ where they are",
-            ),
-            Ok(made) => match driver.filter(|&driver| made.oldest_driver() > driver) {
-                None => Finding::ok(format!("{name} compiles kernels while a run is on")),
-                // Another library than the build's can be first in the search.
-                Some(driver) => Finding::problem(format!(
-                    "{name} makes kernels that the driver, of CUDA {driver}, cannot read"
-                ))
-                .mend(
-                    "install a newer driver, or put an older toolkit's lib64 folder first in LD_LIBRARY_PATH",
-                ),
-            },
-        });
-        let gone: Vec<String> = missing_files.iter().map(|path| path.display().to_string()).collect();
-        if !gone.is_empty() {
-            findings.push(
-                Finding::problem(format!(
-                    "gone since the build, and needed while a run is on: {}",
-                    gone.join(", ")
-                ))
-                .mend("build again here, and keep target/ and the toolkit where they are"),
-            );
-        }
-    }
+    findings.extend(gpus.look.facts.iter().flat_map(|fact| compiler(fact, kernels, driver)));
     findings
+}
+
+/// The compiler that dfdx calls while a run is on, if the fact is about that.
+fn compiler(fact: &Fact, kernels: Kernels, driver: Option<Version>) -> Vec<Finding> {
+    let Fact::Compiler { version, made, missing_files } = fact else { return Vec::new() };
+    let name = version.map_or_else(|| "NVRTC".to_owned(), |version| format!("NVRTC {version}"));
+    if !missing_files.is_empty() {
+        let gone: Vec<String> = missing_files.iter().map(|path| path.display().to_string()).collect();
+        let text = format!(
+            "{name} needs files of the build while a run is on, and these are gone: {}",
+            gone.join(", ")
+        );
+        return vec![
+            Finding::problem(text).mend("build again here, and keep target/ and the toolkit where they are"),
+        ];
+    }
+    vec![match made {
+        Err(error) => Finding::problem(format!("{name} cannot compile a kernel: {error}"))
+            .mend("install NVRTC of the toolkit that this binary was built with, or build again with the one that is here"),
+        // Another library than the build's can come first in the search. What is too new in the build was told already.
+        Ok(made) if made.ptx > kernels.ptx && driver.is_some_and(|driver| made.oldest_driver() > driver) => {
+            Finding::problem(format!("{name} makes kernels that are too new for the driver"))
+                .mend("install a newer driver, or put an older toolkit's lib64 folder first in LD_LIBRARY_PATH")
+        }
+        Ok(_) => Finding::ok(format!("{name} compiles kernels while a run is on")),
+    }]
 }
 
 fn device(gpus: &Gpus, device: &CudaDevice) -> Vec<Finding> {
@@ -233,7 +226,7 @@ fn computed(ordinal: usize, answer: &Answer) -> Vec<Finding> {
     });
     let death = answer.death.as_ref().map(|death| {
         Finding::problem(format!("cuda:{ordinal}: the process that computed on it {death}")).mend(
-            "look for this message in the README's section on GPUs; `dmesg` shows what the driver says of it",
+            "`dmesg` shows what the driver says of it; the README's section on GPUs says what to report",
         )
     });
     facts.chain(death).collect()

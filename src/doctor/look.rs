@@ -149,7 +149,8 @@ fn ask_child(question: Question) -> Answer {
         Question::Look => ("look".to_owned(), LOOK_TIMEOUT),
         Question::Compute(ordinal) => (ordinal.to_string(), COMPUTE_TIMEOUT),
     };
-    command.args(["doctor", "--answer", &argument]);
+    // A panic's own words are wanted, and not the way there.
+    command.args(["doctor", "--answer", &argument]).env("RUST_BACKTRACE", "0");
     Answer::read(child::run(command, timeout))
 }
 

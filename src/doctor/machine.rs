@@ -98,7 +98,8 @@ fn corpora() -> Finding {
 }
 
 fn folder(what: &str, path: &Path, option: &str) -> Finding {
-    let text = format!("{what} in {}", path.display());
+    let shown = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let text = format!("{what} in {}", shown.display());
     if let Err(reason) = writable(path) {
         return Finding::problem(format!("{text}: {reason}"))
             .mend(format!("make it writable, or choose another with {option}"));

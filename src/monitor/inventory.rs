@@ -37,7 +37,10 @@ pub(super) fn open_nvml() -> Result<Nvml, NvmlError> {
 
 /// Asks the management library. Without it, or where it fails, the reason.
 pub fn inventory() -> Result<Inventory, String> {
-    let nvml = open_nvml().map_err(|error| error.to_string())?;
+    let nvml = open_nvml().map_err(|error| match error {
+        NvmlError::LibloadingError(error) => error.to_string(),
+        other => other.to_string(),
+    })?;
     let version = |version: i32| {
         let version = u32::try_from(version).ok()?;
         Some((version / 1000, version % 1000 / 10))

@@ -3,6 +3,7 @@
 mod bad_input;
 mod commands;
 mod cost;
+mod doctor;
 mod interrupt;
 mod outcomes;
 mod readme;

@@ -21,7 +21,7 @@ pub use cpu::{ProductKernels, cpu_name, product_kernels};
 #[cfg(feature = "cuda")]
 pub use driver::{check_kernels, check_open, kernels as cuda_kernels, version as cuda_driver};
 use kernels::Version;
-pub use problem::CudaProblem;
+pub use problem::{CudaProblem, build_command};
 
 /// A GPU, as its driver describes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

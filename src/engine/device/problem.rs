@@ -31,13 +31,12 @@ pub enum CudaProblem {
     },
     #[error(
         "the driver knows CUDA up to {driver}, and the kernels of this binary, compiled with CUDA {}, need {}; install a \
-         newer driver, or build again with a toolkit not newer than {driver} (remove target/ first, so that all is compiled \
-         again)", .kernels.toolkit, .kernels.oldest_driver()
+         newer driver, or build again with a toolkit not newer than {driver}, after `cargo clean`", .kernels.toolkit, .kernels.oldest_driver()
     )]
     DriverTooOld { driver: Version, kernels: Kernels },
     #[error(
         "{name} has compute capability {capability}, and the kernels of this binary were compiled for {} and newer; build \
-         again with `CUDA_COMPUTE_CAP={} cargo build --release --features cuda`", .kernels.capability, .capability.digits()
+         again with `{}`", .kernels.capability, build_command(Some(*.capability))
     )]
     DeviceTooOld { name: String, capability: Version, kernels: Kernels },
     #[error(
@@ -52,6 +51,21 @@ pub enum CudaProblem {
     Full { reason: String },
     #[error("the device cannot be opened: {reason}; `runner doctor` looks at driver, devices and kernels")]
     Unusable { reason: String },
+}
+
+/// The command, to be called in the source folder, that builds for a device of this compute capability; for the one that
+/// `nvidia-smi` names where it is not known.
+pub fn build_command(capability: Option<Version>) -> String {
+    let command = "cargo build --release --features cuda";
+    match capability {
+        // See the header: nvcc refuses some of dfdx's functions without it.
+        Some(capability) if capability < Version::new(8, 0) => format!(
+            "NVCC_APPEND_FLAGS=\"-include $PWD/src/engine/device/before_sm80.h\" CUDA_COMPUTE_CAP={} {command}",
+            capability.digits()
+        ),
+        Some(capability) => format!("CUDA_COMPUTE_CAP={} {command}", capability.digits()),
+        None => command.to_owned(),
+    }
 }
 
 fn hidden_by(visible: Option<&str>) -> String {
@@ -79,6 +93,13 @@ mod tests {
         let text = text.to_string();
         assert!(text.contains("Tesla T4 has compute capability 7.5"), "{text}");
         assert!(text.contains("CUDA_COMPUTE_CAP=75 cargo build --release --features cuda"), "{text}");
+        assert!(text.contains("-include $PWD/src/engine/device/before_sm80.h"), "{text}");
+        assert!(
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("src/engine/device/before_sm80.h")
+                .is_file()
+        );
+        assert!(!build_command(Some(Version::new(8, 6))).contains("before_sm80"));
     }
 
     #[test]
