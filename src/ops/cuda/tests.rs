@@ -16,7 +16,6 @@ fn gpu() -> Option<Cuda> {
         return None;
     }
     let cuda = Cuda::try_build(0, 0).unwrap();
-    cuda.try_enable_cache().unwrap();
     load_kernels(&cuda).unwrap();
     Some(cuda)
 }
