@@ -199,6 +199,9 @@ fn compute(ordinal: usize) {
         Ok((free, total)) => say(&Fact::Opened { free, total }),
         Err(error) => return say(&Fact::Unusable { reason: error.to_string() }),
     }
+    if let Err(error) = device::check_cuda(ordinal) {
+        return say(&Fact::Unusable { reason: error.to_string() });
+    }
     let started = Instant::now();
     say(&match device::compute(ordinal) {
         Ok(differences) => Fact::Computed { secs: started.elapsed().as_secs_f64(), differences },

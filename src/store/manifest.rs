@@ -35,6 +35,8 @@ pub enum StopReason {
     MaxTime,
     Interrupted,
     Diverged,
+    /// The processor's memory or a GPU's.
+    OutOfMemory,
     Error,
     RequirementNotMet,
 }

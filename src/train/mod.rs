@@ -43,6 +43,16 @@ pub enum TrainError {
     Threads { threads: usize, reason: String },
 }
 
+impl TrainError {
+    /// What the manifest says stopped the run.
+    fn stop_reason(&self) -> StopReason {
+        match self {
+            Self::Engine(EngineError::OutOfMemory { .. }) => StopReason::OutOfMemory,
+            _ => StopReason::Error,
+        }
+    }
+}
+
 /// Trains the run whose frozen config and manifest lie in `dir`, and says in the manifest how it ended.
 ///
 /// `listeners` hear every event beside the files that the run writes. An error of the run itself is an outcome
@@ -61,7 +71,7 @@ pub fn train_run(
         }
         Err(error) => {
             manifest.status = Status::Failed;
-            manifest.stop_reason = Some(StopReason::Error);
+            manifest.stop_reason = Some(error.stop_reason());
             manifest.message = Some(error.to_string());
         }
     }
@@ -110,7 +120,7 @@ fn train_plan(
     let mut session = Session::new(plan, dir, engine, &dataset, sinks, monitor, stop)?;
     let ending = session.run();
     if let Err(error) = &ending {
-        session.announce_failure(&error.to_string());
+        session.announce_failure(error.stop_reason(), &error.to_string());
     }
     manifest.results = Some(session.results());
     manifest.time = session.time();

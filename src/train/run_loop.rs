@@ -106,9 +106,8 @@ impl<'a> Session<'a> {
     }
 
     /// Tells the sinks that an error ended the run. One of them may be the cause: the others still hear it.
-    pub fn announce_failure(&mut self, message: &str) {
-        let ending =
-            Ending { status: Status::Failed, reason: StopReason::Error, message: message.to_owned() };
+    pub fn announce_failure(&mut self, reason: StopReason, message: &str) {
+        let ending = Ending { status: Status::Failed, reason, message: message.to_owned() };
         let event = self.finished(&ending);
         for sink in &mut self.sinks {
             let _ = sink.on_event(&event);

@@ -147,6 +147,7 @@ fn devices_that_cannot_be_used_are_refused_before_anything_starts() {
     on("cuda", &[("DEVICES", "0")]).says(&["cuda:0", "no CUDA device"]);
     on("cuda:1", &[]).says(&["cuda:1", "cuda:0 (Emulated CUDA device 0)"]);
     on("cuda", &[("BUSY", "0")]).says(&["cuda:0", "busy"]);
+    on("cuda", &[("NO_POOLS", "1")]).says(&["cuda:0", "no memory pools"]);
     on("cuda", &[("DRIVER", "12040")]).says(&["12.4", "newer driver"]);
     // Mixed precision without a GPU.
     let sets = ["small.toml", "--set", "hardware.device=auto", "--set", "hardware.dtype=f16"];
@@ -198,9 +199,13 @@ fn memory_that_runs_out_ends_one_run_with_advice_and_not_the_sweep() {
     assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
     assert!(ended.stderr.contains("warning: sweep/batch_size=512"), "{}", ended.stderr);
     let manifest = shop.read("runs/sweep/batch_size=512,seed=1337/manifest.toml");
-    for part in
-        ["status = \"failed\"", "out of memory on cuda:0", "train.batch_size = ", "accumulation_steps"]
-    {
+    for part in [
+        "status = \"failed\"",
+        "stop_reason = \"out_of_memory\"",
+        "out of memory on cuda:0",
+        "train.batch_size = ",
+        "accumulation_steps",
+    ] {
         assert!(manifest.contains(part), "{part}: {manifest}");
     }
     let small = shop.read("runs/sweep/batch_size=2,seed=1337/manifest.toml");

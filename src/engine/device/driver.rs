@@ -85,6 +85,17 @@ fn name(handle: CUdevice) -> Result<String, DriverError> {
     Ok(name.to_string_lossy().trim().to_owned())
 }
 
+/// Whether the device has memory pools, as dfdx asks for memory of no bytes, which other ways of allocating refuse.
+pub fn check_pools(device: &CudaDevice) -> Result<(), CudaProblem> {
+    let handle = handle(device.ordinal).map_err(unusable)?;
+    let pools = CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED;
+    // SAFETY: the handle comes from `cuDeviceGet`.
+    match unsafe { result::device::get_attribute(handle, pools) }.map_err(unusable)? {
+        0 => Err(CudaProblem::NoPools { name: device.name.clone() }),
+        _ => Ok(()),
+    }
+}
+
 /// Whether this program's kernels can run with this driver, on this device.
 pub fn check_kernels(device: &CudaDevice) -> Result<(), CudaProblem> {
     // Unknown where the program cannot be read: the driver would still say it.

@@ -91,6 +91,7 @@ mod asked {
     pub fn usable(ordinal: usize) -> Result<(), CudaProblem> {
         let device = driver::device(ordinal)?;
         driver::check_kernels(&device)?;
+        driver::check_pools(&device)?;
         driver::check_open(ordinal)
     }
 }

@@ -40,6 +40,11 @@ pub enum CudaProblem {
     )]
     DeviceTooOld { name: String, capability: Version, kernels: Kernels },
     #[error(
+        "{name} or its driver has no memory pools (`cuMemAllocAsync`), without which dfdx does not work; drivers for CUDA 11.2 and \
+         newer have them on most systems, some virtual GPUs never: install a newer driver, or take another device"
+    )]
+    NoPools { name: String },
+    #[error(
         "the device is busy or closed to programs ({reason}); `nvidia-smi` shows who uses it (compute mode: exclusive or \
          prohibited?); wait, take another device, or have an administrator run `nvidia-smi --compute-mode=0`"
     )]
