@@ -35,8 +35,7 @@ pub fn compute(ordinal: usize) -> Result<Vec<(String, f64)>, String> {
     let mut differences = Vec::new();
     for (((kind, bound), found), expected) in KINDS.into_iter().zip(found).zip(expected) {
         let difference = difference(&found, &expected);
-        // A NaN is not within any bound.
-        if !(difference <= bound) {
+        if difference.is_nan() || difference > bound {
             return Err(format!(
                 "{kind}: the device's result differs from the processor's by {difference:.1e}, where {bound:.0e} is allowed"
             ));
