@@ -5,7 +5,6 @@ use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, Nvml};
 
 use super::Resources;
-use super::inventory::open_nvml;
 
 /// How NVML is asked for a GPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +22,7 @@ impl Gpu {
     /// The GPU that CUDA calls `ordinal`; `None` without the library or the GPU.
     pub(super) fn open(ordinal: usize) -> Option<Gpu> {
         let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
-        let gpu = Gpu { nvml: open_nvml().ok()?, name: name(ordinal, visible.as_deref())? };
+        let gpu = Gpu { nvml: Nvml::init().ok()?, name: name(ordinal, visible.as_deref())? };
         gpu.device().is_ok().then_some(gpu)
     }
 

@@ -24,20 +24,9 @@ pub struct InventoryGpu {
     pub memory_bytes: Option<u64>,
 }
 
-/// Opens the management library. The name without a number is there only where something for developers is installed, and in
-/// containers mostly not.
-pub(super) fn open_nvml() -> Result<Nvml, NvmlError> {
-    Nvml::init().or_else(|error| {
-        if !cfg!(target_os = "linux") {
-            return Err(error);
-        }
-        Nvml::builder().lib_path("libnvidia-ml.so.1".as_ref()).init().map_err(|_| error)
-    })
-}
-
 /// Asks the management library. Without it, or where it fails, the reason.
 pub fn inventory() -> Result<Inventory, String> {
-    let nvml = open_nvml().map_err(|error| match error {
+    let nvml = Nvml::init().map_err(|error| match error {
         NvmlError::LibloadingError(error) => error.to_string(),
         other => other.to_string(),
     })?;

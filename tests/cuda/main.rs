@@ -5,6 +5,7 @@
 //! real GPU cannot be told to fail. Without it those tests say that they were skipped.
 #![cfg(all(feature = "cuda", unix))]
 
+mod doctor;
 mod emulator;
 mod memory;
 mod program;

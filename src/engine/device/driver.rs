@@ -59,9 +59,10 @@ fn describe(ordinal: usize) -> Result<CudaDevice, DriverError> {
     let number = |value| u32::try_from(value).unwrap_or_default();
     let major = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
     let minor = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
-    let compute_mode = match attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_MODE)? {
-        2 => ComputeMode::Prohibited,
-        3 => ComputeMode::ExclusiveProcess,
+    // A driver that does not tell the mode will tell when the device is opened.
+    let compute_mode = match attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_MODE) {
+        Ok(2) => ComputeMode::Prohibited,
+        Ok(3) => ComputeMode::ExclusiveProcess,
         _ => ComputeMode::Shared,
     };
     // SAFETY: as above.
