@@ -198,7 +198,7 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> DfdxEngine<E
         Ok((loss, norm))
     }
 
-    /// Changes the weights by the gradients, and leaves zeros in these.
+    /// Changes the weights by the gradients that [`Self::try_gradients`] left, and leaves zeros in these.
     fn try_update(&mut self, norm: f64, learning_rate: f64) -> Result<(), D::Err> {
         let _timed = timed(Part::Optimizer);
         let Some(mut gradients) = self.gradients.take() else { return Ok(()) };
@@ -225,7 +225,10 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> DfdxEngine<E
         }
         match self.passes.judge(grad_norm) {
             Judgement::Apply => {
-                self.twice("an update", |engine| engine.try_update(grad_norm, learning_rate))?;
+                // Once: a second try would update some of the weights twice.
+                self.try_update(grad_norm, learning_rate).map_err(|error| {
+                    device_error::<D>(&self.info.device, "an update", &self.budget, &error)
+                })?;
                 Ok(output(false))
             }
             Judgement::Skip => {

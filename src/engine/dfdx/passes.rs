@@ -104,9 +104,8 @@ impl<E: Dtype, D: Update<E>> Passes<E, D> for Plain {
         Ok(logits.iter().map(|x| x.to_f32().unwrap_or(f32::NAN)).collect())
     }
 
-    fn judge(&mut self, norm: f64) -> Judgement {
-        // A gradient that is not finite ends a run. Whoever reads the norm sees it.
-        let _ = norm;
+    /// A gradient that is not finite ends a run: whoever reads the norm sees it.
+    fn judge(&mut self, _norm: f64) -> Judgement {
         Judgement::Apply
     }
 
