@@ -137,7 +137,7 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> DfdxEngine<E
     ) -> Result<R, EngineError> {
         let error = match act(self) {
             Err(error) if D::is_out_of_memory(&error) => {
-                self.passes.release();
+                self.passes.forget_weights();
                 self.gpt.device().try_empty_cache().and_then(|()| act(self))
             }
             other => other,
@@ -203,7 +203,7 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> DfdxEngine<E
         let _timed = timed(Part::Optimizer);
         let Some(mut gradients) = self.gradients.take() else { return Ok(()) };
         let clip = clip_factor(norm, self.grad_clip);
-        self.passes.weights_changed();
+        self.passes.forget_weights();
         self.optimizer.try_step(&mut self.gpt, &mut gradients, clip, learning_rate)?;
         self.gradients = Some(gradients);
         Ok(())
@@ -299,7 +299,7 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> Engine for D
     fn load(&mut self, dir: &Path) -> Result<(), EngineError> {
         let path = dir.join(WEIGHTS_FILE);
         read_weights(&mut self.gpt, &path).map_err(|error| weights_error(&path, error))?;
-        self.passes.weights_changed();
+        self.passes.forget_weights();
         let scale = read_state(dir, &self.gpt, &mut self.optimizer, &mut self.dropout)?;
         if let Some(scale) = scale {
             self.passes.set_loss_scale(scale);

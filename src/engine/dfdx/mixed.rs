@@ -20,7 +20,7 @@ use crate::optim::Update;
 /// Passes in half precision through a model whose weights are f32.
 #[derive(Debug)]
 pub struct MixedPasses<D: Mixed> {
-    /// A copy of the weights in half precision; `None` when they have changed since.
+    /// A copy of the weights in half precision; `None` when they have changed since, or its memory was wanted.
     half: Option<Gpt<Half, D>>,
     scale: LossScale,
 }
@@ -92,11 +92,7 @@ impl<D: Mixed + Update<f32>> Passes<f32, D> for MixedPasses<D> {
         self.scale.judge(norm)
     }
 
-    fn weights_changed(&mut self) {
-        self.half = None;
-    }
-
-    fn release(&mut self) {
+    fn forget_weights(&mut self) {
         self.half = None;
     }
 

@@ -32,11 +32,8 @@ pub trait Passes<E: Dtype, D: Update<E>> {
     /// What to do with a gradient of this norm.
     fn judge(&mut self, norm: f64) -> Judgement;
 
-    /// Says that the weights are no longer those of the last pass.
-    fn weights_changed(&mut self);
-
-    /// Gives memory back that the next pass can do without.
-    fn release(&mut self);
+    /// Lets go of what was made from the weights, because they have changed or because its memory is wanted.
+    fn forget_weights(&mut self);
 
     /// Of passes that scale their loss.
     fn loss_scale(&self) -> Option<LossScale>;
@@ -109,9 +106,7 @@ impl<E: Dtype, D: Update<E>> Passes<E, D> for Plain {
         Judgement::Apply
     }
 
-    fn weights_changed(&mut self) {}
-
-    fn release(&mut self) {}
+    fn forget_weights(&mut self) {}
 
     fn loss_scale(&self) -> Option<LossScale> {
         None
