@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::cmd::{compare, doctor, explain, ls, plan, report, schema, train};
+use crate::cmd::{compare, doctor, exec, explain, ls, plan, report, resume, schema, train, verify_resume};
 use crate::error::{Error, Exit};
 
 const AFTER_HELP: &str = "\
@@ -14,11 +14,14 @@ Exit codes:
   2    configuration or usage error, or a problem that doctor found: nothing was started
   3    all runs finished, but a target was missed
   4    a run failed or diverged, or losses that should be the same are not
+  75   `runner exec` found all GPUs taken: try again later
   130  interrupted; what was done is recorded and reported
 
 Examples:
   runner experiments/quickstart.toml
   runner experiments/*.toml --set train.max_steps=100
+  runner experiments/*.toml --jobs auto
+  runner resume
   runner plan experiments/*.toml
   runner explain learning_rate";
 
@@ -36,6 +39,14 @@ pub struct Cli {
 enum Command {
     /// Show what would be run: the same expansion and validation, nothing trained.
     Plan(plan::Args),
+    /// Go on with runs that were interrupted or whose process was killed, each from its last checkpoint.
+    Resume(resume::ResumeArgs),
+    /// Try failed runs again, each from its last checkpoint.
+    Retry(resume::RetryArgs),
+    /// Train one run from its directory; what a sweep or a cluster starts.
+    Exec(exec::Args),
+    /// Show that runs survive `kill -9`: train, kill, resume, and compare with a run that was left alone.
+    VerifyResume(verify_resume::Args),
     /// Write the reports of runs again, from their files alone.
     Report(report::Args),
     /// Compare runs, from their files alone.
@@ -85,6 +96,10 @@ impl Cli {
                 train::run(self.train)
             }
             Some(Command::Plan(args)) => plan::run(args),
+            Some(Command::Resume(args)) => resume::resume(args),
+            Some(Command::Retry(args)) => resume::retry(args),
+            Some(Command::Exec(args)) => exec::run(args),
+            Some(Command::VerifyResume(args)) => verify_resume::run(args),
             Some(Command::Report(args)) => report::run(args),
             Some(Command::Compare(args)) => compare::run(args),
             Some(Command::Ls(args)) => ls::run(args),
@@ -113,6 +128,7 @@ mod tests {
             Exit::Usage,
             Exit::TargetMissed,
             Exit::RunFailed,
+            Exit::Busy,
             Exit::Interrupted,
         ];
         for exit in all {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use crate::config::{ConfigError, ConfigErrors};
 use crate::data::DataError;
 use crate::engine::EngineError;
+use crate::launcher::lease::LeaseError;
+use crate::launcher::local::BUSY;
 use crate::report::ReportError;
 use crate::store::StoreError;
 use crate::terminal;
@@ -22,6 +24,8 @@ pub enum Exit {
     TargetMissed,
     /// A run failed or diverged.
     RunFailed,
+    /// All GPUs are taken: try again later. `EX_TEMPFAIL` of sysexits.h.
+    Busy,
     /// Stopped by Ctrl-C or a signal; what was done is recorded.
     Interrupted,
 }
@@ -34,6 +38,7 @@ impl Exit {
             Self::Usage => 2,
             Self::TargetMissed => 3,
             Self::RunFailed => 4,
+            Self::Busy => BUSY,
             Self::Interrupted => 130,
         }
     }
@@ -61,6 +66,8 @@ pub enum Error {
     Store(#[from] StoreError),
     #[error(transparent)]
     Report(#[from] ReportError),
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
     #[error("{0}")]
     Usage(String),
     #[error("cannot catch Ctrl-C: {0}")]
@@ -87,7 +94,14 @@ impl Error {
             | Self::Usage(_)
             | Self::Report(ReportError::BadName { .. }) => Exit::Usage,
             // The directory or the run that the command line names is unusable.
-            Self::Store(StoreError::CreateRun { .. } | StoreError::UnknownRun { .. }) => Exit::Usage,
+            Self::Store(
+                StoreError::CreateRun { .. }
+                | StoreError::UnknownRun { .. }
+                | StoreError::Locked { .. }
+                | StoreError::NoManifest { .. },
+            ) => Exit::Usage,
+            Self::Lease(LeaseError::Taken { .. }) => Exit::Busy,
+            Self::Lease(_) => Exit::Internal,
             Self::Store(_) | Self::Report(_) | Self::Signal(_) => Exit::Internal,
         }
     }

@@ -20,6 +20,8 @@ pub enum Event {
         train_tokens: u64,
         device: String,
     },
+    /// The run goes on from a checkpoint: steps come after `step`.
+    Resumed { attempt: u64, step: u64 },
     /// A step is done: one row of `metrics.csv`. The row with step 0, if any, holds the evaluation before training.
     Step(Box<MetricsRow>),
     /// Continuations were sampled after this step.

@@ -74,6 +74,7 @@ macro_rules! metrics {
 
 metrics! {
     tokens: "Tokens", Count, Neither, "Tokens trained on so far.";
+    attempt: "Attempt", Count, Neither, "Which of the run's attempts trained the step, from 1.";
     epoch: "Epoch", Epochs, Neither, "Tokens trained on divided by the tokens of the training split.";
     train_loss: "Train loss", Nats, Lower, "Mean cross entropy of the step's batch before its update, in nats per token.";
     train_loss_ema: "Smoothed train loss", Nats, Lower, "Bias-corrected exponential moving average of the train loss.";
@@ -92,6 +93,20 @@ metrics! {
     gpu_memory_bytes: "GPU memory", Bytes, Lower, "Memory in use on the GPU.";
     gpu_power_watts: "GPU power", Watts, Neither, "Power drawn by the GPU.";
     gpu_temperature_celsius: "GPU temperature", Celsius, Neither, "Temperature of the GPU.";
+}
+
+impl Metric {
+    /// Whether the value follows from the configuration alone, so that a run that was interrupted or repeated has the same to the
+    /// last bit. What was measured of the machine and its time does not.
+    pub fn is_reproducible(&self) -> bool {
+        match self.unit {
+            Unit::Count => self.key != "attempt",
+            Unit::Epochs | Unit::Nats | Unit::Ratio => true,
+            Unit::Secs | Unit::TokensPerSec | Unit::Percent | Unit::Bytes | Unit::Watts | Unit::Celsius => {
+                false
+            }
+        }
+    }
 }
 
 /// The metric with this column name.

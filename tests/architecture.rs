@@ -10,7 +10,7 @@ const FREE: &[&str] = &["build", "cli", "cmd", "error", "launcher", "lib", "main
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("config", &["store", "units"]),
     ("data", &["config", "store"]),
-    ("doctor", &["data", "engine", "launcher", "monitor", "terminal", "units"]),
+    ("doctor", &["data", "engine", "launcher", "monitor", "store", "terminal", "units"]),
     ("engine", &["config", "data", "model", "ops", "optim", "store", "units"]),
     ("event", &["metric", "store"]),
     ("generate", &["config", "data", "engine", "store"]),

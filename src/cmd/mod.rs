@@ -3,14 +3,18 @@
 
 pub mod compare;
 pub mod doctor;
+pub mod exec;
 pub mod explain;
 pub mod ls;
 pub mod plan;
 mod preflight;
 pub mod report;
+pub mod resume;
 pub mod schema;
 mod signals;
+mod sweep;
 pub mod train;
+pub mod verify_resume;
 
 use std::path::PathBuf;
 

@@ -7,7 +7,7 @@ use crate::config::experiment::{DataSource, DeviceChoice};
 use crate::config::value_text;
 use crate::engine::{self, memory::Place};
 use crate::error::{Error, Exit};
-use crate::launcher::local::Launcher;
+use crate::launcher::Launcher;
 use crate::terminal;
 use crate::units;
 

@@ -8,7 +8,7 @@ use crate::data::{self, DataError, Dataset, Found};
 use crate::engine;
 use crate::engine::cost::{Cost, cost};
 use crate::error::Error;
-use crate::launcher::local::Launcher;
+use crate::launcher::Launcher;
 use crate::sinks::progress::Screen;
 use crate::units;
 
@@ -24,6 +24,8 @@ pub struct Planned {
     pub plan: RunPlan,
     /// Ids of its tokenizer; `None` for the characters of a corpus that was not read.
     pub vocab_size: Option<usize>,
+    /// Of the corpus's text, where it was read.
+    pub sha256: Option<String>,
     /// Arithmetic and memory; `None` where nothing is computed or the vocabulary is not known.
     pub cost: Option<Cost>,
 }
@@ -41,7 +43,11 @@ impl Planned {
         };
         let known = plan.model.vocab_size.or(vocab_size);
         let cost = known.and_then(|vocab_size| cost(&plan, vocab_size, tokens));
-        Self { plan, vocab_size, cost }
+        let sha256 = match corpus {
+            Corpus::Read(dataset) => Some(dataset.info().sha256),
+            Corpus::Unread { .. } => None,
+        };
+        Self { plan, vocab_size, sha256, cost }
     }
 }
 

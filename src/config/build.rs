@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use toml::Value;
 
-use crate::store::manifest::Reference;
+use crate::store::manifest::{Reference, StopReason};
 
 use super::experiment::*;
 use super::layers::{Resolved, Setting};
 use super::parse;
-use super::schema::{RawPlan, ReferenceSection};
+use super::schema::{OnFailureSection, RawPlan, ReferenceSection};
 
 /// What a plan says of itself beyond its keys.
 pub(super) struct Identity {
@@ -128,6 +128,7 @@ pub(super) fn build(resolved: &Resolved, identity: Identity) -> RunPlan {
             threads: non_zero(raw.hardware.threads),
             monitor_interval_secs: raw.hardware.monitor_interval_secs,
         },
+        on_failure: on_failure(&raw.on_failure),
         scripted: ScriptedPlan {
             initial_loss: raw.scripted.initial_loss,
             floor_loss: raw.scripted.floor_loss,
@@ -136,6 +137,9 @@ pub(super) fn build(resolved: &Resolved, identity: Identity) -> RunPlan {
             step_secs: raw.scripted.step_secs,
             diverge_at: raw.scripted.diverge_at,
             fail_at: raw.scripted.fail_at,
+            fail_as: raw.scripted.fail_as,
+            fits_batch_size: raw.scripted.fits_batch_size,
+            sleep_secs: raw.scripted.sleep_secs,
         },
         reference: reference(raw.reference),
     }
@@ -160,6 +164,23 @@ fn resolved_keys(
         ResolvedKey { key: setting.key.name.into(), value, source }
     };
     resolved.settings.iter().map(described).collect()
+}
+
+fn on_failure(raw: &OnFailureSection) -> OnFailurePlan {
+    OnFailurePlan {
+        retries: vec![
+            (StopReason::Killed, raw.retry_killed),
+            (StopReason::Device, raw.retry_device),
+            (StopReason::Timeout, raw.retry_timeout),
+            (StopReason::OutOfMemory, raw.retry_out_of_memory),
+            (StopReason::DiskFull, raw.retry_disk_full),
+            (StopReason::Panic, raw.retry_panic),
+            (StopReason::Error, raw.retry_error),
+        ],
+        backoff_secs: raw.backoff_secs,
+        timeout_secs: parse::duration(&raw.timeout).flatten(),
+        halve_batch: raw.halve_batch,
+    }
 }
 
 fn whole(number: u64) -> Value {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::manifest::Reference;
+use crate::store::manifest::{Reference, StopReason};
 
 /// One training of one sweep point with one seed.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,7 @@ pub struct RunPlan {
     pub checkpoint: CheckpointPlan,
     pub sample: SamplePlan,
     pub hardware: HardwarePlan,
+    pub on_failure: OnFailurePlan,
     pub scripted: ScriptedPlan,
     pub reference: Option<Reference>,
     /// Every resolved key in the order of `defaults.toml`, with where its value came from.
@@ -254,6 +255,38 @@ pub struct HardwarePlan {
     pub monitor_interval_secs: f64,
 }
 
+/// What is done about failures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OnFailurePlan {
+    /// Further attempts by class of failure.
+    pub retries: Vec<(StopReason, u64)>,
+    /// Seconds before the first further attempt; doubled before each that follows.
+    pub backoff_secs: f64,
+    /// `None` (written 0): a run may be silent for as long as it likes.
+    pub timeout_secs: Option<f64>,
+    /// Out of memory: half the batch and twice the accumulation.
+    pub halve_batch: bool,
+}
+
+impl OnFailurePlan {
+    /// How often a run that failed so is tried again.
+    pub fn retries(&self, class: StopReason) -> u64 {
+        self.retries.iter().find(|(other, _)| *other == class).map_or(0, |(_, times)| *times)
+    }
+}
+
+/// How the scripted engine fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScriptedFailure {
+    Error,
+    Panic,
+    Abort,
+    Kill,
+    OutOfMemory,
+    Hang,
+}
+
 /// The loss curve of the scripted engine: loss(s) = floor + (initial - floor) * exp(-s / decay_steps) + noise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScriptedPlan {
@@ -268,4 +301,9 @@ pub struct ScriptedPlan {
     pub diverge_at: u64,
     /// The engine fails at this step; 0: never.
     pub fail_at: u64,
+    pub fail_as: ScriptedFailure,
+    /// Largest batch size that fits its memory; 0: any.
+    pub fits_batch_size: usize,
+    /// Real seconds per step.
+    pub sleep_secs: f64,
 }

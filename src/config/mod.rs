@@ -11,6 +11,7 @@ pub mod schema;
 
 mod build;
 mod check;
+mod differ;
 mod document;
 mod error;
 mod expand;
@@ -36,6 +37,7 @@ mod value;
 
 use std::path::{Path, PathBuf};
 
+pub use differ::{adapted, differences};
 pub use error::{ConfigError, ConfigErrors, Line, Place};
 pub use expand::MAX_RUNS;
 pub use explain::{explain, explain_all};

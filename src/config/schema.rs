@@ -5,7 +5,9 @@ use std::ops::Bound::{self, Excluded, Included, Unbounded};
 
 use serde::Deserialize;
 
-use super::experiment::{DtypeKind, OptimizerKind, ScheduleKind, TargetMetric, TokenizerKind, WindowOrder};
+use super::experiment::{
+    DtypeKind, OptimizerKind, ScheduleKind, ScriptedFailure, TargetMetric, TokenizerKind, WindowOrder,
+};
 use crate::units;
 
 /// A key of the configuration.
@@ -214,6 +216,18 @@ sections! {
         threads: usize = int(0, 4_096).zero("all cores");
         monitor_interval_secs: f64 = num(Included(0.0), Included(86_400.0)).zero("no measurements");
     }
+    on_failure: OnFailureSection {
+        retry_killed: u64 = int(0, 1_000).zero("no further attempt");
+        retry_device: u64 = int(0, 1_000).zero("no further attempt");
+        retry_timeout: u64 = int(0, 1_000).zero("no further attempt");
+        retry_out_of_memory: u64 = int(0, 1_000).zero("no further attempt");
+        retry_disk_full: u64 = int(0, 1_000).zero("no further attempt");
+        retry_panic: u64 = int(0, 1_000).zero("no further attempt");
+        retry_error: u64 = int(0, 1_000).zero("no further attempt");
+        backoff_secs: f64 = num(Included(0.0), Included(86_400.0)).zero("at once");
+        timeout: String = of(Kind::Duration).zero("never");
+        halve_batch: bool = of(Kind::Switch);
+    }
     scripted: ScriptedSection {
         initial_loss: f64 = ZERO_OR_MORE;
         floor_loss: f64 = ZERO_OR_MORE;
@@ -222,6 +236,9 @@ sections! {
         step_secs: f64 = num(Excluded(0.0), Included(86_400.0));
         diverge_at: u64 = int(0, MAX_STEPS).zero("never");
         fail_at: u64 = int(0, MAX_STEPS).zero("never");
+        fail_as: ScriptedFailure = choice(&["error", "panic", "abort", "kill", "out_of_memory", "hang"]);
+        fits_batch_size: usize = int(0, 1_000_000).zero("any");
+        sleep_secs: f64 = num(Included(0.0), Included(60.0)).zero("as fast as it can");
     }
     reference: ReferenceSection {
         name: String = of(Kind::Text);

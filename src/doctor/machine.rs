@@ -6,6 +6,7 @@ use super::{Finding, Section};
 use crate::data::{self, KeptCorpora};
 use crate::engine::device::{ProductKernels, cpu_name, product_kernels};
 use crate::launcher::host;
+use crate::store::disk;
 use crate::units;
 
 /// Folders that a run writes to.
@@ -104,7 +105,7 @@ fn folder(what: &str, path: &Path, option: &str) -> Finding {
         return Finding::problem(format!("{text}: {reason}"))
             .mend(format!("make it writable, or choose another with {option}"));
     }
-    match free_disk_bytes(path) {
+    match disk::free_bytes(path) {
         None => Finding::ok(format!("{text}: writable")),
         Some(free) => {
             let text = format!("{text}: writable, {} of disk free", units::bytes(free as f64));
@@ -123,7 +124,7 @@ fn folder(what: &str, path: &Path, option: &str) -> Finding {
 
 /// Whether files can be made in the folder, or the folder itself where it is not there yet. Leaves nothing behind.
 fn writable(path: &Path) -> Result<(), String> {
-    let there = existing(path).ok_or("no folder above it exists")?;
+    let there = disk::existing(path).ok_or("no folder above it exists")?;
     if !there.is_dir() {
         return Err(format!("{} is not a folder", there.display()));
     }
@@ -131,27 +132,6 @@ fn writable(path: &Path) -> Result<(), String> {
         Ok(_) => Ok(()),
         Err(error) => Err(format!("{} is not writable: {error}", there.display())),
     }
-}
-
-/// The path, or the nearest above it that exists.
-fn existing(path: &Path) -> Option<&Path> {
-    // The last one above a relative path is empty.
-    path.ancestors()
-        .map(|path| if path.as_os_str().is_empty() { Path::new(".") } else { path })
-        .find(|path| path.exists())
-}
-
-#[cfg(unix)]
-fn free_disk_bytes(path: &Path) -> Option<u64> {
-    let disk = nix::sys::statvfs::statvfs(existing(path)?).ok()?;
-    // Of other widths on other systems.
-    #[allow(clippy::useless_conversion)]
-    Some(u64::from(disk.blocks_available()) * u64::from(disk.fragment_size()))
-}
-
-#[cfg(not(unix))]
-fn free_disk_bytes(_path: &Path) -> Option<u64> {
-    None
 }
 
 #[cfg(test)]
@@ -179,13 +159,5 @@ mod tests {
             assert!(found.text.contains("is not a folder"), "{}", found.text);
             assert!(found.mend.is_some_and(|mend| mend.contains("--runs-dir")));
         }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn the_disk_of_a_folder_to_be_made_is_the_one_above() {
-        let place = tempfile::tempdir().expect("a temporary folder");
-        assert!(free_disk_bytes(&place.path().join("a/b")).is_some_and(|free| free > 0));
-        assert!(free_disk_bytes(Path::new("a-folder-to-be-made")).is_some());
     }
 }

@@ -296,6 +296,12 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> Engine for D
         write_state(dir, &self.gpt, &self.optimizer, &self.dropout, self.passes.loss_scale())
     }
 
+    fn saved_bytes(&self) -> u64 {
+        let tensors = 1 + self.optimizer.moments().len() as u64;
+        // In single precision; the headers and the small files take a few hundred bytes a tensor.
+        self.model().parameters * 4 * tensors + (64 << 10)
+    }
+
     fn load(&mut self, dir: &Path) -> Result<(), EngineError> {
         let path = dir.join(WEIGHTS_FILE);
         read_weights(&mut self.gpt, &path).map_err(|error| weights_error(&path, error))?;

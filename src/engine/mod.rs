@@ -7,6 +7,7 @@ use crate::config::experiment::{DeviceChoice, DtypeKind, ModelPlan, RunPlan};
 use crate::data::batches::Batch;
 use crate::model::ModelConfig;
 use crate::model::params::model_info;
+use crate::store::disk;
 use crate::store::manifest::{DeviceInfo, ModelInfo, StepPart};
 
 pub mod cost;
@@ -85,6 +86,9 @@ pub trait Engine {
     /// generator's state beside it. `dir` exists.
     fn save(&self, dir: &Path) -> Result<(), EngineError>;
 
+    /// About how many bytes [`Engine::save`] would write.
+    fn saved_bytes(&self) -> u64;
+
     /// Reads what [`Engine::save`] wrote.
     fn load(&mut self, dir: &Path) -> Result<(), EngineError>;
 }
@@ -125,4 +129,11 @@ pub enum EngineError {
     Weights { path: PathBuf, reason: String },
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
+}
+
+impl EngineError {
+    /// Whether it is the disk that is full.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if disk::is_full(source))
+    }
 }

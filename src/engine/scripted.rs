@@ -2,6 +2,7 @@
 //! to the byte, in milliseconds, through the same binary that trains.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -9,7 +10,7 @@ use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
 use super::{Engine, EngineError, StepOutput};
-use crate::config::experiment::{RunPlan, ScriptedPlan};
+use crate::config::experiment::{RunPlan, ScriptedFailure, ScriptedPlan};
 use crate::data::batches::Batch;
 use crate::store::atomic;
 use crate::store::manifest::{DeviceInfo, ModelInfo, StepPart};
@@ -42,6 +43,24 @@ impl ScriptedEngine {
         floor_loss + (initial_loss - floor_loss) * (-(step as f64) / decay_steps).exp()
     }
 
+    /// Fails as the script says; some ways do not come back from here.
+    fn fail(&self, step: u64) -> Result<(), EngineError> {
+        let reason = format!("the script says that step {step} fails (scripted.fail_at)");
+        match self.script.fail_as {
+            ScriptedFailure::Error => Err(EngineError::Compute { device: "scripted".to_owned(), reason }),
+            ScriptedFailure::OutOfMemory => Err(out_of_memory(reason)),
+            ScriptedFailure::Panic => panic!("{reason}"),
+            ScriptedFailure::Abort => std::process::abort(),
+            ScriptedFailure::Kill => {
+                kill_this_process();
+                Err(EngineError::Compute { device: "scripted".to_owned(), reason })
+            }
+            ScriptedFailure::Hang => loop {
+                std::thread::sleep(Duration::from_secs(3600));
+            },
+        }
+    }
+
     /// A generator for one purpose at one step, so that no draw depends on the ones before it.
     fn rng(&self, purpose: u64) -> ChaCha8Rng {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
@@ -60,11 +79,17 @@ impl Engine for ScriptedEngine {
         self.model.clone()
     }
 
-    fn train_step(&mut self, _batches: &[Batch], _learning_rate: f64) -> Result<StepOutput, EngineError> {
+    fn train_step(&mut self, batches: &[Batch], _learning_rate: f64) -> Result<StepOutput, EngineError> {
         let step = self.state.step + 1;
+        std::thread::sleep(Duration::from_secs_f64(self.script.sleep_secs));
+        let fits = self.script.fits_batch_size;
+        if fits > 0 && batches.iter().any(|batch| batch.batch_size > fits) {
+            return Err(out_of_memory(format!(
+                "batches of more than {fits} do not fit (scripted.fits_batch_size)"
+            )));
+        }
         if step == self.script.fail_at {
-            let reason = format!("the script says that step {step} fails (scripted.fail_at)");
-            return Err(EngineError::Compute { device: "scripted".to_owned(), reason });
+            self.fail(step)?;
         }
         let noise: f64 = self.rng(0).sample(StandardNormal);
         let diverged = self.script.diverge_at > 0 && step >= self.script.diverge_at;
@@ -94,6 +119,10 @@ impl Engine for ScriptedEngine {
         atomic::write(&path, &json).map_err(|source| EngineError::Io { path, source })
     }
 
+    fn saved_bytes(&self) -> u64 {
+        64
+    }
+
     fn load(&mut self, dir: &Path) -> Result<(), EngineError> {
         let path = dir.join(STATE_FILE);
         let json = std::fs::read(&path).map_err(|source| EngineError::Io { path: path.clone(), source })?;
@@ -101,4 +130,16 @@ impl Engine for ScriptedEngine {
             .map_err(|error| EngineError::Weights { path, reason: error.to_string() })?;
         Ok(())
     }
+}
+
+fn out_of_memory(advice: String) -> EngineError {
+    EngineError::OutOfMemory { device: "scripted".to_owned(), doing: "a training step", advice }
+}
+
+/// As the system does it when memory runs out.
+fn kill_this_process() {
+    #[cfg(unix)]
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL);
+    #[cfg(not(unix))]
+    std::process::abort();
 }

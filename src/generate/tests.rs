@@ -51,6 +51,10 @@ impl Engine for Counting {
         unreachable!("sampling does not save")
     }
 
+    fn saved_bytes(&self) -> u64 {
+        unreachable!("nothing is saved here")
+    }
+
     fn load(&mut self, _: &Path) -> Result<(), EngineError> {
         unreachable!("sampling does not load")
     }

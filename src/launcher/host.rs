@@ -6,6 +6,7 @@ use std::process::Command;
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
 use crate::shell::quote;
+use crate::store::hostname;
 use crate::store::manifest::{GitInfo, HostInfo};
 
 /// Packages whose version decides the numbers.
@@ -20,7 +21,7 @@ pub fn host_info() -> HostInfo {
     let cpu =
         system.as_ref().and_then(|system| system.cpus().first()).map(|cpu| cpu.brand().trim().to_owned());
     HostInfo {
-        hostname: System::host_name().unwrap_or_default(),
+        hostname: hostname(),
         os: System::long_os_version().unwrap_or_else(|_| std::env::consts::OS.to_owned()),
         arch: std::env::consts::ARCH.to_owned(),
         cpu: cpu.unwrap_or_default(),

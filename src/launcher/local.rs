@@ -1,160 +1,297 @@
-//! Runs in this process, one after the other.
+//! Runs on this machine: a number of processes at a time, until all are done.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::collections::VecDeque;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-
-use super::host;
-use super::memory::shortage;
-use super::requirements::{Machine, unmet};
-use crate::config::{self, experiment::RunPlan};
-use crate::engine::cost::Cost;
-use crate::engine::device;
-use crate::engine::memory::Place;
+use super::child::Child;
+use super::death::{Death, last_lines, oom_kills};
+use super::retry::{self, Tries};
+use crate::config;
+use crate::config::experiment::OnFailurePlan;
 use crate::sinks::Sink;
-use crate::store::RunDir;
-use crate::store::StoreError;
-use crate::store::manifest::{FORMAT_VERSION, HostInfo, Manifest, RunInfo, Status, StopReason, TargetInfo};
-use crate::train::{self, StopFlag};
+use crate::store::manifest::{Manifest, Status, StopReason};
+use crate::store::{RunDir, StoreError};
+use crate::train::StopFlag;
+use crate::units;
 
-/// What all runs of one call share.
-pub struct Launcher {
-    host: HostInfo,
-    machine: Machine,
-    template: Template,
+/// A run that waits for its process.
+pub struct Job {
+    /// What the caller knows it by.
+    pub index: usize,
+    pub dir: RunDir,
+    pub listeners: Box<dyn Fn() -> Vec<Box<dyn Sink>>>,
 }
 
-struct Template {
-    command: String,
-    git: Option<crate::store::manifest::GitInfo>,
-    packages: std::collections::BTreeMap<String, String>,
+/// How jobs are worked off.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Processes at a time.
+    pub jobs: usize,
+    /// Threads of each, where its configuration leaves that open; `None`: all cores.
+    pub threads: Option<usize>,
+    /// After so many failed runs no other is started; `None`: all are, whatever happens.
+    pub max_fail: Option<usize>,
 }
 
-impl Default for Launcher {
-    fn default() -> Self {
-        Self::new()
-    }
+/// What is said while jobs are worked off.
+pub trait Watcher {
+    /// The run came to an end that stands, or could not be recorded.
+    fn ended(&mut self, index: usize, dir: RunDir, manifest: Result<Manifest, StoreError>);
+    /// The run was not started.
+    fn left_out(&mut self, index: usize, dir: RunDir, reason: &str);
+    /// Something a person may want to know at once.
+    fn note(&mut self, line: &str);
 }
 
-impl Launcher {
-    /// Looks at the machine once.
-    pub fn new() -> Self {
-        let host = host::host_info();
-        let template = Template {
-            command: host::command_line(),
-            git: host::git_info(),
-            packages: host::package_versions(),
-        };
-        Self { machine: Machine::here(host.memory_bytes), host, template }
-    }
+/// The exit code of `runner exec` when all GPUs are taken: `EX_TEMPFAIL` of sysexits.h, try again later.
+pub const BUSY: u8 = 75;
 
-    /// In words, what this machine lacks for the plan.
-    pub fn unmet(&self, plan: &RunPlan) -> Option<String> {
-        unmet(&plan.hardware.requires, &self.machine)
-    }
+/// How often processes are looked after.
+const TICK: Duration = Duration::from_millis(10);
+/// How long a run waits that found all GPUs taken.
+const BUSY_WAIT: Duration = Duration::from_secs(2);
 
-    /// In words, that some of these runs may need more memory than is free now, and what to lower.
-    pub fn short_of_memory(&self, runs: &[(&RunPlan, &Cost)]) -> Option<String> {
-        let free = |place| match place {
-            Place::Host => host::free_memory_bytes(),
-            Place::Gpu { ordinal, .. } => device::cuda_memory(ordinal).ok().map(|(free, _)| free),
-        };
-        shortage(runs, free)
-    }
-
-    /// Makes the run's directory and trains it there. A requirement that is not met is recorded as `skipped`; an error or a
-    /// panic of the run as `failed`.
-    ///
-    /// # Errors
-    /// Only when the run directory itself cannot be written.
-    pub fn run(
-        &self,
-        plan: &RunPlan,
-        runs_dir: &Path,
-        listeners: Vec<Box<dyn Sink>>,
-        stop: &StopFlag,
-    ) -> Result<(RunDir, Manifest), StoreError> {
-        let mut manifest = self.manifest(plan);
-        if let Some(reason) = self.unmet(plan) {
-            manifest.status = Status::Skipped;
-            manifest.stop_reason = Some(StopReason::RequirementNotMet);
-            manifest.message = Some(reason);
-            manifest.finished_at = Some(manifest.started_at);
+/// Trains all jobs, `terms.jobs` at a time. A run that fails is tried again as its configuration says. When `stop` is requested
+/// all processes are asked to save and stop, and no other is started.
+pub fn work(jobs: Vec<Job>, terms: Terms, stop: &StopFlag, watcher: &mut dyn Watcher) {
+    let mut queue: VecDeque<Waiting> = jobs.into_iter().map(Waiting::new).collect();
+    let mut running: Vec<Running> = Vec::new();
+    let mut failed = 0;
+    while !queue.is_empty() || !running.is_empty() {
+        let enough = terms.max_fail.is_some_and(|most| failed >= most);
+        if stop.is_requested() || enough {
+            let reason = if enough {
+                "not started: enough runs had failed"
+            } else {
+                "not started: the sweep was interrupted"
+            };
+            for waiting in queue.drain(..) {
+                waiting.give_up(reason, watcher);
+            }
         }
-        let frozen = config::render_frozen(plan);
-        let dir = RunDir::create(runs_dir, &plan.experiment.name, &plan.name, &mut manifest, &frozen)?;
-        if manifest.status == Status::Skipped {
-            return Ok((dir, manifest));
+        if stop.is_requested() {
+            running.iter_mut().for_each(|run| run.child.ask_to_stop());
         }
-        // Nothing that the run touched is used after a panic but its files.
-        match catch_unwind(AssertUnwindSafe(|| train::train_run(&dir, listeners, stop))) {
-            Ok(result) => result.map(|manifest| (dir, manifest)),
-            Err(panic) => {
-                let mut manifest = dir.read_manifest()?;
-                manifest.status = Status::Failed;
-                manifest.stop_reason = Some(StopReason::Error);
-                manifest.message = Some(format!(
-                    "internal error: {}; please report this with the run's config.toml and log.jsonl",
-                    panic_message(panic.as_ref())
-                ));
-                manifest.finished_at = Some(Timestamp::now());
-                dir.write_manifest(&manifest)?;
-                Ok((dir, manifest))
+        while running.len() < terms.jobs.max(1)
+            && let Some(waiting) = next_due(&mut queue)
+        {
+            match waiting.start(terms.threads) {
+                Ok(run) => running.push(run),
+                Err(End { job, manifest }) => {
+                    failed += 1;
+                    watcher.ended(job.index, job.dir, manifest);
+                }
+            }
+        }
+        let mut index = 0;
+        while index < running.len() {
+            running[index].end_if_silent();
+            let Some(status) = running[index].gone() else {
+                index += 1;
+                continue;
+            };
+            match running.swap_remove(index).conclude(status, stop, watcher) {
+                Next::Again(waiting) => queue.push_back(waiting),
+                Next::Over(End { job, manifest }) => {
+                    let sound = |status| !matches!(status, Status::Failed | Status::Diverged);
+                    failed += usize::from(!manifest.as_ref().is_ok_and(|manifest| sound(manifest.status)));
+                    watcher.ended(job.index, job.dir, manifest);
+                }
+            }
+        }
+        std::thread::sleep(TICK);
+    }
+}
+
+struct Waiting {
+    job: Job,
+    tries: Tries,
+    not_before: Instant,
+    /// It was told that all GPUs are taken.
+    told: bool,
+}
+
+/// The first in the queue whose time has come.
+fn next_due(queue: &mut VecDeque<Waiting>) -> Option<Waiting> {
+    let now = Instant::now();
+    let place = queue.iter().position(|waiting| waiting.not_before <= now)?;
+    queue.remove(place)
+}
+
+impl Waiting {
+    fn new(job: Job) -> Self {
+        Self { job, tries: Tries::default(), not_before: Instant::now(), told: false }
+    }
+
+    fn start(self, threads: Option<usize>) -> Result<Running, End> {
+        let policy = config::read_frozen(&self.job.dir.config()).ok();
+        let (policy, batch_size) = policy.map(|plan| (plan.on_failure, plan.train.batch_size)).unzip();
+        match Child::start(&self.job.dir, threads, (self.job.listeners)()) {
+            Ok(child) => Ok(Running {
+                waiting: self,
+                child,
+                policy,
+                batch_size: batch_size.unwrap_or(1),
+                oom_kills: oom_kills(),
+                silent: false,
+            }),
+            Err(error) => {
+                let message = format!("its process could not be started: {error}");
+                let manifest = record_end(&self.job.dir, StopReason::Error, message);
+                Err(End { job: self.job, manifest })
             }
         }
     }
 
-    fn manifest(&self, plan: &RunPlan) -> Manifest {
-        let experiment = &plan.experiment;
-        Manifest {
-            format_version: FORMAT_VERSION,
-            runner_version: env!("CARGO_PKG_VERSION").to_owned(),
-            status: Status::Running,
-            stop_reason: None,
-            message: None,
-            command: self.template.command.clone(),
-            started_at: Timestamp::now(),
-            finished_at: None,
-            run: RunInfo {
-                experiment: experiment.name.clone(),
-                name: plan.name.clone(),
-                description: experiment.description.clone(),
-                hypothesis: experiment.hypothesis.clone(),
-                tags: experiment.tags.clone(),
-                seed: experiment.seed,
-                repeat: experiment.repeat,
-                repeats: experiment.repeats,
-                point: plan.point.iter().cloned().collect(),
-                max_steps: plan.train.max_steps,
-                tokens_per_step: plan.train.tokens_per_step(),
-                same_losses_within: experiment.same_losses_within,
-            },
-            host: self.host.clone(),
-            git: self.template.git.clone(),
-            device: None,
-            data: None,
-            model: None,
-            cost: None,
-            target: plan.target.as_ref().map(|target| TargetInfo {
-                metric: target.metric.key().to_owned(),
-                threshold: target.threshold,
-                reached_at_step: None,
-                reached_value: None,
-            }),
-            results: None,
-            time: None,
-            reference: plan.reference.clone(),
-            packages: self.template.packages.clone(),
+    /// A run that failed before and waits for another attempt has an end already.
+    fn give_up(self, reason: &str, watcher: &mut dyn Watcher) {
+        match self.job.dir.read_manifest_now() {
+            Ok(manifest) if manifest.status != Status::Queued => {
+                watcher.ended(self.job.index, self.job.dir, Ok(manifest));
+            }
+            _ => watcher.left_out(self.job.index, self.job.dir, reason),
         }
     }
 }
 
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic without a message")
+struct Running {
+    waiting: Waiting,
+    child: Child,
+    /// Of its configuration, and `None` where that cannot be read.
+    policy: Option<OnFailurePlan>,
+    batch_size: usize,
+    /// When it was started.
+    oom_kills: Option<u64>,
+    /// It was ended because nothing was heard of it.
+    silent: bool,
+}
+
+struct End {
+    job: Job,
+    manifest: Result<Manifest, StoreError>,
+}
+
+enum Next {
+    Again(Waiting),
+    Over(End),
+}
+
+impl Running {
+    fn end_if_silent(&mut self) {
+        let timeout = self.policy.as_ref().and_then(|policy| policy.timeout_secs);
+        if let Some(timeout) = timeout
+            && !self.silent
+            && self.child.silent_for().as_secs_f64() > timeout
+        {
+            self.silent = true;
+            self.child.kill();
+        }
+    }
+
+    fn gone(&mut self) -> Option<Result<ExitStatus, String>> {
+        self.child.try_wait().map_err(|error| error.to_string()).transpose()
+    }
+
+    /// What the end of the process means.
+    fn conclude(
+        self,
+        status: Result<ExitStatus, String>,
+        stop: &StopFlag,
+        watcher: &mut dyn Watcher,
+    ) -> Next {
+        let dir = self.waiting.job.dir.clone();
+        let manifest = match &status {
+            Ok(status) if status.code() == Some(i32::from(BUSY)) && !stop.is_requested() => {
+                return Next::Again(self.wait_for_a_gpu(watcher));
+            }
+            Ok(status) => self.manifest_after(*status),
+            Err(error) => record_end(&dir, StopReason::Error, format!("its process was lost: {error}")),
+        };
+        let over = |running: Self, manifest| Next::Over(End { job: running.waiting.job, manifest });
+        let mut manifest = match manifest {
+            Ok(manifest) if manifest.status == Status::Failed && !stop.is_requested() => manifest,
+            other => return over(self, other),
+        };
+        let mut waiting = self.waiting;
+        let class = manifest.stop_reason.unwrap_or(StopReason::Error);
+        let again = self.policy.and_then(|policy| waiting.tries.after(class, &policy, self.batch_size));
+        let Some(again) = again else {
+            return Next::Over(End { job: waiting.job, manifest: Ok(manifest) });
+        };
+        let name = format!("{}/{}", manifest.run.experiment, manifest.run.name);
+        let why = manifest.message.clone().unwrap_or_default();
+        let mut how = match again.wait.as_secs_f64() {
+            0.0 => "it is tried again".to_owned(),
+            secs => format!("it is tried again in {}", units::duration(secs)),
+        };
+        if again.halve_batch {
+            match retry::halve_batch(&dir, &mut manifest) {
+                Ok(changes) => {
+                    let changes: Vec<String> = changes
+                        .iter()
+                        .map(|change| format!("{} = {} instead of {}", change.key, change.now, change.before))
+                        .collect();
+                    how = format!("{how} with {}", changes.join(", "));
+                }
+                Err(error) => {
+                    watcher.note(&format!("{name}: its batch could not be halved: {error}"));
+                    return Next::Over(End { job: waiting.job, manifest: Ok(manifest) });
+                }
+            }
+        }
+        watcher.note(&format!("{name} failed ({}): {why}; {how}", class.key()));
+        waiting.not_before = Instant::now() + again.wait;
+        Next::Again(waiting)
+    }
+
+    fn wait_for_a_gpu(self, watcher: &mut dyn Watcher) -> Waiting {
+        let mut waiting = self.waiting;
+        if !waiting.told {
+            waiting.told = true;
+            watcher.note(&format!("{} waits for a GPU", waiting.job.dir.name()));
+        }
+        waiting.not_before = Instant::now() + BUSY_WAIT;
+        waiting
+    }
+
+    /// The run's own account of its end, or where it gave none what can be seen from outside.
+    fn manifest_after(&self, status: ExitStatus) -> Result<Manifest, StoreError> {
+        let dir = &self.waiting.job.dir;
+        let mut manifest = dir.read_manifest()?;
+        if !matches!(manifest.status, Status::Queued | Status::Running) {
+            return Ok(manifest);
+        }
+        let last_output = last_lines(&dir.output());
+        let killed = |before: u64| oom_kills().is_some_and(|now| now > before);
+        let death =
+            Death { status, last_output: &last_output, oom_killer: self.oom_kills.is_some_and(killed) };
+        let (class, message) = if self.silent {
+            let timeout = self.policy.as_ref().and_then(|policy| policy.timeout_secs).unwrap_or_default();
+            let message =
+                format!("nothing was heard of it for {}, so it was ended", units::duration(timeout));
+            (StopReason::Timeout, message)
+        } else {
+            death.explain()
+        };
+        manifest.last_output = last_output;
+        manifest.end(Status::Failed, class, message);
+        write_end(dir, manifest)
+    }
+}
+
+/// Writes how a run ended whose process cannot.
+fn record_end(dir: &RunDir, class: StopReason, message: String) -> Result<Manifest, StoreError> {
+    let mut manifest = dir.read_manifest()?;
+    manifest.end(Status::Failed, class, message);
+    write_end(dir, manifest)
+}
+
+/// The manifest counts even where it cannot be written, as on a full disk.
+fn write_end(dir: &RunDir, manifest: Manifest) -> Result<Manifest, StoreError> {
+    let written = dir.lock().and_then(|_lock| dir.write_manifest(&manifest));
+    match written {
+        Err(error) if !error.is_disk_full() => Err(error),
+        _ => Ok(manifest),
+    }
 }

@@ -16,6 +16,8 @@ pub enum Ending {
     /// Came to its end and had no target.
     Finished,
     Interrupted,
+    /// Made, and not started yet.
+    Queued,
     Running,
     Diverged,
     Failed,
@@ -32,6 +34,7 @@ impl Ending {
             Status::Finished if target.is_some() => Ending::TargetMissed,
             Status::Finished => Ending::Finished,
             Status::Interrupted => Ending::Interrupted,
+            Status::Queued => Ending::Queued,
             Status::Running => Ending::Running,
             Status::Diverged => Ending::Diverged,
             Status::Failed => Ending::Failed,
@@ -46,6 +49,7 @@ impl Ending {
             Ending::TargetMissed => "target missed",
             Ending::Finished => "finished",
             Ending::Interrupted => "interrupted",
+            Ending::Queued => "waiting",
             Ending::Running => "running",
             Ending::Diverged => "diverged",
             Ending::Failed => "failed",
@@ -69,16 +73,18 @@ pub fn sentence(record: &RunRecord) -> String {
         Ending::TargetReached => reached(manifest, &summary),
         Ending::TargetMissed => missed(manifest, &summary),
         Ending::Finished => format!("{}{}", end(manifest, &summary), with_loss(&summary)),
+        Ending::Queued => "Waiting to be started".to_owned(),
         Ending::Interrupted => {
-            format!("Interrupted after {}{}", progress(manifest, &summary), with_loss(&summary))
+            let killed = manifest.stop_reason == Some(StopReason::Killed);
+            let how = if killed { "Killed, or its machine went down," } else { "Interrupted" };
+            match summary.steps {
+                None | Some(0) => format!("{how} before its first step"),
+                Some(_) => format!("{how} after {}{}", progress(manifest, &summary), with_loss(&summary)),
+            }
         }
         Ending::Running => match summary.steps {
-            None | Some(0) => "Running, or ended without a word: no step is recorded yet".to_owned(),
-            Some(_) => format!(
-                "Running, or ended without a word: {} so far{}",
-                progress(manifest, &summary),
-                with_loss(&summary)
-            ),
+            None | Some(0) => "Running: no step is recorded yet".to_owned(),
+            Some(_) => format!("Running: {} so far{}", progress(manifest, &summary), with_loss(&summary)),
         },
         Ending::Diverged => diverged(record, &summary),
         Ending::Failed => {

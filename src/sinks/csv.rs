@@ -1,12 +1,12 @@
 //! `metrics.csv`: one row a step, on disk as soon as the step is done.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Sink, SinkError};
 use crate::event::Event;
-use crate::store::{metrics_header, row_record};
+use crate::store::{atomic, metrics_header, read_rows, row_record};
 
 /// See the module.
 pub struct CsvSink {
@@ -15,12 +15,19 @@ pub struct CsvSink {
 }
 
 impl CsvSink {
-    /// Starts the file with its header.
-    pub fn create(path: &Path) -> Result<Self, SinkError> {
-        let path = path.to_owned();
-        let file = File::create(&path).map_err(|source| SinkError::Write { path: path.clone(), source })?;
-        let mut sink = Self { path, writer: csv::Writer::from_writer(file) };
-        sink.write(&metrics_header())?;
+    /// Goes on behind the rows that are there; a new file is started with its header. Rows under the columns of another
+    /// version of the program are moved under today's.
+    pub fn open(path: &Path) -> Result<Self, SinkError> {
+        let failed = |source| SinkError::Write { path: path.to_owned(), source };
+        if path.metadata().is_ok_and(|metadata| metadata.len() > 0) {
+            adopt_columns(path).map_err(failed)?;
+        }
+        let file = OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
+        let empty = file.metadata().map_err(failed)?.len() == 0;
+        let mut sink = Self { path: path.to_owned(), writer: csv::Writer::from_writer(file) };
+        if empty {
+            sink.write(&metrics_header())?;
+        }
         Ok(sink)
     }
 
@@ -39,5 +46,60 @@ impl Sink for CsvSink {
             Event::Step(row) => self.write(&row_record(row)),
             _ => Ok(()),
         }
+    }
+}
+
+/// Writes the file again if its header is not today's.
+fn adopt_columns(path: &Path) -> io::Result<()> {
+    let bytes = std::fs::read(path)?;
+    let header = metrics_header().join(",") + "\n";
+    if bytes.starts_with(header.as_bytes()) {
+        return Ok(());
+    }
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(metrics_header())?;
+    for row in read_rows(path)? {
+        writer.write_record(row_record(&row))?;
+    }
+    let bytes = writer.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
+    atomic::write(path, &bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::metric::MetricsRow;
+
+    fn step(step: u64) -> Event {
+        Event::Step(Box::new(MetricsRow {
+            step,
+            train_loss: Some(0.1 * step as f64),
+            ..MetricsRow::default()
+        }))
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_gone_on_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.csv");
+        CsvSink::open(&path).unwrap().on_event(&step(1)).unwrap();
+        CsvSink::open(&path).unwrap().on_event(&step(2)).unwrap();
+        let rows = read_rows(&path).unwrap();
+        assert_eq!(rows.iter().map(|row| row.step).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 3);
+    }
+
+    #[test]
+    fn rows_of_another_version_keep_their_values_under_todays_columns() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.csv");
+        fs::write(&path, "step,train_loss,of_old\n1,0.30000000000000004,7\n").unwrap();
+        CsvSink::open(&path).unwrap().on_event(&step(2)).unwrap();
+        let rows = read_rows(&path).unwrap();
+        assert_eq!(rows[0].train_loss, Some(0.30000000000000004));
+        assert_eq!(rows[1].step, 2);
+        assert!(fs::read_to_string(&path).unwrap().starts_with(&(metrics_header().join(",") + "\n1,")));
     }
 }

@@ -1,6 +1,6 @@
 //! `log.jsonl`: every event with the time it was heard, one JSON object a line.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -25,8 +25,13 @@ struct Line<'a> {
 }
 
 impl JsonlSink {
-    pub fn create(path: &Path) -> Result<Self, SinkError> {
-        let file = File::create(path).map_err(|source| SinkError::Write { path: path.to_owned(), source })?;
+    /// Goes on behind the lines that are there.
+    pub fn open(path: &Path) -> Result<Self, SinkError> {
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .map_err(|source| SinkError::Write { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), file })
     }
 }
@@ -60,7 +65,7 @@ mod tests {
         let run = RunDir::create(folder.path(), "exp", "seed=1", &mut manifest, "").unwrap();
         fs::write(run.metrics(), metrics_header().join(",") + "\n").unwrap();
         let samples = vec![SampleText { prompt: "\n".to_owned(), text: "O God".to_owned() }];
-        let mut sink = JsonlSink::create(&run.log()).unwrap();
+        let mut sink = JsonlSink::open(&run.log()).unwrap();
         for event in [
             Event::Step(Box::new(MetricsRow { step: 1, train_loss: Some(3.5), ..MetricsRow::default() })),
             Event::Warning { step: 1, message: "the corpus is short".to_owned() },

@@ -1,6 +1,7 @@
 //! Who listens to a run.
 
 pub mod csv;
+pub mod events;
 pub mod jsonl;
 pub mod progress;
 pub mod samples;
@@ -8,7 +9,7 @@ pub mod samples;
 use std::path::PathBuf;
 
 use crate::event::Event;
-use crate::store::RunDir;
+use crate::store::{RunDir, disk};
 
 /// Takes a run's events in order. An error ends the run: a record with holes is worse than none.
 pub trait Sink: Send {
@@ -22,11 +23,19 @@ pub enum SinkError {
     Write { path: PathBuf, source: std::io::Error },
 }
 
-/// The sinks that every run writes into its own directory.
+impl SinkError {
+    /// Whether it is the disk that is full.
+    pub fn is_disk_full(&self) -> bool {
+        let Self::Write { source, .. } = self;
+        disk::is_full(source)
+    }
+}
+
+/// The sinks that every run writes into its own directory, behind what is there.
 pub fn open_files(dir: &RunDir) -> Result<Vec<Box<dyn Sink>>, SinkError> {
     Ok(vec![
-        Box::new(csv::CsvSink::create(&dir.metrics())?),
-        Box::new(jsonl::JsonlSink::create(&dir.log())?),
+        Box::new(csv::CsvSink::open(&dir.metrics())?),
+        Box::new(jsonl::JsonlSink::open(&dir.log())?),
         Box::new(samples::SamplesSink::new(dir.samples())),
     ])
 }

@@ -22,13 +22,14 @@ pub struct Place {
 }
 
 /// Where progress is shown. One for all runs, so that what is said between them does not disturb a bar.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub enum Screen {
     /// A terminal: a bar that moves.
     Terminal(MultiProgress),
     /// A file or a pipe: plain lines at intervals.
     Lines,
     /// Nothing is shown while a run trains.
+    #[default]
     Quiet,
 }
 
@@ -100,6 +101,9 @@ fn remark(event: &Event) -> Option<String> {
             units::loss(*corpus_loss),
             units::duration(*secs)
         )),
+        Event::Resumed { attempt, step } => {
+            Some(format!("      goes on after step {}, attempt {attempt}", units::count(*step)))
+        }
         Event::Warning { message, .. } => Some(format!("      warning: {message}")),
         Event::Finished { message, elapsed_secs, .. } => {
             Some(format!("      {message}; took {}", units::duration(*elapsed_secs)))

@@ -1,6 +1,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::disk;
+
 /// A run directory could not be made, written, read or found.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -24,8 +26,20 @@ pub enum StoreError {
         path.display()
     )]
     NewerFormat { path: PathBuf, found: i64, supported: u32 },
+    #[error("{} is being written by {writer}; wait for it, or stop it first", dir.display())]
+    Locked { dir: PathBuf, writer: String },
     #[error("no run or experiment {argument:?}: neither a run directory nor anything in {}{}", runs_dir.display(), hint(nearest))]
     UnknownRun { argument: String, runs_dir: PathBuf, nearest: Vec<String> },
+}
+
+impl StoreError {
+    /// Whether it is the disk that is full.
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::CreateRun { source, .. } | Self::Write { source, .. } => disk::is_full(source),
+            _ => false,
+        }
+    }
 }
 
 fn hint(nearest: &[String]) -> String {

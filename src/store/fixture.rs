@@ -47,5 +47,9 @@ pub(crate) fn manifest(experiment: &str, run: &str) -> Manifest {
         time: None,
         reference: None,
         packages: BTreeMap::new(),
+        adapted: Vec::new(),
+        last_output: Vec::new(),
+        changed_since: None,
+        attempts: Vec::new(),
     }
 }

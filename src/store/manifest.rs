@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use super::stop_reason::StopReason;
+
 /// Version of the run directory's format. Readers accept this one and older ones.
 pub const FORMAT_VERSION: u32 = 1;
 
@@ -12,7 +14,9 @@ pub const FORMAT_VERSION: u32 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Training, or its process died without a word.
+    /// Waiting to be started, by a sweep that has made its directory already.
+    Queued,
+    /// Training, or its process died without a word; [`RunDir::read_manifest_now`](super::RunDir::read_manifest_now) tells.
     Running,
     /// Came to a planned end: target, last step, or time limit.
     Finished,
@@ -24,21 +28,6 @@ pub enum Status {
     Failed,
     /// Not started: this machine lacks what `hardware.requires` asks for.
     Skipped,
-}
-
-/// Why a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StopReason {
-    TargetReached,
-    MaxSteps,
-    MaxTime,
-    Interrupted,
-    Diverged,
-    /// The processor's memory or a GPU's.
-    OutOfMemory,
-    Error,
-    RequirementNotMet,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,6 +70,96 @@ pub struct Manifest {
     /// Versions of the packages that decide the numbers.
     #[serde(default)]
     pub packages: BTreeMap<String, String>,
+    /// What was changed in the configuration since the run was made, to get it through.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adapted: Vec<KeyChange>,
+    /// The last lines that the process printed before it died.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_output: Vec<String>,
+    /// The earlier run of the same name, and what was configured otherwise in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_since: Option<ChangedSince>,
+    /// Each time that a process trained this run, in order. The last one is under way while the run is running.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<Attempt>,
+}
+
+impl Manifest {
+    /// Notes how the run ended, also in its latest attempt.
+    pub fn end(&mut self, status: Status, reason: StopReason, message: String) {
+        let now = Timestamp::now();
+        self.status = status;
+        self.stop_reason = Some(reason);
+        self.message = Some(message.clone());
+        self.finished_at = Some(now);
+        if let Some(attempt) = self.attempts.last_mut().filter(|attempt| attempt.ended_at.is_none()) {
+            attempt.ended_at = Some(now);
+            attempt.stop_reason = Some(reason);
+            attempt.message = Some(message);
+        }
+    }
+
+    /// Notes that a process trains the run from now on, with all steps up to `from_step` behind it.
+    pub fn begin_attempt(&mut self, from_step: u64, pid: u32, hostname: &str) -> u64 {
+        let now = Timestamp::now();
+        // One that ended without a word.
+        if let Some(earlier) = self.attempts.last_mut().filter(|attempt| attempt.ended_at.is_none()) {
+            earlier.stop_reason = Some(StopReason::Killed);
+        }
+        let number = self.attempts.last().map_or(1, |attempt| attempt.number + 1);
+        self.attempts.push(Attempt {
+            number,
+            from_step,
+            started_at: now,
+            ended_at: None,
+            stop_reason: None,
+            message: None,
+            pid,
+            hostname: hostname.to_owned(),
+        });
+        self.status = Status::Running;
+        (self.results, self.time) = (None, None);
+        (self.stop_reason, self.message, self.finished_at) = (None, None, None);
+        self.last_output.clear();
+        number
+    }
+}
+
+/// One time that a process trained a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// From 1; the column `attempt` of `metrics.csv`.
+    pub number: u64,
+    /// The step of the checkpoint that it went on from; 0: from the beginning.
+    pub from_step: u64,
+    pub started_at: Timestamp,
+    /// Absent while it trains, and where the process ended without a word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_reason: Option<StopReason>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    pub pid: u32,
+    pub hostname: String,
+}
+
+/// What distinguishes a run from an earlier one of the same name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChangedSince {
+    /// Name of the earlier run.
+    pub run: String,
+    pub keys: Vec<KeyChange>,
+}
+
+/// One key that was configured otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeyChange {
+    /// Dotted: `optimizer.learning_rate`; `data sha256` for the text itself.
+    pub key: String,
+    /// Values as they are written in TOML.
+    pub before: String,
+    pub now: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -238,6 +317,24 @@ pub struct TimeInfo {
     /// The steps' seconds by kind of work; empty where the device does not measure it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub step_parts: Vec<StepPart>,
+}
+
+impl TimeInfo {
+    /// The time of this and of `other` together.
+    pub fn and(mut self, other: &TimeInfo) -> TimeInfo {
+        self.steps_secs += other.steps_secs;
+        self.evaluations_secs += other.evaluations_secs;
+        self.samples_secs += other.samples_secs;
+        self.checkpoints_secs += other.checkpoints_secs;
+        self.rest_secs += other.rest_secs;
+        for part in &other.step_parts {
+            match self.step_parts.iter_mut().find(|mine| mine.part == part.part) {
+                Some(mine) => mine.secs += part.secs,
+                None => self.step_parts.push(part.clone()),
+            }
+        }
+        self
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

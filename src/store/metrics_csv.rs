@@ -31,6 +31,14 @@ fn number(value: f64) -> String {
     if value.fract() == 0.0 && value.abs() < 1e15 { format!("{value}") } else { format!("{value:?}") }
 }
 
+/// The rows of the file at `path`, as far as they can be used.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn read_rows(path: &Path) -> std::io::Result<Vec<MetricsRow>> {
+    Ok(parse(path, &std::fs::read(path)?, true, &mut Damage::default()))
+}
+
 /// Reads the rows of a file's content. Columns are found by name: unknown ones are ignored, missing ones are not
 /// measured. What cannot be used is noted in `damage`, and the rest is read. A last line without its newline is
 /// still being written; it is left out.

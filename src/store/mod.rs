@@ -4,21 +4,27 @@
 //! [`RunRecord`] of whatever a run left behind, and [`scan`] finds runs.
 
 pub mod atomic;
+pub mod disk;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod lock;
 pub mod manifest;
 mod metrics_csv;
 mod names;
 mod read;
+mod record_sizes;
 mod run_dir;
 pub mod scan;
+mod stop_reason;
 
 pub use crate::event::SampleText;
 pub use error::StoreError;
-pub use metrics_csv::{metrics_header, row_record};
+pub use lock::{WriteLock, Writer, hostname};
+pub use metrics_csv::{metrics_header, read_rows, row_record};
 pub use names::{is_folder_name, is_run_name};
 pub use read::{RunRecord, read};
+pub use record_sizes::RecordSizes;
 pub use run_dir::{CheckpointsDir, RunDir};
 
 /// Number of the line that the byte at `offset` stands in, from 1.

@@ -44,12 +44,12 @@ impl RunRecord {
 /// When the manifest is missing, unreadable, or of a newer format version.
 pub fn read(path: impl Into<PathBuf>) -> Result<RunRecord, StoreError> {
     let dir = RunDir::open(path);
-    let manifest = dir.read_manifest()?;
+    let manifest = dir.read_manifest_now()?;
     let running = manifest.status == Status::Running;
     // A run that has just begun, or that ended before its first step, has nothing to record.
     let stepped = manifest.results.as_ref().is_some_and(|results| results.steps > 0);
     let may_lack_files = match manifest.status {
-        Status::Running | Status::Skipped => true,
+        Status::Queued | Status::Running | Status::Skipped => true,
         Status::Failed | Status::Interrupted => !stepped,
         Status::Finished | Status::Diverged => false,
     };

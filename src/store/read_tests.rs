@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::*;
 use crate::store::fixture;
 use crate::store::manifest::Results;
+use crate::store::manifest::StopReason;
 
 const HEADER: &str = "step,train_loss\n";
 
@@ -130,7 +131,9 @@ fn rows_that_the_manifest_knows_of_and_the_file_lacks_are_noted() {
     assert_eq!(read(run.path()).unwrap().damage, ["metrics.csv: not there"]);
 
     manifest.status = Status::Running;
+    let lock = run.lock().unwrap();
     assert_eq!(damage(&manifest, &cut), Vec::<String>::new());
+    drop(lock);
     manifest.status = Status::Interrupted;
     manifest.results = Some(Results::default());
     assert_eq!(damage(&manifest, HEADER), Vec::<String>::new());
@@ -143,10 +146,27 @@ fn a_run_that_has_just_begun_is_not_damaged() {
     let dir = tempfile::tempdir().unwrap();
     let mut manifest = fixture::manifest("exp", "run");
     let run = RunDir::create(dir.path(), "exp", "run", &mut manifest, "").unwrap();
+    let _lock = run.lock().unwrap();
     assert_eq!(read(run.path()).unwrap().damage, Vec::<String>::new());
     fs::write(run.metrics(), format!("{HEADER}1,3.5\n2,")).unwrap();
     let record = read(run.path()).unwrap();
     assert_eq!((record.rows.len(), record.damage.len()), (1, 0));
+}
+
+#[test]
+fn a_run_that_is_said_to_train_is_called_killed_once_nobody_writes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut manifest = fixture::manifest("exp", "run");
+    let run = RunDir::create(dir.path(), "exp", "run", &mut manifest, "").unwrap();
+    let status = || {
+        let manifest = run.read_manifest_now().unwrap();
+        (manifest.status, manifest.stop_reason)
+    };
+    let lock = run.lock().unwrap();
+    assert_eq!(status(), (Status::Running, None));
+    drop(lock);
+    assert_eq!(status(), (Status::Interrupted, Some(StopReason::Killed)));
+    assert_eq!(run.read_manifest().unwrap().status, Status::Running, "looking changes nothing");
 }
 
 #[test]

@@ -5,7 +5,11 @@ use std::path::{Path, PathBuf};
 use super::atomic;
 use super::error::StoreError;
 use super::line_at;
-use super::manifest::{FORMAT_VERSION, Manifest, Status};
+use super::lock::{self, WriteLock, Writer};
+use super::manifest::{FORMAT_VERSION, Manifest, Status, StopReason};
+
+/// The file whose lock the writer holds.
+const LOCK: &str = "lock";
 
 /// A run's directory: knows where each of its files lies. Holds nothing open.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -103,6 +107,24 @@ impl RunDir {
         self.0.join("report.md")
     }
 
+    /// What the run's process printed besides its events: panics, messages of the system and of libraries.
+    pub fn output(&self) -> PathBuf {
+        self.0.join("output.log")
+    }
+
+    /// Takes the right to write here, for as long as the answer lives.
+    ///
+    /// # Errors
+    /// When another process has it, and when the folder cannot be written to.
+    pub fn lock(&self) -> Result<WriteLock, StoreError> {
+        WriteLock::take(&self.0.join(LOCK), &Writer::here())
+    }
+
+    /// Who writes here at this moment.
+    pub fn writer(&self) -> Option<Writer> {
+        lock::writer(&self.0.join(LOCK))
+    }
+
     /// Replaces the manifest atomically.
     ///
     /// # Errors
@@ -112,6 +134,26 @@ impl RunDir {
         let text = toml::to_string_pretty(manifest)
             .map_err(|error| StoreError::EncodeManifest { path: path.clone(), reason: error.to_string() })?;
         write(&path, text.as_bytes())
+    }
+
+    /// [`RunDir::read_manifest`], where a run that is said to train although nobody does is called what it is: interrupted,
+    /// its process killed.
+    ///
+    /// # Errors
+    /// As [`RunDir::read_manifest`].
+    pub fn read_manifest_now(&self) -> Result<Manifest, StoreError> {
+        let manifest = self.read_manifest()?;
+        if !matches!(manifest.status, Status::Running | Status::Queued) || self.writer().is_some() {
+            return Ok(manifest);
+        }
+        // It may have come to its end between the two looks.
+        let mut manifest = self.read_manifest()?;
+        if manifest.status == Status::Running {
+            manifest.status = Status::Interrupted;
+            manifest.stop_reason = Some(StopReason::Killed);
+            manifest.message = Some("its process ended without a word".to_owned());
+        }
+        Ok(manifest)
     }
 
     /// Reads the manifest of this format version or an older one.
@@ -156,6 +198,20 @@ impl CheckpointsDir {
     /// `step-000500`, a folder.
     pub fn checkpoint(&self, step: u64) -> PathBuf {
         self.0.join(format!("step-{step:06}"))
+    }
+
+    /// Steps of the checkpoints that are there, in rising order.
+    pub fn steps(&self) -> Vec<u64> {
+        let entries = fs::read_dir(&self.0).into_iter().flatten().flatten();
+        let step = |entry: fs::DirEntry| {
+            let name = entry.file_name();
+            let digits = name.to_str()?.strip_prefix("step-")?;
+            let step = digits.parse().ok()?;
+            (self.checkpoint(step).file_name() == Some(&name) && entry.path().is_dir()).then_some(step)
+        };
+        let mut steps: Vec<u64> = entries.filter_map(step).collect();
+        steps.sort_unstable();
+        steps
     }
 
     /// A file that names the checkpoint with the lowest loss.

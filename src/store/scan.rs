@@ -16,7 +16,7 @@ pub fn scan(root: &Path) -> Vec<(PathBuf, Result<Manifest, StoreError>)> {
         .into_iter()
         .map(|found| match found {
             Ok(path) => {
-                let manifest = RunDir::open(&path).read_manifest();
+                let manifest = RunDir::open(&path).read_manifest_now();
                 (path, manifest)
             }
             Err(error) => {

@@ -1,103 +1,94 @@
-//! Training one run from its directory: frozen config in, files out.
+//! Training one run from its directory: frozen config in, files out. A directory that holds checkpoints is gone on with.
 
 pub mod checkpoint;
 mod clock;
+mod ending;
+mod error;
 mod evaluate;
+mod measure;
 mod run_loop;
 mod stop;
 mod tally;
 mod target;
 
+pub use error::TrainError;
 pub use stop::StopFlag;
 
-use jiff::Timestamp;
-
-use crate::config::{self, experiment::RunPlan};
-use crate::data;
-use crate::engine::{self, EngineError, cost::cost};
+use crate::config::{
+    self,
+    experiment::{DeviceChoice, RunPlan},
+};
+use crate::data::{self, Dataset};
+use crate::engine::{self, Engine, cost::cost};
 use crate::monitor::{Monitor, PeakMemory};
-use crate::sinks::{self, Sink, SinkError};
-use crate::store::RunDir;
-use crate::store::StoreError;
-use crate::store::manifest::{Manifest, Status, StopReason};
-use run_loop::{Ending, Session};
+use crate::sinks::{self, Sink};
+use crate::store::manifest::{Manifest, Status};
+use crate::store::{RecordSizes, RunDir, StoreError, hostname, read_rows};
+use checkpoint::Checkpoints;
+use ending::Ending;
+use run_loop::{GoOn, Opened, Session};
 
-/// A run could not start or could not go on.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainError {
-    #[error(transparent)]
-    Config(#[from] config::ConfigErrors),
-    #[error(transparent)]
-    Data(#[from] data::DataError),
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    #[error(transparent)]
-    Sink(#[from] SinkError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Checkpoint(#[from] checkpoint::CheckpointError),
-    #[error(transparent)]
-    Sample(#[from] crate::generate::GenerateError),
-    #[error("cannot start {threads} threads: {reason}; lower hardware.threads")]
-    Threads { threads: usize, reason: String },
+/// What this process has of the machine, where the run's configuration leaves that open.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Assignment {
+    /// `None`: all cores.
+    pub threads: Option<usize>,
+    /// Ordinal of the GPU; `None`: as the configuration says.
+    pub gpu: Option<usize>,
 }
 
-impl TrainError {
-    /// What the manifest says stopped the run.
-    fn stop_reason(&self) -> StopReason {
-        match self {
-            Self::Engine(EngineError::OutOfMemory { .. }) => StopReason::OutOfMemory,
-            _ => StopReason::Error,
+impl Assignment {
+    fn apply(self, plan: &mut RunPlan) {
+        plan.hardware.threads = plan.hardware.threads.or(self.threads);
+        if let (DeviceChoice::Auto, Some(ordinal)) = (&plan.hardware.device, self.gpu) {
+            plan.hardware.device = DeviceChoice::Cuda(ordinal);
         }
     }
 }
 
-/// Trains the run whose frozen config and manifest lie in `dir`, and says in the manifest how it ended.
+/// Trains the run whose frozen config and manifest lie in `dir`, from its newest sound checkpoint or else from the beginning, and
+/// says in the manifest how it ended. The caller holds the directory's lock.
 ///
 /// `listeners` hear every event beside the files that the run writes. An error of the run itself is an outcome
-/// (status `failed`, with its message); only an unwritable manifest is returned as an error.
+/// (status `failed`, with its class and message); only an unwritable manifest is returned as an error.
 pub fn train_run(
     dir: &RunDir,
+    assignment: Assignment,
     listeners: Vec<Box<dyn Sink>>,
     stop: &StopFlag,
 ) -> Result<Manifest, StoreError> {
     let mut manifest = dir.read_manifest()?;
-    match try_train(dir, &mut manifest, listeners, stop) {
-        Ok(ending) => {
-            manifest.status = ending.status;
-            manifest.stop_reason = Some(ending.reason);
-            manifest.message = Some(ending.message);
-        }
-        Err(error) => {
-            manifest.status = Status::Failed;
-            manifest.stop_reason = Some(error.stop_reason());
-            manifest.message = Some(error.to_string());
-        }
+    let from_step = checkpoint::newest_step(dir).unwrap_or(0);
+    manifest.begin_attempt(from_step, std::process::id(), &hostname());
+    dir.write_manifest(&manifest)?;
+    match try_train(dir, assignment, &mut manifest, listeners, stop) {
+        Ok(Ending { status, reason, message }) => manifest.end(status, reason, message),
+        Err(error) => manifest.end(Status::Failed, error.class(), error.to_string()),
     }
-    manifest.finished_at = Some(Timestamp::now());
     dir.write_manifest(&manifest)?;
     Ok(manifest)
 }
 
 fn try_train(
     dir: &RunDir,
+    assignment: Assignment,
     manifest: &mut Manifest,
     listeners: Vec<Box<dyn Sink>>,
     stop: &StopFlag,
 ) -> Result<Ending, TrainError> {
-    let plan = config::read_frozen(&dir.config())?;
+    let mut plan = config::read_frozen(&dir.config())?;
+    assignment.apply(&mut plan);
     let threads = plan.hardware.threads.unwrap_or(0);
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .thread_name(|index| format!("train-{index}"))
         .build()
         .map_err(|error| TrainError::Threads { threads, reason: error.to_string() })?;
-    pool.install(|| train_plan(&plan, dir, manifest, listeners, stop))
+    pool.install(|| train_plan(plan, dir, manifest, listeners, stop))
 }
 
 fn train_plan(
-    plan: &RunPlan,
+    plan: RunPlan,
     dir: &RunDir,
     manifest: &mut Manifest,
     listeners: Vec<Box<dyn Sink>>,
@@ -105,22 +96,32 @@ fn train_plan(
 ) -> Result<Ending, TrainError> {
     let peak = PeakMemory::begin();
     let dataset = data::load(&plan.data)?;
-    dataset.check(plan)?;
-    let engine = engine::open(plan, dataset.tokenizer.vocab_size())?;
+    dataset.check(&plan)?;
+    check_unchanged(manifest, &dataset)?;
+    let mut checkpoints = Checkpoints::new(dir.checkpoints(), plan.checkpoint.keep_last);
+    let vocab_size = dataset.tokenizer.vocab_size();
+    let (engine, go_on, damaged) = find_beginning(&plan, dir, &mut checkpoints, vocab_size)?;
+
     manifest.data = Some(dataset.info());
     manifest.model = Some(engine.model());
-    manifest.cost = cost(plan, dataset.tokenizer.vocab_size(), dataset.tokens()).map(|cost| cost.info());
+    manifest.cost = cost(&plan, vocab_size, dataset.tokens()).map(|cost| cost.info());
     manifest.device = Some(engine.device());
+    let mut attempt = 1;
+    if let Some(this) = manifest.attempts.last_mut() {
+        this.from_step = go_on.as_ref().map_or(0, |go_on| go_on.state.step);
+        attempt = this.number;
+    }
     dir.write_manifest(manifest)?;
 
     let mut sinks = sinks::open_files(dir)?;
     sinks.extend(listeners);
     let gpu = gpu_ordinal(&engine.device().device);
-    let monitor = Monitor::start(monitor_interval(plan), gpu, peak);
-    let mut session = Session::new(plan, dir, engine, &dataset, sinks, monitor, stop)?;
-    let ending = session.run();
+    let monitor = Monitor::start(monitor_interval(&plan), gpu, peak);
+    let opened = Opened { plan: &plan, dir, dataset: &dataset, engine, checkpoints, attempt };
+    let mut session = Session::new(opened, go_on, sinks, monitor, stop)?;
+    let ending = session.warn(damaged).and_then(|()| session.run());
     if let Err(error) = &ending {
-        session.announce_failure(error.stop_reason(), &error.to_string());
+        session.announce_failure(error.class(), &error.to_string());
     }
     manifest.results = Some(session.results());
     manifest.time = session.time();
@@ -130,10 +131,48 @@ fn train_plan(
     ending
 }
 
+/// An engine at the newest sound checkpoint, the record cut back to it; or a fresh engine and an empty record. And what could
+/// not be used.
+fn find_beginning(
+    plan: &RunPlan,
+    dir: &RunDir,
+    checkpoints: &mut Checkpoints,
+    vocab_size: usize,
+) -> Result<(Box<dyn Engine>, Option<GoOn>, Vec<String>), TrainError> {
+    let mut damaged = Vec::new();
+    if checkpoint::newest_step(dir).is_some() {
+        // The weights that the run began with may be gone by now, and are overwritten by the checkpoint's.
+        let mut plan = plan.clone();
+        plan.train.init_from = None;
+        let mut engine = engine::open(&plan, vocab_size)?;
+        let restored = checkpoints.restore(dir, engine.as_mut())?;
+        damaged = restored.damaged;
+        if let Some(state) = restored.state {
+            state.record.cut_back(dir)?;
+            let rows = read_rows(&dir.metrics())
+                .map_err(|source| StoreError::Read { path: dir.metrics(), source })?;
+            return Ok((engine, Some(GoOn { state, rows }), damaged));
+        }
+    }
+    RecordSizes::default().cut_back(dir)?;
+    Ok((engine::open(plan, vocab_size)?, None, damaged))
+}
+
+/// Going on with another text would be another run.
+fn check_unchanged(manifest: &Manifest, dataset: &Dataset) -> Result<(), TrainError> {
+    let now = dataset.info().sha256;
+    match &manifest.data {
+        Some(before) if before.sha256 != now => {
+            Err(TrainError::DataChanged { before: before.sha256.clone(), now })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A scripted run pretends its time, so it does not look at the real machine either.
 fn monitor_interval(plan: &RunPlan) -> f64 {
     match plan.hardware.device {
-        crate::config::experiment::DeviceChoice::Scripted => 0.0,
+        DeviceChoice::Scripted => 0.0,
         _ => plan.hardware.monitor_interval_secs,
     }
 }

@@ -5,71 +5,87 @@ use std::time::Instant;
 use super::TrainError;
 use super::checkpoint::{Checkpoints, LoopState};
 use super::clock::{Clock, Spent};
-use super::evaluate::mean_loss;
+use super::ending::{Ending, diverged, interrupted, planned};
 use super::stop::StopFlag;
 use super::tally::Tally;
 use super::target::{self, Ema};
 use crate::config::experiment::{RunPlan, TargetMetric};
+use crate::data::Dataset;
 use crate::data::batches::Batches;
-use crate::data::{self, Dataset};
 use crate::engine::{Engine, StepOutput};
-use crate::event::{Event, SampleText};
-use crate::generate;
+use crate::event::Event;
 use crate::metric::MetricsRow;
 use crate::monitor::Monitor;
 use crate::optim::schedule::learning_rate;
 use crate::sinks::Sink;
-use crate::store::RunDir;
 use crate::store::manifest::{Results, Status, StopReason, TimeInfo};
-use crate::units;
-
-/// How a run ended.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Ending {
-    pub status: Status,
-    pub reason: StopReason,
-    pub message: String,
-}
+use crate::store::{RecordSizes, RunDir};
 
 /// A run under way.
 pub struct Session<'a> {
-    plan: &'a RunPlan,
+    pub(super) plan: &'a RunPlan,
     /// The run's name on disk.
     name: String,
-    dataset: &'a Dataset,
-    engine: Box<dyn Engine>,
+    pub(super) dataset: &'a Dataset,
+    pub(super) engine: Box<dyn Engine>,
     sinks: Vec<Box<dyn Sink>>,
     monitor: Monitor,
-    stop: &'a StopFlag,
+    pub(super) stop: &'a StopFlag,
     batches: Batches,
     checkpoints: Checkpoints,
-    clock: Clock,
+    pub(super) clock: Clock,
     ema: Ema,
-    tally: Tally,
-    spent: Spent,
-    sampled_at: Option<u64>,
+    pub(super) tally: Tally,
+    pub(super) spent: Spent,
+    pub(super) sampled_at: Option<u64>,
     /// Steps whose update was left out.
     skipped_steps: u64,
+    pub(super) attempt: u64,
+    /// What was known at the checkpoint that this attempt goes on from.
+    resumed: Option<LoopState>,
+    dir: RunDir,
+}
+
+/// What a session stands on.
+pub struct Opened<'a> {
+    pub plan: &'a RunPlan,
+    pub dir: &'a RunDir,
+    pub dataset: &'a Dataset,
+    pub engine: Box<dyn Engine>,
+    pub checkpoints: Checkpoints,
+    pub attempt: u64,
+}
+
+/// Where a run goes on, with the rows of the steps until there.
+pub struct GoOn {
+    pub state: LoopState,
+    pub rows: Vec<MetricsRow>,
 }
 
 impl<'a> Session<'a> {
+    /// A run at its beginning, or where `go_on` says.
     pub fn new(
-        plan: &'a RunPlan,
-        dir: &RunDir,
-        engine: Box<dyn Engine>,
-        dataset: &'a Dataset,
+        opened: Opened<'a>,
+        go_on: Option<GoOn>,
         sinks: Vec<Box<dyn Sink>>,
         monitor: Monitor,
         stop: &'a StopFlag,
     ) -> Result<Self, TrainError> {
+        let Opened { plan, dir, dataset, engine, checkpoints, attempt } = opened;
         let train = &plan.train;
-        let batches = Batches::new(
+        let mut batches = Batches::new(
             dataset.train.clone(),
             train.batch_size,
             train.sequence_length,
             plan.data.order,
             plan.experiment.seed,
         )?;
+        let (resumed, rows) = go_on.map(|GoOn { state, rows }| (state, rows)).unzip();
+        let resumed: Option<LoopState> = resumed;
+        if let Some(state) = &resumed {
+            batches.restore(state.batches)?;
+        }
+        let state = resumed.as_ref();
         Ok(Self {
             plan,
             name: dir.name(),
@@ -79,20 +95,26 @@ impl<'a> Session<'a> {
             monitor,
             stop,
             batches,
-            checkpoints: Checkpoints::new(dir.checkpoints(), plan.checkpoint.keep_last),
-            clock: Clock::start(),
-            ema: Ema::new(train.ema_decay),
-            tally: Tally::default(),
+            checkpoints,
+            clock: Clock::resume(state.map_or(0.0, |state| state.elapsed_secs)),
+            ema: state.map_or_else(|| Ema::new(train.ema_decay), |state| state.ema.clone()),
+            tally: Tally::of_rows(&rows.unwrap_or_default()),
             spent: Spent::default(),
-            sampled_at: None,
-            skipped_steps: 0,
+            sampled_at: state.and_then(|state| state.sampled_at),
+            skipped_steps: state.map_or(0, |state| state.skipped_steps),
+            attempt,
+            resumed,
+            dir: dir.clone(),
         })
     }
 
     /// Trains to the end, whichever it is. What happened until an error stays available in [`Session::results`].
     pub fn run(&mut self) -> Result<Ending, TrainError> {
         self.emit_started()?;
-        self.warn_of_data()?;
+        match &self.resumed {
+            Some(state) => self.emit(Event::Resumed { attempt: self.attempt, step: state.step })?,
+            None => self.warn_of_data()?,
+        }
         let ending = self.train()?;
         if ending.status != Status::Diverged {
             self.save_checkpoint_at_end()?;
@@ -114,14 +136,31 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Final numbers of what was done so far.
-    pub fn results(&self) -> Results {
-        self.tally.results(self.monitor.peak_memory_bytes().map(|bytes| bytes as u64))
+    /// Tells the sinks what a person should know before the run begins.
+    pub fn warn(&mut self, messages: Vec<String>) -> Result<(), TrainError> {
+        let step = self.tally.last().step;
+        messages.into_iter().try_for_each(|message| self.emit(Event::Warning { step, message }))
     }
 
-    /// Where the time went so far.
+    /// Final numbers of what was done so far.
+    pub fn results(&self) -> Results {
+        self.tally.results(self.peak_memory_bytes().map(|bytes| bytes as u64))
+    }
+
+    /// Of all attempts.
+    fn peak_memory_bytes(&self) -> Option<f64> {
+        let before = self.resumed.as_ref().and_then(|state| state.peak_memory_bytes);
+        let now = self.monitor.peak_memory_bytes();
+        before.zip(now).map(|(before, now)| before.max(now)).or(before).or(now)
+    }
+
+    /// Where the time of all attempts went so far.
     pub fn time(&self) -> Option<TimeInfo> {
-        self.clock.account(self.tally.steps_secs(), self.engine.step_parts(), &self.spent)
+        let now = self.clock.account(self.tally.attempt_secs(), self.engine.step_parts(), &self.spent)?;
+        Some(match self.resumed.as_ref().and_then(|state| state.time.as_ref()) {
+            Some(before) => before.clone().and(&now),
+            None => now,
+        })
     }
 
     /// The step that reached the target, and the value that did.
@@ -131,34 +170,81 @@ impl<'a> Session<'a> {
     }
 
     fn train(&mut self) -> Result<Ending, TrainError> {
-        self.evaluate_before_training()?;
-        for step in 1..=self.plan.train.max_steps {
+        let begun = match self.resumed.clone() {
+            Some(state) => self.catch_up(state)?,
+            None => self.evaluate_before_training()?,
+        };
+        if let Some(ending) = begun {
+            return Ok(ending);
+        }
+        for step in self.tally.last().step + 1..=self.plan.train.max_steps {
             if self.stop.is_requested() {
                 return Ok(interrupted(step - 1));
             }
-            let mut row = self.step(step)?;
+            let row = self.step(step)?;
             if let Some(ending) = diverged(&row) {
                 self.record(row)?;
                 return Ok(ending);
             }
-            let mut ending = self.planned_ending(&row);
-            if self.evaluates() && (self.evaluation_is_due(step) || ending.is_some()) {
-                self.evaluate(&mut row)?;
-                // A target on the validation loss outweighs the last step and the time limit.
-                ending = self.planned_ending(&row);
-            }
-            self.record(row)?;
-            if ending.is_some() {
-                return Ok(ending.unwrap_or_else(|| interrupted(step)));
-            }
-            if is_due(self.plan.sample.interval, step) {
-                self.sample(step)?;
+            if let Some(ending) = self.conclude(row)? {
+                return Ok(ending);
             }
             if is_due(self.plan.checkpoint.interval, step) {
-                self.save_checkpoint()?;
+                self.save_checkpoint(None)?;
             }
         }
         Ok(interrupted(self.plan.train.max_steps))
+    }
+
+    /// What was left to do at the step of the checkpoint that the run goes on from.
+    fn catch_up(&mut self, state: LoopState) -> Result<Option<Ending>, TrainError> {
+        if let Some(row) = state.pending {
+            self.checkpoints.save_again(state.step);
+            let ending = self.conclude(MetricsRow { attempt: Some(self.attempt as f64), ..row })?;
+            if ending.is_none() && is_due(self.plan.checkpoint.interval, state.step) {
+                self.save_checkpoint(None)?;
+            }
+            return Ok(ending);
+        }
+        if let Some(ending) = self.planned_ending(&self.tally.last().clone()) {
+            return Ok(Some(ending));
+        }
+        if is_due(self.plan.sample.interval, state.step) && self.sampled_at != Some(state.step) {
+            self.sample(state.step)?;
+        }
+        Ok(None)
+    }
+
+    /// All that follows a step whose numbers are known: evaluation, record, sample. Says so when the run ends with it.
+    fn conclude(&mut self, mut row: MetricsRow) -> Result<Option<Ending>, TrainError> {
+        let step = row.step;
+        let mut ending = self.planned_ending(&row);
+        if self.evaluates() && (self.evaluation_is_due(step) || ending.is_some()) {
+            if !self.evaluate(&mut row)? {
+                return self.leave_pending(row).map(Some);
+            }
+            // A target on the validation loss outweighs the last step and the time limit.
+            ending = self.planned_ending(&row);
+        }
+        self.record(row)?;
+        if ending.is_none() && is_due(self.plan.sample.interval, step) {
+            self.sample(step)?;
+        }
+        Ok(ending)
+    }
+
+    /// A stop cut the evaluation short: it is made up for when the run goes on. Until then the row stands without it.
+    fn leave_pending(&mut self, row: MetricsRow) -> Result<Ending, TrainError> {
+        if self.plan.checkpoint.interval > 0 {
+            self.save_checkpoint(Some(row.clone()))?;
+        }
+        let step = row.step;
+        self.record(row)?;
+        Ok(interrupted(step))
+    }
+
+    fn planned_ending(&self, row: &MetricsRow) -> Option<Ending> {
+        planned(self.plan, row, self.clock.elapsed_secs())
     }
 
     /// One optimizer step, and what can be said of it at once.
@@ -182,6 +268,7 @@ impl<'a> Session<'a> {
         Ok(MetricsRow {
             step,
             tokens: Some(tokens),
+            attempt: Some(self.attempt as f64),
             epoch: Some(tokens / self.dataset.train.len() as f64),
             train_loss: Some(loss),
             train_loss_ema: Some(self.ema.update(loss)),
@@ -203,126 +290,18 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Target, last step, time limit: in this order, so that a target reached at the last step counts as reached.
-    fn planned_ending(&self, row: &MetricsRow) -> Option<Ending> {
-        let finished = |reason, message| Some(Ending { status: Status::Finished, reason, message });
-        if let (Some(plan), Some(value)) =
-            (&self.plan.target, target::reached(self.plan.target.as_ref(), row))
-        {
-            let message = format!(
-                "{} {} is below the target {} after {} steps",
-                plan.metric.key(),
-                value,
-                plan.threshold,
-                units::count(row.step)
-            );
-            return finished(StopReason::TargetReached, message);
-        }
-        if row.step >= self.plan.train.max_steps {
-            let message = format!("all {} steps are done", units::count(row.step));
-            return finished(StopReason::MaxSteps, message);
-        }
-        let limit = self.plan.train.max_time_secs?;
-        (self.clock.elapsed_secs() >= limit).then(|| {
-            let message = format!(
-                "the time limit of {} was reached after {} steps",
-                units::duration(limit),
-                units::count(row.step)
-            );
-            Ending { status: Status::Finished, reason: StopReason::MaxTime, message }
-        })
-    }
-
-    fn evaluates(&self) -> bool {
-        self.plan.train.eval_interval > 0 && !self.dataset.val.is_empty()
-    }
-
-    /// At its interval, and with every checkpoint, so that the best one is chosen by its own loss.
-    fn evaluation_is_due(&self, step: u64) -> bool {
-        is_due(self.plan.train.eval_interval, step) || is_due(self.plan.checkpoint.interval, step)
-    }
-
-    /// Row 0: where the model stands before it has learnt anything.
-    fn evaluate_before_training(&mut self) -> Result<(), TrainError> {
-        if !self.evaluates() {
-            return Ok(());
-        }
-        let mut row = MetricsRow { tokens: Some(0.0), epoch: Some(0.0), ..MetricsRow::default() };
-        self.evaluate(&mut row)?;
-        row.elapsed_secs = Some(self.clock.elapsed_secs());
-        self.record(row)
-    }
-
-    fn evaluate(&mut self, row: &mut MetricsRow) -> Result<(), TrainError> {
-        let train = &self.plan.train;
-        let started = Instant::now();
-        let windows = data::evaluation_batches(
-            &self.dataset.val,
-            train.batch_size,
-            train.sequence_length,
-            train.eval_batches,
-        );
-        row.val_loss = mean_loss(self.engine.as_mut(), windows, self.stop)?;
-        row.val_perplexity = row.val_loss.map(f64::exp);
-        self.spent.evaluations += started.elapsed();
-        Ok(())
-    }
-
-    /// Tells a lucky last batch from a memorised corpus.
-    fn evaluate_corpus(&mut self) -> Result<(), TrainError> {
-        if !self.plan.train.final_eval {
-            return Ok(());
-        }
-        let train = &self.plan.train;
-        let started = Instant::now();
-        let windows =
-            data::whole_corpus_batches(&self.dataset.train, train.batch_size, train.sequence_length);
-        let corpus_loss = mean_loss(self.engine.as_mut(), windows, self.stop)?;
-        let time = started.elapsed();
-        self.spent.evaluations += time;
-        let Some(corpus_loss) = corpus_loss else { return Ok(()) };
-        self.tally.corpus_loss = Some(corpus_loss);
-        let step = self.tally.last().step;
-        self.emit(Event::CorpusEvaluated { step, corpus_loss, secs: time.as_secs_f64() })
-    }
-
-    fn sample(&mut self, step: u64) -> Result<(), TrainError> {
-        let plan = &self.plan.sample;
-        let started = Instant::now();
-        let mut samples = Vec::with_capacity(plan.prompts.len());
-        for (index, prompt) in plan.prompts.iter().enumerate() {
-            if self.stop.is_requested() {
-                return Ok(());
-            }
-            let seed = plan.seed.wrapping_add(index as u64);
-            let text =
-                generate::continue_prompt(self.engine.as_mut(), &self.dataset.tokenizer, prompt, plan, seed)?;
-            samples.push(SampleText { prompt: prompt.clone(), text });
-        }
-        self.sampled_at = Some(step);
-        self.spent.samples += started.elapsed();
-        self.emit(Event::Sampled { step, samples })
-    }
-
-    fn sample_at_end(&mut self) -> Result<(), TrainError> {
-        let step = self.tally.last().step;
-        if self.plan.sample.interval == 0 || self.sampled_at == Some(step) {
-            return Ok(());
-        }
-        self.sample(step)
-    }
-
     fn save_checkpoint_at_end(&mut self) -> Result<(), TrainError> {
         let step = self.tally.last().step;
         if self.plan.checkpoint.interval == 0 || step == 0 || self.checkpoints.is_saved(step) {
             return Ok(());
         }
-        self.save_checkpoint()
+        self.save_checkpoint(None)
     }
 
-    fn save_checkpoint(&mut self) -> Result<(), TrainError> {
+    /// Saves where the run stands: after `pending`, which is not in the record yet, or after the last row.
+    fn save_checkpoint(&mut self, pending: Option<MetricsRow>) -> Result<(), TrainError> {
         let started = Instant::now();
-        let last = self.tally.last();
+        let last = pending.as_ref().unwrap_or(self.tally.last());
         let state = LoopState {
             step: last.step,
             tokens: last.tokens.unwrap_or(0.0) as u64,
@@ -330,11 +309,19 @@ impl<'a> Session<'a> {
             batches: self.batches.state(),
             ema: self.ema.clone(),
             score: self.score(),
+            best: None,
+            skipped_steps: self.skipped_steps,
+            sampled_at: self.sampled_at,
+            time: self.time(),
+            peak_memory_bytes: self.peak_memory_bytes(),
+            record: RecordSizes::sync(&self.dir)?,
+            pending,
         };
-        let best = self.checkpoints.save(self.engine.as_ref(), &state)?;
+        let step = state.step;
+        let best = self.checkpoints.save(self.engine.as_ref(), state)?;
         let time = started.elapsed();
         self.spent.checkpoints += time;
-        self.emit(Event::CheckpointSaved { step: state.step, best, secs: time.as_secs_f64() })
+        self.emit(Event::CheckpointSaved { step, best, secs: time.as_secs_f64() })
     }
 
     /// What decides which checkpoint is best: the newest validation loss, or without validation the smoothed train loss.
@@ -358,7 +345,7 @@ impl<'a> Session<'a> {
         messages.into_iter().try_for_each(|message| self.emit(Event::Warning { step: 0, message }))
     }
 
-    fn record(&mut self, row: MetricsRow) -> Result<(), TrainError> {
+    pub(super) fn record(&mut self, row: MetricsRow) -> Result<(), TrainError> {
         self.tally.add(&row);
         self.emit(Event::Step(Box::new(row)))
     }
@@ -386,7 +373,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn emit(&mut self, event: Event) -> Result<(), TrainError> {
+    pub(super) fn emit(&mut self, event: Event) -> Result<(), TrainError> {
         for sink in &mut self.sinks {
             sink.on_event(&event)?;
         }
@@ -395,29 +382,6 @@ impl<'a> Session<'a> {
 }
 
 /// An interval of 0 means never.
-fn is_due(interval: u64, step: u64) -> bool {
+pub(super) fn is_due(interval: u64, step: u64) -> bool {
     interval > 0 && step.is_multiple_of(interval)
-}
-
-fn interrupted(step: u64) -> Ending {
-    let message = format!("stopped by request after {} steps", units::count(step));
-    Ending { status: Status::Interrupted, reason: StopReason::Interrupted, message }
-}
-
-/// Guessing costs ln(vocabulary), about 11 nats; no run comes back from this loss.
-const LOST_NATS: f64 = 1e6;
-
-/// The end of a run whose step cannot be gone on from. A gradient that is not finite has spoilt the weights even where the
-/// loss before it was still a number; a step without a norm left them as they were.
-fn diverged(row: &MetricsRow) -> Option<Ending> {
-    let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
-    let message = match (finite(row.train_loss), row.grad_norm) {
-        (None, _) => "the train loss was no longer a finite number".to_owned(),
-        (Some(loss), _) if loss > LOST_NATS => {
-            format!("the train loss had grown to {} nats", units::loss(loss))
-        }
-        (_, Some(norm)) if !norm.is_finite() => "the gradient was no longer finite".to_owned(),
-        _ => return None,
-    };
-    Some(Ending { status: Status::Diverged, reason: StopReason::Diverged, message })
 }

@@ -15,15 +15,25 @@ pub struct Tally {
     /// Set once at the end.
     pub corpus_loss: Option<f64>,
     step_secs: Vec<f64>,
+    /// Of the steps of this attempt.
+    attempt_secs: f64,
 }
 
 impl Tally {
+    /// What the rows of earlier attempts come to.
+    pub fn of_rows(rows: &[MetricsRow]) -> Self {
+        let mut tally = Self::default();
+        rows.iter().for_each(|row| tally.add(row));
+        Self { attempt_secs: 0.0, ..tally }
+    }
+
     pub fn add(&mut self, row: &MetricsRow) {
         self.initial_train_loss = self.initial_train_loss.or(row.train_loss);
         self.best_train_loss = lower(self.best_train_loss, row.train_loss);
         self.best_val_loss = lower(self.best_val_loss, row.val_loss);
         self.final_val_loss = row.val_loss.or(self.final_val_loss);
         self.step_secs.extend(row.step_secs);
+        self.attempt_secs += row.step_secs.unwrap_or(0.0);
         self.last = row.clone();
     }
 
@@ -36,15 +46,15 @@ impl Tally {
         self.final_val_loss
     }
 
-    /// Seconds of all steps.
-    pub fn steps_secs(&self) -> f64 {
-        self.step_secs.iter().sum()
+    /// Seconds of the steps of this attempt.
+    pub fn attempt_secs(&self) -> f64 {
+        self.attempt_secs
     }
 
     pub fn results(&self, peak_memory_bytes: Option<u64>) -> Results {
         let last = &self.last;
         let tokens = last.tokens.unwrap_or(0.0);
-        let training_secs = self.steps_secs();
+        let training_secs: f64 = self.step_secs.iter().sum();
         // The first step warms caches up; leave it out where there are others.
         let settled = if self.step_secs.len() > 1 { &self.step_secs[1..] } else { &self.step_secs[..] };
         Results {

@@ -55,7 +55,7 @@ fn plans(text: &str) -> Vec<RunPlan> {
     plans_with(text, &[])
 }
 
-fn plans_with(text: &str, set: &[&str]) -> Vec<RunPlan> {
+pub(super) fn plans_with(text: &str, set: &[&str]) -> Vec<RunPlan> {
     let options =
         LoadOptions { set: set.iter().map(|set| set.to_string()).collect(), ..LoadOptions::default() };
     let folder = Folder::new(&[("a.toml", text)]);
@@ -63,7 +63,7 @@ fn plans_with(text: &str, set: &[&str]) -> Vec<RunPlan> {
 }
 
 /// The only run of one file.
-fn plan(text: &str) -> RunPlan {
+pub(super) fn plan(text: &str) -> RunPlan {
     let mut plans = plans(text);
     assert_eq!(plans.len(), 1);
     plans.remove(0)

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{CStr, c_char, c_int};
+use std::mem::MaybeUninit;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use cudarc::driver::result::{self, DriverError};
@@ -84,6 +85,20 @@ fn name(handle: CUdevice) -> Result<String, DriverError> {
     name[255] = 0;
     let name = unsafe { CStr::from_ptr(name.as_ptr()) };
     Ok(name.to_string_lossy().trim().to_owned())
+}
+
+/// The device's UUID, as NVIDIA's tools write it: `GPU-` and 32 hexadecimal digits in groups.
+pub fn id(ordinal: usize) -> Option<String> {
+    result::init().ok()?;
+    let handle = handle(ordinal).ok()?;
+    let mut uuid = MaybeUninit::<sys::CUuuid>::zeroed();
+    // SAFETY: the function writes 16 bytes, which is what the type holds.
+    unsafe { sys::cuDeviceGetUuid_v2(uuid.as_mut_ptr(), handle) }.result().ok()?;
+    // SAFETY: all of it is written, and was zero before.
+    let uuid = unsafe { uuid.assume_init() };
+    let digits: String = uuid.bytes.iter().map(|byte| format!("{:02x}", *byte as u8)).collect();
+    let groups = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
+    Some(format!("GPU-{}", groups.join("-")))
 }
 
 /// Whether the device has memory pools, as dfdx asks for memory of no bytes, which other ways of allocating refuse.

@@ -67,6 +67,11 @@ pub fn cuda_memory(ordinal: usize) -> Result<(u64, u64), EngineError> {
     memory(ordinal).map_err(|problem| refused(ordinal, problem))
 }
 
+/// What tells the GPU from all others of the machine, whichever of them a process sees; `None` where the driver does not say.
+pub fn cuda_id(ordinal: usize) -> Option<String> {
+    id(ordinal)
+}
+
 /// The GPU's own name.
 pub fn cuda_name(ordinal: usize) -> String {
     cuda_device(ordinal).map_or_else(|_| "unknown GPU".to_owned(), |device| device.name)
@@ -80,7 +85,7 @@ fn refused(ordinal: usize, problem: CudaProblem) -> EngineError {
 mod asked {
     use super::{CudaDevice, CudaProblem, driver};
 
-    pub use super::driver::{count, memory};
+    pub use super::driver::{count, id, memory};
     pub use super::trial::compute;
 
     /// The CUDA device of this ordinal.
@@ -114,6 +119,10 @@ mod asked {
         Err(CudaProblem::NotBuilt)
     }
 
+    pub fn id(_ordinal: usize) -> Option<String> {
+        None
+    }
+
     pub fn usable(_ordinal: usize) -> Result<(), CudaProblem> {
         Err(CudaProblem::NotBuilt)
     }
@@ -125,7 +134,7 @@ mod asked {
 }
 
 pub use asked::{compute, cuda_device};
-use asked::{count, memory, usable};
+use asked::{count, id, memory, usable};
 
 #[cfg(all(test, not(feature = "cuda")))]
 mod tests {

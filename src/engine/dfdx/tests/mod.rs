@@ -103,6 +103,12 @@ fn tiny_plan() -> RunPlan {
             threads: None,
             monitor_interval_secs: 0.0,
         },
+        on_failure: OnFailurePlan {
+            retries: Vec::new(),
+            backoff_secs: 0.0,
+            timeout_secs: None,
+            halve_batch: false,
+        },
         scripted: ScriptedPlan {
             initial_loss: 1.0,
             floor_loss: 0.0,
@@ -111,6 +117,9 @@ fn tiny_plan() -> RunPlan {
             step_secs: 1.0,
             diverge_at: 0,
             fail_at: 0,
+            fail_as: ScriptedFailure::Error,
+            fits_batch_size: 0,
+            sleep_secs: 0.0,
         },
         reference: None,
         resolved: Vec::new(),

@@ -1,0 +1,103 @@
+//! What distinguishes two plans of one run, and plans that are adapted while they are carried out.
+
+use std::path::PathBuf;
+
+use toml::Value;
+
+use super::experiment::{ResolvedKey, RunPlan};
+use super::schema::{self, Kind};
+use super::value::value_text;
+use crate::store::manifest::KeyChange;
+
+/// Whether a key decides what a run computes and records. Prose, what is compared with, how failures are met, and what only
+/// decides how fast the same numbers come do not.
+fn matters(key: &str) -> bool {
+    match key.split_once('.') {
+        Some(("experiment", leaf)) => leaf == "seed",
+        Some(("reference" | "on_failure", _)) => false,
+        Some(("hardware", leaf)) => !matches!(leaf, "threads" | "monitor_interval_secs" | "requires"),
+        _ => true,
+    }
+}
+
+/// The keys in which `now` would compute or record something else than `before`, in the order of the manual. `adapted` is
+/// what was changed in `before` since its run was made; it does not count.
+pub fn differences(before: &RunPlan, adapted: &[KeyChange], now: &RunPlan) -> Vec<KeyChange> {
+    let original = |resolved: &ResolvedKey| {
+        let changed =
+            adapted.iter().find(|change| change.key == resolved.key && change.now == text(resolved));
+        changed.map_or_else(|| text(resolved), |change| change.before.clone())
+    };
+    let mut changes = Vec::new();
+    for resolved in now.resolved.iter().filter(|resolved| matters(&resolved.key)) {
+        let now = text(resolved);
+        let before = before.resolved.iter().find(|other| other.key == resolved.key).map(original);
+        if before.as_ref() != Some(&now) {
+            let before = before.unwrap_or_else(|| "-".to_owned());
+            changes.push(KeyChange { key: resolved.key.clone(), before, now });
+        }
+    }
+    changes
+}
+
+/// A value as it is written in TOML, paths absolute as in a frozen file, and numbers in one spelling.
+fn text(resolved: &ResolvedKey) -> String {
+    let kind = schema::key(&resolved.key).map(|key| &key.kind);
+    match (kind, &resolved.value) {
+        (Some(Kind::Path), Value::String(path)) if !path.is_empty() => {
+            let absolute = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
+            value_text(&Value::String(absolute.to_string_lossy().into_owned()))
+        }
+        (Some(Kind::Number { .. }), Value::Integer(number)) => value_text(&Value::Float(*number as f64)),
+        (_, value) => value_text(value),
+    }
+}
+
+/// `plan` with other values for some keys, as it would be frozen; `source` is what is said of where they came from.
+pub fn adapted(plan: &RunPlan, values: &[(&str, i64)], source: &str) -> RunPlan {
+    let mut plan = plan.clone();
+    for resolved in &mut plan.resolved {
+        if let Some((_, value)) = values.iter().find(|(key, _)| *key == resolved.key) {
+            resolved.value = Value::Integer(*value);
+            resolved.source = source.to_owned();
+        }
+    }
+    plan
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{plan, plans_with};
+    use super::*;
+
+    #[test]
+    fn a_plan_does_not_differ_from_itself_frozen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        for text in ["", "[data]\npath = \"some/text.txt\"\n[optimizer]\nlearning_rate = 1\n"] {
+            let plan = plan(text);
+            std::fs::write(&path, super::super::render_frozen(&plan)).unwrap();
+            let frozen = super::super::read_frozen(&path).unwrap();
+            assert_eq!(differences(&frozen, &[], &plan), []);
+        }
+    }
+
+    #[test]
+    fn prose_and_speed_make_no_other_run() {
+        let before = plan("");
+        let same = ["experiment.description=\"x\"", "hardware.threads=1", "on_failure.halve_batch=true"];
+        assert_eq!(differences(&before, &[], &plans_with("", &same)[0]), []);
+        let other = differences(&before, &[], &plans_with("", &["train.max_steps=7"])[0]);
+        assert_eq!(other.len(), 1);
+        assert_eq!((other[0].key.as_str(), other[0].now.as_str()), ("train.max_steps", "7"));
+    }
+
+    #[test]
+    fn what_was_adapted_under_way_does_not_count() {
+        let now = plan("[train]\nbatch_size = 8\n");
+        let before = adapted(&now, &[("train.batch_size", 4)], "on_failure.halve_batch");
+        let change = KeyChange { key: "train.batch_size".into(), before: "8".into(), now: "4".into() };
+        assert_eq!(differences(&before, std::slice::from_ref(&change), &now), []);
+        assert_eq!(differences(&before, &[], &now).len(), 1);
+    }
+}

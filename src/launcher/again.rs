@@ -1,0 +1,113 @@
+//! The same command once more: what a plan needs when there are runs of its name already.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::{self, differences, experiment::RunPlan};
+use crate::store::manifest::{ChangedSince, KeyChange, Manifest, Status, StopReason};
+use crate::store::{RunDir, Writer};
+
+/// What becomes of a plan.
+#[derive(Debug)]
+pub enum Decision {
+    /// It is trained in a new directory.
+    New(Option<ChangedSince>),
+    /// It is done already, or failed and is not to be tried again.
+    Keep(RunDir, Box<Manifest>),
+    /// It was interrupted, or is to be tried again: its directory is gone on with.
+    GoOn(RunDir, Box<Manifest>),
+    /// Another process trains it at this moment.
+    Busy(RunDir, Writer),
+}
+
+/// What the command line says about runs that are there already.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Again {
+    /// Everything is trained anew.
+    pub fresh: bool,
+    /// Failed runs are tried again.
+    pub retry: bool,
+}
+
+/// Decides by the newest run of the plan's name that was configured the same; `sha256` is that of the corpus as it is now, where
+/// it was read.
+pub fn decide(plan: &RunPlan, runs_dir: &Path, sha256: Option<&str>, again: Again) -> Decision {
+    if again.fresh {
+        return Decision::New(None);
+    }
+    let mut newest_change = None;
+    for path in earlier(&runs_dir.join(&plan.experiment.name), &plan.name) {
+        let dir = RunDir::open(&path);
+        let Ok(manifest) = dir.read_manifest_now() else { continue };
+        // Nothing was trained there.
+        if manifest.status == Status::Skipped {
+            continue;
+        }
+        let Ok(before) = config::read_frozen(&dir.config()) else { continue };
+        let mut keys = differences(&before, &manifest.adapted, plan);
+        keys.extend(changed_text(&manifest, sha256));
+        if !keys.is_empty() {
+            newest_change.get_or_insert(ChangedSince { run: dir.name(), keys });
+            continue;
+        }
+        if let Some(writer) = dir.writer() {
+            return Decision::Busy(dir, writer);
+        }
+        return if is_unfinished(&manifest) || again.retry && may_be_retried(&manifest) {
+            Decision::GoOn(dir, Box::new(manifest))
+        } else {
+            Decision::Keep(dir, Box::new(manifest))
+        };
+    }
+    Decision::New(newest_change)
+}
+
+/// Whether the run was stopped before its end, by a person or with its machine, so that going on needs no decision.
+pub fn is_unfinished(manifest: &Manifest) -> bool {
+    matches!(manifest.status, Status::Queued | Status::Interrupted)
+}
+
+/// Whether it failed in a way that may be otherwise another time. A run that diverged or cannot be configured would do the same
+/// again.
+pub fn may_be_retried(manifest: &Manifest) -> bool {
+    manifest.status == Status::Failed && manifest.stop_reason != Some(StopReason::Config)
+}
+
+fn changed_text(manifest: &Manifest, sha256: Option<&str>) -> Option<KeyChange> {
+    let (before, now) = (manifest.data.as_ref()?.sha256.clone(), sha256?.to_owned());
+    (before != now).then(|| KeyChange { key: "data sha256".to_owned(), before, now })
+}
+
+/// Directories of runs of this name, `name`, `name-2`, `name-3`, ..., newest first.
+fn earlier(experiment: &Path, name: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(experiment).into_iter().flatten().flatten();
+    let mut found: Vec<(u64, PathBuf)> = entries
+        .filter_map(|entry| {
+            let file_name = entry.file_name();
+            let number = match file_name.to_str()?.strip_prefix(name)? {
+                "" => 1,
+                rest => rest.strip_prefix('-')?.parse().ok().filter(|number| *number > 1)?,
+            };
+            Some((number, entry.path()))
+        })
+        .collect();
+    found.sort_unstable_by(|a, b| b.cmp(a));
+    found.into_iter().map(|(_, path)| path).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn earlier_runs_come_newest_first_and_others_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["seed=1", "seed=1-2", "seed=1-10", "seed=10", "seed=1-x", "seed=1-1", "seed=2"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        let names: Vec<_> = earlier(folder.path(), "seed=1")
+            .iter()
+            .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(names, ["seed=1-10", "seed=1-2", "seed=1"]);
+    }
+}

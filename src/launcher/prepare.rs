@@ -1,0 +1,135 @@
+//! Run directories for plans: frozen config and manifest, before anything is trained.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::host;
+use super::memory::shortage;
+use super::requirements::{Machine, unmet};
+use crate::config::{self, experiment::RunPlan};
+use crate::engine::cost::Cost;
+use crate::engine::device;
+use crate::engine::memory::Place;
+use crate::store::manifest::{
+    ChangedSince, FORMAT_VERSION, HostInfo, Manifest, RunInfo, Status, StopReason, TargetInfo,
+};
+use crate::store::{RunDir, StoreError};
+
+/// What all runs of one call share.
+pub struct Launcher {
+    host: HostInfo,
+    machine: Machine,
+    template: Template,
+}
+
+struct Template {
+    command: String,
+    git: Option<crate::store::manifest::GitInfo>,
+    packages: std::collections::BTreeMap<String, String>,
+}
+
+impl Default for Launcher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Launcher {
+    /// Looks at the machine once.
+    pub fn new() -> Self {
+        let host = host::host_info();
+        let template = Template {
+            command: host::command_line(),
+            git: host::git_info(),
+            packages: host::package_versions(),
+        };
+        Self { machine: Machine::here(host.memory_bytes), host, template }
+    }
+
+    /// In words, what this machine lacks for the plan.
+    pub fn unmet(&self, plan: &RunPlan) -> Option<String> {
+        unmet(&plan.hardware.requires, &self.machine)
+    }
+
+    /// In words, that some of these runs may need more memory than is free now, and what to lower.
+    pub fn short_of_memory(&self, runs: &[(&RunPlan, &Cost)]) -> Option<String> {
+        let free = |place| match place {
+            Place::Host => host::free_memory_bytes(),
+            Place::Gpu { ordinal, .. } => device::cuda_memory(ordinal).ok().map(|(free, _)| free),
+        };
+        shortage(runs, free)
+    }
+
+    /// Makes a directory for the run, with `changed_since` as what distinguishes it from an earlier one of its name. A requirement
+    /// that is not met is recorded as `skipped`.
+    ///
+    /// # Errors
+    /// When the run directory cannot be written.
+    pub fn prepare(
+        &self,
+        plan: &RunPlan,
+        runs_dir: &Path,
+        changed_since: Option<ChangedSince>,
+    ) -> Result<(RunDir, Manifest), StoreError> {
+        let mut manifest = self.manifest(plan);
+        manifest.changed_since = changed_since;
+        if let Some(reason) = self.unmet(plan) {
+            manifest.status = Status::Skipped;
+            manifest.stop_reason = Some(StopReason::RequirementNotMet);
+            manifest.message = Some(reason);
+            manifest.finished_at = Some(manifest.started_at);
+        }
+        let frozen = config::render_frozen(plan);
+        let dir = RunDir::create(runs_dir, &plan.experiment.name, &plan.name, &mut manifest, &frozen)?;
+        Ok((dir, manifest))
+    }
+
+    fn manifest(&self, plan: &RunPlan) -> Manifest {
+        let experiment = &plan.experiment;
+        Manifest {
+            format_version: FORMAT_VERSION,
+            runner_version: env!("CARGO_PKG_VERSION").to_owned(),
+            status: Status::Queued,
+            stop_reason: None,
+            message: None,
+            command: self.template.command.clone(),
+            started_at: Timestamp::now(),
+            finished_at: None,
+            run: RunInfo {
+                experiment: experiment.name.clone(),
+                name: plan.name.clone(),
+                description: experiment.description.clone(),
+                hypothesis: experiment.hypothesis.clone(),
+                tags: experiment.tags.clone(),
+                seed: experiment.seed,
+                repeat: experiment.repeat,
+                repeats: experiment.repeats,
+                point: plan.point.iter().cloned().collect(),
+                max_steps: plan.train.max_steps,
+                tokens_per_step: plan.train.tokens_per_step(),
+                same_losses_within: experiment.same_losses_within,
+            },
+            host: self.host.clone(),
+            git: self.template.git.clone(),
+            device: None,
+            data: None,
+            model: None,
+            cost: None,
+            target: plan.target.as_ref().map(|target| TargetInfo {
+                metric: target.metric.key().to_owned(),
+                threshold: target.threshold,
+                reached_at_step: None,
+                reached_value: None,
+            }),
+            results: None,
+            time: None,
+            reference: plan.reference.clone(),
+            packages: self.template.packages.clone(),
+            adapted: Vec::new(),
+            last_output: Vec::new(),
+            changed_since: None,
+            attempts: Vec::new(),
+        }
+    }
+}

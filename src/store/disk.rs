@@ -1,0 +1,60 @@
+//! The disk below a folder: how much is free, and whether an error says that nothing is.
+
+use std::io;
+use std::path::Path;
+
+/// Bytes that this user can still write below `path`, which need not exist yet; `None` where the system does not tell.
+#[cfg(unix)]
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    let disk = nix::sys::statvfs::statvfs(existing(path)?).ok()?;
+    // Of other widths on other systems.
+    #[allow(clippy::useless_conversion)]
+    Some(u64::from(disk.blocks_available()) * u64::from(disk.fragment_size()))
+}
+
+/// Bytes that this user can still write below `path`; this system does not tell.
+#[cfg(not(unix))]
+pub fn free_bytes(_path: &Path) -> Option<u64> {
+    None
+}
+
+/// The path, or the nearest above it that exists.
+pub fn existing(path: &Path) -> Option<&Path> {
+    // The last one above a relative path is empty.
+    path.ancestors()
+        .map(|path| if path.as_os_str().is_empty() { Path::new(".") } else { path })
+        .find(|path| path.exists())
+}
+
+/// Whether the disk is full, or what the user may use of it.
+pub fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    if matches!(error.kind(), StorageFull | QuotaExceeded) {
+        return true;
+    }
+    // Libraries wrap the system's error in one of their own.
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<io::Error>());
+    inner.is_some_and(is_full)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_known_also_when_it_is_wrapped() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        assert!(is_full(&full()));
+        assert!(is_full(&io::Error::other(full())));
+        assert!(!is_full(&io::Error::from(io::ErrorKind::NotFound)));
+        assert!(!is_full(&io::Error::other("disk full")));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_is_not_there_yet_has_the_space_of_the_one_above() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(free_bytes(&dir.path().join("a/b")).is_some_and(|free| free > 0));
+        assert!(free_bytes(Path::new("a-folder-to-be-made")).is_some());
+    }
+}

@@ -1,0 +1,96 @@
+//! What a session measures beside its steps: losses on other data, and samples.
+
+use std::time::Instant;
+
+use super::TrainError;
+use super::ending::Ending;
+use super::evaluate::mean_loss;
+use super::run_loop::{Session, is_due};
+use crate::data;
+use crate::event::{Event, SampleText};
+use crate::generate;
+use crate::metric::MetricsRow;
+
+impl Session<'_> {
+    pub(super) fn evaluates(&self) -> bool {
+        self.plan.train.eval_interval > 0 && !self.dataset.val.is_empty()
+    }
+
+    /// At its interval, and with every checkpoint, so that the best one is chosen by its own loss.
+    pub(super) fn evaluation_is_due(&self, step: u64) -> bool {
+        is_due(self.plan.train.eval_interval, step) || is_due(self.plan.checkpoint.interval, step)
+    }
+
+    /// Row 0: where the model stands before it has learnt anything.
+    pub(super) fn evaluate_before_training(&mut self) -> Result<Option<Ending>, TrainError> {
+        if !self.evaluates() {
+            return Ok(None);
+        }
+        let mut row = MetricsRow { tokens: Some(0.0), epoch: Some(0.0), ..MetricsRow::default() };
+        self.evaluate(&mut row)?;
+        row.attempt = Some(self.attempt as f64);
+        row.elapsed_secs = Some(self.clock.elapsed_secs());
+        self.record(row)?;
+        Ok(None)
+    }
+
+    /// Fills the validation loss in; `false` when a stop cut the evaluation short.
+    pub(super) fn evaluate(&mut self, row: &mut MetricsRow) -> Result<bool, TrainError> {
+        let train = &self.plan.train;
+        let started = Instant::now();
+        let windows = data::evaluation_batches(
+            &self.dataset.val,
+            train.batch_size,
+            train.sequence_length,
+            train.eval_batches,
+        );
+        row.val_loss = mean_loss(self.engine.as_mut(), windows, self.stop)?;
+        row.val_perplexity = row.val_loss.map(f64::exp);
+        self.spent.evaluations += started.elapsed();
+        Ok(row.val_loss.is_some() || !self.stop.is_requested())
+    }
+
+    /// Tells a lucky last batch from a memorised corpus.
+    pub(super) fn evaluate_corpus(&mut self) -> Result<(), TrainError> {
+        if !self.plan.train.final_eval {
+            return Ok(());
+        }
+        let train = &self.plan.train;
+        let started = Instant::now();
+        let windows =
+            data::whole_corpus_batches(&self.dataset.train, train.batch_size, train.sequence_length);
+        let corpus_loss = mean_loss(self.engine.as_mut(), windows, self.stop)?;
+        let time = started.elapsed();
+        self.spent.evaluations += time;
+        let Some(corpus_loss) = corpus_loss else { return Ok(()) };
+        self.tally.corpus_loss = Some(corpus_loss);
+        let step = self.tally.last().step;
+        self.emit(Event::CorpusEvaluated { step, corpus_loss, secs: time.as_secs_f64() })
+    }
+
+    pub(super) fn sample(&mut self, step: u64) -> Result<(), TrainError> {
+        let plan = &self.plan.sample;
+        let started = Instant::now();
+        let mut samples = Vec::with_capacity(plan.prompts.len());
+        for (index, prompt) in plan.prompts.iter().enumerate() {
+            if self.stop.is_requested() {
+                return Ok(());
+            }
+            let seed = plan.seed.wrapping_add(index as u64);
+            let text =
+                generate::continue_prompt(self.engine.as_mut(), &self.dataset.tokenizer, prompt, plan, seed)?;
+            samples.push(SampleText { prompt: prompt.clone(), text });
+        }
+        self.sampled_at = Some(step);
+        self.spent.samples += started.elapsed();
+        self.emit(Event::Sampled { step, samples })
+    }
+
+    pub(super) fn sample_at_end(&mut self) -> Result<(), TrainError> {
+        let step = self.tally.last().step;
+        if self.plan.sample.interval == 0 || self.sampled_at == Some(step) {
+            return Ok(());
+        }
+        self.sample(step)
+    }
+}
