@@ -9,7 +9,7 @@ use super::*;
 fn page(records: &[RunRecord], left_out: &[LeftOut]) -> String {
     let comparison = Comparison::of(records);
     let figures = [figures::Figure { file: "loss_by_step", title: "Train loss by step" }];
-    render("learning rates", &comparison, left_out, &figures, "", Path::new("reports"))
+    render("learning rates", &comparison, left_out, &figures, &agreements(records), Path::new("reports"))
 }
 
 /// Three learning rates with two seeds each; the last one diverges.
@@ -114,6 +114,47 @@ fn a_winner_is_only_one_beyond_the_spread_of_its_seeds() {
     assert!(clear.contains("more than the 4.3 that chance exceeds once in twenty times"), "{clear}");
     let unclear = with_floors([[1.0, 1.1, 1.2], [0.95, 1.1, 1.15]]);
     assert!(unclear.contains("so it is no proof of a winner"), "{unclear}");
+}
+
+#[test]
+fn runs_that_should_have_the_same_losses_are_judged_by_that_and_have_no_winner() {
+    let mut records = sweep();
+    records.truncate(4);
+    for record in &mut records {
+        record.manifest.run.same_losses_within = Some(0.9);
+    }
+    let opening = |records: &[RunRecord]| {
+        let text = page(records, &[]);
+        let sentence = text.lines().find(|line| line.starts_with("rates") || line.starts_with("Of "));
+        (sentence.unwrap_or_default().to_owned(), text)
+    };
+    let (sentence, text) = opening(&records);
+    assert!(sentence.starts_with("rates: the losses agree over 300 steps"), "{text}");
+    assert!(!text.contains("has the lowest") && !text.contains("lower than the next"), "{text}");
+    assert_eq!(text.matches("the losses agree").count(), 1, "{text}");
+
+    // Among others they are one more setting, and the verdict comes after the winner.
+    records[3].manifest.run.experiment = "others".to_owned();
+    records[3].manifest.run.same_losses_within = None;
+    let (sentence, text) = opening(&records);
+    assert!(sentence.starts_with("Of 3 settings"), "{text}");
+    assert!(text.contains("rates: the losses agree"), "{text}");
+
+    records.iter_mut().for_each(|record| record.manifest.status = Status::Skipped);
+    let text = page(&records, &[]);
+    assert!(!text.contains("DISAGREE") && !text.contains("## Agreement"), "{text}");
+}
+
+#[test]
+fn settings_that_are_equally_good_are_counted() {
+    let mut records = Vec::new();
+    for layers in [1, 2, 3] {
+        let mut record = fixture::run(Path::new("runs"), "depth", &format!("n_layer={layers}"), 100, 1.0);
+        fixture::set(&mut record, "model.n_layer", layers);
+        records.push(record);
+    }
+    assert!(page(&records[..2], &[]).contains("`n_layer = 2` has the same."));
+    assert!(page(&records, &[]).contains("All others have the same."));
 }
 
 #[test]

@@ -1,26 +1,38 @@
 //! The paragraph that says what differs, which setting won, by how much, and how certain that is.
 
-use crate::markdown::code;
+use crate::markdown::{code, escape};
 use crate::metric::Unit;
 use crate::report::summary::TO_TARGET;
 use crate::stats::{Spread, critical_t};
 use crate::units;
 
+use super::agreement::Agreement;
 use super::groups::{Comparison, Group};
 use super::ranking::{Ranking, differs, incomparable, ranking, shared_target};
 use super::tables::value;
 
-/// The first sentence stands on a line of its own: the index quotes it.
-pub fn paragraph(comparison: &Comparison) -> String {
-    let ranking = ranking(comparison);
+/// The first sentence stands on a line of its own: the index quotes it. Runs that should have the same losses have no
+/// winner: whether they agree is the verdict.
+pub fn paragraph(comparison: &Comparison, agreements: &[Agreement]) -> String {
+    let agree: Vec<String> =
+        agreements.iter().map(|agreement| format!("{}.", escape(&agreement.sentence()))).collect();
+    let promised = |group: &Group| agreements.iter().any(|one| one.experiment == group.experiment);
     let mut sentences = Vec::new();
-    sentences.extend(incomparable(comparison).map(str::to_owned));
-    if let Some(ranking) = &ranking {
-        sentences.extend(margin(ranking));
-    }
-    sentences.extend(reached_by(comparison));
-    sentences.extend(caveats(comparison, ranking.as_ref()));
-    let first = verdict(comparison, ranking.as_ref());
+    let first = if !agree.is_empty() && comparison.groups.iter().all(promised) {
+        sentences.extend(reached_by(comparison));
+        sentences.extend(caveats(comparison, None));
+        agree.join(" ")
+    } else {
+        let ranking = ranking(comparison);
+        sentences.extend(incomparable(comparison).map(str::to_owned));
+        if let Some(ranking) = &ranking {
+            sentences.extend(margin(ranking));
+        }
+        sentences.extend(agree);
+        sentences.extend(reached_by(comparison));
+        sentences.extend(caveats(comparison, ranking.as_ref()));
+        verdict(comparison, ranking.as_ref())
+    };
     if sentences.is_empty() { first + "\n" } else { format!("{first}\n{}\n", sentences.join(" ")) }
 }
 
@@ -95,8 +107,12 @@ fn margin(ranking: &Ranking) -> Vec<String> {
     let [(_, best), (next, second), ..] = ranking.ranked.as_slice() else { return Vec::new() };
     let unit = ranking.outcome.unit;
     let label = code(&next.label);
-    if best.mean == second.mean {
-        return vec![format!("{label} has the same.")];
+    let others = ranking.ranked.iter().skip(1).filter(|(_, spread)| spread.mean == best.mean).count();
+    match others {
+        0 => {}
+        1 => return vec![format!("{label} has the same.")],
+        all if all + 1 == ranking.ranked.len() => return vec!["All others have the same.".to_owned()],
+        n => return vec![format!("{n} others have the same.")],
     }
     let share = units::percent((second.mean - best.mean) / second.mean.abs());
     let what = if unit == Unit::Count { "fewer" } else { "lower" };
