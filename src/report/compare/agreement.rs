@@ -63,11 +63,11 @@ impl Agreement {
                 .filter_map(|other| other.worst)
                 .fold(0.0, |worst: f64, (_, x)| worst.max(x));
             let steps = self.others.iter().map(|other| other.steps).min().unwrap_or(0);
+            let how = if worst == 0.0 { "exactly".to_owned() } else { format!("to {}", units::share(worst)) };
             return format!(
-                "{}: the losses agree over {} steps, to {} (allowed: {allowed})",
+                "{}: the losses agree over {} steps, {how} (allowed: {allowed})",
                 self.experiment,
-                units::count(steps as u64),
-                units::share(worst)
+                units::count(steps as u64)
             );
         }
         format!(
@@ -218,6 +218,12 @@ mod tests {
         let records = [record("gpu", "cuda:0", &[4.0, 3.0003]), record("cpu", "cpu", &[4.0, 3.0])];
         let (holds, text) = verdict(&records);
         assert!(holds && text.starts_with("smoke: the losses agree over 2 steps, to 1.0e-4"), "{text}");
+    }
+
+    #[test]
+    fn equal_losses_agree_exactly() {
+        let (holds, text) = verdict(&[record("cpu", "cpu", &[4.0]), record("gpu", "cuda:0", &[4.0])]);
+        assert!(holds && text.starts_with("smoke: the losses agree over 1 steps, exactly"), "{text}");
     }
 
     #[test]
