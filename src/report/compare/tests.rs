@@ -155,6 +155,12 @@ fn settings_that_are_equally_good_are_counted() {
     }
     assert!(page(&records[..2], &[]).contains("`n_layer = 2` has the same."));
     assert!(page(&records, &[]).contains("All others have the same."));
+
+    // A lead that rounds to nothing is not called nothing.
+    let mut close = fixture::run(Path::new("runs"), "depth", "n_layer=4", 100, 1.00001);
+    fixture::set(&mut close, "model.n_layer", 4);
+    let text = page(&[records.remove(0), close], &[]);
+    assert!(text.contains("That is less than 0.01 % lower than the next"), "{text}");
 }
 
 #[test]

@@ -114,7 +114,10 @@ fn margin(ranking: &Ranking) -> Vec<String> {
         all if all + 1 == ranking.ranked.len() => return vec!["All others have the same.".to_owned()],
         n => return vec![format!("{n} others have the same.")],
     }
-    let share = units::percent((second.mean - best.mean) / second.mean.abs());
+    let share = match units::percent((second.mean - best.mean) / second.mean.abs()) {
+        rounded if rounded == units::percent(0.0) => "less than 0.01 %".to_owned(),
+        share => share,
+    };
     let what = if unit == Unit::Count { "fewer" } else { "lower" };
     let shown = value(unit, second, second.n > 1);
     let mut sentences =
