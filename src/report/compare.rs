@@ -60,9 +60,10 @@ fn render(
     agreements: &[Agreement],
     reports_dir: &Path,
 ) -> String {
+    let left_out = all_left_out(comparison, left_out);
     let mut sections = vec![
         format!("# {}\n\n{}", escape(name), index::stamp(comparison.date())),
-        words::paragraph(comparison, agreements),
+        words::paragraph(comparison, agreements, left_out.len()),
     ];
     let agreement = agreement::section(agreements);
     if !agreement.is_empty() {
@@ -85,7 +86,6 @@ fn render(
     if !runs.is_empty() {
         sections.push(format!("## Runs\n\n{runs}"));
     }
-    let left_out = all_left_out(comparison, left_out);
     if !left_out.is_empty() {
         let lines: Vec<String> =
             left_out.iter().map(|one| format!("- {}: {}\n", escape(&one.run), escape(&one.reason))).collect();

@@ -217,6 +217,10 @@ fn few_or_no_runs_are_compared_without_a_winner() {
     assert!(seeds.contains("2 runs of one setting (`rates`)") && seeds.contains(" ± "), "{seeds}");
     let diverged = page(&records[5..], &[]);
     assert!(diverged.contains("diverged") && diverged.contains("One run does not count"), "{diverged}");
+    assert!(diverged.contains("No run of `rates` came to a planned end."), "{diverged}");
+    // Runs without a record do not count either.
+    let missing = LeftOut { run: "rates/missing".to_owned(), reason: "not started".to_owned() };
+    assert!(page(&records[5..], &[missing]).contains("2 runs do not count; see the end of the page."));
 }
 
 #[test]

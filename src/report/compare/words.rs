@@ -12,15 +12,15 @@ use super::ranking::{Ranking, differs, incomparable, ranking, shared_target};
 use super::tables::value;
 
 /// The first sentence stands on a line of its own: the index quotes it. Runs that should have the same losses have no
-/// winner: whether they agree is the verdict.
-pub fn paragraph(comparison: &Comparison, agreements: &[Agreement]) -> String {
+/// winner: whether they agree is the verdict. `left_out` is how many runs the end of the page lists.
+pub fn paragraph(comparison: &Comparison, agreements: &[Agreement], left_out: usize) -> String {
     let agree: Vec<String> =
         agreements.iter().map(|agreement| format!("{}.", escape(&agreement.sentence()))).collect();
     let promised = |group: &Group| agreements.iter().any(|one| one.experiment == group.experiment);
     let mut sentences = Vec::new();
     let first = if !agree.is_empty() && comparison.groups.iter().all(promised) {
         sentences.extend(reached_by(comparison));
-        sentences.extend(caveats(comparison, None));
+        sentences.extend(caveats(comparison, None, left_out));
         agree.join(" ")
     } else {
         let ranking = ranking(comparison);
@@ -30,7 +30,7 @@ pub fn paragraph(comparison: &Comparison, agreements: &[Agreement]) -> String {
         }
         sentences.extend(agree);
         sentences.extend(reached_by(comparison));
-        sentences.extend(caveats(comparison, ranking.as_ref()));
+        sentences.extend(caveats(comparison, ranking.as_ref(), left_out));
         verdict(comparison, ranking.as_ref())
     };
     if sentences.is_empty() { first + "\n" } else { format!("{first}\n{}\n", sentences.join(" ")) }
@@ -43,6 +43,7 @@ fn verdict(comparison: &Comparison, ranking: Option<&Ranking>) -> String {
         ([], _) => "There are no runs to compare.".to_owned(),
         ([group], best) => {
             let runs = match group.counted().count() {
+                0 => return format!("No run of {} came to a planned end.", code(&group.label)),
                 1 => "One run".to_owned(),
                 n => format!("{n} runs of one setting"),
             };
@@ -171,7 +172,7 @@ fn reached_by(comparison: &Comparison) -> Option<String> {
 }
 
 /// What stands in the way of comparing these runs.
-fn caveats(comparison: &Comparison, ranking: Option<&Ranking>) -> Vec<String> {
+fn caveats(comparison: &Comparison, ranking: Option<&Ranking>, left_out: usize) -> Vec<String> {
     let mut caveats = Vec::new();
     if differs(comparison, "data.val_fraction") {
         caveats.push("They do not train and validate on the same parts of the data.".to_owned());
@@ -188,9 +189,7 @@ fn caveats(comparison: &Comparison, ranking: Option<&Ranking>) -> Vec<String> {
         caveats
             .push("The settings did not train on equally many tokens; see the curve by tokens.".to_owned());
     }
-    let out =
-        comparison.run_count() - comparison.groups.iter().map(|group| group.counted().count()).sum::<usize>();
-    match out {
+    match left_out {
         0 => {}
         1 => caveats.push("One run does not count; see the end of the page.".to_owned()),
         n => caveats.push(format!("{n} runs do not count; see the end of the page.")),
