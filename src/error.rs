@@ -51,9 +51,9 @@ pub enum Error {
     Config(#[from] ConfigErrors),
     #[error(transparent)]
     Key(#[from] ConfigError),
-    /// A corpus is unusable, found before anything was started.
-    #[error("experiment {experiment}: {source}\nNothing was started.")]
-    Corpus { experiment: String, source: Box<DataError> },
+    /// Corpora are unusable, found before anything was started. The first gets its heading from [`Error::print`].
+    #[error("{}\nNothing was started.", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\nerror: "))]
+    Corpora(Vec<CorpusProblem>),
     /// A device is not there, found before anything was started.
     #[error("experiment {experiment}: {source}\nNothing was started.")]
     Device { experiment: String, source: EngineError },
@@ -74,6 +74,16 @@ pub enum Error {
     Signal(#[from] ctrlc::Error),
 }
 
+/// What is wrong with the corpus of an experiment.
+#[derive(Debug, thiserror::Error)]
+#[error("experiment {experiment}: {source}\n  = note: {origin}")]
+pub struct CorpusProblem {
+    pub experiment: String,
+    pub source: Box<DataError>,
+    /// Where the value comes from that does not fit: "`data.path` is "my.txt" (experiments/a.toml:12)".
+    pub origin: String,
+}
+
 impl Error {
     /// Prints the error to standard error. Configuration problems are blocks of their own, each with its heading.
     pub fn print(&self) {
@@ -87,7 +97,7 @@ impl Error {
         match self {
             Self::Config(_)
             | Self::Key(_)
-            | Self::Corpus { .. }
+            | Self::Corpora(_)
             | Self::Device { .. }
             | Self::InitFrom { .. }
             | Self::ReportsDir { .. }

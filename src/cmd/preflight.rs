@@ -1,13 +1,13 @@
 //! What is looked at before the first run starts: experiment files, corpora, devices. Nothing starts unless all are good.
 
 use crate::cli::Selection;
-use crate::config::experiment::{RunPlan, TokenizerKind};
+use crate::config::experiment::{DataSource, RunPlan, TokenizerKind};
 use crate::config::{self, LoadOptions};
 use crate::data::tokenizer::fixed_vocab_size;
 use crate::data::{self, DataError, Dataset, Found};
 use crate::engine;
 use crate::engine::cost::{Cost, cost};
-use crate::error::Error;
+use crate::error::{CorpusProblem, Error};
 use crate::launcher::Launcher;
 use crate::sinks::progress::Screen;
 use crate::units;
@@ -76,11 +76,12 @@ pub fn short_of_memory(planned: &[Planned], launcher: &Launcher) -> Option<Strin
 /// that cannot be done.
 pub fn fetch_corpora(planned: &[Planned], launcher: &Launcher, screen: &Screen) -> Result<(), Error> {
     for plan in wanted(planned, launcher) {
-        let found = data::preflight(&plan.data).map_err(|source| refused(plan, source))?;
+        let refused = |source| Error::Corpora(vec![problem(plan, source)]);
+        let found = data::preflight(&plan.data).map_err(refused)?;
         if let Found::Missing { url, bytes, .. } = found {
             screen.note(&format!("downloading {url} ({})", units::bytes(bytes as f64)));
-            let dataset = data::load(&plan.data).map_err(|source| refused(plan, source))?;
-            dataset.check(plan).map_err(|source| refused(plan, source))?;
+            let dataset = data::load(&plan.data).map_err(refused)?;
+            dataset.check(plan).map_err(refused)?;
         }
     }
     Ok(())
@@ -90,8 +91,18 @@ fn wanted<'a>(planned: &'a [Planned], launcher: &Launcher) -> impl Iterator<Item
     planned.iter().map(|run| &run.plan).filter(|plan| launcher.unmet(plan).is_none())
 }
 
-fn refused(plan: &RunPlan, source: DataError) -> Error {
-    Error::Corpus { experiment: plan.experiment.name.clone(), source: Box::new(source) }
+/// What is wrong, with the place of the key that decides it.
+fn problem(plan: &RunPlan, source: DataError) -> CorpusProblem {
+    let key = match (&source, &plan.data.source) {
+        (DataError::VocabularyTooSmall { .. }, _) => "model.vocab_size",
+        (_, DataSource::Path(_)) => "data.path",
+        (_, DataSource::Corpus(_)) => "data.corpus",
+    };
+    let origin = match plan.resolved.iter().find(|resolved| resolved.key == key) {
+        Some(resolved) => format!("`{key}` is {} ({})", resolved.value, resolved.source),
+        None => format!("this is about `{key}`"),
+    };
+    CorpusProblem { experiment: plan.experiment.name.clone(), source: Box::new(source), origin }
 }
 
 /// A corpus as far as it was looked at.
@@ -120,23 +131,37 @@ impl Corpus {
 fn check_corpora(plans: Vec<RunPlan>, launcher: &Launcher) -> Result<Vec<Planned>, Error> {
     let mut planned: Vec<Planned> = Vec::with_capacity(plans.len());
     let mut corpus = Corpus::Unread { bytes: 0 };
+    let mut problems: Vec<CorpusProblem> = Vec::new();
+    let mut refuse = |plan: &RunPlan, source: DataError| {
+        let problem = problem(plan, source);
+        // The points of one sweep mostly share their problem.
+        if problems.iter().all(|known| known.to_string() != problem.to_string()) {
+            problems.push(problem);
+        }
+    };
     for plan in plans {
         let skipped = launcher.unmet(&plan).is_some();
         // The points of one sweep mostly share their corpus.
         if planned.last().is_none_or(|last| last.plan.data != plan.data) {
             corpus = match Corpus::open(&plan) {
-                Err(_) if skipped => Corpus::Unread { bytes: 0 },
-                opened => opened.map_err(|source| refused(&plan, source))?,
+                Ok(opened) => opened,
+                Err(source) => {
+                    if !skipped {
+                        refuse(&plan, source);
+                    }
+                    Corpus::Unread { bytes: 0 }
+                }
             };
         }
         if let Corpus::Read(dataset) = &corpus
             && !skipped
+            && let Err(source) = dataset.check(&plan)
         {
-            dataset.check(&plan).map_err(|source| refused(&plan, source))?;
+            refuse(&plan, source);
         }
         planned.push(Planned::new(plan, &corpus));
     }
-    Ok(planned)
+    if problems.is_empty() { Ok(planned) } else { Err(Error::Corpora(problems)) }
 }
 
 fn check_weights<'a>(plans: impl Iterator<Item = &'a RunPlan>) -> Result<(), Error> {

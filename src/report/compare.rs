@@ -45,8 +45,7 @@ pub fn write(
     let comparison = Comparison::of(records);
     let figures = figures::draw(&comparison, &reports_dir.join(&file))?;
     let path = reports_dir.join(format!("{file}.md"));
-    let agreement = agreement::section(&agreements(records));
-    let text = render(name, &comparison, left_out, &figures, &agreement, reports_dir);
+    let text = render(name, &comparison, left_out, &figures, &agreements(records), reports_dir);
     std::fs::create_dir_all(reports_dir)
         .and_then(|()| atomic::write_remade(&path, text.as_bytes()))
         .map_err(|source| ReportError::Write { path: path.clone(), source })?;
@@ -58,13 +57,15 @@ fn render(
     comparison: &Comparison,
     left_out: &[LeftOut],
     figures: &[figures::Figure],
-    agreement: &str,
+    agreements: &[Agreement],
     reports_dir: &Path,
 ) -> String {
+    let left_out = all_left_out(comparison, left_out);
     let mut sections = vec![
         format!("# {}\n\n{}", escape(name), index::stamp(comparison.date())),
-        words::paragraph(comparison),
+        words::paragraph(comparison, agreements, left_out.len()),
     ];
+    let agreement = agreement::section(agreements);
     if !agreement.is_empty() {
         sections.push(format!("## Agreement\n\n{agreement}"));
     }
@@ -85,7 +86,6 @@ fn render(
     if !runs.is_empty() {
         sections.push(format!("## Runs\n\n{runs}"));
     }
-    let left_out = all_left_out(comparison, left_out);
     if !left_out.is_empty() {
         let lines: Vec<String> =
             left_out.iter().map(|one| format!("- {}: {}\n", escape(&one.run), escape(&one.reason))).collect();

@@ -123,6 +123,21 @@ fn missing_empty_and_undecodable_corpora_are_refused_before_anything_starts() {
 }
 
 #[test]
+fn the_corpora_of_all_experiments_are_looked_at_before_the_first_is_refused() {
+    let shop = Shop::new();
+    shop.experiment("base.toml", "");
+    shop.write(
+        "one.toml",
+        "extends = \"base.toml\"\n[data]\npath = \"nowhere.txt\"\n[experiment]\nrepeats = 2\n",
+    );
+    shop.experiment("two.toml", "[sweep.grid]\ndata.tokenizer = [\"char\"]\nmodel.vocab_size = [5]\n");
+    let call = shop.run(&["one.toml", "two.toml"]).expect(2);
+    let call = call.says(&["error: experiment one: ", "(one.toml:3)", "error: experiment two: ", "(sweep"]);
+    assert_eq!(call.stderr.matches("nowhere.txt does not exist").count(), 1, "{}", call.stderr);
+    assert!(!shop.has("runs"));
+}
+
+#[test]
 fn a_corpus_too_short_for_one_window_is_refused() {
     let shop = Shop::new();
     shop.experiment("bad.toml", "");

@@ -4,6 +4,7 @@
 use crate::markdown::{Align, Table, code};
 use crate::report::ending::Ending;
 use crate::store::RunRecord;
+use crate::store::manifest::Status;
 use crate::units;
 
 /// What became of one experiment's promise.
@@ -62,11 +63,11 @@ impl Agreement {
                 .filter_map(|other| other.worst)
                 .fold(0.0, |worst: f64, (_, x)| worst.max(x));
             let steps = self.others.iter().map(|other| other.steps).min().unwrap_or(0);
+            let how = if worst == 0.0 { "exactly".to_owned() } else { format!("to {}", units::share(worst)) };
             return format!(
-                "{}: the losses agree over {} steps, to {} (allowed: {allowed})",
+                "{}: the losses agree over {} steps, {how} (allowed: {allowed})",
                 self.experiment,
-                units::count(steps as u64),
-                units::share(worst)
+                units::count(steps as u64)
             );
         }
         format!(
@@ -88,16 +89,18 @@ impl Agreement {
     }
 }
 
-/// One verdict for each experiment among the records that asks for it.
+/// One verdict for each experiment among the records that asks for it. Runs that were skipped have no part in it.
 pub fn agreements(records: &[RunRecord]) -> Vec<Agreement> {
+    let trained: Vec<&RunRecord> =
+        records.iter().filter(|record| record.manifest.status != Status::Skipped).collect();
     let mut found: Vec<Agreement> = Vec::new();
-    for record in records {
+    for record in &trained {
         let run = &record.manifest.run;
         if let Some(tolerance) = run.same_losses_within
             && found.iter().all(|agreement| agreement.experiment != run.experiment)
         {
             let same = |other: &&RunRecord| other.manifest.run.experiment == run.experiment;
-            let runs: Vec<&RunRecord> = records.iter().filter(same).collect();
+            let runs: Vec<&RunRecord> = trained.iter().copied().filter(same).collect();
             found.push(agreement(&run.experiment, tolerance, &runs));
         }
     }
@@ -148,7 +151,7 @@ fn other(run: &RunRecord, reference: &RunRecord) -> Other {
     Other { run: run.id(), device: device(run).to_owned(), steps, worst, trouble }
 }
 
-/// The verdicts and their numbers, as a section's text; empty without any.
+/// The numbers behind the verdicts, as a section's text; empty without any. The page's first paragraph says the verdicts.
 pub fn section(agreements: &[Agreement]) -> String {
     let mut text = String::new();
     for agreement in agreements {
@@ -169,7 +172,6 @@ pub fn section(agreements: &[Agreement]) -> String {
                 step.map_or_else(|| units::MISSING.to_owned(), units::count),
             ]);
         }
-        text.push_str(&format!("{}.\n\n", crate::markdown::escape(&agreement.sentence())));
         if !agreement.others.is_empty() {
             text.push_str(&format!(
                 "Train losses beside those of {}:\n\n{}\n",
@@ -186,7 +188,7 @@ mod tests {
     use super::*;
     use crate::metric::MetricsRow;
     use crate::report::fixture;
-    use crate::store::manifest::{DeviceInfo, Status};
+    use crate::store::manifest::DeviceInfo;
 
     fn record(name: &str, device: &str, losses: &[f64]) -> RunRecord {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -219,6 +221,12 @@ mod tests {
     }
 
     #[test]
+    fn equal_losses_agree_exactly() {
+        let (holds, text) = verdict(&[record("cpu", "cpu", &[4.0]), record("gpu", "cuda:0", &[4.0])]);
+        assert!(holds && text.starts_with("smoke: the losses agree over 1 steps, exactly"), "{text}");
+    }
+
+    #[test]
     fn one_loss_beyond_the_tolerance_is_named_with_its_step() {
         let records = [
             record("cpu", "cpu", &[4.0, 3.0, 2.0]),
@@ -232,7 +240,7 @@ mod tests {
         );
         assert!(!text.contains("good is"), "{text}");
         let section = section(&agreements(&records));
-        assert!(section.contains("DISAGREE") && section.contains("1.0e-1"), "{section}");
+        assert!(section.contains("1.0e-1") && !section.contains("DISAGREE"), "{section}");
     }
 
     #[test]

@@ -75,10 +75,6 @@ impl<'a> Comparison<'a> {
         manifests.map(|manifest| manifest.finished_at.unwrap_or(manifest.started_at)).max()
     }
 
-    pub fn run_count(&self) -> usize {
-        self.groups.iter().map(|group| group.runs.len()).sum()
-    }
-
     /// Names groups by what differs within their experiment, and by the experiment where there are several.
     fn label(&mut self) {
         let several = self.several_experiments();

@@ -9,7 +9,7 @@ use super::*;
 fn page(records: &[RunRecord], left_out: &[LeftOut]) -> String {
     let comparison = Comparison::of(records);
     let figures = [figures::Figure { file: "loss_by_step", title: "Train loss by step" }];
-    render("learning rates", &comparison, left_out, &figures, "", Path::new("reports"))
+    render("learning rates", &comparison, left_out, &figures, &agreements(records), Path::new("reports"))
 }
 
 /// Three learning rates with two seeds each; the last one diverges.
@@ -117,6 +117,53 @@ fn a_winner_is_only_one_beyond_the_spread_of_its_seeds() {
 }
 
 #[test]
+fn runs_that_should_have_the_same_losses_are_judged_by_that_and_have_no_winner() {
+    let mut records = sweep();
+    records.truncate(4);
+    for record in &mut records {
+        record.manifest.run.same_losses_within = Some(0.9);
+    }
+    let opening = |records: &[RunRecord]| {
+        let text = page(records, &[]);
+        let sentence = text.lines().find(|line| line.starts_with("rates") || line.starts_with("Of "));
+        (sentence.unwrap_or_default().to_owned(), text)
+    };
+    let (sentence, text) = opening(&records);
+    assert!(sentence.starts_with("rates: the losses agree over 300 steps"), "{text}");
+    assert!(!text.contains("has the lowest") && !text.contains("lower than the next"), "{text}");
+    assert_eq!(text.matches("the losses agree").count(), 1, "{text}");
+
+    // Among others they are one more setting, and the verdict comes after the winner.
+    records[3].manifest.run.experiment = "others".to_owned();
+    records[3].manifest.run.same_losses_within = None;
+    let (sentence, text) = opening(&records);
+    assert!(sentence.starts_with("Of 3 settings"), "{text}");
+    assert!(text.contains("rates: the losses agree"), "{text}");
+
+    records.iter_mut().for_each(|record| record.manifest.status = Status::Skipped);
+    let text = page(&records, &[]);
+    assert!(!text.contains("DISAGREE") && !text.contains("## Agreement"), "{text}");
+}
+
+#[test]
+fn settings_that_are_equally_good_are_counted() {
+    let mut records = Vec::new();
+    for layers in [1, 2, 3] {
+        let mut record = fixture::run(Path::new("runs"), "depth", &format!("n_layer={layers}"), 100, 1.0);
+        fixture::set(&mut record, "model.n_layer", layers);
+        records.push(record);
+    }
+    assert!(page(&records[..2], &[]).contains("`n_layer = 2` has the same."));
+    assert!(page(&records, &[]).contains("All others have the same."));
+
+    // A lead that rounds to nothing is not called nothing.
+    let mut close = fixture::run(Path::new("runs"), "depth", "n_layer=4", 100, 1.00001);
+    fixture::set(&mut close, "model.n_layer", 4);
+    let text = page(&[records.remove(0), close], &[]);
+    assert!(text.contains("That is less than 0.01 % lower than the next"), "{text}");
+}
+
+#[test]
 fn many_changed_keys_stand_below_each_other() {
     let mut records = sweep();
     records.remove(5);
@@ -170,6 +217,10 @@ fn few_or_no_runs_are_compared_without_a_winner() {
     assert!(seeds.contains("2 runs of one setting (`rates`)") && seeds.contains(" ± "), "{seeds}");
     let diverged = page(&records[5..], &[]);
     assert!(diverged.contains("diverged") && diverged.contains("One run does not count"), "{diverged}");
+    assert!(diverged.contains("No run of `rates` came to a planned end."), "{diverged}");
+    // Runs without a record do not count either.
+    let missing = LeftOut { run: "rates/missing".to_owned(), reason: "not started".to_owned() };
+    assert!(page(&records[5..], &[missing]).contains("2 runs do not count; see the end of the page."));
 }
 
 #[test]

@@ -1,26 +1,38 @@
 //! The paragraph that says what differs, which setting won, by how much, and how certain that is.
 
-use crate::markdown::code;
+use crate::markdown::{code, escape};
 use crate::metric::Unit;
 use crate::report::summary::TO_TARGET;
 use crate::stats::{Spread, critical_t};
 use crate::units;
 
+use super::agreement::Agreement;
 use super::groups::{Comparison, Group};
 use super::ranking::{Ranking, differs, incomparable, ranking, shared_target};
 use super::tables::value;
 
-/// The first sentence stands on a line of its own: the index quotes it.
-pub fn paragraph(comparison: &Comparison) -> String {
-    let ranking = ranking(comparison);
+/// The first sentence stands on a line of its own: the index quotes it. Runs that should have the same losses have no
+/// winner: whether they agree is the verdict. `left_out` is how many runs the end of the page lists.
+pub fn paragraph(comparison: &Comparison, agreements: &[Agreement], left_out: usize) -> String {
+    let agree: Vec<String> =
+        agreements.iter().map(|agreement| format!("{}.", escape(&agreement.sentence()))).collect();
+    let promised = |group: &Group| agreements.iter().any(|one| one.experiment == group.experiment);
     let mut sentences = Vec::new();
-    sentences.extend(incomparable(comparison).map(str::to_owned));
-    if let Some(ranking) = &ranking {
-        sentences.extend(margin(ranking));
-    }
-    sentences.extend(reached_by(comparison));
-    sentences.extend(caveats(comparison, ranking.as_ref()));
-    let first = verdict(comparison, ranking.as_ref());
+    let first = if !agree.is_empty() && comparison.groups.iter().all(promised) {
+        sentences.extend(reached_by(comparison));
+        sentences.extend(caveats(comparison, None, left_out));
+        agree.join(" ")
+    } else {
+        let ranking = ranking(comparison);
+        sentences.extend(incomparable(comparison).map(str::to_owned));
+        if let Some(ranking) = &ranking {
+            sentences.extend(margin(ranking));
+        }
+        sentences.extend(agree);
+        sentences.extend(reached_by(comparison));
+        sentences.extend(caveats(comparison, ranking.as_ref(), left_out));
+        verdict(comparison, ranking.as_ref())
+    };
     if sentences.is_empty() { first + "\n" } else { format!("{first}\n{}\n", sentences.join(" ")) }
 }
 
@@ -31,6 +43,7 @@ fn verdict(comparison: &Comparison, ranking: Option<&Ranking>) -> String {
         ([], _) => "There are no runs to compare.".to_owned(),
         ([group], best) => {
             let runs = match group.counted().count() {
+                0 => return format!("No run of {} came to a planned end.", code(&group.label)),
                 1 => "One run".to_owned(),
                 n => format!("{n} runs of one setting"),
             };
@@ -95,10 +108,17 @@ fn margin(ranking: &Ranking) -> Vec<String> {
     let [(_, best), (next, second), ..] = ranking.ranked.as_slice() else { return Vec::new() };
     let unit = ranking.outcome.unit;
     let label = code(&next.label);
-    if best.mean == second.mean {
-        return vec![format!("{label} has the same.")];
+    let others = ranking.ranked.iter().skip(1).filter(|(_, spread)| spread.mean == best.mean).count();
+    match others {
+        0 => {}
+        1 => return vec![format!("{label} has the same.")],
+        all if all + 1 == ranking.ranked.len() => return vec!["All others have the same.".to_owned()],
+        n => return vec![format!("{n} others have the same.")],
     }
-    let share = units::percent((second.mean - best.mean) / second.mean.abs());
+    let share = match units::percent((second.mean - best.mean) / second.mean.abs()) {
+        rounded if rounded == units::percent(0.0) => "less than 0.01 %".to_owned(),
+        share => share,
+    };
     let what = if unit == Unit::Count { "fewer" } else { "lower" };
     let shown = value(unit, second, second.n > 1);
     let mut sentences =
@@ -152,7 +172,7 @@ fn reached_by(comparison: &Comparison) -> Option<String> {
 }
 
 /// What stands in the way of comparing these runs.
-fn caveats(comparison: &Comparison, ranking: Option<&Ranking>) -> Vec<String> {
+fn caveats(comparison: &Comparison, ranking: Option<&Ranking>, left_out: usize) -> Vec<String> {
     let mut caveats = Vec::new();
     if differs(comparison, "data.val_fraction") {
         caveats.push("They do not train and validate on the same parts of the data.".to_owned());
@@ -169,9 +189,7 @@ fn caveats(comparison: &Comparison, ranking: Option<&Ranking>) -> Vec<String> {
         caveats
             .push("The settings did not train on equally many tokens; see the curve by tokens.".to_owned());
     }
-    let out =
-        comparison.run_count() - comparison.groups.iter().map(|group| group.counted().count()).sum::<usize>();
-    match out {
+    match left_out {
         0 => {}
         1 => caveats.push("One run does not count; see the end of the page.".to_owned()),
         n => caveats.push(format!("{n} runs do not count; see the end of the page.")),
