@@ -19,7 +19,7 @@ Exit codes:
 
 Examples:
   runner experiments/quickstart.toml
-  runner experiments/*.toml --set train.max_steps=100
+  runner experiments/*.toml --set train.max_steps=200
   runner experiments/*.toml --jobs auto
   runner resume
   runner plan experiments/*.toml

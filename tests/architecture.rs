@@ -51,7 +51,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("pulp", &["ops/cpu/simd", "optim/cpu"]),
     ("safetensors", &["engine", "model"]),
     ("tiktoken_rs", &["data/tokenizer"]),
-    ("toml", &["config", "launcher", "report", "store"]),
+    ("toml", &["config", "launcher", "report", "store", "train/checkpoint"]),
     ("ureq", &["data"]),
     ("walkdir", &["data", "store/scan"]),
 ];

@@ -37,7 +37,13 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<Exit, Error> {
     let dir = RunDir::open(&args.dir);
-    let _lock = dir.lock()?;
+    let _lock = match dir.lock() {
+        Err(error @ StoreError::Locked { .. }) if args.supervised => {
+            terminal::err(error);
+            return Ok(Exit::Busy);
+        }
+        other => other?,
+    };
     let manifest = dir.read_manifest()?;
     if is_over(&manifest) {
         let record = read(dir.path())?;

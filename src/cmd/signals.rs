@@ -1,6 +1,7 @@
 //! Ctrl-C and its relatives.
 
 use crate::error::{Error, Exit};
+use crate::launcher::child::kill_all;
 use crate::sinks::progress::Screen;
 use crate::train::StopFlag;
 
@@ -12,6 +13,7 @@ pub fn catch(screen: &Screen) -> Result<StopFlag, Error> {
     let hangup = hangup::ignore();
     ctrlc::set_handler(move || {
         if flag.is_requested() {
+            kill_all();
             std::process::exit(i32::from(Exit::Interrupted.code()));
         }
         flag.request();

@@ -92,6 +92,8 @@ pub enum Item {
     Done(RunDir, Box<Manifest>, Origin),
     /// It is not trained now.
     LeftOut(LeftOut),
+    /// It cannot be recorded; this has been printed.
+    Broken(LeftOut),
 }
 
 /// When a run came to its end.
@@ -126,6 +128,10 @@ pub fn train(
             }
             Item::Done(dir, manifest, origin) => sweep.add(index, &dir, *manifest, origin),
             Item::LeftOut(run) => sweep.left_out.push(run),
+            Item::Broken(run) => {
+                sweep.broken = true;
+                sweep.left_out.push(run);
+            }
         }
     }
     let terms = work.terms(jobs.len(), costs);

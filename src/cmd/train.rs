@@ -10,6 +10,7 @@ use crate::report::compare::LeftOut;
 use crate::sinks::progress::Screen;
 use crate::store::manifest::Status;
 use crate::store::{RunDir, StoreError};
+use crate::terminal;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -54,8 +55,19 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         std::fs::create_dir_all(&path).map_err(|source| Error::ReportsDir { path, source })?;
     }
     let again = Again { fresh: args.again, retry: args.retry };
-    let items: Vec<Item> =
-        planned.iter().map(|run| item(run, &args.folders, again, &launcher)).collect::<Result<_, _>>()?;
+    let mut items = Vec::with_capacity(planned.len());
+    for run in &planned {
+        items.push(match item(run, &args.folders, again, &launcher) {
+            Ok(item) => item,
+            // The folder of all runs is unusable: nothing is started.
+            Err(error) if items.is_empty() => return Err(error.into()),
+            Err(error) => {
+                terminal::err(format_args!("error: {error}"));
+                let run = format!("{}/{}", run.plan.experiment.name, run.plan.name);
+                Item::Broken(LeftOut { run, reason: error.to_string() })
+            }
+        });
+    }
     let costs: Vec<_> = planned
         .iter()
         .zip(&items)

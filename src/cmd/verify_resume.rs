@@ -55,9 +55,9 @@ pub fn run(mut args: Args) -> Result<Exit, Error> {
     let killed = launcher.prepare(&plan, &folder.path().join("killed"), None)?.0;
     let mut kills = Kills::default();
     for number in 0..args.kills {
-        // Each life is long enough for some progress on average, and all of them together take about twice as long as the run.
+        // Long enough for some progress, and on average too short for the end to come before the last kill.
         let life =
-            Duration::from_secs_f64(rand::rng().random_range(0.0..=2.0) * whole_secs / f64::from(args.kills));
+            Duration::from_secs_f64(rand::rng().random_range(0.0..=1.2) * whole_secs / f64::from(args.kills));
         if stop.is_requested() || !kills.live_and_die(&killed, life, number % 2 == 1)? {
             break;
         }
@@ -195,8 +195,9 @@ impl Kills {
 
     fn sentence(&self, killed: &RunRecord) -> String {
         let attempts = killed.manifest.attempts.len();
+        let times = if self.all == 1 { "time" } else { "times" };
         format!(
-            "killed {} times with SIGKILL, {} of them while a checkpoint was being written; {attempts} attempts",
+            "killed {} {times} with SIGKILL, {} of them while a checkpoint was being written; {attempts} attempts",
             self.all, self.in_checkpoints
         )
     }

@@ -217,13 +217,13 @@ sections! {
         monitor_interval_secs: f64 = num(Included(0.0), Included(86_400.0)).zero("no measurements");
     }
     on_failure: OnFailureSection {
-        retry_killed: u64 = int(0, 1_000).zero("no further attempt");
-        retry_device: u64 = int(0, 1_000).zero("no further attempt");
-        retry_timeout: u64 = int(0, 1_000).zero("no further attempt");
-        retry_out_of_memory: u64 = int(0, 1_000).zero("no further attempt");
-        retry_disk_full: u64 = int(0, 1_000).zero("no further attempt");
-        retry_panic: u64 = int(0, 1_000).zero("no further attempt");
-        retry_error: u64 = int(0, 1_000).zero("no further attempt");
+        retry_killed: u64 = int(0, 1_000).zero("none");
+        retry_device: u64 = int(0, 1_000).zero("none");
+        retry_timeout: u64 = int(0, 1_000).zero("none");
+        retry_out_of_memory: u64 = int(0, 1_000).zero("none");
+        retry_disk_full: u64 = int(0, 1_000).zero("none");
+        retry_panic: u64 = int(0, 1_000).zero("none");
+        retry_error: u64 = int(0, 1_000).zero("none");
         backoff_secs: f64 = num(Included(0.0), Included(86_400.0)).zero("at once");
         timeout: String = of(Kind::Duration).zero("never");
         halve_batch: bool = of(Kind::Switch);

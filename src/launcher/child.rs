@@ -4,6 +4,7 @@
 //! standard input carries nothing: the process stops when it closes, which it also does when this process dies, whatever it dies
 //! of. What it prints besides, panics and messages of the system, goes to `output.log` in the run's directory.
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
@@ -25,6 +26,21 @@ pub struct Child {
     heard: Arc<Mutex<Instant>>,
 }
 
+/// Ids of the processes that run now, for [`kill_all`].
+static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+/// Ends all processes at once. What they had not saved is lost.
+pub fn kill_all() {
+    let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    #[cfg(unix)]
+    for pid in running.iter().filter_map(|&pid| i32::try_from(pid).ok()) {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+    }
+    // Elsewhere they end by themselves, when their standard input closes.
+    #[cfg(not(unix))]
+    drop(running);
+}
+
 /// Longest line that is taken for an event: what is longer is not kept in memory.
 const LONGEST_EVENT_BYTES: u64 = 64 << 20;
 
@@ -43,7 +59,13 @@ impl Child {
         // A Ctrl-C in the terminal is for the parent alone, which passes it on in its own way.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut process = command.spawn()?;
+        let mut process = {
+            // Held over the start, so that no process is missed by `kill_all`.
+            let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+            let process = command.spawn()?;
+            running.insert(process.id());
+            process
+        };
         let heard = Arc::new(Mutex::new(Instant::now()));
         let listener = process.stdout.take().map(|stdout| {
             let heard = Arc::clone(&heard);
@@ -65,7 +87,13 @@ impl Child {
 
     /// How the process ended, if it has. All of its events have been heard then.
     pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        // Held over the look: once it is waited for, its id may become another process's.
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         let status = self.process.try_wait()?;
+        if status.is_some() {
+            running.remove(&self.process.id());
+        }
+        drop(running);
         if status.is_some()
             && let Some(listener) = self.listener.take()
         {
@@ -84,7 +112,10 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         self.ask_to_stop();
-        let _ = self.process.wait();
+        // Not `wait`, which would hold the ids while `kill_all` may be wanted.
+        while matches!(self.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 

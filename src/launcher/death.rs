@@ -87,7 +87,7 @@ const LINES: usize = 12;
 /// Where they are looked for: the end of the file.
 const TAIL_BYTES: u64 = 16 << 10;
 
-/// The last lines of a text file; none when there is none.
+/// The last lines of a text file, or after a panic the first ones of its message, before the backtrace; none when there is no file.
 pub fn last_lines(path: &Path) -> Vec<String> {
     let read = || {
         let mut file = File::open(path)?;
@@ -102,7 +102,10 @@ pub fn last_lines(path: &Path) -> Vec<String> {
     let clean = |line: &str| line.chars().filter(|c| !c.is_control() || *c == '\t').take(400).collect();
     let lines: Vec<String> =
         text.lines().map(clean).filter(|line: &String| !line.trim().is_empty()).collect();
-    lines[lines.len().saturating_sub(LINES)..].to_vec()
+    let end = lines.len().saturating_sub(LINES);
+    let start =
+        lines.iter().rposition(|line| line.contains("panicked at")).map_or(end, |panic| panic.min(end));
+    lines.into_iter().skip(start).take(LINES).collect()
 }
 
 #[cfg(all(test, unix))]
@@ -145,5 +148,10 @@ mod tests {
         let lines = last_lines(&path);
         assert_eq!(lines.len(), LINES);
         assert_eq!(lines.last().unwrap(), "line 4999[0m");
+
+        let backtrace: String = (0..50).map(|frame| format!("  {frame}: somewhere\n")).collect();
+        std::fs::write(&path, format!("before\nthread 'main' panicked at src/x.rs:1:1:\noh\n{backtrace}"))
+            .unwrap();
+        assert_eq!(last_lines(&path)[..2], ["thread 'main' panicked at src/x.rs:1:1:", "oh"]);
     }
 }

@@ -108,7 +108,7 @@ struct Waiting {
     job: Job,
     tries: Tries,
     not_before: Instant,
-    /// It was told that all GPUs are taken.
+    /// A person was told that it waits for others.
     told: bool,
 }
 
@@ -201,9 +201,10 @@ impl Running {
         watcher: &mut dyn Watcher,
     ) -> Next {
         let dir = self.waiting.job.dir.clone();
+        remove_if_empty(&dir);
         let manifest = match &status {
             Ok(status) if status.code() == Some(i32::from(BUSY)) && !stop.is_requested() => {
-                return Next::Again(self.wait_for_a_gpu(watcher));
+                return Next::Again(self.wait_for_others(watcher));
             }
             Ok(status) => self.manifest_after(*status),
             Err(error) => record_end(&dir, StopReason::Error, format!("its process was lost: {error}")),
@@ -245,12 +246,16 @@ impl Running {
         Next::Again(waiting)
     }
 
-    fn wait_for_a_gpu(self, watcher: &mut dyn Watcher) -> Waiting {
+    /// Others have all GPUs, or train this very run.
+    fn wait_for_others(self, watcher: &mut dyn Watcher) -> Waiting {
         let mut waiting = self.waiting;
         if !waiting.told {
             waiting.told = true;
-            watcher.note(&format!("{} waits for a GPU", waiting.job.dir.name()));
+            let why = last_lines(&waiting.job.dir.output()).pop().unwrap_or_default();
+            watcher.note(&format!("{} waits: {why}", waiting.job.dir.name()));
         }
+        // It is no part of the run's own output.
+        let _ = std::fs::remove_file(waiting.job.dir.output());
         waiting.not_before = Instant::now() + BUSY_WAIT;
         waiting
     }
@@ -277,6 +282,13 @@ impl Running {
         manifest.last_output = last_output;
         manifest.end(Status::Failed, class, message);
         write_end(dir, manifest)
+    }
+}
+
+/// Most runs print nothing.
+fn remove_if_empty(dir: &RunDir) {
+    if dir.output().metadata().is_ok_and(|metadata| metadata.len() == 0) {
+        let _ = std::fs::remove_file(dir.output());
     }
 }
 

@@ -135,7 +135,7 @@ fn the_frozen_configs_of_a_sweep_can_be_run_again_under_their_names() {
     shop.experiment("a.toml", "[sweep.grid]\nscripted.noise = [0.1, 0.2]\n");
     shop.run(&["a.toml"]).expect(0);
     let frozen = ["runs/a/noise=0.1,seed=1337/config.toml", "runs/a/noise=0.2,seed=1337/config.toml"];
-    shop.run(&frozen).expect(0);
+    shop.run(&["--again", frozen[0], frozen[1]]).expect(0);
     assert_eq!(
         shop.read("runs/a/noise=0.1,seed=1337-2/metrics.csv"),
         shop.read("runs/a/noise=0.1,seed=1337/metrics.csv")

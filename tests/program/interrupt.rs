@@ -13,7 +13,7 @@ fn ctrl_c_leaves_a_recorded_and_reported_run_and_starts_no_other() {
     signal(&child, "INT");
     Call::from(child.wait_with_output().unwrap()).expect(130);
     assert_interrupted(&shop);
-    assert!(!shop.has("runs/a/initial_loss=5,seed=1337"));
+    assert!(!shop.has("runs/a/initial_loss=5,seed=1337/metrics.csv"));
     assert!(shop.read("reports/a.md").contains("not started"));
 }
 

@@ -9,4 +9,5 @@ mod outcomes;
 mod readme;
 mod shop;
 mod snapshots;
+mod survive;
 mod training;

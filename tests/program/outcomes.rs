@@ -108,7 +108,7 @@ fn a_runs_frozen_config_can_be_run_again_to_the_same_numbers() {
     let shop = Shop::new();
     shop.experiment("a.toml", "");
     shop.run(&["a.toml", "--set", "scripted.noise=0.3"]).expect(0);
-    shop.run(&["runs/a/seed=1337/config.toml"]).expect(0);
+    shop.run(&["--again", "runs/a/seed=1337/config.toml"]).expect(0);
     let rows = |run: &str| -> Vec<String> {
         shop.read(&format!("runs/a/{run}/metrics.csv")).lines().map(str::to_owned).collect()
     };

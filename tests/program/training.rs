@@ -69,7 +69,8 @@ fn a_tiny_model_learns_and_its_checkpoint_starts_another_run() {
 fn the_same_seed_gives_the_same_losses_to_the_bit() {
     let shop = tiny();
     for _ in 0..2 {
-        shop.run(&["tiny.toml", "--set", "train.max_steps=12", "--set", "model.dropout=0.1"]).expect(0);
+        shop.run(&["tiny.toml", "--again", "--set", "train.max_steps=12", "--set", "model.dropout=0.1"])
+            .expect(0);
     }
     assert_eq!(losses(&shop, "tiny/seed=1337"), losses(&shop, "tiny/seed=1337-2"));
     shop.run(&["tiny.toml", "--set", "train.max_steps=12", "--set", "experiment.seed=1"]).expect(0);
