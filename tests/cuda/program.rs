@@ -59,6 +59,8 @@ fn shop() -> Option<Shop> {
 fn call(shop: &Shop, arguments: &[&str], variables: &[(&str, &str)]) -> Call {
     let mut command = shop.command(arguments);
     set(&mut command, variables);
+    // Locks of GPUs lie there: other tests use the same ones.
+    command.env("TMPDIR", shop.path());
     Call::from(command.output().unwrap())
 }
 
@@ -78,9 +80,11 @@ fn column(metrics: &str, name: &str) -> Vec<String> {
 fn a_run_on_a_gpu_is_recorded_and_reported_and_leaves_nothing_on_it() {
     let Some(shop) = shop() else { return };
     for (dtype, folder) in [("f32", "seed=1337"), ("f16", "seed=1337-2")] {
-        let report = format!("{dtype}.json");
         let dtype = format!("hardware.dtype={dtype}");
-        call(&shop, &["small.toml", "--set", &dtype], &[("REPORT", &report)]).expect(0);
+        fs::create_dir(shop.path().join(folder)).unwrap();
+        // The parent's, and the run's.
+        let reports = format!("{folder}/%p.json");
+        call(&shop, &["small.toml", "--set", &dtype], &[("REPORT", &reports)]).expect(0);
         let run = format!("runs/small/{folder}");
         let manifest = shop.read(&format!("{run}/manifest.toml"));
         assert!(
@@ -92,9 +96,19 @@ fn a_run_on_a_gpu_is_recorded_and_reported_and_leaves_nothing_on_it() {
         for file in ["samples.md", "checkpoints/step-000006/model.safetensors", "checkpoints/best"] {
             assert!(shop.has(&format!("{run}/{file}")), "{file}");
         }
-        let report = shop.read(&report);
-        for part in ["\"live_blocks\":0", "\"abandoned_blocks\":0", "\"poisoned\":null"] {
-            assert!(report.contains(part), "{part}: {report}");
+        let reports: Vec<String> = fs::read_dir(shop.path().join(folder))
+            .unwrap()
+            .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
+            .collect();
+        assert_eq!(reports.len(), 2);
+        assert!(
+            reports.iter().any(|report| report.contains("matmul") || report.contains("gemm")),
+            "{reports:?}"
+        );
+        for report in reports {
+            for part in ["\"live_blocks\":0", "\"abandoned_blocks\":0", "\"poisoned\":null"] {
+                assert!(report.contains(part), "{part}: {report}");
+            }
         }
     }
     let metrics = shop.read("runs/small/seed=1337-2/metrics.csv");
@@ -175,6 +189,7 @@ fn two_gpus_train_two_runs_at_the_same_time() {
         let device = format!("hardware.device={device}");
         let mut command = shop.command(&["small.toml", "--set", &device, "--set", &name]);
         set(&mut command, &[("DEVICES", "2")]);
+        command.env("TMPDIR", shop.path());
         command.spawn().unwrap()
     };
     let mut both = ["cuda:0", "cuda:1"].map(start);
@@ -188,6 +203,48 @@ fn two_gpus_train_two_runs_at_the_same_time() {
         column(&shop.read(&format!("{run}/metrics.csv")), "train_loss")
     };
     assert_eq!(losses(0), losses(1));
+}
+
+#[test]
+fn every_run_at_a_time_has_a_gpu_of_its_own() {
+    let Some(shop) = shop() else { return };
+    let sweep = SMALL.replace("device = \"cuda\"", "device = \"auto\"");
+    shop.write("sweep.toml", format!("{sweep}\n[experiment]\nrepeats = 4\n"));
+    call(&shop, &["sweep.toml", "--jobs", "auto"], &[("DEVICES", "2")]).expect(0);
+    let device = |seed: usize| {
+        let manifest: toml::Table =
+            shop.read(&format!("runs/sweep/seed={seed}/manifest.toml")).parse().unwrap();
+        let attempt = &manifest["attempts"][0];
+        let time = |key: &str| attempt[key].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+        let device = manifest["device"]["device"].as_str().unwrap().to_owned();
+        (device, time("started_at"), time("ended_at"))
+    };
+    let runs: Vec<_> = (1337..1341).map(device).collect();
+    for name in ["cuda:0", "cuda:1"] {
+        assert!(runs.iter().any(|(device, ..)| device == name), "{runs:?}");
+    }
+    for (index, (device, started, ended)) in runs.iter().enumerate() {
+        for (other, other_started, other_ended) in &runs[index + 1..] {
+            let apart = ended <= other_started || other_ended <= started;
+            assert!(device != other || apart, "two runs on {device} at the same time: {runs:?}");
+        }
+    }
+}
+
+#[test]
+fn a_run_waits_for_a_gpu_that_another_sweep_has() {
+    let Some(shop) = shop() else { return };
+    let start = |name: &str| {
+        let name = format!("experiment.name={name}");
+        let mut command = shop.command(&["small.toml", "--set", &name]);
+        command.env("TMPDIR", shop.path()).stderr(std::process::Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let both = ["one", "two"].map(start).map(|child| Call::from(child.wait_with_output().unwrap()).expect(0));
+    assert!(both.iter().any(|call| call.stderr.contains("waits: the GPU is taken")), "nobody had to wait");
+    for name in ["one", "two"] {
+        assert!(shop.read(&format!("runs/{name}/seed=1337/manifest.toml")).contains("device = \"cuda:0\""));
+    }
 }
 
 #[test]

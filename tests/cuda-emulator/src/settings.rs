@@ -94,7 +94,8 @@ impl Settings {
             )?,
             log: parsed(&variable, "LOG", FLAG, flag)?.unwrap_or(false),
             report: parsed(&variable, "REPORT", "a path", |value| {
-                (!value.is_empty()).then(|| PathBuf::from(value))
+                (!value.is_empty())
+                    .then(|| PathBuf::from(value.replace("%p", &std::process::id().to_string())))
             })?,
         })
     }
