@@ -40,7 +40,8 @@ pub fn run(args: Args) -> Result<Exit, Error> {
             Ok(manifest) => rows.push(row(name, manifest, now, several)),
             Err(error) => {
                 terminal::err(format_args!("error: {error}"));
-                rows.push([&name, "unreadable", "-", "-", "-", "-", ""].map(str::to_owned));
+                let attempts = if several { "-" } else { "" };
+                rows.push([&name, "unreadable", "-", "-", "-", "-", attempts].map(str::to_owned));
                 exit = Exit::Internal;
             }
         }
@@ -62,7 +63,11 @@ fn row(name: String, manifest: &Manifest, now: Timestamp, shows_attempts: bool) 
         loss(results.and_then(|results| results.best_train_loss)),
         loss(results.and_then(|results| results.best_val_loss)),
         units::duration(age_secs),
-        if shows_attempts { manifest.attempts.len().to_string() } else { String::new() },
+        match manifest.attempts.len() {
+            _ if !shows_attempts => String::new(),
+            0 => dash(),
+            attempts => attempts.to_string(),
+        },
     ]
 }
 
