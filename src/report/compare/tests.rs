@@ -221,7 +221,7 @@ fn few_or_no_runs_are_compared_without_a_winner() {
     // Runs without a record do not count either.
     let missing = LeftOut { run: "rates/missing".to_owned(), reason: "not started".to_owned() };
     let text = page(&records[5..], &[missing]);
-    let counts = "2 runs do not count (1 diverged, 1 without a record to count); see the end of the page.";
+    let counts = "2 runs do not count (1 diverged, 1 not started or not read); see the end of the page.";
     assert!(text.contains(counts), "{text}");
 }
 

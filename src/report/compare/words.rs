@@ -95,7 +95,8 @@ fn keys(comparison: &Comparison) -> String {
     }
     let mut names: Vec<String> = keys.iter().take(SHOWN).map(|key| code(key)).collect();
     if keys.len() > SHOWN {
-        names.push(format!("{} more keys", keys.len() - SHOWN));
+        let more = keys.len() - SHOWN;
+        names.push(if more == 1 { "one more key".to_owned() } else { format!("{more} more keys") });
     }
     match names.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
@@ -203,10 +204,10 @@ fn outcomes(comparison: &Comparison, left_out: usize) -> String {
     let counts = counted_outcomes(runs.filter(|run| !run.ending.is_planned()));
     let recorded: usize = counts.iter().map(|(_, count)| count).sum();
     let rest = left_out.saturating_sub(recorded);
-    let rest = (rest > 0).then_some(("without a record to count", rest));
+    let rest = (rest > 0).then_some(("not started or not read", rest));
     let parts: Vec<(&str, usize)> = counts.into_iter().chain(rest).collect();
     match parts.as_slice() {
-        [(outcome, 1)] => (*outcome).to_owned(),
+        [(outcome, _)] => (*outcome).to_owned(),
         parts => {
             let parts: Vec<String> =
                 parts.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
