@@ -1,11 +1,11 @@
-//! `runner ls`: the runs, their status, best loss and age.
+//! `runner ls`: the runs, their status, best loss, age and attempts.
 
 use jiff::Timestamp;
 
 use super::columns;
 use crate::cli::Folders;
 use crate::error::{Error, Exit};
-use crate::report::ending::Ending;
+use crate::report::ending::outcome;
 use crate::store::manifest::Manifest;
 use crate::store::scan::scan;
 use crate::terminal;
@@ -28,15 +28,20 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         return Ok(Exit::Success);
     }
     let now = Timestamp::now();
-    let mut rows = vec![["RUN", "STATUS", "STEPS", "BEST LOSS", "BEST VAL", "AGE"].map(str::to_owned)];
+    // Without a heading and numbers the last column is not there.
+    let several = found.iter().any(|(_, run)| run.as_ref().is_ok_and(|run| run.attempts.len() > 1));
+    let attempts = if several { "ATTEMPTS" } else { "" };
+    let heading = ["RUN", "STATUS", "STEPS", "BEST LOSS", "BEST VAL", "AGE", attempts];
+    let mut rows = vec![heading.map(str::to_owned)];
     let mut exit = Exit::Success;
     for (path, manifest) in &found {
         let name = path.strip_prefix(runs_dir).unwrap_or(path).display().to_string();
         match manifest {
-            Ok(manifest) => rows.push(row(name, manifest, now)),
+            Ok(manifest) => rows.push(row(name, manifest, now, several)),
             Err(error) => {
                 terminal::err(format_args!("error: {error}"));
-                rows.push([&name, "unreadable", "-", "-", "-", "-"].map(str::to_owned));
+                let attempts = if several { "-" } else { "" };
+                rows.push([&name, "unreadable", "-", "-", "-", "-", attempts].map(str::to_owned));
                 exit = Exit::Internal;
             }
         }
@@ -45,7 +50,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     Ok(exit)
 }
 
-fn row(name: String, manifest: &Manifest, now: Timestamp) -> [String; 6] {
+fn row(name: String, manifest: &Manifest, now: Timestamp, shows_attempts: bool) -> [String; 7] {
     let dash = || "-".to_owned();
     let results = manifest.results.as_ref();
     let loss = |value: Option<f64>| value.map_or_else(dash, units::loss);
@@ -53,10 +58,37 @@ fn row(name: String, manifest: &Manifest, now: Timestamp) -> [String; 6] {
     let age_secs = now.duration_since(since).as_secs_f64().max(0.0);
     [
         name,
-        Ending::of(manifest).word().to_owned(),
+        outcome(manifest),
         results.map_or_else(dash, |results| units::count(results.steps)),
         loss(results.and_then(|results| results.best_train_loss)),
         loss(results.and_then(|results| results.best_val_loss)),
         units::duration(age_secs),
+        match manifest.attempts.len() {
+            _ if !shows_attempts => String::new(),
+            0 => dash(),
+            attempts => attempts.to_string(),
+        },
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fixture;
+    use crate::store::manifest::{Status, StopReason};
+
+    #[test]
+    fn failures_have_their_class_and_attempts_their_column_only_where_there_are_several() {
+        let mut manifest = fixture::manifest("rates", "seed=1");
+        manifest.begin_attempt(0, 1, "bench");
+        manifest.begin_attempt(20, 2, "bench");
+        manifest.end(Status::Failed, StopReason::DiskFull, "no room".to_owned());
+        let now = manifest.finished_at.unwrap();
+        let cells = |manifest: &Manifest, shows| row("rates/seed=1".to_owned(), manifest, now, shows);
+        let expected = ["rates/seed=1", "failed: disk_full", "-", "-", "-", "0 s", "2"];
+        assert_eq!(cells(&manifest, true), expected);
+        assert_eq!(cells(&manifest, false)[6], "");
+        (manifest.status, manifest.stop_reason) = (Status::Interrupted, Some(StopReason::Killed));
+        assert_eq!(cells(&manifest, true)[1], "interrupted (killed)");
+    }
 }

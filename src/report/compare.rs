@@ -103,7 +103,7 @@ fn all_left_out(comparison: &Comparison, given: &[LeftOut]) -> Vec<LeftOut> {
     let mut all = given.to_vec();
     for run in comparison.groups.iter().flat_map(|group| &group.runs).filter(|run| !run.ending.is_planned()) {
         let mut reason = sentence(run.record);
-        if run.ending == Ending::Running {
+        if matches!(run.ending, Ending::Running | Ending::Queued) {
             reason.push_str(" Compare again when it has ended.");
         }
         all.push(LeftOut { run: run.record.id(), reason });

@@ -63,17 +63,35 @@ impl Ending {
     }
 }
 
+/// The outcome in a few words, with the class of a failure: `target reached`, `failed: out_of_memory`,
+/// `interrupted (killed)`.
+pub fn outcome(manifest: &Manifest) -> String {
+    let ending = Ending::of(manifest);
+    match (ending, manifest.stop_reason) {
+        (Ending::Failed, Some(class)) => format!("{}: {}", ending.word(), class.key()),
+        (Ending::Interrupted, Some(StopReason::Killed)) => format!("{} (killed)", ending.word()),
+        _ => ending.word().to_owned(),
+    }
+}
+
+/// What the run, or who saw it end, said of its end.
+pub fn message(manifest: &Manifest) -> Option<&str> {
+    manifest.message.as_deref().map(str::trim).filter(|message| !message.is_empty())
+}
+
 /// The outcome in one sentence of plain text:
 /// `Train loss reached 0.0972 < 0.0999999 after 7,827 steps, 31 min.`
 pub fn sentence(record: &RunRecord) -> String {
     let manifest = &record.manifest;
     let summary = Summary::of(record);
-    let message = manifest_message(manifest);
     let text = match Ending::of(manifest) {
         Ending::TargetReached => reached(manifest, &summary),
         Ending::TargetMissed => missed(manifest, &summary),
         Ending::Finished => format!("{}{}", end(manifest, &summary), with_loss(&summary)),
-        Ending::Queued => "Waiting to be started".to_owned(),
+        Ending::Queued => match summary.steps {
+            None | Some(0) => "Waiting to be started".to_owned(),
+            Some(_) => format!("Waiting to go on after {}", progress(manifest, &summary)),
+        },
         Ending::Interrupted => {
             let killed = manifest.stop_reason == Some(StopReason::Killed);
             let how = if killed { "Killed, or its machine went down," } else { "Interrupted" };
@@ -87,21 +105,32 @@ pub fn sentence(record: &RunRecord) -> String {
             Some(_) => format!("Running: {} so far{}", progress(manifest, &summary), with_loss(&summary)),
         },
         Ending::Diverged => diverged(record, &summary),
-        Ending::Failed => {
-            let when = match summary.steps {
-                None => "before its first step".to_owned(),
-                Some(0) => "before its first step".to_owned(),
-                Some(steps) => format!("after {}", units::steps(steps)),
-            };
-            format!("Failed {when}: {}", message.unwrap_or("no reason is recorded"))
-        }
-        Ending::Skipped => format!("Skipped: {}", message.unwrap_or("no reason is recorded")),
+        Ending::Failed => failed(manifest, &summary),
+        Ending::Skipped => format!("Skipped: {}", why(manifest)),
     };
     if text.ends_with(['.', '!', '?']) { text } else { text + "." }
 }
 
-fn manifest_message(manifest: &Manifest) -> Option<&str> {
-    manifest.message.as_deref().map(str::trim).filter(|message| !message.is_empty())
+/// The first line of the message.
+fn why(manifest: &Manifest) -> &str {
+    message(manifest).map_or("no reason is recorded", first_line)
+}
+
+/// A message in short: some go on with the place of the error, or with further ones.
+pub fn first_line(message: &str) -> &str {
+    let line = message.trim().lines().next().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line)
+}
+
+fn failed(manifest: &Manifest, summary: &Summary) -> String {
+    let when = match summary.steps {
+        None | Some(0) => "before its first step".to_owned(),
+        Some(steps) => format!("after {}", units::steps(steps)),
+    };
+    // `error` is the class of what has no other.
+    let class = manifest.stop_reason.filter(|class| *class != StopReason::Error);
+    let class = class.map_or_else(String::new, |class| format!(" ({})", class.key().replace('_', " ")));
+    format!("Failed {when}{class}: {}", why(manifest))
 }
 
 fn reached(manifest: &Manifest, summary: &Summary) -> String {
@@ -163,7 +192,7 @@ fn diverged(record: &RunRecord, summary: &Summary) -> String {
         }
         None => "; no step before had a loss".to_owned(),
     };
-    let why = manifest_message(&record.manifest).unwrap_or("the loss was no longer a finite number");
+    let why = message(&record.manifest).unwrap_or("the loss was no longer a finite number");
     format!("Diverged{step}: {why}{last}")
 }
 

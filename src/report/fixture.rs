@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use jiff::SignedDuration;
+
 use crate::event::Event;
 use crate::metric::MetricsRow;
 use crate::store::manifest::{
-    CostInfo, DataInfo, DeviceInfo, GitInfo, Manifest, ModelInfo, ParameterGroup, Results, Status, StepPart,
-    StopReason, TargetInfo, TimeInfo,
+    Attempt, CostInfo, DataInfo, DeviceInfo, GitInfo, KeyChange, Manifest, ModelInfo, ParameterGroup,
+    Results, Status, StepPart, StopReason, TargetInfo, TimeInfo,
 };
 use crate::store::{RunDir, RunRecord, SampleText, fixture, metrics_header, row_record};
 
@@ -173,6 +175,43 @@ pub fn aim(record: &mut RunRecord, threshold: f64) {
         reached_at_step: reached.map(|(step, _)| step),
         reached_value: reached.map(|(_, loss)| loss),
     });
+}
+
+/// Gives `record` this end, without results: they are the process's to write.
+pub fn fail(record: &mut RunRecord, status: Status, class: StopReason, message: &str) {
+    record.manifest.status = status;
+    record.manifest.stop_reason = Some(class);
+    record.manifest.message = Some(message.to_owned());
+    record.manifest.results = None;
+}
+
+/// Keys with their values before and now.
+pub fn changes(keys: &[(&str, &str, &str)]) -> Vec<KeyChange> {
+    let change = |&(key, before, now): &(&str, &str, &str)| KeyChange {
+        key: key.to_owned(),
+        before: before.to_owned(),
+        now: now.to_owned(),
+    };
+    keys.iter().map(change).collect()
+}
+
+/// Gives `record` these attempts of ten minutes: the step that each went on from, and how it ended.
+pub fn attempts(record: &mut RunRecord, attempts: &[(u64, StopReason)]) {
+    let begin = record.manifest.started_at;
+    let attempt = |(index, &(from_step, class)): (usize, &(u64, StopReason))| {
+        let minutes = i64::try_from(index).expect("few attempts") * 10;
+        Attempt {
+            number: index as u64 + 1,
+            from_step,
+            started_at: begin + SignedDuration::from_mins(minutes),
+            ended_at: Some(begin + SignedDuration::from_mins(minutes + 9)),
+            stop_reason: Some(class),
+            message: Some(format!("it ended as {}", class.key())),
+            pid: 100,
+            hostname: "bench".to_owned(),
+        }
+    };
+    record.manifest.attempts = attempts.iter().enumerate().map(attempt).collect();
 }
 
 /// Gives `record` samples at these steps.

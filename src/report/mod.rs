@@ -1,6 +1,7 @@
 //! What people read: a report per run, a comparison of runs and an index of comparisons. Pure functions of
 //! [`RunRecord`](crate::store::RunRecord)s, so that all of it can be remade from files alone.
 
+mod changes;
 pub mod compare;
 pub mod ending;
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The report of one run: `report.md` with its plots, in the run's directory.
 
+mod attempts;
+mod failure;
 mod figures;
 mod reference;
 mod results;
@@ -11,8 +13,8 @@ use std::path::PathBuf;
 
 use crate::store::{RunRecord, atomic};
 
-use super::ReportError;
 use super::summary::Summary;
+use super::{ReportError, changes};
 use figures::Figure;
 
 /// What every section is written from.
@@ -25,8 +27,11 @@ struct Page<'a> {
 /// The sections of a report in order. One that has nothing to say gives an empty text and is left out.
 const SECTIONS: &[fn(&Page) -> String] = &[
     words::head,
+    failure::section,
     setup::what_was_run,
+    |page| changes::since(&page.record.manifest),
     results::key_numbers,
+    attempts::section,
     reference::comparison,
     figures::show,
     time::where_it_went,

@@ -62,6 +62,12 @@ pub fn display(value: &Value) -> String {
     }
 }
 
+/// [`display`] of a value as it is written in TOML.
+pub fn display_written(toml: &str) -> String {
+    let table = format!("value = {toml}").parse::<Table>();
+    table.ok().as_ref().and_then(|table| table.get("value")).map_or_else(|| toml.to_owned(), display)
+}
+
 /// TOML would write a string with a line break over several lines, which no table has room for.
 fn item(value: &Value) -> String {
     match value {
@@ -86,6 +92,9 @@ mod tests {
         let keys: Vec<&str> = leaves.iter().map(|(key, _)| key.as_str()).collect();
         assert_eq!(keys, ["top", "a.b", "a.c.d", "a.c.e"]);
         assert_eq!(display(&leaves[3].1), "[1, 2]");
+        assert_eq!(display_written("\"x y\""), "x y");
+        assert_eq!(display_written("0.0003"), "3e-4");
+        assert_eq!(display_written("no value"), "no value");
         // Prompts in a comparison's table.
         assert_eq!(display(&Value::from(vec!["\n", "a"])), r#"["\n", "a"]"#);
     }

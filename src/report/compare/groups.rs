@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::report::ending::Ending;
+use crate::report::ending::{self, Ending};
 use crate::report::settings;
 use crate::report::summary::{Outcome, Summary};
 use crate::stats::Spread;
@@ -34,6 +34,8 @@ pub struct Run<'a> {
     pub record: &'a RunRecord,
     pub summary: Summary,
     pub ending: Ending,
+    /// [`ending::outcome`].
+    pub outcome: String,
 }
 
 impl<'a> Comparison<'a> {
@@ -48,7 +50,8 @@ impl<'a> Comparison<'a> {
             let values = keys.iter().map(|key| {
                 Sorted(configuration.get(key).cloned().unwrap_or_else(|| units::MISSING.to_owned()))
             });
-            let run = Run { record, summary: Summary::of(record), ending: Ending::of(&record.manifest) };
+            let (ending, outcome) = (Ending::of(&record.manifest), ending::outcome(&record.manifest));
+            let run = Run { record, summary: Summary::of(record), ending, outcome };
             let experiment = record.manifest.run.experiment.clone();
             groups.entry((experiment, values.collect())).or_default().push(run);
         }
@@ -133,7 +136,8 @@ impl Group<'_> {
 }
 
 /// Every key that could make runs differ, with its value as text. What is about the experiment and not the training
-/// (name, seed, reference) is left away; the data's hash and the hardware's name are added.
+/// (name, seed, reference) is left away; the data's hash and the hardware's name are added. What was changed under way counts as
+/// it was: the run is still one of its setting, and the page says what was changed.
 fn configuration(record: &RunRecord) -> Vec<(String, String)> {
     let leaves = if record.config.is_empty() {
         // A damaged configuration: the manifest still holds the sweep point.
@@ -145,7 +149,14 @@ fn configuration(record: &RunRecord) -> Vec<(String, String)> {
     let mut all: Vec<(String, String)> = leaves
         .into_iter()
         .filter(|(key, _)| !aside.iter().any(|prefix| key.starts_with(prefix)) && key != "extends")
-        .map(|(key, value)| (key, settings::display(&value)))
+        .map(|(key, value)| {
+            let adapted = record.manifest.adapted.iter().find(|change| change.key == key);
+            let value = adapted.map_or_else(
+                || settings::display(&value),
+                |change| settings::display_written(&change.before),
+            );
+            (key, value)
+        })
         .collect();
     if let Some(data) = &record.manifest.data {
         all.push(("data sha256".to_owned(), data.sha256.chars().take(12).collect()));

@@ -1,15 +1,17 @@
 //! One row per group with means and spreads, and one row per run.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::markdown::{Align, Table, code, escape, link, relative_url};
 use crate::metric::{Better, Unit};
+use crate::report::changes::adaptation;
 use crate::report::ending::Ending;
 use crate::report::summary::{OUTCOMES, Outcome, TO_TARGET};
 use crate::stats::Spread;
 use crate::units::{self, MISSING};
 
-use super::groups::{Comparison, Group};
+use super::groups::{Comparison, Group, Run};
 
 /// With more changed keys than this, and few settings, the table lies on its side: settings are columns.
 const KEYS_ACROSS: usize = 6;
@@ -40,13 +42,17 @@ pub fn settings(comparison: &Comparison) -> String {
             table.row(columns.iter().filter_map(|column| column.cells.get(index).cloned()));
         }
     }
+    let notes = notes(comparison);
+    if comparison.groups.iter().all(|group| group.counted().next().is_none()) {
+        return table.render() + &notes;
+    }
     let spread = if spread_known {
         "Means ± sample standard deviation over the n runs that came to a planned end; the spread of one run is `-`. "
     } else {
         "One run each: how far runs of one setting spread is not known. "
     };
     format!(
-        "{}\n{spread}The best value of each outcome is bold. Losses are in nats per token.\n",
+        "{}\n{spread}The best value of each outcome is bold. Losses are in nats per token.\n{notes}",
         table.render()
     )
 }
@@ -131,24 +137,46 @@ pub fn value(unit: Unit, spread: &Spread, with_spread: bool) -> String {
     }
 }
 
-/// `target reached`, or `2 target reached, 1 diverged`.
+/// `target reached`, or `2 target reached, 1 failed: out_of_memory`.
 fn endings(group: &Group) -> String {
-    let mut counts: Vec<(Ending, usize)> = Vec::new();
-    for run in &group.runs {
-        match counts.iter_mut().find(|(ending, _)| *ending == run.ending) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((run.ending, 1)),
-        }
-    }
-    counts.sort();
-    match counts.as_slice() {
-        [(ending, _)] => ending.word().to_owned(),
+    match counted_outcomes(&group.runs).as_slice() {
+        [(outcome, _)] => (*outcome).to_owned(),
         several => {
             let parts: Vec<String> =
-                several.iter().map(|(ending, count)| format!("{count} {}", ending.word())).collect();
+                several.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
             parts.join(", ")
         }
     }
+}
+
+/// How many of the runs came to each outcome, planned ends first.
+pub fn counted_outcomes<'a>(runs: impl IntoIterator<Item = &'a Run<'a>>) -> Vec<(&'a str, usize)> {
+    let mut counts: BTreeMap<(Ending, &str), usize> = BTreeMap::new();
+    for run in runs {
+        *counts.entry((run.ending, &run.outcome)).or_default() += 1;
+    }
+    counts.into_iter().map(|((_, outcome), count)| (outcome, count)).collect()
+}
+
+/// What was changed under way, and in which runs; empty without such runs.
+fn notes(comparison: &Comparison) -> String {
+    let mut adapted: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for run in comparison.groups.iter().flat_map(|group| &group.runs) {
+        if let Some(adaptation) = adaptation(&run.record.manifest) {
+            adapted.entry(adaptation).or_default().push(code(&run.record.id()));
+        }
+    }
+    if adapted.is_empty() {
+        return String::new();
+    }
+    let notes = adapted.into_iter().map(|(adaptation, runs)| {
+        format!("The configuration was changed under way in {}. {adaptation}", runs.join(", "))
+    });
+    let notes: Vec<String> = notes.collect();
+    format!(
+        "\n{} The settings are shown as they were given; times, throughput and memory are not quite theirs.\n",
+        notes.join(" ")
+    )
 }
 
 /// One row per run, linked to its report as seen from `folder`.
@@ -163,10 +191,24 @@ pub fn runs(comparison: &Comparison, folder: &Path) -> String {
         let mut cells = vec![
             link(&escape(&run.record.id()), &address),
             run.record.manifest.run.seed.to_string(),
-            run.ending.word().to_owned(),
+            format!("{}{}", run.outcome, attempts(run)),
         ];
         cells.extend(columns.iter().map(|column| units::optional(column.unit, (column.get)(&run.summary))));
         table.row(cells);
     }
-    table.render()
+    let several = comparison.groups.iter().flat_map(|group| &group.runs).any(|run| !attempts(run).is_empty());
+    let note = if several {
+        "\nThe time of a run with several attempts is that of the steps that were kept.\n"
+    } else {
+        ""
+    };
+    table.render() + note
+}
+
+/// `, 3 attempts`, where there was more than one.
+fn attempts(run: &Run) -> String {
+    match run.record.manifest.attempts.len() {
+        0 | 1 => String::new(),
+        several => format!(", {several} attempts"),
+    }
 }

@@ -9,7 +9,7 @@ use crate::units;
 use super::agreement::Agreement;
 use super::groups::{Comparison, Group};
 use super::ranking::{Ranking, differs, incomparable, ranking, shared_target};
-use super::tables::value;
+use super::tables::{counted_outcomes, value};
 
 /// The first sentence stands on a line of its own: the index quotes it. Runs that should have the same losses have no
 /// winner: whether they agree is the verdict. `left_out` is how many runs the end of the page lists.
@@ -95,7 +95,8 @@ fn keys(comparison: &Comparison) -> String {
     }
     let mut names: Vec<String> = keys.iter().take(SHOWN).map(|key| code(key)).collect();
     if keys.len() > SHOWN {
-        names.push(format!("{} more keys", keys.len() - SHOWN));
+        let more = keys.len() - SHOWN;
+        names.push(if more == 1 { "one more key".to_owned() } else { format!("{more} more keys") });
     }
     match names.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
@@ -189,10 +190,28 @@ fn caveats(comparison: &Comparison, ranking: Option<&Ranking>, left_out: usize) 
         caveats
             .push("The settings did not train on equally many tokens; see the curve by tokens.".to_owned());
     }
-    match left_out {
-        0 => {}
-        1 => caveats.push("One run does not count; see the end of the page.".to_owned()),
-        n => caveats.push(format!("{n} runs do not count; see the end of the page.")),
+    if left_out > 0 {
+        let who = if left_out == 1 { "One run does".to_owned() } else { format!("{left_out} runs do") };
+        caveats
+            .push(format!("{who} not count ({}); see the end of the page.", outcomes(comparison, left_out)));
     }
     caveats
+}
+
+/// What became of the runs that do not count: `1 diverged, 2 failed: out_of_memory`. Those without a record are in no group.
+fn outcomes(comparison: &Comparison, left_out: usize) -> String {
+    let runs = comparison.groups.iter().flat_map(|group| &group.runs);
+    let counts = counted_outcomes(runs.filter(|run| !run.ending.is_planned()));
+    let recorded: usize = counts.iter().map(|(_, count)| count).sum();
+    let rest = left_out.saturating_sub(recorded);
+    let rest = (rest > 0).then_some(("not started or not read", rest));
+    let parts: Vec<(&str, usize)> = counts.into_iter().chain(rest).collect();
+    match parts.as_slice() {
+        [(outcome, _)] => (*outcome).to_owned(),
+        parts => {
+            let parts: Vec<String> =
+                parts.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
+            parts.join(", ")
+        }
+    }
 }

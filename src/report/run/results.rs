@@ -42,7 +42,9 @@ fn table(page: &Page) -> String {
     );
     row("Tokens", count(summary.tokens));
     row("Epochs", optional(Unit::Epochs, summary.epochs));
-    row("Time", optional(Unit::Secs, summary.elapsed_secs));
+    let several = page.record.manifest.attempts.len() > 1;
+    let time = if several { "Time, of the steps that were kept" } else { "Time" };
+    row(time, optional(Unit::Secs, summary.elapsed_secs));
     row("Time per step, median", optional(Unit::Secs, summary.step_secs));
     row("Throughput", optional(Unit::TokensPerSec, summary.tokens_per_sec));
     if let Some(flops) = summary.model_flops_per_sec {

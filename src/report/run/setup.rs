@@ -6,7 +6,7 @@ use crate::markdown::{self, Align, code, escape};
 use crate::report::settings::{number, text, value};
 use crate::units;
 
-use super::Page;
+use super::{Page, attempts};
 
 pub fn what_was_run(page: &Page) -> String {
     format!("## What was run\n\n{}\n{}", setup(page), model(page))
@@ -28,7 +28,10 @@ fn setup(page: &Page) -> String {
     table.row(["Software".to_owned(), software(page)]);
     let date = |time: jiff::Timestamp| time.strftime("%Y-%m-%d %H:%M UTC").to_string();
     let finished = manifest.finished_at.map_or_else(|| units::MISSING.to_owned(), date);
-    table.row(["Started, ended".to_owned(), format!("{}, {finished}", date(manifest.started_at))]);
+    table.row([
+        "Started, ended".to_owned(),
+        format!("{}, {finished}{}", date(manifest.started_at), attempts::count(manifest)),
+    ]);
     table.render()
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use crate::report::ending::sentence;
 use crate::report::fixture;
 use crate::store::SampleText;
-use crate::store::manifest::{Reference, Results, Status, StopReason};
+use crate::store::manifest::{ChangedSince, Reference, Results, Status, StopReason};
 
 use super::*;
 
@@ -72,8 +72,15 @@ fn every_way_to_end_reads_well() {
     diverged.rows.truncate(12);
     note(&diverged);
 
-    record.manifest.status = Status::Failed;
-    record.manifest.message = Some("cuda:0: out of memory".to_owned());
+    fixture::fail(&mut record, Status::Interrupted, StopReason::Killed, "its process ended without a word");
+    note(&record);
+    record.manifest.status = Status::Queued;
+    note(&record);
+    fixture::fail(&mut record, Status::Failed, StopReason::OutOfMemory, "no room on cuda:0");
+    note(&record);
+    record.manifest.stop_reason = Some(StopReason::Error);
+    note(&record);
+    record.manifest.stop_reason = None;
     note(&record);
     record.rows.clear();
     note(&record);
@@ -84,11 +91,29 @@ fn every_way_to_end_reads_well() {
     record.manifest.status = Status::Interrupted;
     record.manifest.results = Some(Results::default());
     note(&record);
+    record.manifest.status = Status::Queued;
+    note(&record);
     record.manifest.status = Status::Skipped;
     record.manifest.message =
         Some("hardware.requires = [\"cuda\"], and this machine has no CUDA device".to_owned());
     note(&record);
     insta::assert_snapshot!(endings.join("\n"));
+}
+
+#[test]
+fn a_run_that_took_several_attempts_and_a_smaller_batch() {
+    let mut record = fixture::run(Path::new("runs"), "shakespeare", "seed=1337-2", 200, 0.5);
+    let reasons = [(0, StopReason::OutOfMemory), (0, StopReason::Killed), (100, StopReason::MaxSteps)];
+    fixture::attempts(&mut record, &reasons);
+    record.manifest.adapted = fixture::changes(&[
+        ("train.batch_size", "32", "16"),
+        ("train.gradient_accumulation_steps", "1", "2"),
+    ]);
+    let keys = fixture::changes(&[("optimizer.learning_rate", "0.001", "0.0003")]);
+    record.manifest.changed_since = Some(ChangedSince { run: "seed=1337".to_owned(), keys });
+    let text = render(&record, every_figure());
+    // From the top to where the time went: the rest is that of any run.
+    insta::assert_snapshot!(text.split("## Where the time went").next().unwrap());
 }
 
 #[test]
@@ -109,8 +134,9 @@ fn a_damaged_diverged_run_whose_words_try_to_be_markup() {
     let mut record = fixture::run(Path::new("my runs"), "a|b", "lr=1e9,seed=1", 12, 3.0);
     record.rows[11].train_loss = Some(f64::INFINITY);
     record.rows[11].train_loss_ema = Some(f64::NAN);
-    record.manifest.status = Status::Diverged;
-    record.manifest.results = None;
+    let message = "the train loss was no longer a finite number";
+    fixture::fail(&mut record, Status::Diverged, StopReason::Diverged, message);
+    record.manifest.last_output = vec!["```".to_owned(), "# <b>not markup</b>".to_owned()];
     record.manifest.run.description = "<script>alert(1)</script> | *stars*".to_owned();
     record.manifest.run.hypothesis = "# not a heading\n\n1. not a list".to_owned();
     record.damage.push("metrics.csv:13: half-written line, left out".to_owned());

@@ -1,7 +1,7 @@
 //! Sections that are mostly prose, or mostly quoted.
 
 use crate::markdown::{code, escape, escape_paragraphs, fence, quoted};
-use crate::report::ending;
+use crate::report::{changes, ending};
 use crate::shell::quote;
 use crate::store::SampleText;
 use crate::units;
@@ -13,6 +13,9 @@ pub fn head(page: &Page) -> String {
     let run = &page.record.manifest.run;
     let mut text = format!("# {} / {}\n\n", escape(&run.experiment), escape(&run.name));
     text.push_str(&format!("**{}**\n", escape(&ending::sentence(page.record))));
+    if let Some(adaptation) = changes::adaptation(&page.record.manifest) {
+        text.push_str(&format!("\nThe configuration was changed under way. {adaptation}\n"));
+    }
     if !page.record.damage.is_empty() {
         text.push_str("\nParts of this run's record could not be read; see the end of the page.\n");
     }
