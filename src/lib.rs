@@ -8,7 +8,7 @@
 //!  config: layers -> sweep points -> validated RunPlans               sinks       store::read
 //!       |                                                               ^            |
 //!       v                                                               | Event      v
-//!  launcher: a run directory each  ------->  train loop  ---------------+      report (+ metric, stats, units)
+//!  launcher: a process for each run ------->  train loop  --------------+      report (+ metric, stats, units)
 //!                                           /          \                             |
 //!                                    data: batches    Engine                         v
 //!                                   (plain Vec, B x T) model + ops + optim      reports/*.md, *.svg

@@ -221,14 +221,17 @@ impl Sweep {
             let kept = if kept > 0 { format!(", {kept} kept as they were") } else { String::new() };
             lines.push(format!("{trained} {word} in {}{kept}", units::duration(elapsed_secs)));
         }
+        let unfinished = |run: &Done| crate::launcher::again::is_unfinished(&run.manifest);
+        if !self.left_out.is_empty() || self.done.iter().any(unfinished) {
+            lines.push("`runner resume` goes on with what was interrupted or not started".to_owned());
+        }
         lines.extend(agreements.iter().map(Agreement::sentence));
         lines.join("\n")
     }
 
-    /// The verdicts on experiments whose runs should have the same losses. What was skipped everywhere has none.
+    /// The verdicts on experiments whose runs should have the same losses.
     fn agreements(&self) -> Vec<Agreement> {
-        let trained = |run: &&Done| run.manifest.status != Status::Skipped;
-        let records = self.done.iter().filter(trained).filter_map(|run| run.reported.as_ref().ok());
+        let records = self.done.iter().filter_map(|run| run.reported.as_ref().ok());
         report::compare::agreements(&records.map(|(record, _)| record.clone()).collect::<Vec<_>>())
     }
 

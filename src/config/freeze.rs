@@ -15,7 +15,7 @@ use super::{LoadOptions, load};
 pub fn render_frozen(plan: &RunPlan) -> String {
     let mut text = format!(
         "# Run {} of experiment {}: every key as it was resolved, and where its value came from.\n\
-         # `runner` accepts this file like any experiment and trains the same run again.\n",
+         # `runner --again` accepts this file like any experiment and trains the same run anew.\n",
         plan.name, plan.experiment.name
     );
     let mut section = "";

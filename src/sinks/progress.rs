@@ -85,28 +85,38 @@ fn heading(place: Place, event: &Event) -> Option<String> {
     ))
 }
 
+/// What stands before the remarks on a run: its place where there are several, which may train at the same time.
+fn margin(place: Place) -> String {
+    let Place { index, count } = place;
+    if count > 1 { format!("[{index}/{count}] ") } else { " ".repeat(6) }
+}
+
 /// What is worth a line of its own besides steps.
-fn remark(event: &Event) -> Option<String> {
+fn remark(place: Place, event: &Event) -> Option<String> {
+    words(event).map(|words| margin(place) + &words)
+}
+
+fn words(event: &Event) -> Option<String> {
     match event {
         Event::Step(row) => row.val_loss.map(|loss| {
             let perplexity = row.val_perplexity.map_or("-".to_owned(), |value| format!("{value:.2}"));
             format!(
-                "      step {}: val loss {}, perplexity {perplexity}",
+                "step {}: val loss {}, perplexity {perplexity}",
                 units::count(row.step),
                 units::loss(loss)
             )
         }),
         Event::CorpusEvaluated { corpus_loss, secs, .. } => Some(format!(
-            "      loss over the whole training corpus: {} (took {})",
+            "loss over the whole training corpus: {} (took {})",
             units::loss(*corpus_loss),
             units::duration(*secs)
         )),
         Event::Resumed { attempt, step } => {
-            Some(format!("      goes on after step {}, attempt {attempt}", units::count(*step)))
+            Some(format!("goes on after step {}, attempt {attempt}", units::count(*step)))
         }
-        Event::Warning { message, .. } => Some(format!("      warning: {message}")),
+        Event::Warning { message, .. } => Some(format!("warning: {message}")),
         Event::Finished { message, elapsed_secs, .. } => {
-            Some(format!("      {message}; took {}", units::duration(*elapsed_secs)))
+            Some(format!("{message}; took {}", units::duration(*elapsed_secs)))
         }
         Event::Started { .. } | Event::Sampled { .. } | Event::CheckpointSaved { .. } => None,
     }
@@ -159,7 +169,7 @@ impl Sink for BarSink {
             self.bar.set_prefix(times(row, self.bar.length().unwrap_or(0)));
             self.bar.set_message(figures(row));
         }
-        if let Some(remark) = remark(event) {
+        if let Some(remark) = remark(self.place, event) {
             self.bar.println(remark);
         }
         if matches!(event, Event::Finished { .. }) {
@@ -196,12 +206,13 @@ impl Sink for LineSink {
             self.last_line = Some(Instant::now());
             let (step, max_steps) = (units::count(row.step), units::count(self.max_steps));
             terminal::err(format_args!(
-                "      step {step}/{max_steps}  {}  {}",
+                "{}step {step}/{max_steps}  {}  {}",
+                margin(self.place),
                 figures(row),
                 times(row, self.max_steps)
             ));
         }
-        if let Some(remark) = remark(event) {
+        if let Some(remark) = remark(self.place, event) {
             terminal::err(remark);
         }
         Ok(())

@@ -112,7 +112,7 @@ pub fn reproduce(page: &Page) -> String {
     let config = page.record.dir.config();
     text.push_str(&format!(
         "\nThis run alone, from its frozen configuration:\n\n{}",
-        fence("sh", &format!("runner {}", quote(&config.display().to_string())))
+        fence("sh", &format!("runner --again {}", quote(&config.display().to_string())))
     ));
     text
 }
