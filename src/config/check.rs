@@ -8,7 +8,7 @@ use toml::Value;
 use super::hint;
 use super::parse;
 use super::schema::{Key, Kind};
-use super::value::{kind_of, value_text};
+use super::value::{kind_of, shortened, value_text};
 use crate::store::{is_folder_name, is_run_name};
 
 /// Why a value does not fit its key. The place is the caller's.
@@ -77,7 +77,7 @@ fn curve(points: &[Value]) -> Option<Value> {
 }
 
 fn complain(key: &'static Key, value: &Value) -> Complaint {
-    let written = shortened(value_text(value));
+    let written = shortened(&value_text(value));
     let named = if is_simple_name(value) { written.clone() } else { format!("{} {written}", the(value)) };
     let what = format!("`{}` must be {}, not {named}", key.name, key.kind.describe());
     Complaint { what, help: help(key, value, &written) }
@@ -149,14 +149,6 @@ fn word_help(key: &'static Key, word: &str, words: &'static [&'static str]) -> O
 
 fn did_you_mean(word: &str) -> String {
     format!("did you mean \"{word}\"?")
-}
-
-fn shortened(text: String) -> String {
-    if text.chars().count() <= 60 {
-        text
-    } else {
-        format!("{}...", text.chars().take(57).collect::<String>())
-    }
 }
 
 #[cfg(test)]
