@@ -9,7 +9,7 @@ use super::hint;
 use super::parse;
 use super::schema::{Key, Kind};
 use super::value::{kind_of, shortened, value_text};
-use crate::store::{is_folder_name, is_run_name};
+use crate::store::{is_device_name, is_folder_name, is_run_name};
 
 /// Why a value does not fit its key. The place is the caller's.
 #[derive(Debug)]
@@ -123,6 +123,9 @@ fn help(key: &'static Key, value: &Value, written: &str) -> Option<String> {
             }
             _ => hint::for_value(key, word, &["auto", "cpu", "cuda", "scripted"]).map(did_you_mean),
         },
+        (Kind::Name | Kind::RunName, Value::String(name)) if is_device_name(name) => {
+            Some("it becomes the name of a folder, and to Windows this one is a device".into())
+        }
         (Kind::Name | Kind::RunName, Value::String(_)) => Some("it becomes the name of a folder".into()),
         (Kind::Duration, Value::String(_)) => Some("units are h, m and s: two days are \"48h\"".into()),
         (Kind::Requirements, Value::Array(items)) => {

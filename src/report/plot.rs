@@ -8,6 +8,8 @@ mod axis;
 mod canvas;
 mod decimate;
 mod draw;
+mod lettering;
+mod paper;
 
 use std::fs;
 use std::io;
@@ -128,9 +130,16 @@ pub fn write(chart: &Chart, stem: &Path) -> Result<bool, ReportError> {
     let plot_error =
         |error: canvas::PlotError| ReportError::Plot { path: stem.to_owned(), reason: error.to_string() };
     let svg = canvas::svg(&layout).map_err(plot_error)?.into_bytes();
+    // The same drawing in another form, and by far the dearer one: it is there already when the SVG is, which is written last.
+    let [svg_file, png_file] = &files;
+    if fs::read(svg_file).is_ok_and(|old| old == svg)
+        && fs::read(png_file).is_ok_and(|old| canvas::is_whole(&old))
+    {
+        return Ok(true);
+    }
     let png = canvas::png(&layout).map_err(plot_error)?;
     fs::create_dir_all(folder).map_err(|source| ReportError::Write { path: folder.to_owned(), source })?;
-    for (path, bytes) in files.into_iter().zip([svg, png]) {
+    for (path, bytes) in files.into_iter().zip([svg, png]).rev() {
         atomic::write_remade(&path, &bytes).map_err(|source| ReportError::Write { path, source })?;
     }
     Ok(true)

@@ -17,7 +17,7 @@ pub mod scan;
 pub use crate::event::SampleText;
 pub use error::StoreError;
 pub use metrics_csv::{metrics_header, row_record};
-pub use names::{is_folder_name, is_run_name};
+pub use names::{is_device_name, is_folder_name, is_run_name};
 pub use read::{RunRecord, read};
 pub use run_dir::{CheckpointsDir, RunDir};
 

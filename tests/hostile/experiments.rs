@@ -1,5 +1,6 @@
 //! Experiment files.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -84,11 +85,14 @@ fn assert_sound(plans: &[RunPlan], folder: &Folder) {
     assert_eq!((&again.name, &again.model, &again.train), (&plan.name, &plan.model, &plan.train));
 }
 
-fn check(folder: &Folder, text: &[u8]) {
-    match load(&folder.write("a.toml", text)) {
-        Ok(plans) => assert_sound(&plans, folder),
-        Err(errors) => assert_located(&errors),
+/// Whether the file is accepted.
+fn check(folder: &Folder, text: &[u8]) -> bool {
+    let loaded = load(&folder.write("a.toml", text));
+    match &loaded {
+        Ok(plans) => assert_sound(plans, folder),
+        Err(errors) => assert_located(errors),
     }
+    loaded.is_ok()
 }
 
 /// The checked-in experiments, the manual with every key, and a sweep of both kinds.
@@ -253,12 +257,16 @@ fn generated(choices: &[(u32, u32)], values: &[String]) -> String {
 #[test]
 fn mutated_experiment_files_are_accepted_or_refused_with_a_place() {
     let (folder, seeds, values) = (Folder::new(), seeds(), values());
+    let (accepted, refused) = (Cell::new(0), Cell::new(0));
     let any_file = (0..seeds.len(), edits(6));
     proptest!(cases(256), |((seed, edits) in any_file)| {
         let mut text = seeds[seed].clone().into_bytes();
         edits.iter().for_each(|edit: &Edit| edit.apply(&mut text, &values));
-        check(&folder, &text);
+        let count = if check(&folder, &text) { &accepted } else { &refused };
+        count.set(count.get() + 1);
     });
+    println!("{} files accepted, {} refused", accepted.get(), refused.get());
+    assert!(accepted.get() > 0 && refused.get() > 0);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod checkpoint;
 mod edit;
 mod experiments;
 mod listing;
+mod names;
 mod run_directory;
 
 #[global_allocator]
