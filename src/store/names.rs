@@ -42,7 +42,23 @@ mod tests {
         for text in ["con", "console", "COM10", "com", "a.con"] {
             assert_eq!(is_folder_name(text), text != "con", "{text}");
         }
-        for text in ["CON", "nul.txt", "COM1", "lpt9.v2", "", ".", "..", "a/b", r"a\b", ".hidden", "-q", "a b", "ä", "dot.", &"x".repeat(121)] {
+        for text in [
+            "CON",
+            "nul.txt",
+            "COM1",
+            "lpt9.v2",
+            "",
+            ".",
+            "..",
+            "a/b",
+            r"a\b",
+            ".hidden",
+            "-q",
+            "a b",
+            "ä",
+            "dot.",
+            &"x".repeat(121),
+        ] {
             assert!(!is_folder_name(text) && !is_run_name(text, 120), "{text}");
         }
         assert!(is_run_name("learning_rate=0.1,seed=7", 120) && !is_folder_name("learning_rate=0.1,seed=7"));

@@ -63,6 +63,8 @@ impl Folder {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(matches!(code, Some(0..=4)), "{arguments:.80?}: {code:?}\n{said:.2000}");
         assert!(!said.contains("panicked"), "{arguments:.80?}: {said:.2000}");
+        // A name that is told of does not clear the screen.
+        assert!(!said.contains('\u{1b}'), "{said:.2000}");
         code.unwrap()
     }
 
@@ -70,8 +72,12 @@ impl Folder {
     fn assert_runs_are_in_place(&self) {
         let runs = self.work().join("runs");
         for (path, _) in scan::scan(&runs) {
-            let inner: Vec<String> =
-                path.strip_prefix(&runs).unwrap().iter().map(|part| part.to_string_lossy().into_owned()).collect();
+            let inner: Vec<String> = path
+                .strip_prefix(&runs)
+                .unwrap()
+                .iter()
+                .map(|part| part.to_string_lossy().into_owned())
+                .collect();
             let [experiment, run] = inner.as_slice() else { panic!("{inner:?}") };
             assert!(is_folder_name(experiment) && is_run_name(run, 124), "{inner:?}");
         }
@@ -80,14 +86,75 @@ impl Folder {
 
 fn hostile() -> Vec<String> {
     let names = [
-        "", ".", "..", "...", "../x", "../../x", "a/../../../x", "/tmp/hostile-x", "a/b", "a\\b", "..\\x", "C:\\x", "C:x",
-        "a\nb", "a\r", "a\tb", " ", "a ", " a", "-", "-x", "--help", "-rf", "~", "~root", "$HOME", "$(touch x)",
-        "`touch x`", "a;b", "a|b", "*", "?", "[a]", "{a,b}", "\"", "'", "a.", ".a", "CON", "con", "NUL", "nul.txt",
-        "COM1", "lpt9.md", "aux", "prn", "README", "readme", "kept", "\u{202e}x", "\u{1f600}", "ä", "\u{feff}", "\u{1b}[2J",
-        "runs", "reports", "base.toml", "%00", "%2e%2e", "a\u{300}",
+        "",
+        ".",
+        "..",
+        "...",
+        "../x",
+        "../../x",
+        "a/../../../x",
+        "/tmp/hostile-x",
+        "a/b",
+        "a\\b",
+        "..\\x",
+        "C:\\x",
+        "C:x",
+        "a\nb",
+        "a\r",
+        "a\tb",
+        " ",
+        "a ",
+        " a",
+        "-",
+        "-x",
+        "--help",
+        "-rf",
+        "~",
+        "~root",
+        "$HOME",
+        "$(touch x)",
+        "`touch x`",
+        "a;b",
+        "a|b",
+        "*",
+        "?",
+        "[a]",
+        "{a,b}",
+        "\"",
+        "'",
+        "a.",
+        ".a",
+        "CON",
+        "con",
+        "NUL",
+        "nul.txt",
+        "COM1",
+        "lpt9.md",
+        "aux",
+        "prn",
+        "README",
+        "readme",
+        "kept",
+        "\u{202e}x",
+        "\u{1f600}",
+        "ä",
+        "\u{feff}",
+        "\u{1b}[2J",
+        "runs",
+        "reports",
+        "base.toml",
+        "%00",
+        "%2e%2e",
+        "a\u{300}",
     ];
     let mut names = names.map(str::to_owned).to_vec();
-    names.extend(["x".repeat(101), "x".repeat(300), "../".repeat(200), "long".repeat(25_000), "*".repeat(2_000)]);
+    names.extend([
+        "x".repeat(101),
+        "x".repeat(300),
+        "../".repeat(200),
+        "long".repeat(25_000),
+        "*".repeat(2_000),
+    ]);
     names
 }
 
@@ -95,7 +162,10 @@ fn hostile() -> Vec<String> {
 fn assert_is_one_step_down(name: &str) {
     let parts: Vec<Component> = Path::new(name).components().collect();
     assert!(matches!(parts.as_slice(), [Component::Normal(_)]), "{name:?}");
-    assert!(!name.contains(['/', '\\', ':', '\0']) && !name.starts_with('-') && !name.ends_with(['.', ' ']), "{name:?}");
+    assert!(
+        !name.contains(['/', '\\', ':', '\0']) && !name.starts_with('-') && !name.ends_with(['.', ' ']),
+        "{name:?}"
+    );
     let stem = name.split('.').next().unwrap().to_ascii_uppercase();
     assert!(!["CON", "PRN", "AUX", "NUL", "COM1", "LPT9"].contains(&stem.as_str()), "{name:?}");
 }
@@ -124,7 +194,8 @@ fn names_that_are_accepted_stay_where_they_belong() {
         assert!(name_for(&[name, "b"]).len() <= name.len().max(80 * 4) + 20);
     };
     hostile().iter().for_each(|name| check(name));
-    let part = prop_oneof!["[a-zA-Z0-9._=,+-]{0,12}", "[/\\\\:.~*\u{0}\n-]{1,4}", ".{0,20}", Just("CON".to_owned())];
+    let part =
+        prop_oneof!["[a-zA-Z0-9._=,+-]{0,12}", "[/\\\\:.~*\u{0}\n-]{1,4}", ".{0,20}", Just("CON".to_owned())];
     proptest!(cases(256), |(parts in prop::collection::vec(part, 0..4))| {
         check(&parts.concat());
     });

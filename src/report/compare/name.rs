@@ -59,7 +59,11 @@ pub(super) fn file_name(name: &str) -> String {
         name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '-' } else { c }).collect();
     let safe = safe.trim_matches(['.', ' ']).to_owned();
     // The index lies beside the comparisons.
-    if safe.is_empty() || safe.eq_ignore_ascii_case("readme") || is_device_name(&safe) { format!("comparison-{safe}") } else { safe }
+    if safe.is_empty() || safe.eq_ignore_ascii_case("readme") || is_device_name(&safe) {
+        format!("comparison-{safe}")
+    } else {
+        safe
+    }
 }
 
 #[cfg(test)]

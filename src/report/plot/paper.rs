@@ -71,15 +71,21 @@ impl Paper {
             let small = &mut self.small[band * small_width * 3..][..small_width * 3];
             for range in blocks(self.drawn[band], self.width) {
                 let (upper, lower) = (&mut upper[range.clone()], &mut lower[range.clone()]);
-                let squares = upper.as_chunks::<2>().0.iter().zip(lower.as_chunks::<2>().0);
-                let means = small[range.start / BAND * 3..].as_chunks_mut::<3>().0;
-                for (([a, b], [c, d]), mean) in squares.zip(means) {
-                    // Red and blue are added up side by side, with room between them for the sum.
-                    let (red_blue, green) =
-                        (|pixel: &Pixel| pixel & 0x00ff_00ff, |pixel: &Pixel| (pixel >> 8) & 0xff);
-                    let sum = red_blue(a) + red_blue(b) + red_blue(c) + red_blue(d) + 0x0002_0002;
-                    let green = green(a) + green(b) + green(c) + green(d) + 2;
-                    *mean = [(sum >> 2) as u8, (green >> 2) as u8, (sum >> 18) as u8];
+                // Red and blue are added up side by side, with room between them for the sum; first from row to row, which
+                // processors do for many pixels at once.
+                let (mut red_blue, mut green) = ([0; BLOCK], [0; BLOCK]);
+                for (((red_blue, green), a), b) in
+                    red_blue.iter_mut().zip(&mut green).zip(upper.iter()).zip(lower.iter())
+                {
+                    *red_blue = (a & 0x00ff_00ff) + (b & 0x00ff_00ff);
+                    *green = ((a >> 8) & 0xff) + ((b >> 8) & 0xff);
+                }
+                let pairs = red_blue.as_chunks::<2>().0.iter().zip(green.as_chunks::<2>().0);
+                let means = small[range.start / BAND * 3..range.end / BAND * 3].as_chunks_mut::<3>().0;
+                for (mean, (red_blue, green)) in means.iter_mut().zip(pairs) {
+                    let red_blue = red_blue[0] + red_blue[1] + 0x0002_0002;
+                    let green = green[0] + green[1] + 2;
+                    *mean = [(red_blue >> 2) as u8, (green >> 2) as u8, (red_blue >> 18) as u8];
                 }
                 upper.fill(WHITE);
                 lower.fill(WHITE);
