@@ -13,6 +13,7 @@ mod experiments;
 mod listing;
 mod names;
 mod run_directory;
+mod runs;
 
 #[global_allocator]
 static ALLOCATOR: allocation::Counting = allocation::Counting;
