@@ -8,8 +8,8 @@ use toml::Value;
 use super::hint;
 use super::parse;
 use super::schema::{Key, Kind};
-use super::value::{kind_of, value_text};
-use crate::store::{is_folder_name, is_run_name};
+use super::value::{kind_of, shortened, value_text};
+use crate::store::{is_device_name, is_folder_name, is_run_name};
 
 /// Why a value does not fit its key. The place is the caller's.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ fn curve(points: &[Value]) -> Option<Value> {
 }
 
 fn complain(key: &'static Key, value: &Value) -> Complaint {
-    let written = shortened(value_text(value));
+    let written = shortened(&value_text(value));
     let named = if is_simple_name(value) { written.clone() } else { format!("{} {written}", the(value)) };
     let what = format!("`{}` must be {}, not {named}", key.name, key.kind.describe());
     Complaint { what, help: help(key, value, &written) }
@@ -123,6 +123,9 @@ fn help(key: &'static Key, value: &Value, written: &str) -> Option<String> {
             }
             _ => hint::for_value(key, word, &["auto", "cpu", "cuda", "scripted"]).map(did_you_mean),
         },
+        (Kind::Name | Kind::RunName, Value::String(name)) if is_device_name(name) => {
+            Some("it becomes the name of a folder, and to Windows this one is a device".into())
+        }
         (Kind::Name | Kind::RunName, Value::String(_)) => Some("it becomes the name of a folder".into()),
         (Kind::Duration, Value::String(_)) => Some("units are h, m and s: two days are \"48h\"".into()),
         (Kind::Requirements, Value::Array(items)) => {
@@ -149,14 +152,6 @@ fn word_help(key: &'static Key, word: &str, words: &'static [&'static str]) -> O
 
 fn did_you_mean(word: &str) -> String {
     format!("did you mean \"{word}\"?")
-}
-
-fn shortened(text: String) -> String {
-    if text.chars().count() <= 60 {
-        text
-    } else {
-        format!("{}...", text.chars().take(57).collect::<String>())
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! An experiment file as text, and where in it things stand.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -11,13 +12,19 @@ use super::error::{ConfigError, Line, Place};
 use super::syntax;
 
 /// Larger files are something else: weights, a corpus.
-const MAX_BYTES: u64 = 4 << 20;
+const MAX_BYTES: u64 = 1 << 20;
+/// Syntax errors that are told of one file.
+const MAX_ERRORS: usize = 200;
+/// Characters of a line that are shown: the message is read in a terminal.
+const MAX_SHOWN: usize = 160;
 
 /// A file's path and text.
 #[derive(Debug)]
 pub(super) struct Document {
     pub path: PathBuf,
     pub text: String,
+    /// The byte at which each line starts.
+    lines: Vec<usize>,
 }
 
 impl Document {
@@ -44,20 +51,32 @@ impl Document {
                 &format!("name the files in it: {}", path.join("*.toml").display()),
             ));
         }
-        if meta.len() > MAX_BYTES {
+        let mut bytes = Vec::new();
+        // What the file system says of its size is not to be trusted: a device has none and never ends.
+        File::open(path)
+            .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+            .map_err(|error| fail(format!("`{shown}` cannot be read: {error}"), "check its permissions"))?;
+        if bytes.len() as u64 > MAX_BYTES {
             return Err(fail(
-                format!("`{shown}` has {} MiB, which is no experiment file", meta.len() >> 20),
+                format!("`{shown}` has more than {} MiB, which is no experiment file", MAX_BYTES >> 20),
                 "experiment files are TOML text; a corpus is named by `data.path`, weights by `train.init_from`",
             ));
         }
-        let bytes = std::fs::read(path)
-            .map_err(|error| fail(format!("`{shown}` cannot be read: {error}"), "check its permissions"))?;
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let good = error.utf8_error().valid_up_to();
-            let line = 1 + error.as_bytes()[..good].iter().filter(|&&byte| byte == b'\n').count();
-            fail(format!("`{shown}` is not UTF-8 text: invalid byte on line {line}"), "save it as UTF-8")
-        })?;
-        Ok(Document { path: path.to_path_buf(), text })
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(Document::of(path, text)),
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                let shown = Document::of(path, String::from_utf8_lossy(error.as_bytes()).into_owned());
+                let problem = ConfigError::new(shown.place(at..at), "this is not UTF-8 text");
+                Err(problem.help("save the file as UTF-8"))
+            }
+        }
+    }
+
+    fn of(path: &Path, text: String) -> Document {
+        let starts = text.match_indices('\n').map(|(newline, _)| newline + 1);
+        let lines = std::iter::once(0).chain(starts).collect();
+        Document { path: path.to_path_buf(), text, lines }
     }
 
     /// The folder that paths in the file are relative to.
@@ -70,14 +89,15 @@ impl Document {
         let (table, mut errors) = DeTable::parse_recoverable(&self.text);
         errors.sort_by_key(|error| error.span().map(|span| span.start));
         let mut problems: Vec<ConfigError> = Vec::new();
+        let mut last = None;
         for error in errors {
             let span = error.span().unwrap_or(0..0);
-            let place = self.place(span.clone());
-            if problems.last().is_none_or(|last| last.place.short() != place.short()) {
+            let line = self.line_of(span.start);
+            if last.replace(line) != Some(line) {
                 problems.push(syntax::explain(self, error.message(), span));
             }
             // To the parser, all that follows an unclosed list is more of its elements.
-            if error.message().starts_with(syntax::UNCLOSED_LIST) {
+            if error.message().starts_with(syntax::UNCLOSED_LIST) || problems.len() == MAX_ERRORS {
                 break;
             }
         }
@@ -87,17 +107,27 @@ impl Document {
     /// The place of a byte range: its line, and how much of it lies on that line.
     pub fn place(&self, span: Range<usize>) -> Place {
         let start = self.floor(span.start);
-        let line_start = self.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
-        let rest = &self.text[line_start..];
-        let written = rest.split('\n').next().unwrap_or_default().trim_end();
-        let line = 1 + self.text[..line_start].matches('\n').count();
+        let line = self.line_of(start);
+        let line_start = self.lines[line];
+        let line_end = self.lines.get(line + 1).map_or(self.text.len(), |next| next - 1);
         let column = self.text[line_start..start].chars().count();
-        let end = self.floor(span.end).clamp(start, line_start + rest.len());
-        let marked = self.text[start..end].split('\n').next().unwrap_or_default().trim_end();
-        // A very long line is cut: the message is read in a terminal.
-        let text: String = written.chars().take(160).collect();
-        let width = marked.chars().count().max(1).min(text.chars().count().saturating_sub(column).max(1));
-        Place::Line(Box::new(Line { file: self.path.clone(), line, column: column + 1, width, text }))
+        let end = self.floor(span.end).clamp(start, line_end);
+        let marked = self.text[start..end].trim_end().chars().count().max(1);
+        let written = self.text[line_start..line_end].trim_end();
+        let text: String = written.chars().take(MAX_SHOWN).collect();
+        let width = marked.min(text.chars().count().saturating_sub(column).max(1));
+        Place::Line(Box::new(Line {
+            file: self.path.clone(),
+            line: line + 1,
+            column: column + 1,
+            width,
+            text,
+        }))
+    }
+
+    /// Index of the line that a byte lies in.
+    fn line_of(&self, byte: usize) -> usize {
+        self.lines.partition_point(|&start| start <= byte).saturating_sub(1)
     }
 
     /// The nearest character boundary at or before a byte.

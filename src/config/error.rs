@@ -103,7 +103,8 @@ impl ConfigError {
             let detail = detail.replace('\n', &format!("\n{indent}"));
             let _ = write!(text, "\n{}= {label}: {detail}", " ".repeat(margin));
         }
-        text
+        // What files say is shown to people, and must not move their cursor or colour their terminal.
+        text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
     }
 }
 

@@ -3,6 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
+use toml::Value;
+
 use super::build::{self, Identity};
 use super::error::{ConfigError, Place, counted};
 use super::experiment::RunPlan;
@@ -17,6 +19,8 @@ use crate::units;
 
 /// Most runs of one experiment. More are a slip in a grid.
 pub const MAX_RUNS: u64 = 10_000;
+/// Bytes of text in all plans of an experiment. Each run has its own copy of every description and prompt.
+const MAX_TEXT_BYTES: u64 = 128 << 20;
 /// Problems after which the remaining points are not looked at: they repeat the same ones.
 const ENOUGH_PROBLEMS: usize = 200;
 
@@ -44,6 +48,7 @@ fn expand_lineage(lineage: Lineage, overrides: &Layer, findings: &mut Findings) 
     };
 
     let mut plans = Vec::new();
+    let mut text_bytes = 0;
     for index in 0..points {
         if findings.problems.len() > ENOUGH_PROBLEMS {
             break;
@@ -72,6 +77,11 @@ fn expand_lineage(lineage: Lineage, overrides: &Layer, findings: &mut Findings) 
             findings.add(problem);
             break;
         }
+        text_bytes += repeats * resolved.settings.iter().map(|(_, set)| bytes_of(&set.value)).sum::<u64>();
+        if text_bytes > MAX_TEXT_BYTES {
+            findings.add(too_much_text(&resolved, points * repeats, sweep.place()));
+            break;
+        }
         if findings.problems.is_empty() {
             plans.extend((0..repeats).map(|repeat| {
                 let (experiment, point) = (experiment.clone(), settings.clone());
@@ -86,7 +96,8 @@ fn expand_lineage(lineage: Lineage, overrides: &Layer, findings: &mut Findings) 
     Some(plans)
 }
 
-fn too_many(place: &Place, count: Option<u64>) -> ConfigError {
+/// More runs than there may be of one experiment; `None` when nobody can count them.
+pub(super) fn too_many(place: &Place, count: Option<u64>) -> ConfigError {
     let count =
         count.map_or("more runs than can be counted".into(), |count| format!("{} runs", units::count(count)));
     let problem = ConfigError::new(
@@ -94,6 +105,35 @@ fn too_many(place: &Place, count: Option<u64>) -> ConfigError {
         format!("these are {count}; at most {} are allowed", units::count(MAX_RUNS)),
     );
     problem.help("a grid multiplies its axes; values that belong together stand in a [[sweep.zip]]")
+}
+
+/// Many runs with long texts, which nobody could hold in memory.
+fn too_much_text(resolved: &Resolved, runs: u64, sweep: Option<&Place>) -> ConfigError {
+    let longest = resolved.settings.iter().max_by_key(|(_, set)| bytes_of(&set.value));
+    let what = format!("the texts of {} runs take too much memory", units::count(runs));
+    let problem = match longest {
+        Some((_, set)) => {
+            let bytes = units::bytes(bytes_of(&set.value) as f64);
+            let place = set.origin.place();
+            ConfigError::new(place, format!("{what}: `{}` is {bytes} in each", set.key.name))
+                .key(set.key.name)
+        }
+        None => ConfigError::new(Place::Default, what),
+    };
+    let problem = problem.help("shorten it, or have fewer runs in one file");
+    match sweep {
+        Some(sweep) => problem.note(format!("the sweep is at {}", sweep.short())),
+        None => problem,
+    }
+}
+
+/// What a value takes in memory beyond the size that all values have.
+fn bytes_of(value: &Value) -> u64 {
+    match value {
+        Value::String(text) => text.len() as u64,
+        Value::Array(items) => items.iter().map(|item| size_of::<Value>() as u64 + bytes_of(item)).sum(),
+        _ => 0,
+    }
 }
 
 /// Several runs cannot have the one name that `experiment.run` gives.

@@ -108,8 +108,7 @@ fn spelled(key: &Key, section: Option<&str>, spelling: Spelling) -> String {
 
 fn nearest(leaf: &str, keys: impl Iterator<Item = &'static Key>) -> Option<&'static Key> {
     keys.filter(|key| key.section != "reference")
-        .map(|key| (damerau_levenshtein(leaf, key.leaf), key))
-        .filter(|(distance, key)| is_near(*distance, leaf, key.leaf))
+        .filter_map(|key| Some((distance(leaf, key.leaf)?, key)))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, key)| key)
 }
@@ -117,15 +116,20 @@ fn nearest(leaf: &str, keys: impl Iterator<Item = &'static Key>) -> Option<&'sta
 fn nearest_word(word: &str, words: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     words
         .filter(|candidate| !candidate.is_empty())
-        .map(|candidate| (damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, candidate)| is_near(*distance, word, candidate))
+        .filter_map(|candidate| Some((distance(word, candidate)?, candidate)))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
-/// At most a third of the longer word may differ, so that short words match only their own misspellings.
-fn is_near(distance: usize, word: &str, candidate: &str) -> bool {
-    distance * 3 <= word.chars().count().max(candidate.chars().count())
+/// The edit distance, if at most a third of the longer word differs: short words match only their own misspellings. A word
+/// that is much longer is not looked at, which would take time and memory by the product of both lengths.
+fn distance(word: &str, candidate: &str) -> Option<usize> {
+    let (length, other) = (word.chars().take(candidate.len() * 2 + 1).count(), candidate.chars().count());
+    let longer = length.max(other);
+    if length.abs_diff(other) * 3 > longer {
+        return None;
+    }
+    Some(damerau_levenshtein(word, candidate)).filter(|distance| distance * 3 <= longer)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::layers::{Layer, Setting};
 use super::provenance::Origin;
 use super::schema::{self, Key, Kind, SECTIONS};
 use super::sweep::{self, Sweep};
-use super::value::{kind_of, plain, value_text};
+use super::value::{kind_of, plain, shortened, value_text};
 
 /// What is wrong so far, and which keys are in doubt because of it: rules between keys leave those alone, so that one
 /// mistake is reported once.
@@ -23,9 +23,17 @@ pub(super) struct Findings {
     pub doubtful: BTreeSet<&'static str>,
 }
 
+/// Problems of one file after which nobody reads on. What made them all is no experiment file.
+const MAX_PROBLEMS: usize = 1_000;
+
 impl Findings {
     pub fn add(&mut self, problem: ConfigError) {
         self.problems.push(problem);
+    }
+
+    /// Whether there are so many problems that it is better to stop looking.
+    pub fn are_enough(&self) -> bool {
+        self.problems.len() >= MAX_PROBLEMS
     }
 
     pub fn doubt(&mut self, key: Option<&'static Key>) {
@@ -46,6 +54,9 @@ pub(super) struct Sections {
 pub(super) fn read(document: &Document, table: &DeTable<'_>, findings: &mut Findings) -> Sections {
     let mut sections = Sections::default();
     for (name, item) in table {
+        if findings.are_enough() {
+            break;
+        }
         let place = document.place(name.span());
         let name = name.get_ref().as_ref();
         match name {
@@ -67,7 +78,7 @@ pub(super) fn read(document: &Document, table: &DeTable<'_>, findings: &mut Find
             _ => match item.get_ref() {
                 DeValue::Table(keys) => {
                     let meant = hint::for_section(name);
-                    let problem = ConfigError::new(place, format!("unknown section [{name}]"));
+                    let problem = ConfigError::new(place, format!("unknown section [{}]", shortened(name)));
                     findings.add(match meant {
                         Some("extends") => {
                             problem.help("write extends = \"parent.toml\" at the head of the file")
@@ -83,6 +94,7 @@ pub(super) fn read(document: &Document, table: &DeTable<'_>, findings: &mut Find
                 _ => {
                     let hint = hint::for_key(None, name, Spelling::Leaf);
                     findings.doubt(hint.key);
+                    let name = shortened(name);
                     let problem = ConfigError::new(place, format!("`{name}` stands outside of any section"));
                     findings.add(problem.key(name).help(hint.help));
                 }
@@ -131,6 +143,9 @@ fn read_keys(
     findings: &mut Findings,
 ) {
     for (leaf, item) in keys {
+        if findings.are_enough() {
+            break;
+        }
         let name = leaf.get_ref().as_ref();
         let Some(key) = schema::key(&format!("{section}.{name}")) else {
             unknown_key(document.place(leaf.span()), section, name, item.get_ref(), findings);
@@ -168,8 +183,9 @@ pub(super) fn checked(
 }
 
 fn unknown_key(place: Place, section: &str, name: &str, item: &DeValue<'_>, findings: &mut Findings) {
+    let short = shortened(name);
     if let DeValue::Table(_) = item {
-        let problem = ConfigError::new(place, format!("there is no section [{section}.{name}]"));
+        let problem = ConfigError::new(place, format!("there is no section [{section}.{short}]"));
         let kinds = schema::keys_of(section).find_map(|key| match key.kind {
             Kind::Choice(words) if key.leaf == "kind" && words.contains(&name) => Some(key.leaf),
             _ => None,
@@ -184,14 +200,14 @@ fn unknown_key(place: Place, section: &str, name: &str, item: &DeValue<'_>, find
     }
     let hint = hint::for_key(Some(section), name, Spelling::Leaf);
     findings.doubt(hint.key);
-    let problem = ConfigError::new(place, format!("unknown key `{name}` in [{section}]"));
-    findings.add(problem.key(format!("{section}.{name}")).help(hint.help));
+    let problem = ConfigError::new(place, format!("unknown key `{short}` in [{section}]"));
+    findings.add(problem.key(format!("{section}.{short}")).help(hint.help));
 }
 
 /// A parsed value in words for a message: `the string "x"`.
 pub(super) fn shown(item: &DeValue<'_>) -> String {
     match plain(item) {
-        Ok(value) => format!("{} ({})", value_text(&value), kind_of(&value)),
+        Ok(value) => format!("{} ({})", shortened(&value_text(&value)), kind_of(&value)),
         Err(_) => "a number that is too large".into(),
     }
 }

@@ -5,11 +5,13 @@ use toml::{Spanned, Value};
 
 use super::document::Document;
 use super::error::{ConfigError, Place};
+use super::expand::{MAX_RUNS, too_many};
 use super::hint::{self, Spelling};
 use super::layers::Setting;
 use super::provenance::Origin;
 use super::schema::{self, Key, SECTIONS};
 use super::sections::{Findings, checked, shown};
+use super::value::shortened;
 
 /// The sweep of one file: the product of its blocks. Without blocks it has one point, which sets nothing.
 #[derive(Clone, Debug, Default)]
@@ -102,6 +104,9 @@ pub(super) fn read(
             }
             ("zip", DeValue::Array(zips)) => {
                 for zip in zips.iter() {
+                    if findings.are_enough() {
+                        break;
+                    }
                     match zip.get_ref() {
                         DeValue::Table(zip) => read_zip(document, zip, &mut sweep, findings),
                         other => findings.add(
@@ -119,8 +124,8 @@ pub(super) fn read(
                 ConfigError::new(place, "`sweep.grid` is a section").help("write [sweep.grid] with its keys below"),
             ),
             (name, _) => findings.add(
-                ConfigError::new(place, format!("unknown key `{name}` in [sweep]"))
-                    .key(format!("sweep.{name}"))
+                ConfigError::new(place, format!("unknown key `{}` in [sweep]", shortened(name)))
+                    .key(format!("sweep.{}", shortened(name)))
                     .help("keys to vary stand in [sweep.grid], each with every other; in [[sweep.zip]] together"),
             ),
         }
@@ -154,6 +159,9 @@ fn read_axes(document: &Document, table: &DeTable<'_>, sweep: &Sweep, findings: 
     flatten("", table, &mut leaves);
     let mut axes: Vec<Axis> = Vec::new();
     for (name, key_span, item) in leaves {
+        if findings.are_enough() {
+            break;
+        }
         let place = document.place(key_span);
         let Some(key) = schema::key(&name) else {
             unknown_axis(place, &name, findings);
@@ -203,20 +211,28 @@ fn read_values(
         findings.add(problem.help("give at least one value, or remove the line"));
         return None;
     }
-    let values: Vec<Option<(Value, Place)>> = items
-        .iter()
-        .map(|item| {
-            let place = document.place(item.span());
-            let value = checked(document, key, item.get_ref(), place.clone(), findings)?;
-            Some((value, place))
-        })
-        .collect();
-    values.into_iter().collect()
+    if items.len() as u64 > MAX_RUNS {
+        findings.doubt(Some(key));
+        findings.add(too_many(&place, Some(items.len() as u64)).key(key.name));
+        return None;
+    }
+    let mut values = Vec::new();
+    for item in items.iter() {
+        if findings.are_enough() {
+            break;
+        }
+        let place = document.place(item.span());
+        values.extend(
+            checked(document, key, item.get_ref(), place.clone(), findings).map(|value| (value, place)),
+        );
+    }
+    (values.len() == items.len()).then_some(values)
 }
 
 fn unknown_axis(place: Place, name: &str, findings: &mut Findings) {
     let (section, leaf) = name.split_once('.').map_or((None, name), |(section, leaf)| (Some(section), leaf));
-    let problem = ConfigError::new(place, format!("unknown key `{name}` in a sweep")).key(name);
+    let problem =
+        ConfigError::new(place, format!("unknown key `{}` in a sweep", shortened(name))).key(shortened(name));
     if section.is_none() && SECTIONS.contains(&leaf) {
         findings.add(problem.help(format!("name a key of it, for example `{leaf}.{}`", first_leaf(leaf))));
         return;

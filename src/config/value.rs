@@ -60,6 +60,15 @@ pub(super) fn kind_of(value: &Value) -> &'static str {
     }
 }
 
+/// A text of a file as it fits into a message.
+pub(super) fn shortened(text: &str) -> String {
+    if text.chars().count() <= 60 {
+        text.to_owned()
+    } else {
+        format!("{}...", text.chars().take(57).collect::<String>())
+    }
+}
+
 /// Text as a TOML basic string.
 fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");

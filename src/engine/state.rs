@@ -60,10 +60,25 @@ pub fn read_state<E: Dtype, D: Ops<E>>(
     let text =
         std::fs::read_to_string(&path).map_err(|source| EngineError::Io { path: path.clone(), source })?;
     let state: EngineState = serde_json::from_str(&text).map_err(|error| invalid(&path, &error))?;
+    if state.loss_scale.is_some_and(|scale| !scale.is_sound()) {
+        return Err(EngineError::Weights {
+            path,
+            reason: "its loss scale is none that a run can have".to_owned(),
+        });
+    }
 
     let path = dir.join(MOMENTS_FILE);
     let bytes = std::fs::read(&path).map_err(|source| EngineError::Io { path: path.clone(), source })?;
     let file = TensorFile::parse(&bytes).map_err(|error| weights_error(&path, error))?;
+    let kinds: Vec<&str> = optimizer.moments().iter().map(|(kind, _)| *kind).collect();
+    let is_known = |name: &str| {
+        name.split_once('.').is_some_and(|(kind, parameter)| {
+            kinds.contains(&kind) && gpt.layout().iter().any(|known| known.name == parameter)
+        })
+    };
+    if let Some(name) = file.names().find(|name| !is_known(name)) {
+        return Err(weights_error(&path, TensorFileError::Unexpected { name: name.to_owned() }));
+    }
     for (name, moments) in optimizer.moments_mut() {
         let mut restore = Restore { name, moments, file: &file };
         gpt.visit(&mut restore).map_err(|error| weights_error(&path, error))?;

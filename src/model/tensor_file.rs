@@ -6,6 +6,7 @@ use std::path::Path;
 
 use dfdx::prelude::{Dtype, Shape};
 use safetensors::tensor::{SafeTensorError, SafeTensors, TensorView, View, serialize_to_file};
+use serde_json::Value;
 
 use crate::ops::number;
 
@@ -16,6 +17,10 @@ pub enum TensorFileError {
     Io(#[from] std::io::Error),
     #[error("it is not a valid safetensors file, or it was cut short ({0})")]
     Format(SafeTensorError),
+    #[error(
+        "the header's entry `{name}` has a number beyond the end of the file: it was cut short, or its header lies"
+    )]
+    Beyond { name: String },
     #[error("the tensor `{name}` of shape {expected:?} is missing")]
     Missing { name: String, expected: Vec<usize> },
     #[error("the tensor `{name}` has shape {found:?} where {expected:?} is expected")]
@@ -45,6 +50,7 @@ pub struct TensorFile<'a> {
 impl<'a> TensorFile<'a> {
     /// Reads the header of a file's bytes and checks that it describes them.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, TensorFileError> {
+        check_numbers(bytes)?;
         let tensors = SafeTensors::deserialize(bytes).map_err(TensorFileError::Format)?;
         Ok(Self { tensors })
     }
@@ -72,6 +78,29 @@ impl<'a> TensorFile<'a> {
             return Err(TensorFileError::Dtype { name: name.to_owned(), found });
         }
         Ok(view)
+    }
+}
+
+/// Refuses sizes and offsets that no tensor within these bytes could have. The crate that reads the header adds the last
+/// offset to the header's length without looking for an overflow, which panics in a build that checks arithmetic.
+fn check_numbers(bytes: &[u8]) -> Result<(), TensorFileError> {
+    fn is_within(value: &Value, most: u64) -> bool {
+        match value {
+            Value::Number(number) => number.as_u64().is_none_or(|number| number <= most),
+            Value::Array(items) => items.iter().all(|item| is_within(item, most)),
+            Value::Object(entries) => entries.values().all(|entry| is_within(entry, most)),
+            Value::Null | Value::Bool(_) | Value::String(_) => true,
+        }
+    }
+    // What is no header at all is for the crate to describe.
+    let header = bytes.split_first_chunk::<8>().and_then(|(length, rest)| {
+        let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+        serde_json::from_slice::<serde_json::Map<String, Value>>(rest.get(..length)?).ok()
+    });
+    let entries = header.iter().flatten();
+    match entries.into_iter().find(|(_, entry)| !is_within(entry, bytes.len() as u64)) {
+        Some((name, _)) => Err(TensorFileError::Beyond { name: name.clone() }),
+        None => Ok(()),
     }
 }
 

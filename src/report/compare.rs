@@ -34,7 +34,7 @@ pub struct LeftOut {
 /// matter, and the same records give the same bytes.
 ///
 /// # Errors
-/// When a file cannot be written.
+/// When a file cannot be written, or the page is there already and is none of a comparison.
 pub fn write(
     name: &str,
     records: &[RunRecord],
@@ -42,9 +42,13 @@ pub fn write(
     reports_dir: &Path,
 ) -> Result<PathBuf, ReportError> {
     let file = file_name(name);
+    let path = reports_dir.join(format!("{file}.md"));
+    // Pages that people wrote lie in the same folder, and names come from manifests.
+    if std::fs::read(&path).is_ok_and(|page| !index::is_comparison(&String::from_utf8_lossy(&page))) {
+        return Err(ReportError::NotOurs { path });
+    }
     let comparison = Comparison::of(records);
     let figures = figures::draw(&comparison, &reports_dir.join(&file))?;
-    let path = reports_dir.join(format!("{file}.md"));
     let text = render(name, &comparison, left_out, &figures, &agreements(records), reports_dir);
     std::fs::create_dir_all(reports_dir)
         .and_then(|()| atomic::write_remade(&path, text.as_bytes()))

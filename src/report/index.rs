@@ -34,6 +34,11 @@ pub fn stamp(date: Option<Timestamp>) -> String {
     format!("{STAMP}{date} -->\n")
 }
 
+/// Whether a page is one that a comparison may replace: one that carries a [`stamp`].
+pub fn is_comparison(page: &str) -> bool {
+    page.lines().any(|line| line.starts_with(STAMP))
+}
+
 /// Writes the list of the comparisons that lie in `reports_dir` into its `README.md`, newest first. Makes the file when it
 /// is not there; text outside of the markers is kept.
 ///

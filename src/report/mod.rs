@@ -30,6 +30,12 @@ pub enum ReportError {
     )]
     BadName { name: String },
     #[error(
+        "{} is there already and was not written by runner; move it, or give the comparison another name \
+         (`runner compare RUN RUN... --name NAME`)",
+        path.display()
+    )]
+    NotOurs { path: PathBuf },
+    #[error(
         "{}: the index of comparisons begins with `{start}` but has no `{end}` after it; \
          put that line back, or delete the whole index and it is made anew",
         path.display()

@@ -8,6 +8,8 @@ mod axis;
 mod canvas;
 mod decimate;
 mod draw;
+mod lettering;
+mod paper;
 
 use std::fs;
 use std::io;
@@ -54,7 +56,7 @@ pub enum Scale {
     Log,
 }
 
-/// A curve. Values that are not finite are not drawn.
+/// A curve. Values that are not finite, or too large to be anything that was measured, are not drawn.
 #[derive(Clone, Debug)]
 pub struct Series {
     /// Name in the legend; `None` for one of several curves that share an entry.
@@ -109,6 +111,11 @@ pub fn points(record: &RunRecord, x: Column, y: Column) -> Vec<(f64, f64)> {
 /// When a file cannot be written or removed.
 pub fn write(chart: &Chart, stem: &Path) -> Result<bool, ReportError> {
     let files = ["svg", "png"].map(|extension| with_extension(stem, extension));
+    let folder = stem.parent().unwrap_or(Path::new(""));
+    if folder.is_symlink() {
+        let source = io::Error::other("it is a link to another folder, where a report does not write");
+        return Err(ReportError::Write { path: folder.to_owned(), source });
+    }
     let Some(layout) = draw::Layout::of(chart) else {
         for path in files {
             match fs::remove_file(&path) {
@@ -123,12 +130,16 @@ pub fn write(chart: &Chart, stem: &Path) -> Result<bool, ReportError> {
     let plot_error =
         |error: canvas::PlotError| ReportError::Plot { path: stem.to_owned(), reason: error.to_string() };
     let svg = canvas::svg(&layout).map_err(plot_error)?.into_bytes();
-    let png = canvas::png(&layout).map_err(plot_error)?;
-    if let Some(folder) = stem.parent() {
-        fs::create_dir_all(folder)
-            .map_err(|source| ReportError::Write { path: folder.to_owned(), source })?;
+    // The same drawing in another form, and by far the dearer one: it is there already when the SVG is, which is written last.
+    let [svg_file, png_file] = &files;
+    if fs::read(svg_file).is_ok_and(|old| old == svg)
+        && fs::read(png_file).is_ok_and(|old| canvas::is_whole(&old))
+    {
+        return Ok(true);
     }
-    for (path, bytes) in files.into_iter().zip([svg, png]) {
+    let png = canvas::png(&layout).map_err(plot_error)?;
+    fs::create_dir_all(folder).map_err(|source| ReportError::Write { path: folder.to_owned(), source })?;
+    for (path, bytes) in files.into_iter().zip([svg, png]).rev() {
         atomic::write_remade(&path, &bytes).map_err(|source| ReportError::Write { path, source })?;
     }
     Ok(true)

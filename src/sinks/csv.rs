@@ -58,7 +58,7 @@ fn adopt_columns(path: &Path) -> io::Result<()> {
     }
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(metrics_header())?;
-    for row in read_rows(path)? {
+    for row in read_rows(path, None)? {
         writer.write_record(row_record(&row))?;
     }
     let bytes = writer.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
@@ -86,7 +86,7 @@ mod tests {
         let path = folder.path().join("metrics.csv");
         CsvSink::open(&path).unwrap().on_event(&step(1)).unwrap();
         CsvSink::open(&path).unwrap().on_event(&step(2)).unwrap();
-        let rows = read_rows(&path).unwrap();
+        let rows = read_rows(&path, None).unwrap();
         assert_eq!(rows.iter().map(|row| row.step).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 3);
     }
@@ -97,7 +97,7 @@ mod tests {
         let path = folder.path().join("metrics.csv");
         fs::write(&path, "step,train_loss,of_old\n1,0.30000000000000004,7\n").unwrap();
         CsvSink::open(&path).unwrap().on_event(&step(2)).unwrap();
-        let rows = read_rows(&path).unwrap();
+        let rows = read_rows(&path, None).unwrap();
         assert_eq!(rows[0].train_loss, Some(0.30000000000000004));
         assert_eq!(rows[1].step, 2);
         assert!(fs::read_to_string(&path).unwrap().starts_with(&(metrics_header().join(",") + "\n1,")));

@@ -1,6 +1,8 @@
 //! `metrics.csv`: one column per metric of [`METRICS`], one row per step. An empty field was not measured.
 
 use std::borrow::Cow;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use crate::metric::{METRICS, Metric, MetricsRow, metric};
@@ -31,12 +33,19 @@ fn number(value: f64) -> String {
     if value.fract() == 0.0 && value.abs() < 1e15 { format!("{value}") } else { format!("{value:?}") }
 }
 
-/// The rows of the file at `path`, as far as they can be used.
+/// The rows within the first `bytes` of the file at `path`, or in all of it, as far as they can be used. A file that is not there
+/// has none.
 ///
 /// # Errors
 /// When the file cannot be read.
-pub fn read_rows(path: &Path) -> std::io::Result<Vec<MetricsRow>> {
-    Ok(parse(path, &std::fs::read(path)?, true, &mut Damage::default()))
+pub fn read_rows(path: &Path, bytes: Option<u64>) -> std::io::Result<Vec<MetricsRow>> {
+    let mut content = Vec::new();
+    match File::open(path) {
+        Ok(file) => file.take(bytes.unwrap_or(u64::MAX)).read_to_end(&mut content)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    Ok(parse(path, &content, true, &mut Damage::default()))
 }
 
 /// Reads the rows of a file's content. Columns are found by name: unknown ones are ignored, missing ones are not

@@ -22,7 +22,7 @@ pub use crate::event::SampleText;
 pub use error::StoreError;
 pub use lock::{WriteLock, Writer, hostname};
 pub use metrics_csv::{metrics_header, read_rows, row_record};
-pub use names::{is_folder_name, is_run_name};
+pub use names::{is_device_name, is_folder_name, is_run_name};
 pub use read::{RunRecord, read};
 pub use record_sizes::RecordSizes;
 pub use run_dir::{CheckpointsDir, RunDir};

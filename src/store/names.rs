@@ -1,7 +1,7 @@
 //! Names that are safe as folders on every common file system and cannot lead out of their parent.
 
 /// An experiment's or a comparison's: up to 100 ASCII letters, digits, `.`, `_` and `-`, neither `.` nor `-` first, no `.`
-/// last.
+/// last, and not a [device's](is_device_name).
 pub fn is_folder_name(text: &str) -> bool {
     is_safe_name(text, "._-", 100)
 }
@@ -18,6 +18,16 @@ fn is_safe_name(text: &str, signs: &str, longest: usize) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || signs.contains(c))
         && !text.starts_with(['.', '-'])
         && !text.ends_with('.')
+        && !is_device_name(text)
+}
+
+/// Whether Windows means a device by it, in any folder and with any ending: `CON`, `nul.txt`, `COM1`.
+pub fn is_device_name(text: &str) -> bool {
+    let stem = text.split('.').next().unwrap_or(text).to_ascii_uppercase();
+    match stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT")) {
+        Some(number) => matches!(number.as_bytes(), [b'1'..=b'9']),
+        None => ["CON", "PRN", "AUX", "NUL"].contains(&stem.as_str()),
+    }
 }
 
 #[cfg(test)]
@@ -29,7 +39,26 @@ mod tests {
         for text in ["a", "shakespeare-124m", "lr_1e-3.v2"] {
             assert!(is_folder_name(text) && is_run_name(text, 120), "{text}");
         }
-        for text in ["", ".", "..", "a/b", r"a\b", ".hidden", "-q", "a b", "ä", "dot.", &"x".repeat(121)] {
+        for text in ["con", "console", "COM10", "com", "a.con"] {
+            assert_eq!(is_folder_name(text), text != "con", "{text}");
+        }
+        for text in [
+            "CON",
+            "nul.txt",
+            "COM1",
+            "lpt9.v2",
+            "",
+            ".",
+            "..",
+            "a/b",
+            r"a\b",
+            ".hidden",
+            "-q",
+            "a b",
+            "ä",
+            "dot.",
+            &"x".repeat(121),
+        ] {
             assert!(!is_folder_name(text) && !is_run_name(text, 120), "{text}");
         }
         assert!(is_run_name("learning_rate=0.1,seed=7", 120) && !is_folder_name("learning_rate=0.1,seed=7"));

@@ -123,6 +123,11 @@ fn text_of(path: &Path, may_be_missing: bool, damage: &mut Damage) -> String {
 }
 
 fn bytes_of(path: &Path, may_be_missing: bool, damage: &mut Damage) -> Vec<u8> {
+    // Of a pipe nobody knows when its end comes, and a device has none.
+    if fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
+        damage.note(path, 0, "not a file");
+        return Vec::new();
+    }
     match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound && may_be_missing => Vec::new(),
@@ -148,6 +153,8 @@ pub(super) struct Damage {
 
 impl Damage {
     const NOTES_PER_FILE: u64 = 5;
+    /// Characters of one note: it may quote what it is about, and a damaged line has any length.
+    const NOTE_LENGTH: usize = 300;
 
     /// `line` 0 stands for the whole file. Only the file's name is given: the reader knows the directory.
     pub(super) fn note(&mut self, path: &Path, line: u64, what: impl Display) {
@@ -159,7 +166,9 @@ impl Damage {
         if self.count <= Self::NOTES_PER_FILE {
             let name = path.file_name().unwrap_or_default().display();
             let line = if line == 0 { String::new() } else { format!(":{line}") };
-            self.notes.push(format!("{name}{line}: {what}"));
+            let note = format!("{name}{line}: {what}");
+            let cut = note.char_indices().nth(Self::NOTE_LENGTH).map(|(cut, _)| cut);
+            self.notes.push(cut.map_or_else(|| note.clone(), |cut| format!("{}...", &note[..cut])));
         }
     }
 

@@ -162,7 +162,7 @@ impl RunDir {
     /// When it is not there, not readable, not a manifest, or of a newer format version.
     pub fn read_manifest(&self) -> Result<Manifest, StoreError> {
         let path = self.manifest();
-        let bytes = match fs::read(&path) {
+        let bytes = match read_small(&path) {
             Ok(bytes) => bytes,
             Err(source) if source.kind() == io::ErrorKind::NotFound => {
                 return Err(StoreError::NoManifest { path });
@@ -223,6 +223,21 @@ impl CheckpointsDir {
     pub fn last(&self) -> PathBuf {
         self.0.join("last")
     }
+}
+
+/// Largest manifest that is read: a thousand attempts take some 300 KB.
+const LARGEST_MANIFEST_BYTES: u64 = 16 << 20;
+
+/// Reads a file that has an end, and that not too far away.
+fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("this is not a file"));
+    }
+    if metadata.len() > LARGEST_MANIFEST_BYTES {
+        return Err(io::Error::other(format!("{} bytes are too many for a manifest", metadata.len())));
+    }
+    fs::read(path)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {

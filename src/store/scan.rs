@@ -97,8 +97,15 @@ fn nearest(runs_dir: &Path, argument: &str) -> Vec<String> {
         }
         names.push((id.clone(), id));
     }
+    // A name of more than twice the length has a likeness below one half, and a very long one would take long to compare.
+    let length = argument.chars().count();
+    let comparable = |name: &str| {
+        let other = name.chars().count();
+        length.max(other) <= 2 * length.min(other)
+    };
     let mut scored: Vec<(f64, String)> = names
         .into_iter()
+        .filter(|(compared, _)| comparable(compared))
         .map(|(compared, offered)| (strsim::normalized_damerau_levenshtein(argument, &compared), offered))
         .filter(|(likeness, _)| *likeness >= 0.5)
         .collect();

@@ -23,10 +23,10 @@ use crate::engine::{self, Engine, cost::cost};
 use crate::monitor::{Monitor, PeakMemory};
 use crate::sinks::{self, Sink};
 use crate::store::manifest::{Manifest, Status};
-use crate::store::{RecordSizes, RunDir, StoreError, hostname, read_rows};
-use checkpoint::Checkpoints;
+use crate::store::{RecordSizes, RunDir, StoreError, hostname};
+use checkpoint::{Checkpoints, GoOn};
 use ending::Ending;
-use run_loop::{GoOn, Opened, Session};
+use run_loop::{Opened, Session};
 
 /// What this process has of the machine, where the run's configuration leaves that open.
 #[derive(Clone, Copy, Debug, Default)]
@@ -147,11 +147,9 @@ fn find_beginning(
         let mut engine = engine::open(&plan, vocab_size)?;
         let restored = checkpoints.restore(dir, engine.as_mut())?;
         damaged = restored.damaged;
-        if let Some(state) = restored.state {
-            state.record.cut_back(dir)?;
-            let rows = read_rows(&dir.metrics())
-                .map_err(|source| StoreError::Read { path: dir.metrics(), source })?;
-            return Ok((engine, Some(GoOn { state, rows }), damaged));
+        if let Some(go_on) = restored.go_on {
+            go_on.state.record.cut_back(dir)?;
+            return Ok((engine, Some(go_on), damaged));
         }
     }
     RecordSizes::default().cut_back(dir)?;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::TrainError;
-use super::checkpoint::{Checkpoints, LoopState};
+use super::checkpoint::{Checkpoints, GoOn, LoopState};
 use super::clock::{Clock, Spent};
 use super::ending::{Ending, diverged, interrupted, planned};
 use super::stop::StopFlag;
@@ -54,12 +54,6 @@ pub struct Opened<'a> {
     pub engine: Box<dyn Engine>,
     pub checkpoints: Checkpoints,
     pub attempt: u64,
-}
-
-/// Where a run goes on, with the rows of the steps until there.
-pub struct GoOn {
-    pub state: LoopState,
-    pub rows: Vec<MetricsRow>,
 }
 
 impl<'a> Session<'a> {

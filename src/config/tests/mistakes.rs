@@ -218,7 +218,7 @@ fn files_that_cannot_be_read_are_explained() {
         "no file matches `*.toml`",
         "`folder` is a folder, not an experiment file",
         "name the files in it: folder/*.toml",
-        "`latin.toml` is not UTF-8 text: invalid byte on line 2",
+        "this is not UTF-8 text\n --> latin.toml:2:12",
         "the file's name \"my exp\" cannot be the name of the experiment",
         "5 problems in 5 files",
     ] {

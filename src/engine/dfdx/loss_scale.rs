@@ -42,6 +42,11 @@ impl LossScale {
         self.scale
     }
 
+    /// Whether a run can have come to it; a file can say anything.
+    pub fn is_sound(&self) -> bool {
+        self.scale.is_finite() && self.scale >= LEAST && self.good_steps < GROWTH_INTERVAL
+    }
+
     /// Adapts the scale to a gradient of this norm that was computed with it.
     pub fn judge(&mut self, norm: f64) -> Judgement {
         if norm.is_finite() {
@@ -73,6 +78,14 @@ mod tests {
         }
         assert_eq!(scale.get(), 1.0);
         assert_eq!(scale.judge(f64::NAN), Judgement::GiveUp);
+    }
+
+    #[test]
+    fn a_scale_that_no_run_comes_to_is_not_sound() {
+        assert!(LossScale::default().is_sound());
+        for (scale, good_steps) in [(f64::NAN, 0), (f64::INFINITY, 0), (0.5, 0), (-2.0, 0), (2.0, 2000)] {
+            assert!(!LossScale { scale, good_steps }.is_sound(), "{scale}, {good_steps}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::report::ReportError;
-use crate::store::is_folder_name;
+use crate::store::{is_device_name, is_folder_name};
 
 /// Longest name that is made here, in characters.
 const MAX_LENGTH: usize = 80;
@@ -59,7 +59,11 @@ pub(super) fn file_name(name: &str) -> String {
         name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '-' } else { c }).collect();
     let safe = safe.trim_matches(['.', ' ']).to_owned();
     // The index lies beside the comparisons.
-    if safe.is_empty() || safe.eq_ignore_ascii_case("readme") { format!("comparison-{safe}") } else { safe }
+    if safe.is_empty() || safe.eq_ignore_ascii_case("readme") || is_device_name(&safe) {
+        format!("comparison-{safe}")
+    } else {
+        safe
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,16 @@ use crate::units;
 
 use super::{Axis, Scale};
 
+/// Nothing that is measured here is larger. A damaged file can say anything, and near the ends of what a number can hold
+/// there is no room for air and ticks.
+const LARGEST: f64 = 1e100;
+/// Below this a log axis shows nothing, and a linear one no difference from 0.
+const SMALLEST: f64 = 1e-100;
+
+fn can_show(value: f64, log: bool) -> bool {
+    value.abs() <= LARGEST && (!log || value >= SMALLEST)
+}
+
 /// An axis with its range settled.
 #[derive(Clone, Debug)]
 pub struct Range {
@@ -24,7 +34,7 @@ impl Range {
     pub fn of(axis: &Axis, values: impl Iterator<Item = f64>, air: f64) -> Option<Range> {
         let log = axis.scale == Scale::Log;
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-        for value in values.filter(|value| value.is_finite() && (!log || *value > 0.0)) {
+        for value in values.filter(|value| can_show(*value, log)) {
             low = low.min(value);
             high = high.max(value);
         }
@@ -42,8 +52,9 @@ impl Range {
             if axis.scale == Scale::FromZero {
                 (low, high) = (low.min(0.0), high.max(0.0));
             }
-            if high - low <= high.abs().max(low.abs()) * 1e-12 {
-                let room = if high == 0.0 { 1.0 } else { high.abs() * 0.1 };
+            let largest = high.abs().max(low.abs());
+            if high - low <= largest * 1e-12 || largest < SMALLEST {
+                let room = if high.abs() < SMALLEST { 1.0 } else { high.abs() * 0.1 };
                 (low, high) = (low - room, high + room);
             }
             let air = (high - low) * air;
@@ -66,7 +77,7 @@ impl Range {
     }
 
     pub fn shows(&self, value: f64) -> bool {
-        value.is_finite() && (!self.log || value > 0.0)
+        can_show(value, self.log)
     }
 
     /// `Loss (nats per token, log scale)`.
@@ -236,6 +247,40 @@ mod tests {
             ["0", "5e-5", "1e-4", "1.5e-4", "2e-4", "2.5e-4", "3e-4"]
         );
         assert_eq!(shown(Unit::Secs, Scale::FromZero, 0.0, 1860.0), ["0", "10", "20", "30"]);
+    }
+
+    #[test]
+    fn no_numbers_make_an_axis_without_end() {
+        let extremes = [
+            f64::MAX,
+            f64::MIN,
+            1e100,
+            -1e100,
+            1e99,
+            5e-324,
+            -5e-324,
+            1e-100,
+            0.0,
+            -0.0,
+            1.0,
+            u64::MAX as f64,
+        ];
+        for (low, high) in extremes.iter().flat_map(|a| extremes.map(|b| (*a, b))) {
+            for scale in [Scale::Linear, Scale::FromZero, Scale::Log] {
+                for unit in [Unit::Nats, Unit::Count, Unit::Secs, Unit::Bytes] {
+                    let axis = Axis { label: String::new(), unit, scale };
+                    let Some(range) = Range::of(&axis, [low, high].into_iter(), 0.05) else { continue };
+                    assert!(
+                        range.low.is_finite() && range.high.is_finite() && range.low < range.high,
+                        "{range:?}"
+                    );
+                    for value in [low, high].into_iter().filter(|value| range.shows(*value)) {
+                        assert!((0.0..=1.0).contains(&range.place(value)), "{value} on {range:?}");
+                    }
+                    assert!(range.ticks(6).len() <= 50, "{range:?}");
+                }
+            }
+        }
     }
 
     proptest! {

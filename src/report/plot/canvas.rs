@@ -1,5 +1,6 @@
 //! From a layout to bytes: SVG and PNG by `plotters`, with what its back ends lack.
 
+use std::convert::Infallible;
 use std::sync::Once;
 
 use plotters::prelude::*;
@@ -7,15 +8,14 @@ use plotters::style::text_anchor::VPos;
 use plotters_backend::{BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingErrorKind};
 
 use super::draw::Layout;
+use super::lettering;
+use super::paper::{Paper, SMOOTHING};
 
 /// First of the family names that an SVG asks for, and the name of the embedded font in a PNG.
 pub(super) const FONT: &str = "Noto Sans, DejaVu Sans, Helvetica, Arial, sans-serif";
 
 /// `plotters` draws at whole pixels: pictures are drawn larger by this factor, for curves without stairs.
 pub(super) const SCALE: u32 = 4;
-
-/// A PNG has twice the pixels of the page, for dense screens; the rest of [`SCALE`] smooths its edges.
-const SMOOTHING: u32 = 2;
 
 #[derive(Debug, thiserror::Error)]
 pub enum PlotError {
@@ -47,45 +47,29 @@ pub fn svg(layout: &Layout) -> Result<String, PlotError> {
     Ok(text.replacen(&drawn, &shown, 1))
 }
 
+/// A PNG has twice the pixels of the page, for dense screens; the rest of [`SCALE`] smooths its edges.
 pub fn png(layout: &Layout) -> Result<Vec<u8>, PlotError> {
     register_font();
     let (width, height) = layout.size();
     let (width, height) = (width * SCALE, height * SCALE);
-    let mut pixels = vec![255_u8; (width * height * 3) as usize];
-    {
-        let area = Bitmap(BitMapBackend::with_buffer(&mut pixels, (width, height))).into_drawing_area();
-        layout.draw(&area)?;
-        area.present()?;
-    }
-    let smooth = shrink(&pixels, width as usize, SMOOTHING as usize);
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, width / SMOOTHING, height / SMOOTHING);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_compression(png::Compression::Fast);
-    encoder.write_header()?.write_image_data(&smooth)?;
-    Ok(bytes)
+    let mut drawn = Ok(());
+    let draw = |paper: &mut Paper| drawn = layout.draw(&Bitmap(paper).into_drawing_area());
+    let encode = |pixels: &[u8]| -> Result<Vec<u8>, PlotError> {
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, width / SMOOTHING, height / SMOOTHING);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_depth(png::BitDepth::Eight);
+        encoder.set_compression(png::Compression::Fast);
+        encoder.write_header()?.write_image_data(pixels)?;
+        Ok(bytes)
+    };
+    let bytes = Paper::with(height, draw, encode);
+    drawn.and(bytes)
 }
 
-/// Averages squares of `factor` x `factor` RGB pixels. Sides are multiples of the factor.
-fn shrink(pixels: &[u8], width: usize, factor: usize) -> Vec<u8> {
-    let area = (factor * factor) as u16;
-    let mut small = Vec::with_capacity(pixels.len() / (factor * factor));
-    let mut sums = vec![0_u16; width / factor * 3];
-    for band in pixels.chunks_exact(width * 3 * factor) {
-        sums.fill(area / 2);
-        for row in band.chunks_exact(width * 3) {
-            for (square, sum) in row.chunks_exact(factor * 3).zip(sums.chunks_exact_mut(3)) {
-                for pixel in square.chunks_exact(3) {
-                    sum[0] += u16::from(pixel[0]);
-                    sum[1] += u16::from(pixel[1]);
-                    sum[2] += u16::from(pixel[2]);
-                }
-            }
-        }
-        small.extend(sums.iter().map(|sum| (sum / area) as u8));
-    }
-    small
+/// Whether a PNG has its beginning and its end, which one that was cut short has not.
+pub fn is_whole(png: &[u8]) -> bool {
+    png.starts_with(b"\x89PNG\r\n\x1a\n") && png.ends_with(b"IEND\xae\x42\x60\x82")
 }
 
 /// `plotters` finds no system fonts in this build: every machine draws with the same one.
@@ -101,28 +85,28 @@ fn register_font() {
     });
 }
 
-/// The bitmap back end with another way of drawing thick paths: its own makes one polygon of the whole path, which
-/// noise folds over itself until holes appear.
-struct Bitmap<'a>(BitMapBackend<'a>);
+/// Paper with ways of its own to draw thick paths and text: the usual one makes one polygon of a whole path, which noise folds
+/// over itself until holes appear.
+struct Bitmap<'a>(&'a mut Paper);
 
-type Drawn<'a> = Result<(), DrawingErrorKind<<BitMapBackend<'a> as DrawingBackend>::ErrorType>>;
+type Drawn = Result<(), DrawingErrorKind<Infallible>>;
 
-impl<'a> DrawingBackend for Bitmap<'a> {
-    type ErrorType = <BitMapBackend<'a> as DrawingBackend>::ErrorType;
+impl DrawingBackend for Bitmap<'_> {
+    type ErrorType = Infallible;
 
     fn get_size(&self) -> (u32, u32) {
         self.0.get_size()
     }
 
-    fn ensure_prepared(&mut self) -> Drawn<'a> {
+    fn ensure_prepared(&mut self) -> Drawn {
         self.0.ensure_prepared()
     }
 
-    fn present(&mut self) -> Drawn<'a> {
+    fn present(&mut self) -> Drawn {
         self.0.present()
     }
 
-    fn draw_pixel(&mut self, point: BackendCoord, color: BackendColor) -> Drawn<'a> {
+    fn draw_pixel(&mut self, point: BackendCoord, color: BackendColor) -> Drawn {
         self.0.draw_pixel(point, color)
     }
 
@@ -132,7 +116,7 @@ impl<'a> DrawingBackend for Bitmap<'a> {
         bottom_right: BackendCoord,
         style: &S,
         fill: bool,
-    ) -> Drawn<'a> {
+    ) -> Drawn {
         self.0.draw_rect(upper_left, bottom_right, style, fill)
     }
 
@@ -141,26 +125,32 @@ impl<'a> DrawingBackend for Bitmap<'a> {
         &mut self,
         path: I,
         style: &S,
-    ) -> Drawn<'a> {
-        let radius = f64::from(style.stroke_width()) / 2.0;
+    ) -> Drawn {
+        let (radius, colour) = (f64::from(style.stroke_width()) / 2.0, style.color());
         let mut before: Option<BackendCoord> = None;
         for point in path {
             if let Some(before) = before {
-                self.stroke(before, point, radius, style)?;
+                self.stroke(before, point, radius, colour);
             }
             before = Some(point);
         }
         Ok(())
     }
 
-    fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, position: BackendCoord) -> Drawn<'a> {
+    fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, position: BackendCoord) -> Drawn {
         // An SVG centres text on the middle of its small letters, this back end on the middle of its line.
         let down = if matches!(style.anchor().v_pos, VPos::Center) {
             (style.size() * 0.09).round() as i32
         } else {
             0
         };
-        self.0.draw_text(text, style, (position.0, position.1 + down))
+        let colour = style.color().rgb;
+        lettering::of(text, style, |runs| {
+            for run in runs {
+                let at = (position.0 + run.x, position.1 + down + run.y);
+                self.0.mix(at, run.length, colour, run.share);
+            }
+        })
     }
 
     fn estimate_text_size<S: BackendTextStyle>(
@@ -172,16 +162,10 @@ impl<'a> DrawingBackend for Bitmap<'a> {
     }
 }
 
-impl<'a> Bitmap<'a> {
+impl Bitmap<'_> {
     /// All pixels within `radius` of the line from `a` to `b`, row by row. The shape is convex, so the part of a row
     /// within it lies between the outermost ends of the two discs and of the band between them.
-    fn stroke<S: BackendStyle>(
-        &mut self,
-        a: BackendCoord,
-        b: BackendCoord,
-        radius: f64,
-        style: &S,
-    ) -> Drawn<'a> {
+    fn stroke(&mut self, a: BackendCoord, b: BackendCoord, radius: f64, colour: BackendColor) {
         let (ax, ay) = (f64::from(a.0), f64::from(a.1));
         let (bx, by) = (f64::from(b.0), f64::from(b.1));
         let length = (bx - ax).hypot(by - ay).max(f64::MIN_POSITIVE);
@@ -189,7 +173,11 @@ impl<'a> Bitmap<'a> {
         let corners = [(ax + nx, ay + ny), (bx + nx, by + ny), (bx - nx, by - ny), (ax - nx, ay - ny)];
         let top = (ay.min(by) - radius - 0.5).ceil() as i32;
         let bottom = (ay.max(by) + radius - 0.5).floor() as i32;
-        for row in top..=bottom {
+        let straight = straight_rows(a, b);
+        if !straight.is_empty() {
+            self.0.fill((nearest(ax - radius), straight.start), (nearest(ax + radius), straight.end), colour);
+        }
+        for row in (top..=bottom).filter(|row| !straight.contains(row)) {
             let y = f64::from(row) + 0.5;
             let (mut left, mut right) = (f64::INFINITY, f64::NEG_INFINITY);
             let mut reach = |x: f64, by: f64| {
@@ -209,9 +197,18 @@ impl<'a> Bitmap<'a> {
                 }
             }
             if left <= right {
-                self.0.draw_rect((left.round() as i32, row), (right.round() as i32, row + 1), style, true)?;
+                self.0.fill((nearest(left), row), (nearest(right), row + 1), colour);
             }
         }
-        Ok(())
     }
+}
+
+/// The rows of a vertical line that lie between its round ends: all of them are alike.
+fn straight_rows(a: BackendCoord, b: BackendCoord) -> std::ops::Range<i32> {
+    if a.0 == b.0 { a.1.min(b.1)..a.1.max(b.1) } else { 0..0 }
+}
+
+/// The nearest whole number, of those that lie on a sheet: `f64::round` is a call of its own on processors without SSE 4.1.
+fn nearest(value: f64) -> i32 {
+    (value + 0.5) as i32
 }

@@ -85,6 +85,21 @@ fn odd_curves_are_drawn_and_empty_ones_are_not() {
 }
 
 #[test]
+fn a_picture_that_was_cut_short_is_drawn_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let png = dir.path().join("loss.png");
+    let chart = chart(falling(10), Scale::Log);
+    assert!(write(&chart, &dir.path().join("loss")).unwrap());
+    let whole = fs::read(&png).unwrap();
+    fs::write(&png, &whole[..whole.len() - 1]).unwrap();
+    assert!(write(&chart, &dir.path().join("loss")).unwrap());
+    assert!(fs::read(&png).unwrap() == whole);
+    fs::remove_file(&png).unwrap();
+    assert!(write(&chart, &dir.path().join("loss")).unwrap());
+    assert!(fs::read(&png).unwrap() == whole);
+}
+
+#[test]
 fn pictures_that_have_nothing_to_show_any_more_are_removed() {
     let dir = tempfile::tempdir().unwrap();
     let stem = dir.path().join("loss");

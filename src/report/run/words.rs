@@ -99,7 +99,7 @@ pub fn reproduce(page: &Page) -> String {
     let manifest = &page.record.manifest;
     let mut lines = Vec::new();
     if let Some(git) = &manifest.git {
-        lines.push(format!("git checkout {}", git.commit));
+        lines.push(format!("git checkout {}", quote(&git.commit)));
     }
     lines.push(manifest.command.clone());
     let mut text =

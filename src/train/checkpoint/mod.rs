@@ -22,7 +22,7 @@ use crate::store::manifest::TimeInfo;
 use crate::store::{CheckpointsDir, RecordSizes, StoreError, atomic, disk};
 use crate::units;
 
-pub use restore::{Restored, newest_step, weights_sums};
+pub use restore::{GoOn, Restored, newest_step, weights_sums};
 
 /// Position of the loop: with the engine's own state beside it, all that a run needs to go on as if it had never stopped. What
 /// is sampled depends on the configuration alone, so there is no generator of samples to keep.

@@ -5,15 +5,23 @@ use std::path::Path;
 
 use super::{CheckpointError, Checkpoints, LOOP_FILE, LoopState, checksums, point, write_error};
 use crate::engine::{Engine, EngineError};
-use crate::store::RunDir;
+use crate::metric::MetricsRow;
+use crate::store::{RunDir, read_rows};
 
 /// What was found in a run's folder of checkpoints.
 #[derive(Debug)]
 pub struct Restored {
-    /// Where the run goes on; `None`: at its beginning.
-    pub state: Option<LoopState>,
+    /// Where the run goes on, with the rows of the steps until there; `None`: at its beginning.
+    pub go_on: Option<GoOn>,
     /// What could not be used, in words, newest first. It lies beside the others, its name ending in `.damaged`.
     pub damaged: Vec<String>,
+}
+
+/// Where a run goes on, with the rows of the steps until there.
+#[derive(Debug)]
+pub struct GoOn {
+    pub state: LoopState,
+    pub rows: Vec<MetricsRow>,
 }
 
 /// The step of the newest checkpoint, sound or not.
@@ -39,13 +47,13 @@ impl Checkpoints {
     pub fn restore(&mut self, dir: &RunDir, engine: &mut dyn Engine) -> Result<Restored, CheckpointError> {
         let mut steps = self.dir.steps();
         let mut damaged = Vec::new();
-        let state = loop {
+        let go_on = loop {
             let Some(step) = steps.pop() else { break None };
             let path = self.dir.checkpoint(step);
             match load(dir, &path, step, engine) {
-                Ok(state) => {
+                Ok(go_on) => {
                     steps.push(step);
-                    break Some(state);
+                    break Some(go_on);
                 }
                 Err(Fault::Elsewhere(error)) => return Err(error),
                 Err(Fault::Damaged(reason)) => {
@@ -57,7 +65,7 @@ impl Checkpoints {
                 }
             }
         };
-        if let Some(state) = &state {
+        if let Some(GoOn { state, .. }) = &go_on {
             self.best = state.best.filter(|(_, step)| steps.contains(step));
             point(&self.dir.last(), &self.dir.checkpoint(state.step))?;
             if let Some((_, step)) = self.best {
@@ -65,7 +73,7 @@ impl Checkpoints {
             }
         }
         self.saved = steps;
-        Ok(Restored { state, damaged })
+        Ok(Restored { go_on, damaged })
     }
 }
 
@@ -83,7 +91,7 @@ impl From<String> for Fault {
     }
 }
 
-fn load(dir: &RunDir, path: &Path, step: u64, engine: &mut dyn Engine) -> Result<LoopState, Fault> {
+fn load(dir: &RunDir, path: &Path, step: u64, engine: &mut dyn Engine) -> Result<GoOn, Fault> {
     checksums::verify(path)?;
     let json = fs::read(path.join(LOOP_FILE)).map_err(|error| format!("{LOOP_FILE}: {error}"))?;
     let state: LoopState = serde_json::from_slice(&json).map_err(|error| format!("{LOOP_FILE}: {error}"))?;
@@ -93,11 +101,21 @@ fn load(dir: &RunDir, path: &Path, step: u64, engine: &mut dyn Engine) -> Result
     if let Some(lost) = state.record.lost(dir) {
         return Err(format!("the run's record is shorter than it was: {lost}").into());
     }
+    let rows = read_rows(&dir.metrics(), Some(state.record.metrics))
+        .map_err(|error| format!("metrics.csv: {error}"))?;
+    let last = rows.last().map_or(0, |row| row.step);
+    let expected = if state.pending.is_some() { step.saturating_sub(1) } else { step };
+    if last != expected {
+        return Err(format!(
+            "metrics.csv ends with step {last} there, where {expected} should be the last one"
+        )
+        .into());
+    }
     engine.load(path).map_err(|error| match error {
         EngineError::Weights { .. } | EngineError::Io { .. } => Fault::Damaged(error.to_string()),
         other => Fault::Elsewhere(other.into()),
     })?;
-    Ok(state)
+    Ok(GoOn { state, rows })
 }
 
 fn put_aside(path: &Path) -> std::io::Result<()> {

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::config::{self, LoadOptions};
 use crate::data::batches::BatchState;
@@ -35,13 +37,21 @@ fn state(step: u64, score: f64) -> LoopState {
     }
 }
 
+/// A record whose last row is of `step`.
+fn record(dir: &RunDir, step: u64) -> RecordSizes {
+    let rows: String = (1..=step).map(|step| format!("{step}\n")).collect();
+    fs::write(dir.metrics(), format!("step\n{rows}")).unwrap();
+    RecordSizes::sync(dir).unwrap()
+}
+
 /// A run with checkpoints of these steps, each with its score, of which the last two and the best are kept.
 fn run_with(checkpoints: &[(u64, f64)]) -> (tempfile::TempDir, RunDir) {
     let folder = tempfile::tempdir().unwrap();
     let dir = RunDir::open(folder.path());
     let mut saver = Checkpoints::new(dir.checkpoints(), 2);
     for &(step, score) in checkpoints {
-        saver.save(engine(step).as_ref(), state(step, score)).unwrap();
+        let record = record(&dir, step);
+        saver.save(engine(step).as_ref(), LoopState { record, ..state(step, score) }).unwrap();
     }
     (folder, dir)
 }
@@ -75,7 +85,7 @@ fn the_newest_two_and_the_best_are_kept() {
     assert_eq!(pointed_at(&dir.checkpoints().best()), "step-000002");
     assert_eq!(pointed_at(&dir.checkpoints().last()), "step-000005");
     let (restored, mut checkpoints, engine) = restore(&dir);
-    assert_eq!(restored.state.unwrap().best, Some((1.0, 2)));
+    assert_eq!(restored.go_on.unwrap().state.best, Some((1.0, 2)));
     assert_eq!(restored.damaged, Vec::<String>::new());
     // The best one is still known to be the best, and outlives the ones that come after.
     for step in [6, 7, 8] {
@@ -92,10 +102,10 @@ fn a_state_reads_back_to_the_last_bit() {
     for loss in [10.955, 3.3, 0.1 + 0.2] {
         ema.update(loss);
     }
-    let saved = LoopState { ema, elapsed_secs: 1.0 / 3.0, ..state(3, 0.1 + 0.2) };
+    let saved = LoopState { ema, elapsed_secs: 1.0 / 3.0, record: record(&dir, 3), ..state(3, 0.1 + 0.2) };
     saver.save(engine(3).as_ref(), saved.clone()).unwrap();
     let expected = LoopState { best: Some((0.1 + 0.2, 3)), ..saved };
-    assert_eq!(restore(&dir).0.state.unwrap(), expected);
+    assert_eq!(restore(&dir).0.go_on.unwrap().state, expected);
 }
 
 /// Every way of spoiling each file of the newest checkpoint leads to the one before, and the error names the file.
@@ -125,7 +135,7 @@ fn a_damaged_checkpoint_is_named_and_the_one_before_is_used() {
             assert!(note.contains("step-000002 cannot be used"), "{file} {way}: {note}");
             // A list of checksums with a flipped bit may name another file or sum.
             assert!(note.contains(file) || file == "checksums.toml", "{file} {way}: {note}");
-            assert_eq!(restored.state.unwrap().step, 1, "{file} {way}");
+            assert_eq!(restored.go_on.unwrap().state.step, 1, "{file} {way}");
             assert_eq!(checkpoints.saved, [1]);
             assert_eq!(pointed_at(&dir.checkpoints().last()), "step-000001");
             assert!(dir.checkpoints().path().join("step-000002.damaged").is_dir());
@@ -141,7 +151,7 @@ fn without_a_sound_checkpoint_the_run_begins_again() {
         fs::write(dir.checkpoints().checkpoint(step).join("loop.json"), "{}").unwrap();
     }
     let (restored, mut checkpoints, engine) = restore(&dir);
-    assert_eq!((restored.state, restored.damaged.len()), (None, 2));
+    assert_eq!((restored.go_on.is_none(), restored.damaged.len()), (true, 2));
     // A damaged one does not stand in the way of a new one of its step.
     checkpoints.save(engine.as_ref(), state(1, 2.5)).unwrap();
     assert_eq!(dir.checkpoints().steps(), [1]);
@@ -149,15 +159,37 @@ fn without_a_sound_checkpoint_the_run_begins_again() {
 
 #[test]
 fn a_checkpoint_whose_record_was_lost_is_not_gone_on_with() {
-    let (_folder, dir) = run_with(&[(1, 3.0)]);
-    fs::write(dir.metrics(), "step\n1\n2\n").unwrap();
-    let mut saver = Checkpoints::new(dir.checkpoints(), 2);
-    let record = RecordSizes::sync(&dir).unwrap();
-    saver.save(engine(2).as_ref(), LoopState { record, ..state(2, 2.0) }).unwrap();
+    let (_folder, dir) = run_with(&[(1, 3.0), (2, 2.0)]);
+    let whole = fs::read_to_string(dir.metrics()).unwrap();
     fs::write(dir.metrics(), "step\n1\n").unwrap();
     let (restored, ..) = restore(&dir);
-    assert_eq!(restored.state.unwrap().step, 1);
+    assert_eq!(restored.go_on.unwrap().state.step, 1);
     assert!(restored.damaged[0].contains("metrics.csv has 7 bytes, and had 9"), "{:?}", restored.damaged);
+
+    let (_folder, dir) = run_with(&[(1, 3.0), (2, 2.0)]);
+    fs::write(dir.metrics(), whole.replace("2\n", "x\n")).unwrap();
+    let (restored, ..) = restore(&dir);
+    assert_eq!(restored.go_on.unwrap().state.step, 1);
+    assert!(restored.damaged[0].contains("metrics.csv ends with step 1"), "{:?}", restored.damaged);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Also when its checksums say that it is what was written.
+    #[test]
+    fn no_loop_state_makes_going_on_panic(at in any::<prop::sample::Index>(), bytes in prop::collection::vec(any::<u8>(), 0..6)) {
+        let (_folder, dir) = run_with(&[(1, 3.0), (2, 2.0)]);
+        let path = dir.checkpoints().checkpoint(2);
+        let mut json = fs::read(path.join("loop.json")).unwrap();
+        let at = at.index(json.len());
+        json.splice(at..(at + bytes.len()).min(json.len()), bytes);
+        fs::write(path.join("loop.json"), json).unwrap();
+        fs::remove_file(path.join("checksums.toml")).unwrap();
+        checksums::write(&path).unwrap();
+        let (restored, ..) = restore(&dir);
+        prop_assert!(restored.go_on.is_some_and(|go_on| [1, 2].contains(&go_on.state.step)));
+    }
 }
 
 #[test]
