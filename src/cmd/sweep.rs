@@ -84,6 +84,23 @@ fn automatic(costs: &[&Cost], cores: usize, gpus: usize, free_bytes: Option<u64>
     }
 }
 
+/// In words, that runs at the same time may need more memory than is free although each of them fits.
+fn short_together(costs: &[&Cost], jobs: usize, free_bytes: Option<u64>) -> Option<String> {
+    let free = free_bytes? as f64;
+    let on_host = costs.iter().filter(|cost| matches!(cost.memory.place, MemoryPlace::Host));
+    let mut needs: Vec<f64> = on_host.map(|cost| cost.memory.estimate().bytes()).collect();
+    needs.sort_by(|a, b| b.total_cmp(a));
+    let together: f64 = needs.iter().take(jobs).sum();
+    let largest = needs.first().copied().unwrap_or(0.0);
+    (jobs > 1 && together > free && largest <= free).then(|| {
+        format!(
+            "{jobs} runs at the same time may need {} of memory, and {} is free; lower --jobs, or let --jobs auto choose",
+            units::bytes(together),
+            units::bytes(free)
+        )
+    })
+}
+
 /// A run of the sweep.
 pub enum Item {
     /// It needs a process.
@@ -135,6 +152,9 @@ pub fn train(
         }
     }
     let terms = work.terms(jobs.len(), costs);
+    if let Some(warning) = short_together(costs, terms.jobs, host::free_memory_bytes()) {
+        screen.note(&format!("warning: {warning}"));
+    }
     local::work(jobs, terms, &stop, &mut sweep);
     sweep.done.sort_by_key(|run| run.index);
 

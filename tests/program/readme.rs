@@ -21,7 +21,8 @@ fn the_readmes_commands_work() {
     for command in commands {
         let words = words(&command, shop.path());
         let mut arguments: Vec<&str> = words.iter().map(String::as_str).collect();
-        let trains = arguments.first().is_some_and(|first| first.ends_with(".toml"));
+        let trains =
+            arguments.first().is_some_and(|first| first.ends_with(".toml") || *first == "verify-resume");
         if trains {
             arguments.extend(["--set", "hardware.device=scripted", "--set", "train.max_steps=5"]);
             arguments.extend(["--set", "schedule.warmup_steps=0", "--set", "data.corpus=salt-crown", "-q"]);

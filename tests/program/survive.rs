@@ -5,7 +5,7 @@ use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::shop::{Call, Shop};
+use crate::shop::{Call, SCRIPTED, Shop};
 
 /// A small model that really trains, with everything that a resumed run could get wrong: dropout, shuffled epochs, evaluation,
 /// samples, checkpoints.
@@ -381,7 +381,7 @@ fn after_enough_failures_nothing_more_is_started() {
     assert_eq!(call.stdout.matches("not started: enough runs had failed").count(), 3, "{}", call.stdout);
     // What was not started is not lost.
     let call = shop.run(&["resume", "--fail-fast"]).expect(4);
-    assert_eq!(call.stdout.matches("not started").count(), 2, "{}", call.stdout);
+    assert_eq!(call.stdout.matches("not started: ").count(), 2, "{}", call.stdout);
 }
 
 #[test]
@@ -403,22 +403,52 @@ fn runs_at_the_same_time_give_the_same_numbers_as_one_after_the_other() {
 }
 
 #[test]
-fn memory_that_is_refused_ends_one_run_and_not_the_others() {
+fn a_sweep_in_which_much_goes_wrong_finishes_the_rest_and_retries_the_right_ones() {
     let shop = Shop::new();
-    shop.write("small.toml", REAL.replace("max_steps = 300", "max_steps = 40"));
+    shop.write("words.txt", "word ".repeat(400));
+    // First and slow, so that the others still wait when the text disappears.
+    shop.experiment("a-diverges.toml", "diverge_at = 30\nsleep_secs = 0.02\n");
+    shop.experiment("b-killed.toml", "fail_at = 30\nfail_as = \"kill\"\n[on_failure]\nretry_killed = 0\n");
     let large = REAL.replace("n_embd = 16", "n_embd = 2048").replace("n_layer = 1", "n_layer = 12");
-    shop.write("large.toml", large.replace("max_steps = 300", "max_steps = 2"));
-    let mut command = Command::new("sh");
-    command.args([
-        "-c",
-        "ulimit -v 1500000; exec \"$0\" \"$@\"",
-        env!("CARGO_BIN_EXE_runner"),
-        "large.toml",
-        "small.toml",
-    ]);
-    let call = Call::from(command.current_dir(shop.path()).stdin(Stdio::null()).output().unwrap()).expect(4);
-    assert_eq!(class(&shop, "large/seed=1337"), "out_of_memory", "{}\n{}", call.stdout, call.stderr);
-    assert!(call.stdout.contains("small/seed=1337: Finished"), "{}", call.stdout);
+    shop.write("c-large.toml", large.replace("max_steps = 300", "max_steps = 2"));
+    let text = SCRIPTED.replace("corpus = \"salt-crown\"", "path = \"words.txt\"");
+    shop.write("d-text.toml", text);
+    shop.write("e-fine.toml", REAL.replace("max_steps = 300", "max_steps = 40"));
+    let files = ["a-diverges.toml", "b-killed.toml", "c-large.toml", "d-text.toml", "e-fine.toml"];
+
+    // Less memory than the large model needs, as `ulimit -v` has it.
+    let capped = |arguments: &[&str]| {
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -v 1500000; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_runner")]);
+        command.args(arguments).current_dir(shop.path()).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let child = capped(&files);
+    wait_until("the first run", || rows(&shop, "a-diverges/seed=1337") > 2);
+    fs::remove_file(shop.path().join("words.txt")).unwrap();
+    let call = Call::from(child.wait_with_output().unwrap()).expect(4);
+    let expected = [
+        ("a-diverges", "diverged"),
+        ("b-killed", "killed"),
+        ("c-large", "out_of_memory"),
+        ("d-text", "data"),
+        ("e-fine", "max_steps"),
+    ];
+    for (experiment, reason) in expected {
+        let run = format!("{experiment}/seed=1337");
+        assert_eq!(class(&shop, &run), reason, "{run}: {}\n{}", call.stdout, call.stderr);
+        assert!(shop.has(&format!("runs/{run}/report.md")), "{run}");
+    }
+    assert!(call.stdout.contains("comparison: reports/"), "{}", call.stdout);
+
+    // What diverged would diverge again, and what finished is done.
+    shop.write("words.txt", "word ".repeat(400));
+    Call::from(capped(&["retry", "-q"]).wait_with_output().unwrap()).expect(4);
+    let tried = [("a-diverges", 1), ("b-killed", 2), ("c-large", 2), ("d-text", 2), ("e-fine", 1)];
+    for (experiment, number) in tried {
+        assert_eq!(attempts(&shop, &format!("{experiment}/seed=1337")), number, "{experiment}");
+    }
+    assert_eq!(class(&shop, "d-text/seed=1337"), "max_steps");
 }
 
 #[test]
