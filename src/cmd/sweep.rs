@@ -73,8 +73,7 @@ impl WorkArgs {
 
 /// One per GPU, if that is where runs would be; otherwise one per core, as far as the largest of them fits the memory that often.
 fn automatic(costs: &[&Cost], cores: usize, gpus: usize, free_bytes: Option<u64>) -> usize {
-    let on_gpu = |cost: &&Cost| matches!(cost.memory.place, MemoryPlace::Gpu { .. });
-    if gpus > 0 && costs.iter().any(|cost| on_gpu(cost)) {
+    if gpus > 0 && costs.iter().any(|cost| matches!(cost.memory.place, MemoryPlace::Gpu { .. })) {
         return gpus;
     }
     let largest = costs.iter().map(|cost| cost.memory.estimate().bytes()).fold(0.0, f64::max);

@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::PathBuf;
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -125,11 +124,11 @@ fn this_program() -> io::Result<Command> {
     #[cfg(target_os = "linux")]
     {
         let mut command = Command::new("/proc/self/exe");
-        std::os::unix::process::CommandExt::arg0(&mut command, PathBuf::from(path));
+        std::os::unix::process::CommandExt::arg0(&mut command, path);
         Ok(command)
     }
     #[cfg(not(target_os = "linux"))]
-    Ok(Command::new(PathBuf::from(path)))
+    Ok(Command::new(path))
 }
 
 fn listen(stdout: impl Read, mut listeners: Vec<Box<dyn Sink>>, heard: &Mutex<Instant>) {

@@ -80,7 +80,7 @@ pub fn work(jobs: Vec<Job>, terms: Terms, stop: &StopFlag, watcher: &mut dyn Wat
                 Ok(run) => running.push(run),
                 Err(End { job, manifest }) => {
                     failed += 1;
-                    watcher.ended(job.index, job.dir, manifest);
+                    watcher.ended(job.index, job.dir, *manifest);
                 }
             }
         }
@@ -95,8 +95,9 @@ pub fn work(jobs: Vec<Job>, terms: Terms, stop: &StopFlag, watcher: &mut dyn Wat
                 Next::Again(waiting) => queue.push_back(waiting),
                 Next::Over(End { job, manifest }) => {
                     let sound = |status| !matches!(status, Status::Failed | Status::Diverged);
-                    failed += usize::from(!manifest.as_ref().is_ok_and(|manifest| sound(manifest.status)));
-                    watcher.ended(job.index, job.dir, manifest);
+                    failed +=
+                        usize::from(!manifest.as_ref().as_ref().is_ok_and(|manifest| sound(manifest.status)));
+                    watcher.ended(job.index, job.dir, *manifest);
                 }
             }
         }
@@ -139,7 +140,7 @@ impl Waiting {
             Err(error) => {
                 let message = format!("its process could not be started: {error}");
                 let manifest = record_end(&self.job.dir, StopReason::Error, message);
-                Err(End { job: self.job, manifest })
+                Err(End { job: self.job, manifest: Box::new(manifest) })
             }
         }
     }
@@ -167,9 +168,10 @@ struct Running {
     silent: bool,
 }
 
+/// A run that came to an end that stands.
 struct End {
     job: Job,
-    manifest: Result<Manifest, StoreError>,
+    manifest: Box<Result<Manifest, StoreError>>,
 }
 
 enum Next {
@@ -209,7 +211,9 @@ impl Running {
             Ok(status) => self.manifest_after(*status),
             Err(error) => record_end(&dir, StopReason::Error, format!("its process was lost: {error}")),
         };
-        let over = |running: Self, manifest| Next::Over(End { job: running.waiting.job, manifest });
+        let over = |running: Self, manifest| {
+            Next::Over(End { job: running.waiting.job, manifest: Box::new(manifest) })
+        };
         let mut manifest = match manifest {
             Ok(manifest) if manifest.status == Status::Failed && !stop.is_requested() => manifest,
             other => return over(self, other),
@@ -218,7 +222,7 @@ impl Running {
         let class = manifest.stop_reason.unwrap_or(StopReason::Error);
         let again = self.policy.and_then(|policy| waiting.tries.after(class, &policy, self.batch_size));
         let Some(again) = again else {
-            return Next::Over(End { job: waiting.job, manifest: Ok(manifest) });
+            return Next::Over(End { job: waiting.job, manifest: Box::new(Ok(manifest)) });
         };
         let name = format!("{}/{}", manifest.run.experiment, manifest.run.name);
         let why = manifest.message.clone().unwrap_or_default();
@@ -237,7 +241,7 @@ impl Running {
                 }
                 Err(error) => {
                     watcher.note(&format!("{name}: its batch could not be halved: {error}"));
-                    return Next::Over(End { job: waiting.job, manifest: Ok(manifest) });
+                    return Next::Over(End { job: waiting.job, manifest: Box::new(Ok(manifest)) });
                 }
             }
         }

@@ -100,7 +100,7 @@ fn train_plan(
     check_unchanged(manifest, &dataset)?;
     let mut checkpoints = Checkpoints::new(dir.checkpoints(), plan.checkpoint.keep_last);
     let vocab_size = dataset.tokenizer.vocab_size();
-    let (engine, go_on, damaged) = find_beginning(&plan, dir, &mut checkpoints, vocab_size)?;
+    let Beginning { engine, go_on, damaged } = find_beginning(&plan, dir, &mut checkpoints, vocab_size)?;
 
     manifest.data = Some(dataset.info());
     manifest.model = Some(engine.model());
@@ -131,14 +131,22 @@ fn train_plan(
     ending
 }
 
-/// An engine at the newest sound checkpoint, the record cut back to it; or a fresh engine and an empty record. And what could
-/// not be used.
+/// Where a run begins.
+struct Beginning {
+    engine: Box<dyn Engine>,
+    /// `None`: nothing was trained yet.
+    go_on: Option<GoOn>,
+    /// Checkpoints that could not be used.
+    damaged: Vec<String>,
+}
+
+/// An engine at the newest sound checkpoint, the record cut back to it; or a fresh engine and an empty record.
 fn find_beginning(
     plan: &RunPlan,
     dir: &RunDir,
     checkpoints: &mut Checkpoints,
     vocab_size: usize,
-) -> Result<(Box<dyn Engine>, Option<GoOn>, Vec<String>), TrainError> {
+) -> Result<Beginning, TrainError> {
     let mut damaged = Vec::new();
     if checkpoint::newest_step(dir).is_some() {
         // The weights that the run began with may be gone by now, and are overwritten by the checkpoint's.
@@ -149,11 +157,11 @@ fn find_beginning(
         damaged = restored.damaged;
         if let Some(go_on) = restored.go_on {
             go_on.state.record.cut_back(dir)?;
-            return Ok((engine, Some(go_on), damaged));
+            return Ok(Beginning { engine, go_on: Some(go_on), damaged });
         }
     }
     RecordSizes::default().cut_back(dir)?;
-    Ok((engine::open(plan, vocab_size)?, None, damaged))
+    Ok(Beginning { engine: engine::open(plan, vocab_size)?, go_on: None, damaged })
 }
 
 /// Going on with another text would be another run.

@@ -476,7 +476,7 @@ fn a_disk_that_fills_up_costs_the_run_and_nothing_that_was_saved() {
          \"$0\" ls --runs-dir small/runs > ls.txt\n\
          cp -r small/runs saved; exit $code";
     let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script, env!("CARGO_BIN_EXE_runner")]);
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_runner")]);
     let output = command.current_dir(shop.path()).stdin(Stdio::null()).output();
     let Ok(output) = output.map(Call::from) else {
         eprintln!("SKIPPED: there is no `unshare` here to mount a small disk with");
