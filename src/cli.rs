@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::cmd::{compare, doctor, exec, explain, ls, plan, report, resume, schema, train, verify_resume};
+use crate::cmd::{
+    compare, doctor, exec, explain, ls, plan, prepare, report, resume, schema, train, verify_resume,
+};
 use crate::error::{Error, Exit};
 
 const AFTER_HELP: &str = "\
@@ -43,6 +45,8 @@ enum Command {
     Resume(resume::ResumeArgs),
     /// Try failed runs again, each from its last checkpoint.
     Retry(resume::RetryArgs),
+    /// Make the directories of runs without training them, and print them, for `runner exec` elsewhere.
+    Prepare(prepare::Args),
     /// Train one run from its directory; what a sweep or a cluster starts.
     Exec(exec::Args),
     /// Show that runs survive `kill -9`: train, kill, resume, and compare with a run that was left alone.
@@ -98,6 +102,7 @@ impl Cli {
             Some(Command::Plan(args)) => plan::run(args),
             Some(Command::Resume(args)) => resume::resume(args),
             Some(Command::Retry(args)) => resume::retry(args),
+            Some(Command::Prepare(args)) => prepare::run(args),
             Some(Command::Exec(args)) => exec::run(args),
             Some(Command::VerifyResume(args)) => verify_resume::run(args),
             Some(Command::Report(args)) => report::run(args),

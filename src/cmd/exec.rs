@@ -37,6 +37,8 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<Exit, Error> {
     let dir = RunDir::open(&args.dir);
+    // Not to leave a lock where there is no run.
+    dir.read_manifest()?;
     let _lock = match dir.lock() {
         Err(error @ StoreError::Locked { .. }) if args.supervised => {
             terminal::err(error);

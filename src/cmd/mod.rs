@@ -8,6 +8,7 @@ pub mod explain;
 pub mod ls;
 pub mod plan;
 mod preflight;
+pub mod prepare;
 pub mod report;
 pub mod resume;
 pub mod schema;

@@ -6,6 +6,7 @@ use crate::cli::{Folders, Selection};
 use crate::error::{Error, Exit};
 use crate::launcher::Launcher;
 use crate::launcher::again::{self, Again, Decision};
+use crate::launcher::prepare::Place;
 use crate::report::compare::LeftOut;
 use crate::sinks::progress::Screen;
 use crate::store::manifest::Status;
@@ -82,7 +83,7 @@ fn item(run: &Planned, folders: &Folders, again: Again, launcher: &Launcher) -> 
     let plan = &run.plan;
     match again::decide(plan, &folders.runs_dir, run.sha256.as_deref(), again) {
         Decision::New(changed_since) => {
-            let (dir, manifest) = launcher.prepare(plan, &folders.runs_dir, changed_since)?;
+            let (dir, manifest) = launcher.prepare(plan, &folders.runs_dir, changed_since, Place::Here)?;
             Ok(match manifest.status {
                 Status::Skipped => Item::Done(dir, Box::new(manifest), Origin::Now),
                 _ => Item::Train(dir),

@@ -12,8 +12,8 @@ use super::signals;
 use crate::cli::Selection;
 use crate::config::experiment::RunPlan;
 use crate::error::{Error, Exit};
-use crate::launcher::Launcher;
 use crate::launcher::child::Child;
+use crate::launcher::{Launcher, prepare};
 use crate::metric::METRICS;
 use crate::sinks::progress::{Place, Screen};
 use crate::store::manifest::Status;
@@ -45,14 +45,14 @@ pub fn run(mut args: Args) -> Result<Exit, Error> {
     let folder = scratch(args.scratch_dir.as_deref())?;
     let stop = signals::catch(&screen)?;
 
-    let alone = launcher.prepare(&plan, &folder.path().join("left-alone"), None)?.0;
+    let alone = launcher.prepare(&plan, &folder.path().join("left-alone"), None, prepare::Place::Here)?.0;
     let begun = Instant::now();
     if !finish(&alone, Place { index: 1, count: 2 }, &screen, &stop)? {
         return Ok(not_finished(&alone, &stop, folder));
     }
     let whole_secs = begun.elapsed().as_secs_f64();
 
-    let killed = launcher.prepare(&plan, &folder.path().join("killed"), None)?.0;
+    let killed = launcher.prepare(&plan, &folder.path().join("killed"), None, prepare::Place::Here)?.0;
     let mut kills = Kills::default();
     for number in 0..args.kills {
         // Long enough for some progress, and on average too short for the end to come before the last kill.

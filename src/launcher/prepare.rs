@@ -10,11 +10,20 @@ use super::requirements::{Machine, unmet};
 use crate::config::{self, experiment::RunPlan};
 use crate::engine::cost::Cost;
 use crate::engine::device;
-use crate::engine::memory::Place;
+use crate::engine::memory::Place as MemoryPlace;
 use crate::store::manifest::{
     ChangedSince, FORMAT_VERSION, HostInfo, Manifest, RunInfo, Status, StopReason, TargetInfo,
 };
 use crate::store::{RunDir, StoreError};
+
+/// Where a run will be trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// On this machine, which must have what the run requires.
+    Here,
+    /// On another, of which nothing is known.
+    Elsewhere,
+}
 
 /// What all runs of one call share.
 pub struct Launcher {
@@ -55,14 +64,14 @@ impl Launcher {
     /// In words, that some of these runs may need more memory than is free now, and what to lower.
     pub fn short_of_memory(&self, runs: &[(&RunPlan, &Cost)]) -> Option<String> {
         let free = |place| match place {
-            Place::Host => host::free_memory_bytes(),
-            Place::Gpu { ordinal, .. } => device::cuda_memory(ordinal).ok().map(|(free, _)| free),
+            MemoryPlace::Host => host::free_memory_bytes(),
+            MemoryPlace::Gpu { ordinal, .. } => device::cuda_memory(ordinal).ok().map(|(free, _)| free),
         };
         shortage(runs, free)
     }
 
-    /// Makes a directory for the run, with `changed_since` as what distinguishes it from an earlier one of its name. A requirement
-    /// that is not met is recorded as `skipped`.
+    /// Makes a directory for the run, with `changed_since` as what distinguishes it from an earlier one of its name. For a run that
+    /// would be trained here, a requirement that is not met is recorded as `skipped`.
     ///
     /// # Errors
     /// When the run directory cannot be written.
@@ -71,10 +80,13 @@ impl Launcher {
         plan: &RunPlan,
         runs_dir: &Path,
         changed_since: Option<ChangedSince>,
+        place: Place,
     ) -> Result<(RunDir, Manifest), StoreError> {
         let mut manifest = self.manifest(plan);
         manifest.changed_since = changed_since;
-        if let Some(reason) = self.unmet(plan) {
+        if place == Place::Here
+            && let Some(reason) = self.unmet(plan)
+        {
             manifest.status = Status::Skipped;
             manifest.stop_reason = Some(StopReason::RequirementNotMet);
             manifest.message = Some(reason);

@@ -373,6 +373,28 @@ fn one_process_writes_a_run_and_reading_works_meanwhile() {
 }
 
 #[test]
+fn prepared_runs_can_be_executed_one_by_one_and_again() {
+    let shop = Shop::new();
+    shop.experiment("a.toml", "[experiment]\nrepeats = 2\n[target]\nthreshold = 0.001\n");
+    let requires = ["--set", "hardware.requires=[\"min_memory_gb=1000000\"]"];
+    let prepare = [&["prepare", "a.toml"][..], &requires].concat();
+    let call = shop.run(&prepare).expect(0);
+    let dirs: Vec<&str> = call.stdout.lines().collect();
+    assert_eq!(dirs, ["runs/a/seed=1337", "runs/a/seed=1338"]);
+    assert!(shop.run(&["ls"]).expect(0).stdout.contains("waiting"));
+    shop.run(&["exec", dirs[0]]).expect(3);
+    let before = shop.read("runs/a/seed=1337/manifest.toml");
+    // As a job that is started once more.
+    let call = shop.run(&["exec", dirs[0]]).expect(3);
+    assert!(call.stdout.contains("Missed the target"), "{}", call.stdout);
+    assert_eq!(shop.read("runs/a/seed=1337/manifest.toml"), before);
+    // What is done is not named again.
+    let call = shop.run(&prepare).expect(0).says(&["seed=1337: left out"]);
+    assert_eq!(call.stdout.trim(), "runs/a/seed=1338");
+    shop.run(&["exec", "nowhere"]).expect(2).says(&["nowhere"]);
+}
+
+#[test]
 fn after_enough_failures_nothing_more_is_started() {
     let shop = Shop::new();
     shop.experiment("a.toml", "fail_at = 5\n[on_failure]\nretry_device = 0\n[experiment]\nrepeats = 5\n");

@@ -1,0 +1,51 @@
+//! `runner prepare FILE...`: makes the directories of runs and trains nothing, for `runner exec` on other machines.
+
+use super::preflight::load_plans;
+use super::sweep;
+use crate::cli::{Folders, Selection};
+use crate::error::{Error, Exit};
+use crate::launcher::Launcher;
+use crate::launcher::again::{self, Again, Decision};
+use crate::launcher::prepare::Place;
+use crate::terminal;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
+    folders: Folders,
+    /// Prepare every run anew, also those that are done.
+    #[arg(long, conflicts_with = "retry")]
+    again: bool,
+    /// Name runs too that failed in an earlier attempt.
+    #[arg(long)]
+    retry: bool,
+}
+
+/// Prints the directory of every run that is to be trained, one a line; what is left out is said on standard error.
+pub fn run(args: Args) -> Result<Exit, Error> {
+    let launcher = Launcher::new();
+    let again = Again { fresh: args.again, retry: args.retry };
+    for run in load_plans(&args.selection, &launcher)? {
+        let runs_dir = &args.folders.runs_dir;
+        let dir = match again::decide(&run.plan, runs_dir, run.sha256.as_deref(), again) {
+            Decision::New(changed) => launcher.prepare(&run.plan, runs_dir, changed, Place::Elsewhere)?.0,
+            Decision::GoOn(dir, _) => dir,
+            Decision::Keep(dir, manifest) => {
+                let how = crate::report::ending::outcome(&manifest);
+                terminal::err(format_args!("{}: left out: {how} in an earlier call", sweep::name_of(&dir)));
+                continue;
+            }
+            Decision::Busy(dir, writer) => {
+                terminal::err(format_args!(
+                    "{}: left out: is being trained by {writer}",
+                    sweep::name_of(&dir)
+                ));
+                continue;
+            }
+        };
+        terminal::out(dir.path().display());
+    }
+    Ok(Exit::Success)
+}
