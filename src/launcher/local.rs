@@ -11,7 +11,7 @@ use crate::config;
 use crate::config::experiment::OnFailurePlan;
 use crate::sinks::Sink;
 use crate::store::manifest::{Manifest, Status, StopReason};
-use crate::store::{RunDir, StoreError};
+use crate::store::{RunDir, StoreError, disk};
 use crate::train::StopFlag;
 use crate::units;
 
@@ -281,7 +281,13 @@ impl Running {
                 format!("nothing was heard of it for {}, so it was ended", units::duration(timeout));
             (StopReason::Timeout, message)
         } else {
-            death.explain()
+            match death.explain() {
+                // It had no room for its own account.
+                (StopReason::Error, message) if disk::is_nearly_full(dir.path()) => {
+                    (StopReason::DiskFull, message)
+                }
+                explained => explained,
+            }
         };
         manifest.last_output = last_output;
         manifest.end(Status::Failed, class, message);

@@ -4,6 +4,9 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
+/// What files are called while they are written.
+pub(super) const TEMPORARY: &str = ".tmp-";
+
 /// Writes `bytes` to `path` by way of a temporary file in the same folder that is synced and then renamed.
 ///
 /// # Errors
@@ -28,7 +31,7 @@ pub fn write_remade(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 fn temporary(folder: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".tmp-");
+    builder.prefix(TEMPORARY);
     // Temporary files are private by default; records are meant to be shared, as far as the umask allows.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));

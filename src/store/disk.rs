@@ -18,6 +18,14 @@ pub fn free_bytes(_path: &Path) -> Option<u64> {
     None
 }
 
+/// Less than this is as good as nothing: a manifest and its temporary copy may not fit.
+const NEARLY_NOTHING_BYTES: u64 = 256 << 10;
+
+/// Whether hardly anything can still be written below `path`.
+pub fn is_nearly_full(path: &Path) -> bool {
+    free_bytes(path).is_some_and(|free| free < NEARLY_NOTHING_BYTES)
+}
+
 /// The path, or the nearest above it that exists.
 pub fn existing(path: &Path) -> Option<&Path> {
     // The last one above a relative path is empty.

@@ -125,6 +125,18 @@ impl RunDir {
         lock::writer(&self.0.join(LOCK))
     }
 
+    /// Deletes what a process that was killed in the middle of a write left behind. Only who holds the lock may do that.
+    pub fn remove_leftovers(&self) {
+        for folder in [&self.0, &self.checkpoints().0] {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                if entry.file_name().to_string_lossy().starts_with(atomic::TEMPORARY) {
+                    // It costs space and nothing else.
+                    let _ = fs::remove_file(entry.path());
+                }
+            }
+        }
+    }
+
     /// Replaces the manifest atomically.
     ///
     /// # Errors

@@ -58,6 +58,7 @@ pub fn train_run(
     stop: &StopFlag,
 ) -> Result<Manifest, StoreError> {
     let mut manifest = dir.read_manifest()?;
+    dir.remove_leftovers();
     let from_step = checkpoint::newest_step(dir).unwrap_or(0);
     manifest.begin_attempt(from_step, std::process::id(), &hostname());
     dir.write_manifest(&manifest)?;
@@ -119,7 +120,7 @@ fn train_plan(
     let monitor = Monitor::start(monitor_interval(&plan), gpu, peak);
     let opened = Opened { plan: &plan, dir, dataset: &dataset, engine, checkpoints, attempt };
     let mut session = Session::new(opened, go_on, sinks, monitor, stop)?;
-    let ending = session.warn(damaged).and_then(|()| session.run());
+    let ending = session.run(damaged);
     if let Err(error) = &ending {
         session.announce_failure(error.class(), &error.to_string());
     }

@@ -102,20 +102,26 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Trains to the end, whichever it is. What happened until an error stays available in [`Session::results`].
-    pub fn run(&mut self) -> Result<Ending, TrainError> {
+    /// Trains to the end, whichever it is. What happened until an error stays available in [`Session::results`]. `damaged` says
+    /// which checkpoints could not be used.
+    pub fn run(&mut self, damaged: Vec<String>) -> Result<Ending, TrainError> {
         self.emit_started()?;
+        let step = self.tally.last().step;
+        damaged.into_iter().try_for_each(|message| self.emit(Event::Warning { step, message }))?;
         match &self.resumed {
             Some(state) => self.emit(Event::Resumed { attempt: self.attempt, step: state.step })?,
             None => self.warn_of_data()?,
         }
-        let ending = self.train()?;
+        let mut ending = self.train()?;
         if ending.status != Status::Diverged {
             self.save_checkpoint_at_end()?;
         }
         if ending.status == Status::Finished {
             self.sample_at_end()?;
             self.evaluate_corpus()?;
+            if self.was_cut_short() {
+                ending = interrupted(self.tally.last().step);
+            }
         }
         self.emit(self.finished(&ending))?;
         Ok(ending)
@@ -130,10 +136,11 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Tells the sinks what a person should know before the run begins.
-    pub fn warn(&mut self, messages: Vec<String>) -> Result<(), TrainError> {
-        let step = self.tally.last().step;
-        messages.into_iter().try_for_each(|message| self.emit(Event::Warning { step, message }))
+    /// Whether a stop came before all was measured that belongs to the end, and the run can be gone on with to make up for it.
+    fn was_cut_short(&self) -> bool {
+        let evaluated = !self.plan.train.final_eval || self.tally.corpus_loss.is_some();
+        let sampled = self.plan.sample.interval == 0 || self.sampled_at == Some(self.tally.last().step);
+        self.stop.is_requested() && self.plan.checkpoint.interval > 0 && !(evaluated && sampled)
     }
 
     /// Final numbers of what was done so far.

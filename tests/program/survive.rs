@@ -181,6 +181,25 @@ fn ctrl_c_and_the_same_command_again_go_on_as_if_nothing_had_been() {
 }
 
 #[test]
+fn a_stop_in_the_last_measurements_leaves_them_to_be_made_up_for() {
+    let shop = Shop::new();
+    let sample =
+        "[sample]\ninterval = 1000\nprompts = [\"a\", \"b\", \"c\", \"d\"]\nmax_new_tokens = 20000\n";
+    shop.write("a.toml", SCRIPTED.replace("[sample]\ninterval = 0\n", sample));
+    let child = start(&shop, &["a.toml"]);
+    wait_until("the last step", || rows(&shop, "a/seed=1337") == 61);
+    signal(&child.id().to_string(), "INT");
+    Call::from(child.wait_with_output().unwrap()).expect(130);
+    assert_eq!(class(&shop, "a/seed=1337"), "interrupted");
+    assert!(!shop.has("runs/a/seed=1337/samples.md"));
+    shop.run(&["a.toml", "-q"]).expect(0);
+    assert_eq!(class(&shop, "a/seed=1337"), "max_steps");
+    assert!(manifest(&shop, "a/seed=1337")["results"].get("corpus_loss").is_some());
+    assert_eq!(shop.read("runs/a/seed=1337/samples.md").matches("## Step 60").count(), 1);
+    assert_eq!(rows(&shop, "a/seed=1337"), 61);
+}
+
+#[test]
 fn a_second_ctrl_c_ends_at_once_and_what_was_saved_is_gone_on_with() {
     let shop = Shop::new();
     // The step never ends, so neither does the first Ctrl-C.
