@@ -78,6 +78,9 @@ pub fn retry(args: RetryArgs) -> Result<Exit, Error> {
             Some(class) if classes.is_empty() && manifest.status != Status::Interrupted => {
                 Err(format!("would do the same again; --class {} tries it nevertheless", class.key()))
             }
+            Some(_) if classes.is_empty() => {
+                Err("was interrupted; `runner resume` goes on with it".to_owned())
+            }
             Some(class) => Err(format!("ended as {}, which was not asked for", class.key())),
         }
     };
