@@ -53,6 +53,7 @@ pub mod model;
 pub mod monitor;
 pub mod ops;
 pub mod optim;
+pub mod pretrained;
 pub mod report;
 pub mod shell;
 pub mod sinks;

@@ -20,6 +20,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("monitor", &[]),
     ("ops", &[]),
     ("optim", &["config", "model", "ops"]),
+    ("pretrained", &["config", "data", "model", "store"]),
     ("report", &["event", "markdown", "metric", "shell", "stats", "store", "units"]),
     ("shell", &[]),
     ("sinks", &["event", "markdown", "metric", "store", "terminal", "units"]),
@@ -51,7 +52,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("pulp", &["ops/cpu/simd", "optim/cpu"]),
     ("safetensors", &["engine", "model"]),
     ("tiktoken_rs", &["data/tokenizer"]),
-    ("toml", &["config", "launcher", "report", "store", "train/checkpoint"]),
+    ("toml", &["config", "launcher", "report", "store"]),
     ("ureq", &["data"]),
     ("walkdir", &["data", "store/scan"]),
 ];

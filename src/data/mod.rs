@@ -11,11 +11,13 @@ mod error;
 mod evaluation;
 mod folder;
 pub mod tokenizer;
+mod tokenizer_file;
 
 pub use corpus::{Found, KeptCorpora, kept_corpora, preflight};
 pub use dataset::{Dataset, load};
 pub use error::{DataError, WantedFile};
 pub use evaluation::{evaluation_batches, whole_corpus_batches};
+pub use tokenizer_file::{TOKENIZER_FILE, read_tokenizer, write_tokenizer};
 
 #[cfg(test)]
 mod tests {

@@ -13,7 +13,7 @@ use crate::data::batches::Batch;
 use crate::model::params::{Parameter, Visit, model_info};
 use crate::model::tensor_file::TensorFileError;
 use crate::model::weights::{read_weights, write_weights};
-use crate::model::{Gpt, Limits, ModelConfig};
+use crate::model::{Gpt, Limits, ModelConfig, WEIGHTS_FILE};
 use crate::ops::profile::{Part, Profile, Stopwatch, timed};
 use crate::ops::{DropoutSource, Ops, OutOfMemory, id_of};
 use crate::optim::{Optimizer, Update, clip_factor, try_norm};
@@ -80,9 +80,6 @@ impl Budget {
         self.need.advice_after(self.accumulation, self.available_bytes)
     }
 }
-
-/// Names of the files that make up a saved engine.
-pub const WEIGHTS_FILE: &str = "model.safetensors";
 
 impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> DfdxEngine<E, D, P> {
     /// A new engine as the plan asks for, with `info` saying what `device` is.

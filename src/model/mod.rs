@@ -14,6 +14,9 @@ mod tests;
 
 pub use gpt::{Gpt, Limits};
 
+/// File of the weights, in checkpoints and in Hugging Face's folders.
+pub const WEIGHTS_FILE: &str = "model.safetensors";
+
 /// Sizes of a GPT-2, all known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModelConfig {

@@ -4,6 +4,7 @@
 //! [`RunRecord`] of whatever a run left behind, and [`scan`] finds runs.
 
 pub mod atomic;
+pub mod checksums;
 pub mod disk;
 mod error;
 #[cfg(test)]

@@ -113,6 +113,8 @@ fn train_plan(
         attempt = this.number;
     }
     dir.write_manifest(manifest)?;
+    data::write_tokenizer(dir.path(), &dataset.tokenizer)
+        .map_err(|source| StoreError::Write { path: dir.path().join(data::TOKENIZER_FILE), source })?;
 
     let mut sinks = sinks::open_files(dir)?;
     sinks.extend(listeners);

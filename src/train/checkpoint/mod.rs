@@ -4,7 +4,6 @@
 //! `checksums.toml` has the size and SHA-256 of every other file in it. `last` and `best` beside the folders are one-line files
 //! with the name of the folder they stand for.
 
-mod checksums;
 mod restore;
 #[cfg(test)]
 mod tests;
@@ -19,7 +18,7 @@ use crate::data::batches::BatchState;
 use crate::engine::{Engine, EngineError};
 use crate::metric::MetricsRow;
 use crate::store::manifest::TimeInfo;
-use crate::store::{CheckpointsDir, RecordSizes, StoreError, atomic, disk};
+use crate::store::{CheckpointsDir, RecordSizes, StoreError, atomic, checksums, disk};
 use crate::units;
 
 pub use restore::{GoOn, Restored, newest_step, weights_sums};

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use super::{CheckpointError, Checkpoints, LOOP_FILE, LoopState, checksums, point, write_error};
+use super::{CheckpointError, Checkpoints, LOOP_FILE, LoopState, point, write_error};
 use crate::engine::{Engine, EngineError};
 use crate::metric::MetricsRow;
-use crate::store::{RunDir, read_rows};
+use crate::store::{RunDir, checksums, read_rows};
 
 /// What was found in a run's folder of checkpoints.
 #[derive(Debug)]

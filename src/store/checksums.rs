@@ -47,6 +47,28 @@ pub fn write(dir: &Path) -> io::Result<u64> {
 /// # Errors
 /// In words, what is not as it was.
 pub fn verify(dir: &Path) -> Result<(), String> {
+    read(dir)?.files.iter().try_for_each(|(name, expected)| compare(dir, name, expected))
+}
+
+/// As [`verify`], for the file `name` alone.
+///
+/// # Errors
+/// In words, why it is not as it was, or why that is not known.
+pub fn verify_one(dir: &Path, name: &str) -> Result<(), String> {
+    let sums = read(dir)?;
+    let expected = sums.files.get(name).ok_or_else(|| format!("{FILE} does not name {name}"))?;
+    compare(dir, name, expected)
+}
+
+/// Name and SHA-256 of every file, as recorded; empty when that cannot be read.
+pub fn recorded(dir: &Path) -> Vec<(String, String)> {
+    let text = fs::read_to_string(dir.join(FILE)).unwrap_or_default();
+    let sums: Option<Checksums> = toml::from_str(&text).ok();
+    sums.map(|sums| sums.files.into_iter().map(|(name, sum)| (name, sum.sha256)).collect())
+        .unwrap_or_default()
+}
+
+fn read(dir: &Path) -> Result<Checksums, String> {
     let path = dir.join(FILE);
     let failed = |error: &dyn std::fmt::Display| format!("{FILE}: {error}");
     let size = fs::metadata(&path).map_err(|error| failed(&error))?.len();
@@ -61,29 +83,23 @@ pub fn verify(dir: &Path) -> Result<(), String> {
     if sums.files.is_empty() {
         return Err(format!("{FILE} names no file"));
     }
-    for (name, expected) in &sums.files {
-        // Nothing outside of the folder is looked at, whatever the file says.
-        if Path::new(name).file_name() != Some(name.as_ref()) {
-            return Err(format!("{FILE} names {name:?}, which is no file of this folder"));
-        }
-        let path = dir.join(name);
-        let found = fs::metadata(&path).map_err(|error| format!("{name}: {error}"))?.len();
-        if found != expected.bytes {
-            return Err(format!("{name} has {found} bytes, and had {} when it was written", expected.bytes));
-        }
-        if checksum(&path).map_err(|error| format!("{name}: {error}"))? != *expected {
-            return Err(format!("{name} is not what was written: its SHA-256 differs"));
-        }
-    }
-    Ok(())
+    Ok(sums)
 }
 
-/// Name and SHA-256 of every file, as recorded; empty when that cannot be read.
-pub fn recorded(dir: &Path) -> Vec<(String, String)> {
-    let text = fs::read_to_string(dir.join(FILE)).unwrap_or_default();
-    let sums: Option<Checksums> = toml::from_str(&text).ok();
-    sums.map(|sums| sums.files.into_iter().map(|(name, sum)| (name, sum.sha256)).collect())
-        .unwrap_or_default()
+fn compare(dir: &Path, name: &str, expected: &Checksum) -> Result<(), String> {
+    // Nothing outside of the folder is looked at, whatever the file says.
+    if Path::new(name).file_name() != Some(name.as_ref()) {
+        return Err(format!("{FILE} names {name:?}, which is no file of this folder"));
+    }
+    let path = dir.join(name);
+    let found = fs::metadata(&path).map_err(|error| format!("{name}: {error}"))?.len();
+    if found != expected.bytes {
+        return Err(format!("{name} has {found} bytes, and had {} when it was written", expected.bytes));
+    }
+    if checksum(&path).map_err(|error| format!("{name}: {error}"))? != *expected {
+        return Err(format!("{name} is not what was written: its SHA-256 differs"));
+    }
+    Ok(())
 }
 
 fn checksum(path: &Path) -> io::Result<Checksum> {

@@ -1,0 +1,117 @@
+//! Checkpoints of runs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::{Origin, Pretrained, PretrainedError, tokenizer};
+use crate::config::{self, experiment::DeviceChoice};
+use crate::model::{ModelConfig, WEIGHTS_FILE};
+use crate::store::manifest::Status;
+use crate::store::{RunDir, checksums};
+
+/// Which of a run's checkpoints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Which {
+    /// The one with the lowest loss, validation loss where the run measured it; the last one where none is called best.
+    #[default]
+    Best,
+    Last,
+    Step(u64),
+}
+
+impl FromStr for Which {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "best" => Ok(Self::Best),
+            "last" => Ok(Self::Last),
+            _ => {
+                let step = text.strip_prefix("step-").unwrap_or(text).parse();
+                step.map(Self::Step).map_err(|_| "this is `best`, `last` or a step".to_owned())
+            }
+        }
+    }
+}
+
+/// Run and step of the checkpoint that lies at `folder`: `<run>/checkpoints/step-000500`.
+pub fn place_of(folder: &Path) -> Option<(RunDir, u64)> {
+    // `.` and links have no telling name of their own.
+    let folder = folder.canonicalize().ok()?;
+    let step = folder.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok()?;
+    let dir = RunDir::open(folder.parent()?.parent()?);
+    (dir.config().is_file() && dir.checkpoints().checkpoint(step) == folder).then_some((dir, step))
+}
+
+/// `experiment/run`.
+pub fn name_of(dir: &RunDir) -> String {
+    match dir.read_manifest() {
+        Ok(manifest) => format!("{}/{}", manifest.run.experiment, manifest.run.name),
+        Err(_) => dir.path().display().to_string(),
+    }
+}
+
+/// The model of a run.
+pub fn of_run(dir: &RunDir, which: Which) -> Result<Pretrained, PretrainedError> {
+    let checkpoints = dir.checkpoints();
+    let there = checkpoints.steps();
+    let Some(&newest) = there.last() else { return Err(no_checkpoint(dir)) };
+    let step = match which {
+        Which::Best => pointed(&checkpoints.best()).filter(|step| there.contains(step)).unwrap_or(newest),
+        Which::Last => newest,
+        Which::Step(step) if there.contains(&step) => step,
+        Which::Step(step) => return Err(PretrainedError::NoSuchStep { run: name_of(dir), step, there }),
+    };
+    at(dir, step)
+}
+
+/// The model of the checkpoint of `step`.
+pub fn at(dir: &RunDir, step: u64) -> Result<Pretrained, PretrainedError> {
+    let checkpoints = dir.checkpoints();
+    let path = checkpoints.checkpoint(step);
+    let run = name_of(dir);
+    let plan = config::read_frozen(&dir.config())
+        .map_err(|source| PretrainedError::Config { run: run.clone(), source })?;
+    if plan.hardware.device == DeviceChoice::Scripted {
+        return Err(PretrainedError::Scripted { run });
+    }
+    checksums::verify_one(&path, WEIGHTS_FILE).map_err(|reason| {
+        let others: Vec<String> =
+            checkpoints.steps().iter().filter(|&&other| other != step).map(u64::to_string).collect();
+        let advice = match others.as_slice() {
+            [] => "train the run again".to_owned(),
+            others => format!("the run has others, of step {}", others.join(" and ")),
+        };
+        PretrainedError::Damaged { path: path.clone(), reason, advice }
+    })?;
+    let tokenizer = tokenizer::of_run(dir, &run, &plan)?;
+    let model = ModelConfig::new(&plan.model, tokenizer.vocab_size());
+    let is = |pointer: PathBuf| pointed(&pointer) == Some(step);
+    let (is_best, is_last) = (is(checkpoints.best()), is(checkpoints.last()));
+    let origin = Some(Origin { dir: dir.clone(), step, is_best, is_last });
+    Ok(Pretrained { name: run, weights: path.join(WEIGHTS_FILE), model, tokenizer, origin })
+}
+
+/// The step in a file like `best`, which names a checkpoint.
+fn pointed(pointer: &Path) -> Option<u64> {
+    fs::read_to_string(pointer).ok()?.trim_end().strip_prefix("step-")?.parse().ok()
+}
+
+fn no_checkpoint(dir: &RunDir) -> PretrainedError {
+    let status = dir.read_manifest_now().ok().map(|manifest| manifest.status);
+    let run = name_of(dir);
+    let (why, advice) = match status {
+        Some(Status::Running | Status::Queued) => {
+            (" yet", "one is written every `checkpoint.interval` steps: wait for the first".to_owned())
+        }
+        Some(Status::Failed | Status::Interrupted) => {
+            (": it ended before the first one", format!("go on with it: runner resume {run}"))
+        }
+        Some(Status::Skipped) => (": it was skipped here", "train it where it fits".to_owned()),
+        Some(Status::Finished | Status::Diverged) | None => {
+            ("", "train it again with checkpoint.interval above 0".to_owned())
+        }
+    };
+    PretrainedError::NoCheckpoint { run, why: why.to_owned(), advice }
+}
