@@ -46,6 +46,7 @@ pub mod engine;
 pub mod error;
 pub mod event;
 pub mod generate;
+pub mod infer;
 pub mod launcher;
 pub mod markdown;
 pub mod metric;

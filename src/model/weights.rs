@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use dfdx::prelude::*;
+use safetensors::tensor::TensorView;
 
 use super::gpt::Gpt;
 use super::params::{Parameter, Visit, VisitMut};
@@ -37,10 +38,8 @@ pub fn write_weights<E: Dtype, D: Ops<E>>(gpt: &Gpt<E, D>, path: &Path) -> Resul
 /// read or, with an error, none.
 pub fn read_weights<E: Dtype, D: Ops<E>>(gpt: &mut Gpt<E, D>, path: &Path) -> Result<(), TensorFileError> {
     let bytes = std::fs::read(path)?;
-    let file = TensorFile::parse(&bytes)?;
-    let prefix = if file.names().any(|name| name.starts_with(PREFIX)) { PREFIX } else { "" };
-    check(&file, prefix, gpt.layout())?;
-    struct Fill<'a>(TensorFile<'a>, &'static str);
+    let file = WeightsFile::parse(&bytes, gpt.layout())?;
+    struct Fill<'a>(WeightsFile<'a>);
     impl<E: Dtype, D: CopySlice<E>> VisitMut<E, D> for Fill<'_> {
         type Err = TensorFileError;
         fn visit<S: Shape>(
@@ -48,12 +47,32 @@ pub fn read_weights<E: Dtype, D: Ops<E>>(gpt: &mut Gpt<E, D>, path: &Path) -> Re
             parameter: &Parameter,
             tensor: &mut Tensor<S, E, D>,
         ) -> Result<(), TensorFileError> {
-            let name = format!("{}{}", self.1, parameter.name);
-            tensor.copy_from(&values(&self.0.expect(&name, &parameter.shape)?));
+            tensor.copy_from(&values(&self.0.expect(&parameter.name, &parameter.shape)?));
             Ok(())
         }
     }
-    gpt.visit_mut(&mut Fill(file, prefix))
+    gpt.visit_mut(&mut Fill(file))
+}
+
+/// A file of weights that was held against a model's layout.
+pub struct WeightsFile<'a> {
+    file: TensorFile<'a>,
+    prefix: &'static str,
+}
+
+impl<'a> WeightsFile<'a> {
+    /// Reads the header of a file's bytes, and looks whether its tensors are those of the model: all of them and no others.
+    pub fn parse(bytes: &'a [u8], layout: &[Parameter]) -> Result<Self, TensorFileError> {
+        let file = TensorFile::parse(bytes)?;
+        let prefix = if file.names().any(|name| name.starts_with(PREFIX)) { PREFIX } else { "" };
+        check(&file, prefix, layout)?;
+        Ok(Self { file, prefix })
+    }
+
+    /// The tensor of the parameter of this name.
+    pub fn expect(&self, name: &str, shape: &[usize]) -> Result<TensorView<'a>, TensorFileError> {
+        self.file.expect(&format!("{}{name}", self.prefix), shape)
+    }
 }
 
 /// Holds the file against the model's layout, in both directions.

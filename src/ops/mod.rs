@@ -11,7 +11,7 @@
 use dfdx::prelude::*;
 
 pub mod composed;
-mod cpu;
+pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 

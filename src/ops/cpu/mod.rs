@@ -13,17 +13,17 @@ use rayon::prelude::*;
 
 use super::{Block, BlockPass, Dropout, LayerNorm, Matrix, Ops, Scalar};
 
-mod activation;
+pub mod activation;
 mod attention;
 mod block;
 mod embedding;
 
 mod head;
-mod layer_norm;
+pub mod layer_norm;
 mod matmul;
 mod memory;
 mod rows;
-mod simd;
+pub mod simd;
 mod weights;
 
 #[cfg(test)]

@@ -1,0 +1,35 @@
+//! GPT-2 for generating text on the processor: no gradients, no tensors, weights in panels and a cache of keys and values.
+//!
+//! The numbers are those of the training forward pass in [`model`](crate::model), but for rounding; `tests` holds the two
+//! against each other. Which texts are computed together changes no bit of any of them.
+
+mod attention;
+mod cache;
+mod decoder;
+mod load;
+pub mod matrix;
+pub mod panels;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+pub use cache::Cache;
+pub use decoder::{Decoder, Feed};
+pub use matrix::WeightKind;
+
+use crate::model::tensor_file::TensorFileError;
+use crate::units;
+
+/// A model could not be loaded, or not compute.
+#[derive(Debug, thiserror::Error)]
+pub enum InferError {
+    #[error("weights in {}: {source}", path.display())]
+    Weights { path: PathBuf, source: TensorFileError },
+    #[error("token {token} is not in the model's vocabulary of {vocab_size}")]
+    Token { token: u32, vocab_size: usize },
+    #[error("{tokens} tokens do not fit where there is room for {room}")]
+    NoRoom { tokens: usize, room: usize },
+    #[error("there is not enough memory for {} of keys and values; ask for fewer or shorter texts", units::bytes(*bytes as f64))]
+    OutOfMemory { bytes: usize },
+}
