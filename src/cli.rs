@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::cmd::{
-    compare, doctor, exec, explain, ls, plan, prepare, report, resume, schema, train, verify_resume,
+    compare, doctor, exec, explain, generate, ls, plan, prepare, report, resume, schema, train, verify_resume,
 };
 use crate::error::{Error, Exit};
 
@@ -25,7 +25,8 @@ Examples:
   runner experiments/*.toml --jobs auto
   runner resume
   runner plan experiments/*.toml
-  runner explain learning_rate";
+  runner explain learning_rate
+  runner generate quickstart \"King Aldren:\"";
 
 /// Trains GPT-2-style language models from TOML experiment files, and writes down what happened.
 #[derive(Debug, Parser)]
@@ -57,6 +58,8 @@ enum Command {
     Compare(compare::Args),
     /// List the runs: status, best loss, age.
     Ls(ls::Args),
+    /// Continue a text with a trained model.
+    Generate(generate::Args),
     /// Explain a key of the experiment files: meaning, type, range, default, other names.
     Explain(explain::Args),
     /// Look at this machine: what works, what does not, and what to do about it.
@@ -108,6 +111,7 @@ impl Cli {
             Some(Command::Report(args)) => report::run(args),
             Some(Command::Compare(args)) => compare::run(args),
             Some(Command::Ls(args)) => ls::run(args),
+            Some(Command::Generate(args)) => generate::run(args),
             Some(Command::Explain(args)) => explain::run(args),
             Some(Command::Doctor(args)) => doctor::run(args),
             Some(Command::Schema(args)) => schema::run(args),

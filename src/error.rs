@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use crate::config::{ConfigError, ConfigErrors};
 use crate::data::DataError;
 use crate::engine::EngineError;
+use crate::generate::GenerateError;
 use crate::launcher::lease::LeaseError;
 use crate::launcher::local::BUSY;
+use crate::pretrained::PretrainedError;
 use crate::report::ReportError;
 use crate::store::StoreError;
 use crate::terminal;
@@ -68,6 +70,10 @@ pub enum Error {
     Report(#[from] ReportError),
     #[error(transparent)]
     Lease(#[from] LeaseError),
+    #[error(transparent)]
+    Pretrained(#[from] PretrainedError),
+    #[error(transparent)]
+    Generate(#[from] GenerateError),
     #[error("{0}")]
     Usage(String),
     #[error("cannot catch Ctrl-C: {0}")]
@@ -110,6 +116,12 @@ impl Error {
                 | StoreError::Locked { .. }
                 | StoreError::NoManifest { .. },
             ) => Exit::Usage,
+            // Another model or another prompt has to be given.
+            Self::Pretrained(_)
+            | Self::Generate(GenerateError::UnknownChars { .. } | GenerateError::Settings { .. }) => {
+                Exit::Usage
+            }
+            Self::Generate(_) => Exit::Internal,
             Self::Lease(LeaseError::Taken { .. }) => Exit::Busy,
             Self::Lease(_) => Exit::Internal,
             Self::Store(_) | Self::Report(_) | Self::Signal(_) => Exit::Internal,

@@ -5,6 +5,7 @@ pub mod compare;
 pub mod doctor;
 pub mod exec;
 pub mod explain;
+pub mod generate;
 pub mod ls;
 pub mod plan;
 mod preflight;

@@ -88,6 +88,15 @@ impl Tokenizer {
         }
     }
 
+    /// The bytes of an id's text, which need not be whole characters; `None` for an id without text.
+    pub fn token_bytes(&self, id: u32) -> Option<Vec<u8>> {
+        match self {
+            Tokenizer::Gpt2 => gpt2().decode_bytes(&[id]).ok(),
+            Tokenizer::Char { vocabulary } => vocabulary.char(id).map(|c| c.to_string().into_bytes()),
+            Tokenizer::Byte => u8::try_from(id).ok().map(|byte| vec![byte]),
+        }
+    }
+
     /// What a model is given to continue when there is no prompt: `<|endoftext|>`, else a line break, else (a `char`
     /// corpus of one line) the first id.
     pub fn start_token(&self) -> u32 {

@@ -1,10 +1,23 @@
 //! Continuing a text with a model.
+//!
+//! A run that samples while it trains asks its engine for every token ([`continue_prompt`]). Everything else reads the weights
+//! once and writes many texts at a time ([`Batch`]).
 
+mod batch;
+mod model;
+mod pieces;
 pub mod sampler;
+mod settings;
+
+pub use batch::{Batch, Ending, JobId, News, What};
+pub use model::Model;
+pub use pieces::Piece;
+pub use settings::Settings;
 
 use crate::config::experiment::SamplePlan;
 use crate::data::tokenizer::Tokenizer;
 use crate::engine::{Engine, EngineError};
+use crate::infer::InferError;
 
 use sampler::Sampler;
 
@@ -17,6 +30,14 @@ pub enum GenerateError {
     Logits { reason: String },
     #[error("computing the next token: {0}")]
     Engine(#[from] EngineError),
+    #[error(transparent)]
+    Infer(#[from] InferError),
+    #[error(
+        "the model was trained without these characters and cannot read them: {chars}; leave them out of the prompt"
+    )]
+    UnknownChars { chars: String },
+    #[error("{problem}")]
+    Settings { problem: String },
 }
 
 /// The model's continuation of `prompt`, without the prompt: up to `plan.max_new_tokens` tokens, fewer when the model

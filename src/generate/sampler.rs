@@ -1,6 +1,7 @@
 //! Choosing the next token from the model's logits.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -74,21 +75,65 @@ fn best(logits: &[f32]) -> Result<u32, GenerateError> {
     Ok(best.0)
 }
 
-/// The ids of the `top_k` (0: all) highest logits; from the highest down if `sorted`.
+/// The ids of the `top_k` (0: all) highest logits; from the highest down if `sorted`, otherwise from the highest down or in
+/// the order of ids.
 fn most_probable(logits: &[f32], top_k: usize, sorted: bool) -> Vec<u32> {
     let by_probability = |a: &u32, b: &u32| -> Ordering {
         logits[*b as usize].total_cmp(&logits[*a as usize]).then_with(|| a.cmp(b))
     };
-    let mut ids: Vec<u32> = (0..logits.len() as u32).collect();
-    if top_k > 0 && top_k < ids.len() {
-        ids.select_nth_unstable_by(top_k - 1, by_probability);
-        ids.truncate(top_k);
-        // Selecting leaves them in an order that is nobody's promise.
-        ids.sort_unstable_by(by_probability);
-    } else if sorted {
-        ids.sort_unstable_by(by_probability);
+    let all = 0..logits.len() as u32;
+    if top_k == 0 || top_k >= logits.len() {
+        let mut ids: Vec<u32> = all.collect();
+        if sorted {
+            ids.sort_unstable_by(by_probability);
+        }
+        return ids;
     }
+    // To look for the place of the last one among plain numbers is several times faster than among ids.
+    let mut values = logits.to_vec();
+    let (_, &mut last, _) = values.select_nth_unstable_by(top_k - 1, |a, b| b.total_cmp(a));
+    let above = |id: &u32| logits[*id as usize].total_cmp(&last);
+    let mut ids: Vec<u32> = all.clone().filter(|id| above(id) == Ordering::Greater).collect();
+    let equal = all.filter(|id| above(id) == Ordering::Equal);
+    ids.extend(equal.take(top_k.saturating_sub(ids.len())));
+    ids.sort_unstable_by(by_probability);
     ids
+}
+
+/// Makes the logits of `tokens` smaller (`penalty` above 1), each once however often it stands there. See
+/// [`Settings::repetition_penalty`](super::Settings::repetition_penalty).
+pub fn penalise(logits: &mut [f32], tokens: &[u32], penalty: f64) {
+    let penalty = penalty as f32;
+    let mut seen = HashSet::new();
+    for &token in tokens {
+        if let Some(logit) = logits.get_mut(token as usize)
+            && seen.insert(token)
+        {
+            *logit = if *logit > 0.0 { *logit / penalty } else { *logit * penalty };
+        }
+    }
+}
+
+/// How probable a token was, before temperature, `top_k` and `top_p`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chance {
+    /// Natural logarithm of its probability.
+    pub logprob: f32,
+    /// The most probable tokens with theirs, from the most probable down.
+    pub alternatives: Vec<(u32, f32)>,
+}
+
+impl Chance {
+    /// Of `token`, with so many `alternatives`.
+    pub fn of(token: u32, logits: &[f32], alternatives: usize) -> Chance {
+        let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let total: f64 = logits.iter().map(|logit| f64::from((logit - max).exp())).sum();
+        let log_total = max + total.ln() as f32;
+        let logprob = |id: u32| logits.get(id as usize).map_or(f32::NEG_INFINITY, |logit| logit - log_total);
+        let ids = if alternatives == 0 { Vec::new() } else { most_probable(logits, alternatives, true) };
+        let alternatives = ids.into_iter().take(alternatives).map(|id| (id, logprob(id))).collect();
+        Chance { logprob: logprob(token), alternatives }
+    }
 }
 
 /// How many of the candidates, sorted by weight, are needed to reach the share `top_p` of all weight; at least one.

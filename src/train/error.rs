@@ -49,7 +49,9 @@ impl TrainError {
             Self::Checkpoint(CheckpointError::Engine(error)) => engine_class(error),
             Self::Sample(GenerateError::Engine(error)) => engine_class(error),
             Self::Sample(GenerateError::Logits { .. }) => StopReason::Diverged,
-            Self::Sink(_) | Self::Store(_) | Self::Checkpoint(_) | Self::Threads { .. } => StopReason::Error,
+            Self::Sample(_) | Self::Sink(_) | Self::Store(_) | Self::Checkpoint(_) | Self::Threads { .. } => {
+                StopReason::Error
+            }
         }
     }
 }

@@ -1,0 +1,234 @@
+//! `runner generate`: a trained model continues a text.
+
+mod interactive;
+mod interrupt;
+mod prompt;
+mod writer;
+
+use std::io::{self, IsTerminal};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::ValueEnum;
+
+use crate::error::{Error, Exit};
+use crate::generate::{Batch, Model, Settings, What};
+use crate::infer::WeightKind;
+use crate::pretrained::{self, Which};
+use crate::terminal;
+use crate::units;
+use interrupt::Interrupt;
+use writer::{Sample, Writer};
+
+/// Samples that are written at the same time; more come after these.
+const TOGETHER: usize = 16;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// A run (`quickstart/seed=1337`, or `quickstart` if it has a single one), its directory, a checkpoint's directory, or a
+    /// folder with a GPT-2 from Hugging Face (config.json and model.safetensors).
+    #[arg(value_name = "RUN")]
+    run: String,
+    /// The text to continue. Without it, standard input is read; at a terminal, the model begins a text of its own.
+    #[arg(value_name = "PROMPT", allow_hyphen_values = true, conflicts_with = "interactive")]
+    prompt: Option<String>,
+    /// Continue one line after the other, as they are typed. Ctrl-C ends a text, Ctrl-D the program.
+    #[arg(long, short)]
+    interactive: bool,
+    #[command(flatten)]
+    sampling: Sampling,
+    /// Print an object for each sample as a line of JSON.
+    #[arg(long, conflicts_with = "interactive")]
+    json: bool,
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+/// Which model, and how it is held.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ModelArgs {
+    /// Checkpoint of a run: best, last, or a step.
+    #[arg(long, value_name = "WHICH", default_value = "best")]
+    pub checkpoint: Which,
+    /// How weights are held: smaller ones are faster, and a little less exact.
+    #[arg(long, value_enum, default_value = "f32")]
+    pub weights: Weights,
+    /// Threads that compute; all cores if it is not given.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+    /// Folder of the run directories.
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub runs_dir: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Weights {
+    F32,
+    Bf16,
+    Int8,
+}
+
+impl From<Weights> for WeightKind {
+    fn from(weights: Weights) -> Self {
+        match weights {
+            Weights::F32 => Self::F32,
+            Weights::Bf16 => Self::Bf16,
+            Weights::Int8 => Self::Int8,
+        }
+    }
+}
+
+/// How tokens are chosen. What is not given is as the run sampled while it trained.
+#[derive(Clone, Debug, clap::Args)]
+struct Sampling {
+    /// Texts to write for the prompt, each with a seed of its own. Several are separated by a line `---`.
+    #[arg(long, value_name = "N", default_value = "1")]
+    num_samples: NonZeroUsize,
+    /// Tokens to write at most.
+    #[arg(long, value_name = "N")]
+    max_new_tokens: Option<usize>,
+    /// Divides the logits: below 1 safer, above 1 wilder; 0 always takes the likeliest token.
+    #[arg(long, value_name = "X")]
+    temperature: Option<f64>,
+    /// Choose among this many likeliest tokens; 0: all.
+    #[arg(long, value_name = "N")]
+    top_k: Option<usize>,
+    /// Choose among the likeliest tokens that together have this probability; 1: all.
+    #[arg(long, value_name = "X")]
+    top_p: Option<f64>,
+    /// Above 1, tokens that are there already become less likely.
+    #[arg(long, value_name = "X")]
+    repetition_penalty: Option<f64>,
+    /// End the text before this. Repeatable.
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    stop: Vec<String>,
+    /// The same seed writes the same text; drawn and printed if it is not given.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+const AFTER_HELP: &str = "\
+Standard output is the prompt and its continuation, nothing else; what else there is to say goes to standard error.
+
+Examples:
+  runner generate quickstart \"King Aldren:\"
+  runner generate quickstart \"Maud:\" --num-samples 3 --temperature 0
+  cat beginning.txt | runner generate runs/shakespeare-124m/seed=1337 --weights int8
+  runner generate gpt2/ --interactive";
+
+impl Sampling {
+    fn settings(&self, defaults: &Settings) -> Result<Settings, Error> {
+        let settings = Settings {
+            max_new_tokens: self.max_new_tokens.unwrap_or(defaults.max_new_tokens),
+            temperature: self.temperature.unwrap_or(defaults.temperature),
+            top_k: self.top_k.unwrap_or(defaults.top_k),
+            top_p: self.top_p.unwrap_or(defaults.top_p),
+            repetition_penalty: self.repetition_penalty.unwrap_or(defaults.repetition_penalty),
+            stop: self.stop.clone(),
+            // Short enough to be typed again.
+            seed: self.seed.unwrap_or_else(|| u64::from(rand::random::<u16>())),
+            alternatives: None,
+        };
+        match settings.problem() {
+            None => Ok(settings),
+            Some(problem) => {
+                let (name, rest) = problem.split_once(' ').unwrap_or((&problem, ""));
+                Err(Error::Usage(format!("--{} {rest}", name.replace('_', "-"))))
+            }
+        }
+    }
+}
+
+pub fn run(args: Args) -> Result<Exit, Error> {
+    args.sampling.settings(&Settings::default())?;
+    let found = pretrained::find(&args.model.runs_dir, &args.run, args.model.checkpoint)?;
+    let pool = pool(args.model.threads)?;
+    pool.install(|| {
+        let model = Model::open(found, args.model.weights.into())?;
+        let settings = args.sampling.settings(&model.defaults)?;
+        let interrupt = Interrupt::catch()?;
+        if args.interactive {
+            return interactive::converse(&model, &settings, &args.sampling, &interrupt);
+        }
+        let prompt = prompt::of(args.prompt)?;
+        let format = if args.json { writer::Format::Json } else { writer::Format::Text };
+        terminal::err(introduction(&model, settings.seed));
+        write(&model, &prompt, &settings, args.sampling.num_samples.get(), format, &interrupt)
+    })
+}
+
+/// Threads that compute.
+pub fn pool(threads: Option<NonZeroUsize>) -> Result<rayon::ThreadPool, Error> {
+    let threads = threads.map_or(0, NonZeroUsize::get);
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|error| {
+        Error::Usage(format!("{threads} threads cannot be started: {error}; give --threads a smaller number"))
+    })
+}
+
+/// `quickstart/seed=1337, step 2351, the best; 1.0 M parameters, f32; seed 17`
+fn introduction(model: &Model, seed: u64) -> String {
+    format!("{}; seed {seed}", describe(model))
+}
+
+/// Which model it is, how large, and how it is held.
+pub fn describe(model: &Model) -> String {
+    let found = &model.pretrained;
+    let origin = found.origin.as_ref().map(|origin| format!(", {}", origin.describe())).unwrap_or_default();
+    let parameters = crate::model::params::model_info(&found.model).parameters;
+    format!(
+        "{}{origin}; {} parameters, {}",
+        found.name,
+        units::count(parameters),
+        model.decoder.kind().name()
+    )
+}
+
+/// Writes `samples` continuations, the first as it comes.
+fn write(
+    model: &Model,
+    prompt: &str,
+    settings: &Settings,
+    samples: usize,
+    format: writer::Format,
+    interrupt: &Interrupt,
+) -> Result<Exit, Error> {
+    let tokens = model.encode(prompt)?;
+    if let Some(remark) = model.remark(tokens.len(), settings.max_new_tokens) {
+        terminal::err(format_args!("note: {remark}"));
+    }
+    let mut writer = Writer::new(format, model, prompt, tokens.len(), settings.seed);
+    let mut batch = Batch::new(&model.decoder, &model.pretrained.tokenizer);
+    let working = interrupt.begin();
+    let started = Instant::now();
+    let mut clock = writer::Clock::start();
+    'samples: for first in (0..samples).step_by(TOGETHER) {
+        let seed = settings.seed.wrapping_add(first as u64);
+        batch.add(0, &tokens, Settings { seed, ..settings.clone() }, TOGETHER.min(samples - first))?;
+        while !batch.is_empty() {
+            if working.is_stopped() {
+                break 'samples;
+            }
+            let news = batch.step()?;
+            clock.tick(news.iter().filter(|news| matches!(news.what, What::Piece(_))).count());
+            for news in news {
+                let sample = Sample(first + news.sample);
+                let goes_on = match news.what {
+                    What::Piece(piece) => writer.piece(sample, &piece),
+                    What::End(ending) => writer.end(sample, ending, &clock),
+                    What::Failed(error) => return Err(error.into()),
+                };
+                if goes_on.is_err() {
+                    // Nobody reads any more (`| head`).
+                    return Ok(Exit::Success);
+                }
+            }
+        }
+    }
+    let _ = writer.finish(&clock);
+    if io::stderr().is_terminal() {
+        terminal::err(clock.summary(started.elapsed()));
+    }
+    Ok(if working.is_stopped() { Exit::Interrupted } else { Exit::Success })
+}

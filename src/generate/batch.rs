@@ -1,0 +1,284 @@
+//! Texts that are written at the same time: each weight that is read from memory serves all of them. What is written does not
+//! depend on which others there are.
+
+use std::collections::VecDeque;
+
+use rayon::prelude::*;
+
+use super::pieces::{Piece, Pieces};
+use super::sampler::{Chance, Sampler, penalise};
+use super::{GenerateError, Settings};
+use crate::data::tokenizer::Tokenizer;
+use crate::infer::{Cache, Decoder, Feed, InferError};
+
+/// Tokens of a prompt that are read in one step, so that the texts that are being written need not wait for all of a long one.
+const PROMPT_TOKENS_A_STEP: usize = 128;
+
+/// Names a job of a batch.
+pub type JobId = u64;
+
+/// What happened in a step.
+#[derive(Debug)]
+pub struct News {
+    pub job: JobId,
+    /// Number of the sample, from 0.
+    pub sample: usize,
+    pub what: What,
+}
+
+#[derive(Debug)]
+pub enum What {
+    Piece(Piece),
+    /// The text is complete.
+    End(Ending),
+    /// It cannot be gone on with. The whole job is over.
+    Failed(GenerateError),
+}
+
+/// Why a text ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// As many tokens as were asked for.
+    Length,
+    /// A stop text, or the token that ends texts.
+    Stop,
+}
+
+impl Ending {
+    /// `length` or `stop`, as OpenAI's interface calls them.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Length => "length",
+            Self::Stop => "stop",
+        }
+    }
+}
+
+/// Jobs under way with one model.
+#[derive(Debug)]
+pub struct Batch<'m> {
+    decoder: &'m Decoder,
+    tokenizer: &'m Tokenizer,
+    jobs: Vec<Job>,
+}
+
+/// Samples of one prompt.
+#[derive(Debug)]
+struct Job {
+    id: JobId,
+    settings: Settings,
+    /// While the prompt is being read there is one text, which the others are then copies of.
+    texts: Vec<Text>,
+    samples: usize,
+}
+
+#[derive(Debug)]
+struct Text {
+    sample: usize,
+    cache: Cache,
+    /// All tokens, the prompt's included.
+    tokens: Vec<u32>,
+    /// How many of the last tokens are not in the cache yet.
+    waiting: usize,
+    written: usize,
+    sampler: Sampler,
+    pieces: Pieces,
+}
+
+impl<'m> Batch<'m> {
+    pub fn new(decoder: &'m Decoder, tokenizer: &'m Tokenizer) -> Self {
+        Self { decoder, tokenizer, jobs: Vec::new() }
+    }
+
+    /// Nothing is under way.
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// Texts that are under way, those included that begin when their prompt is read.
+    pub fn texts(&self) -> usize {
+        self.jobs.iter().map(|job| if job.is_reading() { job.samples } else { job.texts.len() }).sum()
+    }
+
+    /// Takes a job up: `samples` continuations of `prompt` (at least one token). Of a prompt that is longer than the model's
+    /// context the last tokens are used. When a text outgrows the context, it goes on with the second half of it, which is
+    /// read again.
+    ///
+    /// # Errors
+    /// When there is not enough memory.
+    pub fn add(
+        &mut self,
+        id: JobId,
+        prompt: &[u32],
+        settings: Settings,
+        samples: usize,
+    ) -> Result<(), GenerateError> {
+        let block_size = self.decoder.model().block_size;
+        let waiting = prompt.len().min(block_size);
+        let room = waiting.saturating_add(settings.max_new_tokens).min(block_size);
+        let text = Text {
+            sample: 0,
+            cache: Cache::try_new(self.decoder.model(), room)?,
+            tokens: prompt.to_vec(),
+            waiting,
+            written: 0,
+            sampler: sampler(&settings, 0),
+            pieces: Pieces::new(settings.stop.clone()),
+        };
+        self.jobs.push(Job { id, settings, texts: vec![text], samples });
+        Ok(())
+    }
+
+    /// Forgets a job.
+    pub fn cancel(&mut self, id: JobId) {
+        self.jobs.retain(|job| job.id != id);
+    }
+
+    /// Goes on with every text: by a token, or by a part of its prompt.
+    ///
+    /// # Errors
+    /// When the model cannot compute; the batch is then of no more use. What is wrong with one job is its news.
+    pub fn step(&mut self) -> Result<Vec<News>, GenerateError> {
+        let decoder = self.decoder;
+        let mut texts: Vec<(JobId, &mut Text)> =
+            self.jobs.iter_mut().flat_map(|job| job.texts.iter_mut().map(|text| (job.id, text))).collect();
+        if texts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut feeds: Vec<Feed<'_>> = texts.iter_mut().map(|(_, text)| text.feed(decoder)).collect();
+        let logits = decoder.next_logits(&mut feeds)?;
+        let logits: Vec<&[f32]> = logits.chunks_exact(decoder.model().vocab_size).collect();
+
+        let mut news = Vec::new();
+        let mut rows = logits.into_iter();
+        for job in &mut self.jobs {
+            let rows: Vec<&[f32]> = rows.by_ref().take(job.texts.len()).collect();
+            match job.go_on(decoder, self.tokenizer, &rows) {
+                Ok(said) => news.extend(said),
+                Err(error) => {
+                    news.push(News { job: job.id, sample: 0, what: What::Failed(error) });
+                    job.texts.clear();
+                }
+            }
+        }
+        self.jobs.retain(|job| !job.texts.is_empty());
+        Ok(news)
+    }
+}
+
+fn sampler(settings: &Settings, sample: usize) -> Sampler {
+    let seed = settings.seed.wrapping_add(sample as u64);
+    Sampler::new(settings.temperature, settings.top_k, settings.top_p, seed)
+}
+
+impl Job {
+    fn is_reading(&self) -> bool {
+        self.texts.iter().any(|text| text.written == 0) && self.texts.len() < self.samples
+    }
+
+    /// Chooses the next token of each text from its row of logits.
+    fn go_on(
+        &mut self,
+        decoder: &Decoder,
+        tokenizer: &Tokenizer,
+        rows: &[&[f32]],
+    ) -> Result<Vec<News>, GenerateError> {
+        let mut rows = rows.to_vec();
+        if self.is_reading() && self.texts.iter().all(|text| text.waiting == 0) {
+            for sample in 1..self.samples {
+                let copy = self.texts[0].copy(decoder, sample, &self.settings)?;
+                self.texts.push(copy);
+            }
+            rows = vec![rows[0]; self.samples];
+        }
+        let settings = &self.settings;
+        let said: Vec<(Vec<Piece>, Option<Ending>)> = self
+            .texts
+            .par_iter_mut()
+            .zip(rows)
+            .map(|(text, row)| {
+                if text.waiting == 0 { text.write(tokenizer, settings, row) } else { Ok((Vec::new(), None)) }
+            })
+            .collect::<Result<_, GenerateError>>()?;
+        let mut news = VecDeque::new();
+        let mut ended = Vec::new();
+        for (text, (pieces, ending)) in self.texts.iter().zip(said) {
+            let of = |what| News { job: self.id, sample: text.sample, what };
+            news.extend(pieces.into_iter().map(|piece| of(What::Piece(piece))));
+            news.extend(ending.map(|ending| of(What::End(ending))));
+            ended.push(ending.is_some());
+        }
+        let mut ended = ended.into_iter();
+        self.texts.retain(|_| !ended.next().unwrap_or(false));
+        // The job is known by its first text until the others are there.
+        if !self.is_reading() {
+            self.samples = self.texts.len();
+        }
+        Ok(news.into())
+    }
+}
+
+impl Text {
+    /// The tokens that are computed next.
+    fn feed(&mut self, decoder: &Decoder) -> Feed<'_> {
+        let block_size = decoder.model().block_size;
+        if self.cache.len() + self.waiting > block_size {
+            self.cache.clear();
+            self.waiting = (block_size / 2).max(1);
+        }
+        let count = self.waiting.min(PROMPT_TOKENS_A_STEP);
+        let start = self.tokens.len() - self.waiting;
+        self.waiting -= count;
+        Feed { cache: &mut self.cache, tokens: &self.tokens[start..start + count] }
+    }
+
+    /// The same text as another sample, which chooses otherwise.
+    fn copy(&self, decoder: &Decoder, sample: usize, settings: &Settings) -> Result<Self, InferError> {
+        let mut cache = Cache::try_new(decoder.model(), self.cache.capacity())?;
+        cache.copy_from(&self.cache)?;
+        Ok(Self {
+            sample,
+            cache,
+            tokens: self.tokens.clone(),
+            waiting: 0,
+            written: 0,
+            sampler: sampler(settings, sample),
+            pieces: self.pieces.clone(),
+        })
+    }
+
+    /// Chooses a token, and says what can be said now.
+    fn write(
+        &mut self,
+        tokenizer: &Tokenizer,
+        settings: &Settings,
+        logits: &[f32],
+    ) -> Result<(Vec<Piece>, Option<Ending>), GenerateError> {
+        // A model may have more ids than its tokenizer; those mean nothing.
+        let known = &logits[..logits.len().min(tokenizer.vocab_size())];
+        let token = if settings.repetition_penalty == 1.0 {
+            self.sampler.sample(known)?
+        } else {
+            let mut penalised = known.to_vec();
+            penalise(&mut penalised, &self.tokens, settings.repetition_penalty);
+            self.sampler.sample(&penalised)?
+        };
+        if Some(token) == tokenizer.end_token() {
+            return Ok((self.pieces.finish(), Some(Ending::Stop)));
+        }
+        let chance = settings.alternatives.map(|count| Chance::of(token, known, count));
+        self.tokens.push(token);
+        self.waiting = 1;
+        self.written += 1;
+        let bytes = tokenizer.token_bytes(token).unwrap_or_default();
+        let (mut said, stopped) = self.pieces.push(token, &bytes, chance);
+        if stopped {
+            return Ok((said, Some(Ending::Stop)));
+        }
+        if self.written >= settings.max_new_tokens {
+            said.extend(self.pieces.finish());
+            return Ok((said, Some(Ending::Length)));
+        }
+        Ok((said, None))
+    }
+}

@@ -1,0 +1,79 @@
+//! A trained model in memory.
+
+use super::{GenerateError, Settings};
+use crate::config;
+use crate::infer::{Decoder, WeightKind};
+use crate::pretrained::Pretrained;
+
+/// A model whose weights were read.
+#[derive(Debug)]
+pub struct Model {
+    pub pretrained: Pretrained,
+    pub decoder: Decoder,
+    /// What its run sampled with; common values where there is no run.
+    pub defaults: Settings,
+    /// Prompts of its run.
+    pub prompts: Vec<String>,
+}
+
+/// How many characters that are not known an error lists.
+const LISTED: usize = 12;
+
+impl Model {
+    /// Reads the weights.
+    ///
+    /// # Errors
+    /// When they cannot be read, or are not those of the model.
+    pub fn open(pretrained: Pretrained, kind: WeightKind) -> Result<Self, GenerateError> {
+        let decoder = Decoder::open(&pretrained.weights, &pretrained.model, kind)?;
+        let plan =
+            pretrained.origin.as_ref().and_then(|origin| config::read_frozen(&origin.dir.config()).ok());
+        let (defaults, prompts) = match plan.map(|plan| plan.sample) {
+            Some(sample) => {
+                let settings = Settings {
+                    max_new_tokens: sample.max_new_tokens.max(1),
+                    temperature: sample.temperature,
+                    top_k: sample.top_k,
+                    top_p: sample.top_p,
+                    ..Settings::default()
+                };
+                (settings, sample.prompts)
+            }
+            None => (Settings::default(), Vec::new()),
+        };
+        Ok(Self { pretrained, decoder, defaults, prompts })
+    }
+
+    /// The tokens of a prompt; an empty one is the token that begins a text.
+    ///
+    /// # Errors
+    /// When the tokenizer does not know a character.
+    pub fn encode(&self, prompt: &str) -> Result<Vec<u32>, GenerateError> {
+        let tokenizer = &self.pretrained.tokenizer;
+        let unknown = tokenizer.unknown_chars(prompt);
+        if !unknown.is_empty() {
+            let listed: String = unknown.iter().take(LISTED).flat_map(|c| c.escape_debug()).collect();
+            let more = if unknown.len() > LISTED { " and more" } else { "" };
+            return Err(GenerateError::UnknownChars { chars: format!("{listed}{more}") });
+        }
+        let tokens = tokenizer.encode(prompt);
+        Ok(if tokens.is_empty() { vec![tokenizer.start_token()] } else { tokens })
+    }
+
+    /// What a person should know of a prompt of so many tokens; `None` if there is nothing.
+    pub fn remark(&self, prompt_tokens: usize, max_new_tokens: usize) -> Option<String> {
+        let block_size = self.pretrained.model.block_size;
+        if prompt_tokens > block_size {
+            return Some(format!(
+                "the prompt has {prompt_tokens} tokens, and the model sees {block_size}: it continues the last ones"
+            ));
+        }
+        (prompt_tokens.saturating_add(max_new_tokens) > block_size).then(|| {
+            format!(
+                "the text will outgrow the {block_size} tokens that the model sees: each time that happens it goes on from the \
+                 last {} of them",
+                (block_size / 2).max(1)
+            )
+        })
+    }
+}

@@ -1,0 +1,79 @@
+//! How tokens are chosen, and when a text ends.
+
+/// What a person may ask for. [`Settings::problem`] says what cannot be done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    pub max_new_tokens: usize,
+    /// Divides the logits. 0: always the most probable token.
+    pub temperature: f64,
+    /// Only so many of the most probable tokens; 0: all.
+    pub top_k: usize,
+    /// Only the most probable tokens that together have this probability; 1: all.
+    pub top_p: f64,
+    /// Makes tokens that the text has already less probable (above 1) or more (below): a logit above zero is divided by it,
+    /// one below is multiplied. 1: leaves them as they are.
+    ///
+    /// # Source
+    /// Keskar et al., "CTRL: A Conditional Transformer Language Model for Controllable Generation", 2019; as in Hugging Face's
+    /// `generate`, tokens of the prompt count too.
+    pub repetition_penalty: f64,
+    /// The text ends before the first of these.
+    pub stop: Vec<String>,
+    /// Of the first sample; the next ones have the numbers after it.
+    pub seed: u64,
+    /// Say with every token how probable it was, and this many of the most probable ones.
+    pub alternatives: Option<usize>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_new_tokens: 100,
+            temperature: 0.8,
+            top_k: 50,
+            top_p: 1.0,
+            repetition_penalty: 1.0,
+            stop: Vec::new(),
+            seed: 0,
+            alternatives: None,
+        }
+    }
+}
+
+/// What no one needs, and what would make each token slow to look for.
+const MOST_STOPS: usize = 16;
+const LONGEST_STOP: usize = 1024;
+
+impl Settings {
+    /// What is wrong with them, starting with the name of the setting; `None` if they can be used.
+    pub fn problem(&self) -> Option<String> {
+        let Self { max_new_tokens, temperature, top_p, repetition_penalty, stop, .. } = self;
+        if *max_new_tokens == 0 {
+            return Some("max_new_tokens is 0: ask for at least one token".to_owned());
+        }
+        if !temperature.is_finite() || *temperature < 0.0 {
+            return Some(format!("temperature is {temperature}: it is 0 (the likeliest token) or above"));
+        }
+        if !(*top_p > 0.0 && *top_p <= 1.0) {
+            return Some(format!("top_p is {top_p}: it is above 0 and at most 1 (all tokens)"));
+        }
+        if !repetition_penalty.is_finite() || *repetition_penalty <= 0.0 {
+            return Some(format!(
+                "repetition_penalty is {repetition_penalty}: it is above 0, and 1 changes nothing"
+            ));
+        }
+        if stop.len() > MOST_STOPS {
+            return Some(format!("stop has {} texts: at most {MOST_STOPS} are looked for", stop.len()));
+        }
+        if stop.iter().any(String::is_empty) {
+            return Some("stop has an empty text, which would end everything at once".to_owned());
+        }
+        if let Some(long) = stop.iter().find(|stop| stop.len() > LONGEST_STOP) {
+            return Some(format!(
+                "stop has a text of {} bytes: at most {LONGEST_STOP} are looked for",
+                long.len()
+            ));
+        }
+        None
+    }
+}
