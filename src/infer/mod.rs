@@ -6,6 +6,8 @@
 mod attention;
 mod cache;
 mod decoder;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod load;
 pub mod matrix;
 pub mod panels;

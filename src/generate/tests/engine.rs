@@ -1,9 +1,9 @@
 use std::path::Path;
 
-use super::*;
 use crate::config::experiment::TokenizerKind;
 use crate::data::batches::Batch;
 use crate::engine::StepOutput;
+use crate::generate::*;
 use crate::store::manifest::{DeviceInfo, ModelInfo, StepPart};
 
 /// Always says that the next token is the last one plus one; remembers what it was asked.
