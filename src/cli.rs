@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::cmd::{
-    compare, doctor, exec, explain, generate, ls, plan, prepare, report, resume, schema, train, verify_resume,
+    compare, doctor, exec, explain, generate, ls, plan, prepare, report, resume, schema, serve, train,
+    verify_resume,
 };
 use crate::error::{Error, Exit};
 
@@ -60,6 +61,8 @@ enum Command {
     Ls(ls::Args),
     /// Continue a text with a trained model.
     Generate(generate::Args),
+    /// Serve trained models as a web page and behind an interface like OpenAI's.
+    Serve(serve::Args),
     /// Explain a key of the experiment files: meaning, type, range, default, other names.
     Explain(explain::Args),
     /// Look at this machine: what works, what does not, and what to do about it.
@@ -112,6 +115,7 @@ impl Cli {
             Some(Command::Compare(args)) => compare::run(args),
             Some(Command::Ls(args)) => ls::run(args),
             Some(Command::Generate(args)) => generate::run(args),
+            Some(Command::Serve(args)) => serve::run(args),
             Some(Command::Explain(args)) => explain::run(args),
             Some(Command::Doctor(args)) => doctor::run(args),
             Some(Command::Schema(args)) => schema::run(args),

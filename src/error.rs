@@ -10,6 +10,7 @@ use crate::launcher::lease::LeaseError;
 use crate::launcher::local::BUSY;
 use crate::pretrained::PretrainedError;
 use crate::report::ReportError;
+use crate::serve::ServeError;
 use crate::store::StoreError;
 use crate::terminal;
 
@@ -74,6 +75,8 @@ pub enum Error {
     Pretrained(#[from] PretrainedError),
     #[error(transparent)]
     Generate(#[from] GenerateError),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
     #[error("{0}")]
     Usage(String),
     #[error("cannot catch Ctrl-C: {0}")]
@@ -121,7 +124,8 @@ impl Error {
             | Self::Generate(GenerateError::UnknownChars { .. } | GenerateError::Settings { .. }) => {
                 Exit::Usage
             }
-            Self::Generate(_) => Exit::Internal,
+            Self::Serve(ServeError::PortInUse { .. } | ServeError::Listen { .. }) => Exit::Usage,
+            Self::Generate(_) | Self::Serve(_) => Exit::Internal,
             Self::Lease(LeaseError::Taken { .. }) => Exit::Busy,
             Self::Lease(_) => Exit::Internal,
             Self::Store(_) | Self::Report(_) | Self::Signal(_) => Exit::Internal,

@@ -56,6 +56,7 @@ pub mod ops;
 pub mod optim;
 pub mod pretrained;
 pub mod report;
+pub mod serve;
 pub mod shell;
 pub mod sinks;
 pub mod stats;

@@ -13,7 +13,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("doctor", &["data", "engine", "launcher", "monitor", "store", "terminal", "units"]),
     ("engine", &["config", "data", "model", "ops", "optim", "store", "units"]),
     ("event", &["metric", "store"]),
-    ("generate", &["config", "data", "engine", "infer", "pretrained", "store"]),
+    ("generate", &["config", "data", "engine", "infer", "model", "pretrained", "store"]),
     ("infer", &["model", "ops", "units"]),
     ("markdown", &[]),
     ("metric", &[]),
@@ -23,6 +23,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("optim", &["config", "model", "ops"]),
     ("pretrained", &["config", "data", "model", "store"]),
     ("report", &["event", "markdown", "metric", "shell", "stats", "store", "units"]),
+    ("serve", &["data", "generate", "model"]),
     ("shell", &[]),
     ("sinks", &["event", "markdown", "metric", "store", "terminal", "units"]),
     ("stats", &[]),
@@ -41,6 +42,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 /// Packages that stay behind one door, and the only paths below `src/` that may name them.
 const PACKAGES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "cmd", "main"]),
+    ("axum", &["serve"]),
     ("csv", &["report/fixture", "sinks", "store"]),
     ("cudarc", &["engine/device", "ops/cuda"]),
     ("dfdx", &["engine", "infer/tests", "model", "ops", "optim"]),

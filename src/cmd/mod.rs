@@ -13,6 +13,7 @@ pub mod prepare;
 pub mod report;
 pub mod resume;
 pub mod schema;
+pub mod serve;
 mod signals;
 mod sweep;
 pub mod train;

@@ -1,0 +1,165 @@
+//! `runner serve`: trained models as a web page and behind an interface like OpenAI's.
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::generate::{ModelArgs, describe, pool};
+use crate::error::{Error, Exit};
+use crate::generate::Model;
+use crate::pretrained;
+use crate::serve::{Limits, Served, Server};
+use crate::terminal;
+
+/// Where a token is looked for that is in no file.
+const TOKEN_VARIABLE: &str = "RUNNER_TOKEN";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// Runs, their directories, checkpoints, or folders with a GPT-2 from Hugging Face. All of them are held in memory.
+    #[arg(value_name = "RUN", required = true)]
+    runs: Vec<String>,
+    /// Address to listen on. 0.0.0.0 is every one that this machine has.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    host: IpAddr,
+    /// Port to listen on; 0: any that is free.
+    #[arg(long, value_name = "PORT", default_value = "7860")]
+    port: u16,
+    /// File with the token that requests must carry (`Authorization: Bearer TOKEN`); without it, the variable RUNNER_TOKEN. If
+    /// neither is there, no token is wanted.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    limits: LimitArgs,
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Limits")]
+struct LimitArgs {
+    /// Tokens that a text may ask for.
+    #[arg(long, value_name = "N", default_value = "2048")]
+    limit_new_tokens: NonZeroUsize,
+    /// Texts that a request may ask for.
+    #[arg(long, value_name = "N", default_value = "8")]
+    limit_samples: NonZeroUsize,
+    /// Size of a request, prompt included.
+    #[arg(long, value_name = "BYTES", default_value = "1048576")]
+    limit_bytes: NonZeroUsize,
+    /// Seconds that a request may take.
+    #[arg(long, value_name = "SECS", default_value = "300", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    limit_secs: u64,
+    /// Requests that may wait for their turn; more are sent away, to come again.
+    #[arg(long, value_name = "N", default_value = "32")]
+    queue: NonZeroUsize,
+    /// Texts that are written at the same time.
+    #[arg(long, value_name = "N", default_value = "16")]
+    texts: NonZeroUsize,
+    /// Connections that are held at the same time.
+    #[arg(long, value_name = "N", default_value = "512", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    connections: u32,
+}
+
+const AFTER_HELP: &str = "\
+Standard output is the address of the page. POST /v1/completions works with OpenAI's client libraries (base URL: that
+address and /v1); GET /v1/models, /health and /metrics (Prometheus) are there as well. Ctrl-C lets texts under way
+finish, a second one does not.
+
+Examples:
+  runner serve quickstart
+  runner serve runs/quickstart/seed=1337 runs/finetune/seed=1337 --port 8000
+  RUNNER_TOKEN=secret runner serve gpt2/ --host 0.0.0.0 --weights int8";
+
+impl From<LimitArgs> for Limits {
+    fn from(args: LimitArgs) -> Self {
+        Self {
+            new_tokens: args.limit_new_tokens.get(),
+            samples: args.limit_samples.get(),
+            body_bytes: args.limit_bytes.get(),
+            time: Duration::from_secs(args.limit_secs),
+            queue: args.queue.get(),
+            texts: args.texts.get(),
+            connections: args.connections as usize,
+        }
+    }
+}
+
+pub fn run(args: Args) -> Result<Exit, Error> {
+    let token = token(args.token_file.as_deref())?;
+    let found = args
+        .runs
+        .iter()
+        .map(|run| pretrained::find(&args.model.runs_dir, run, args.model.checkpoint))
+        .collect::<Result<Vec<_>, _>>()?;
+    pool(args.model.threads)?.install(|| {
+        let models = found
+            .into_iter()
+            .map(|found| Model::open(found, args.model.weights.into()))
+            .collect::<Result<Vec<_>, _>>()?;
+        for model in &models {
+            terminal::err(describe(model));
+        }
+        if !args.host.is_loopback() && token.is_none() {
+            terminal::err("note: everybody who can reach this address can use it; --token-file or RUNNER_TOKEN changes that");
+        }
+        let address = SocketAddr::new(args.host, args.port);
+        let server = Server::bind(address, named(models), args.limits.into(), token)?;
+        let stop = catch()?;
+        terminal::out(format_args!("http://{}", server.address()?));
+        server.run(stop)?;
+        Ok(Exit::Success)
+    })
+}
+
+/// Models with names that differ: that of the run, and the step where a run is there more than once.
+fn named(models: Vec<Model>) -> Vec<Served> {
+    let mut names: Vec<String> = Vec::with_capacity(models.len());
+    for model in &models {
+        let found = &model.pretrained;
+        let is_alone = models.iter().filter(|other| other.pretrained.name == found.name).count() == 1;
+        let mut name = match &found.origin {
+            Some(origin) if !is_alone => format!("{}@{}", found.name, origin.step),
+            _ => found.name.clone(),
+        };
+        while names.contains(&name) {
+            name.push_str("-again");
+        }
+        names.push(name);
+    }
+    models.into_iter().zip(names).map(|(model, name)| Served { name, model }).collect()
+}
+
+/// The token of the file, or else of the environment.
+fn token(file: Option<&Path>) -> Result<Option<String>, Error> {
+    let token = match file {
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|error| Error::Usage(format!("--token-file {}: {error}", path.display())))?,
+        None => match std::env::var(TOKEN_VARIABLE) {
+            Ok(token) => token,
+            Err(std::env::VarError::NotPresent) => return Ok(None),
+            Err(error) => return Err(Error::Usage(format!("{TOKEN_VARIABLE}: {error}"))),
+        },
+    };
+    let token = token.trim();
+    if token.is_empty() {
+        return Err(Error::Usage("the token is empty; leave it out if none is wanted".to_owned()));
+    }
+    Ok(Some(token.to_owned()))
+}
+
+/// The first Ctrl-C or termination signal asks the server to stop, the second ends the process.
+fn catch() -> Result<watch::Receiver<bool>, Error> {
+    let (stop, stopped) = watch::channel(false);
+    ctrlc::set_handler(move || {
+        if stop.send_replace(true) {
+            std::process::exit(i32::from(Exit::Interrupted.code()));
+        }
+        terminal::err("stopping when the texts under way are written; Ctrl-C again stops now");
+    })?;
+    Ok(stopped)
+}

@@ -1,0 +1,114 @@
+//! Counts for Prometheus.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+use super::App;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    path: String,
+    status: u32,
+}
+
+/// What is counted.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<Answered, Counter>,
+    pub request_secs: Histogram,
+    pub first_token: Histogram,
+    pub prompt_tokens: Counter<u64, AtomicU64>,
+    pub new_tokens: Counter<u64, AtomicU64>,
+    pub abandoned: Counter<u64, AtomicU64>,
+    pub refused: Counter<u64, AtomicU64>,
+    pub active_texts: Gauge,
+    queued: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        // From 5 ms to some minutes.
+        let secs = || Histogram::new(exponential_buckets(0.005, 2.0, 16));
+        let mut metrics = Self {
+            registry: Registry::with_prefix("runner"),
+            requests: Family::default(),
+            request_secs: secs(),
+            first_token: secs(),
+            prompt_tokens: Counter::default(),
+            new_tokens: Counter::default(),
+            abandoned: Counter::default(),
+            refused: Counter::default(),
+            active_texts: Gauge::default(),
+            queued: Gauge::default(),
+        };
+        let registry = &mut metrics.registry;
+        registry.register("requests", "Requests by path and status", metrics.requests.clone());
+        registry.register(
+            "completion_seconds",
+            "Time from a completion request to the end of its answer",
+            metrics.request_secs.clone(),
+        );
+        registry.register(
+            "first_token_seconds",
+            "Time from a request to its first token, waiting and reading the prompt included",
+            metrics.first_token.clone(),
+        );
+        registry.register("prompt_tokens", "Tokens of prompts that were read", metrics.prompt_tokens.clone());
+        registry.register("new_tokens", "Tokens that were written", metrics.new_tokens.clone());
+        registry.register(
+            "abandoned",
+            "Orders whose client left before their end",
+            metrics.abandoned.clone(),
+        );
+        registry.register(
+            "refused",
+            "Requests that were sent away because the queue was full",
+            metrics.refused.clone(),
+        );
+        registry.register("active_texts", "Texts that are being written", metrics.active_texts.clone());
+        registry.register("queued", "Orders that wait for their turn", metrics.queued.clone());
+        metrics
+    }
+}
+
+/// `GET /metrics`
+pub async fn show(State(app): State<Arc<App>>) -> Response {
+    app.metrics.queued.set(app.queue.len() as i64);
+    let mut text = String::new();
+    if encode(&mut text, &app.metrics.registry).is_err() {
+        return axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+/// Counts every answer. Paths that are not ours are counted as one, so that nobody can make the list long.
+pub async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map_or("other", |path| path.as_str()).to_owned();
+    let started = Instant::now();
+    let response = next.run(request).await;
+    let is_completion = path == "/v1/completions" && response.status().is_success();
+    let status = u32::from(response.status().as_u16());
+    app.metrics.requests.get_or_create(&Answered { path, status }).inc();
+    // Of a stream this is the time until it begins; its end is counted where it is written.
+    if is_completion
+        && response.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind != "text/event-stream")
+    {
+        app.metrics.request_secs.observe(started.elapsed().as_secs_f64());
+    }
+    response
+}

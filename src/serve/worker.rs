@@ -1,0 +1,123 @@
+//! The thread that computes.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use super::queue::{Delivery, Order};
+use super::{App, GRACE};
+use crate::generate::{Batch, JobId, News, What};
+
+/// An order under way.
+struct Active {
+    order: Order,
+    started: bool,
+    left: usize,
+    submitted: Instant,
+}
+
+/// Works on orders until the queue is closed and nothing is left to do.
+pub fn work(app: &App) {
+    let mut worker = Worker {
+        app,
+        batches: app
+            .served
+            .iter()
+            .map(|served| Batch::new(&served.model.decoder, &served.model.pretrained.tokenizer))
+            .collect(),
+        active: HashMap::new(),
+        next: 0,
+    };
+    while worker.turn() {}
+}
+
+struct Worker<'a> {
+    app: &'a App,
+    /// One for each model.
+    batches: Vec<Batch<'a>>,
+    active: HashMap<JobId, Active>,
+    next: JobId,
+}
+
+impl Worker<'_> {
+    /// Takes orders up and goes on with all texts by a token. `false` when there will be nothing more to do.
+    fn turn(&mut self) -> bool {
+        let app = self.app;
+        let busy: usize = self.batches.iter().map(Batch::texts).sum();
+        app.metrics.active_texts.set(busy as i64);
+        let room = app.limits.texts.saturating_sub(busy);
+        let Some(orders) = app.queue.take(room, self.active.is_empty()) else { return false };
+        for order in orders {
+            self.begin(order);
+        }
+        self.drop_lost();
+        for model in 0..self.batches.len() {
+            match self.batches[model].step() {
+                Ok(news) => news.into_iter().for_each(|news| self.deliver(model, news)),
+                Err(error) => {
+                    // Nothing of this batch can be gone on with.
+                    let reason = error.to_string();
+                    for (id, active) in self.active.extract_if(|_, active| active.order.model == model) {
+                        self.batches[model].cancel(id);
+                        let error = crate::generate::GenerateError::Logits { reason: reason.clone() };
+                        let _ = active.order.to.send(Delivery::Failed(error));
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    fn begin(&mut self, order: Order) {
+        if order.to.is_closed() {
+            return;
+        }
+        let id = self.next;
+        self.next += 1;
+        let Order { model, ref prompt, ref settings, samples, .. } = order;
+        match self.batches[model].add(id, prompt, settings.clone(), samples) {
+            Ok(()) => {
+                self.app.metrics.prompt_tokens.inc_by(prompt.len() as u64);
+                let submitted = order.deadline - self.app.limits.time;
+                self.active.insert(id, Active { order, started: false, left: samples, submitted });
+            }
+            Err(error) => {
+                let _ = order.to.send(Delivery::Failed(error));
+            }
+        }
+    }
+
+    /// Lets go of clients that are gone and of orders whose time is over.
+    fn drop_lost(&mut self) {
+        let now = Instant::now();
+        let closing = self.app.queue.closing_since().is_some_and(|since| now > since + GRACE);
+        let is_lost = |active: &Active| active.order.to.is_closed() || now > active.order.deadline || closing;
+        for (id, active) in self.active.extract_if(|_, active| is_lost(active)) {
+            self.batches[active.order.model].cancel(id);
+            let last = if closing { Delivery::Closing } else { Delivery::TimedOut };
+            if active.order.to.send(last).is_err() {
+                self.app.metrics.abandoned.inc();
+            }
+        }
+    }
+
+    fn deliver(&mut self, model: usize, news: News) {
+        let Some(active) = self.active.get_mut(&news.job) else { return };
+        if matches!(news.what, What::Piece(_)) {
+            self.app.metrics.new_tokens.inc();
+            if !std::mem::replace(&mut active.started, true) {
+                self.app.metrics.first_token.observe(active.submitted.elapsed().as_secs_f64());
+            }
+        }
+        let (is_end, is_failure) = (matches!(news.what, What::End(_)), matches!(news.what, What::Failed(_)));
+        active.left -= usize::from(is_end);
+        let sample = active.order.first + news.sample;
+        let is_gone = active.order.to.send(Delivery::News { sample, what: news.what }).is_err();
+        if is_gone || is_failure || active.left == 0 {
+            if is_gone && active.left > 0 {
+                self.app.metrics.abandoned.inc();
+            }
+            self.active.remove(&news.job);
+            self.batches[model].cancel(news.job);
+        }
+    }
+}
