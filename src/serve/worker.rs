@@ -1,11 +1,11 @@
 //! The thread that computes.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::queue::{Delivery, Order};
 use super::{App, GRACE};
-use crate::generate::{Batch, JobId, News, What};
+use crate::generate::{Batch, GenerateError, JobId, News, What};
 
 /// An order under way.
 struct Active {
@@ -24,6 +24,7 @@ pub fn work(app: &App) {
             .iter()
             .map(|served| Batch::new(&served.model.decoder, &served.model.pretrained.tokenizer))
             .collect(),
+        spent: vec![Duration::ZERO; app.served.len()],
         active: HashMap::new(),
         next: 0,
     };
@@ -34,12 +35,14 @@ struct Worker<'a> {
     app: &'a App,
     /// One for each model.
     batches: Vec<Batch<'a>>,
+    /// What each model took of the worker's time. Models that work at the same time get the same share.
+    spent: Vec<Duration>,
     active: HashMap<JobId, Active>,
     next: JobId,
 }
 
 impl Worker<'_> {
-    /// Takes orders up and goes on with all texts by a token. `false` when there will be nothing more to do.
+    /// Takes orders up and goes on with the texts of one model by a token. `false` when there will be nothing more to do.
     fn turn(&mut self) -> bool {
         let app = self.app;
         let busy: usize = self.batches.iter().map(Batch::texts).sum();
@@ -50,21 +53,34 @@ impl Worker<'_> {
             self.begin(order);
         }
         self.drop_lost();
-        for model in 0..self.batches.len() {
-            match self.batches[model].step() {
-                Ok(news) => news.into_iter().for_each(|news| self.deliver(model, news)),
-                Err(error) => {
-                    // Nothing of this batch can be gone on with.
-                    let reason = error.to_string();
-                    for (id, active) in self.active.extract_if(|_, active| active.order.model == model) {
-                        self.batches[model].cancel(id);
-                        let error = crate::generate::GenerateError::Logits { reason: reason.clone() };
-                        let _ = active.order.to.send(Delivery::Failed(error));
-                    }
+        if let Some(model) = self.next_model() {
+            let started = Instant::now();
+            self.step(model);
+            self.spent[model] += started.elapsed();
+        }
+        true
+    }
+
+    /// The model with work to do that had the least time so far.
+    fn next_model(&self) -> Option<usize> {
+        let working = (0..self.batches.len()).filter(|&model| !self.batches[model].is_empty());
+        working.min_by_key(|&model| self.spent[model])
+    }
+
+    /// Goes on with all texts of a model by a token.
+    fn step(&mut self, model: usize) {
+        match self.batches[model].step() {
+            Ok(news) => news.into_iter().for_each(|news| self.deliver(model, news)),
+            Err(error) => {
+                // Nothing of this batch can be gone on with.
+                let reason = error.to_string();
+                for (id, active) in self.active.extract_if(|_, active| active.order.model == model) {
+                    self.batches[model].cancel(id);
+                    let error = GenerateError::Logits { reason: reason.clone() };
+                    let _ = active.order.to.send(Delivery::Failed(error));
                 }
             }
         }
-        true
     }
 
     fn begin(&mut self, order: Order) {
@@ -73,6 +89,11 @@ impl Worker<'_> {
         }
         let id = self.next;
         self.next += 1;
+        if self.batches[order.model].is_empty() {
+            // Who comes back from a rest does not get what others had meanwhile.
+            let working = self.next_model().map(|model| self.spent[model]);
+            self.spent[order.model] = self.spent[order.model].max(working.unwrap_or_default());
+        }
         let Order { model, ref prompt, ref settings, samples, .. } = order;
         match self.batches[model].add(id, prompt, settings.clone(), samples) {
             Ok(()) => {

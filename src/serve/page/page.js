@@ -131,6 +131,7 @@ async function generate() {
   say(names.length > 1 ? "Writing with both models …" : "Writing …");
   const columns = names.map((name) => new Column(name, seed, Number(byId("n").value)));
   byId("results").replaceChildren(...columns.map((column) => column.article));
+  if (byId("results").getBoundingClientRect().top > innerHeight - 150) byId("results").scrollIntoView();
   const outcomes = await Promise.all(columns.map((column) => column.write(mine.signal)));
   if (underway !== mine) return;
   underway = null;
@@ -186,7 +187,9 @@ class Column {
     for (const sample of this.samples) sample.end(outcome.error ? "error" : "stopped");
     this.article.setAttribute("aria-busy", "false");
     const count = this.samples.length;
-    const rate = last > first ? `, ${((tokens - count) / ((last - first) / 1000)).toFixed(1)} tokens/s` : "";
+    // What arrives all at once says nothing about how fast it was written.
+    const speed = last - first > 100 ? ((tokens - count) / (last - first)) * 1000 : 0;
+    const rate = speed ? `, ${speed.toFixed(speed < 100 ? 1 : 0)} tokens/s` : "";
     const wait = first ? `, first after ${((first - began) / 1000).toFixed(2)} s` : "";
     if (tokens) this.meta.textContent = `${tokens} tokens${rate}${wait} · ${describe(modelNamed(this.name))}`;
     outcome.said = `${outcome.said ? "Stopped" : "Done"}: ${tokens} tokens${rate}`;
