@@ -23,7 +23,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("optim", &["config", "model", "ops"]),
     ("pretrained", &["config", "data", "model", "store"]),
     ("report", &["event", "markdown", "metric", "shell", "stats", "store", "units"]),
-    ("serve", &["data", "generate", "model"]),
+    ("serve", &["data", "generate", "infer", "model", "pretrained"]),
     ("shell", &[]),
     ("sinks", &["event", "markdown", "metric", "store", "terminal", "units"]),
     ("stats", &[]),

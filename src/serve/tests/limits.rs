@@ -81,7 +81,7 @@ fn a_reader_that_takes_nothing_stands_in_nobodys_way() {
     for _ in 0..5 {
         assert_eq!(shop.ask(&short()).status, 200);
     }
-    assert_eq!(shop.metric("active_texts"), 3.0);
+    shop.wait_for("active_texts", |texts| texts == 3.0);
 }
 
 #[test]
