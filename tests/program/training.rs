@@ -41,7 +41,7 @@ fn losses(shop: &Shop, run: &str) -> Vec<f64> {
     reader.records().map(|record| record.unwrap()[column].parse().unwrap()).collect()
 }
 
-fn tiny() -> Shop {
+pub fn tiny() -> Shop {
     let shop = Shop::new();
     shop.write("text.txt", TEXT.repeat(4));
     shop.write("tiny.toml", TINY);
