@@ -1,6 +1,8 @@
 //! The commands that the README shows do what it says.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::Stdio;
 
 use crate::shop::Shop;
 
@@ -18,7 +20,10 @@ fn the_readmes_commands_work() {
         let name = path.file_name().unwrap().to_str().unwrap();
         shop.write(&format!("experiments/{name}"), std::fs::read(&path).unwrap());
     }
-    for command in commands {
+    let (using, other): (Vec<String>, Vec<String>) =
+        commands.into_iter().partition(|command| uses_a_model(command));
+    use_models(&shop, &using);
+    for command in other {
         let words = words(&command, shop.path());
         let mut arguments: Vec<&str> = words.iter().map(String::as_str).collect();
         let trains =
@@ -36,6 +41,39 @@ fn the_readmes_commands_work() {
             call.stdout,
             call.stderr
         );
+    }
+}
+
+/// Commands that want weights, which the scripted engine has none of.
+fn uses_a_model(command: &str) -> bool {
+    ["generate ", "serve "].iter().any(|name| command.starts_with(name))
+}
+
+/// Runs the commands on a quickstart that ended after two steps.
+fn use_models(shop: &Shop, commands: &[String]) {
+    assert!(commands.len() >= 4, "{commands:?}");
+    let quickly =
+        ["train.max_steps=2", "schedule.warmup_steps=0", "train.final_eval=false", "sample.interval=0"];
+    let mut arguments = vec!["experiments/quickstart.toml", "--runs-dir", "trained", "-q"];
+    arguments.extend(quickly.iter().flat_map(|change| ["--set", change]));
+    shop.run(&arguments).expect(3);
+    for command in commands {
+        let words = words(command, shop.path());
+        let mut arguments: Vec<&str> = words.iter().map(String::as_str).collect();
+        arguments.extend(["--runs-dir", "trained"]);
+        if arguments[0] == "serve" {
+            arguments.extend(["--port", "0"]);
+            let mut server = shop.command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+            let mut line = String::new();
+            BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+            assert!(line.starts_with("http://127.0.0.1:"), "{command}: {line}");
+            server.kill().unwrap();
+            server.wait().unwrap();
+        } else {
+            let call = shop.run(&arguments).expect(0);
+            let said = call.stdout.starts_with("Maud:") || command.contains("--interactive");
+            assert!(said, "{command}: {}", call.stdout);
+        }
     }
 }
 
