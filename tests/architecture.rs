@@ -13,7 +13,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("doctor", &["data", "engine", "launcher", "monitor", "store", "terminal", "units"]),
     ("engine", &["config", "data", "model", "ops", "optim", "store", "units"]),
     ("event", &["metric", "store"]),
-    ("generate", &["config", "data", "engine", "infer", "pretrained", "store"]),
+    ("generate", &["config", "data", "engine", "event", "infer", "pretrained", "store"]),
     ("infer", &["model", "ops", "units"]),
     ("markdown", &[]),
     ("metric", &[]),

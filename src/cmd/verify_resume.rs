@@ -231,6 +231,9 @@ fn differences(alone: &RunRecord, killed: &RunRecord) -> Vec<String> {
     if alone.samples != killed.samples {
         found.push("the samples".to_owned());
     }
+    if alone.memorisation != killed.memorisation {
+        found.push("how much of the samples is copied".to_owned());
+    }
     for record in [alone, killed] {
         found.extend(record.damage.iter().map(|damage| format!("damage in {}: {damage}", record.id())));
     }

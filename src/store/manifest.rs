@@ -293,6 +293,12 @@ pub struct Results {
     /// Loss over the whole training split after the last step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub corpus_loss: Option<f64>,
+    /// Share of the runs of eight words in the last samples that stand in the training text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copied_share: Option<f64>,
+    /// Length of the longest passage of the last samples that stands in the training text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub longest_copy_characters: Option<u64>,
     /// Median over the steps after the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_secs: Option<f64>,
