@@ -83,7 +83,8 @@ fn item(run: &Planned, folders: &Folders, again: Again, launcher: &Launcher) -> 
     let plan = &run.plan;
     match again::decide(plan, &folders.runs_dir, run.sha256.as_deref(), again) {
         Decision::New(changed_since) => {
-            let (dir, manifest) = launcher.prepare(plan, &folders.runs_dir, changed_since, Place::Here)?;
+            let (dir, manifest) =
+                launcher.prepare(plan, run.start.as_ref(), &folders.runs_dir, changed_since, Place::Here)?;
             Ok(match manifest.status {
                 Status::Skipped => Item::Done(dir, Box::new(manifest), Origin::Now),
                 _ => Item::Train(dir),

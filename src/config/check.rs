@@ -242,7 +242,7 @@ mod tests {
             (
                 "data.corpus",
                 "\"my/poems.txt\"",
-                "`data.corpus` must be \"salt-crown\" or \"tinyshakespeare\", not the string \"my/poems.txt\" | text of your own is named by `path = \"my/poems.txt\"`",
+                "`data.corpus` must be \"salt-crown\", \"tinyshakespeare\" or \"wall-letters\", not the string \"my/poems.txt\" | text of your own is named by `path = \"my/poems.txt\"`",
             ),
             (
                 "hardware.device",

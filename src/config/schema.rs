@@ -155,7 +155,7 @@ sections! {
         bias: bool = of(Kind::Switch);
     }
     data: DataSection {
-        corpus: String = choice(&["salt-crown", "tinyshakespeare", ""]).zero("none, `data.path` says what to read");
+        corpus: String = choice(&["salt-crown", "tinyshakespeare", "wall-letters", ""]).zero("none, `data.path` says what to read");
         path: String = of(Kind::Path).zero("none, `data.corpus` says what to read");
         tokenizer: TokenizerKind = choice(&["gpt2", "char", "byte"]);
         val_fraction: f64 = BELOW_ONE.zero("no validation, the model trains on the whole text");

@@ -8,9 +8,11 @@ use super::host;
 use super::memory::shortage;
 use super::requirements::{Machine, unmet};
 use crate::config::{self, experiment::RunPlan};
+use crate::data;
 use crate::engine::cost::Cost;
 use crate::engine::device;
 use crate::engine::memory::Place as MemoryPlace;
+use crate::pretrained::Start;
 use crate::store::manifest::{
     ChangedSince, FORMAT_VERSION, HostInfo, Manifest, RunInfo, Status, StopReason, TargetInfo,
 };
@@ -70,14 +72,16 @@ impl Launcher {
         shortage(runs, free)
     }
 
-    /// Makes a directory for the run, with `changed_since` as what distinguishes it from an earlier one of its name. For a run that
-    /// would be trained here, a requirement that is not met is recorded as `skipped`.
+    /// Makes a directory for the run, with `changed_since` as what distinguishes it from an earlier one of its name. `start` is what
+    /// its `train.init_from` means now, where that was looked at: the run keeps to it. For a run that would be trained here, a
+    /// requirement that is not met is recorded as `skipped`.
     ///
     /// # Errors
     /// When the run directory cannot be written.
     pub fn prepare(
         &self,
         plan: &RunPlan,
+        start: Option<&Start>,
         runs_dir: &Path,
         changed_since: Option<ChangedSince>,
         place: Place,
@@ -92,8 +96,16 @@ impl Launcher {
             manifest.message = Some(reason);
             manifest.finished_at = Some(manifest.started_at);
         }
-        let frozen = config::render_frozen(plan);
+        manifest.init_from = start.map(|start| start.info.clone());
+        let pinned = start.map(|start| start.pin(plan));
+        let frozen = config::render_frozen(pinned.as_ref().unwrap_or(plan));
         let dir = RunDir::create(runs_dir, &plan.experiment.name, &plan.name, &mut manifest, &frozen)?;
+        if let Some(tokenizer) = start.and_then(|start| start.tokenizer.as_ref()) {
+            data::write_tokenizer(dir.path(), tokenizer).map_err(|source| StoreError::Write {
+                path: dir.path().join(data::TOKENIZER_FILE),
+                source,
+            })?;
+        }
         Ok((dir, manifest))
     }
 
@@ -127,6 +139,7 @@ impl Launcher {
             device: None,
             data: None,
             model: None,
+            init_from: None,
             cost: None,
             target: plan.target.as_ref().map(|target| TargetInfo {
                 metric: target.metric.key().to_owned(),

@@ -55,6 +55,9 @@ pub struct Manifest {
     pub data: Option<DataInfo>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelInfo>,
+    /// The model that it began from. Absent where it began from random weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init_from: Option<InitFrom>,
     /// What the run was expected to take. Absent where nothing is computed (the scripted engine).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<CostInfo>,
@@ -242,6 +245,26 @@ pub struct ParameterGroup {
     /// `token embedding (tied head)`, `position embedding`, `attention`, `mlp`, `layer norms`.
     pub part: String,
     pub parameters: u64,
+}
+
+/// The trained model that a run begins from, as it was found when the run was made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InitFrom {
+    /// What `train.init_from` named, absolute: a run, a checkpoint, a folder or a file.
+    pub given: String,
+    /// The file of its weights, absolute.
+    pub weights: String,
+    /// SHA-256 of that file, hexadecimal.
+    pub sha256: String,
+    /// The run that trained it, `experiment/run`, or the name of its folder. Absent for a file alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The steps that the run had trained it for. Absent for what no run of this program made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u64>,
+    /// How many positions it has, where this run took only the first of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positions: Option<usize>,
 }
 
 /// What a run takes, counted from its sizes before it starts.
