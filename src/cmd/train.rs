@@ -91,7 +91,7 @@ fn item(run: &Planned, folders: &Folders, again: Again, launcher: &Launcher) -> 
             })
         }
         Decision::Keep(dir, manifest) => Ok(Item::Done(dir, manifest, Origin::Earlier)),
-        Decision::GoOn(dir, _) => match launcher.unmet(plan) {
+        Decision::GoOn(dir, _) => match launcher.unmet_to_go_on(plan, &dir) {
             Some(reason) => Ok(left_out(&dir, format!("not gone on with here: {reason}"))),
             None => Ok(Item::Train(dir)),
         },

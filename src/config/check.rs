@@ -257,12 +257,12 @@ mod tests {
             (
                 "hardware.requires",
                 "\"cuda\"",
-                "`hardware.requires` must be a list of \"cuda\" and \"min_memory_gb=N\", not the string \"cuda\" | write [\"cuda\"]",
+                "`hardware.requires` must be a list of \"cuda\", \"init_from\" and \"min_memory_gb=N\", not the string \"cuda\" | write [\"cuda\"]",
             ),
             (
                 "hardware.requires",
                 "[\"cudaa\"]",
-                "`hardware.requires` must be a list of \"cuda\" and \"min_memory_gb=N\", not the list [\"cudaa\"] | did you mean \"cuda\"?",
+                "`hardware.requires` must be a list of \"cuda\", \"init_from\" and \"min_memory_gb=N\", not the list [\"cudaa\"] | did you mean \"cuda\"?",
             ),
             (
                 "train.max_time",

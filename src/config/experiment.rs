@@ -245,6 +245,8 @@ pub enum DeviceChoice {
 pub enum Requirement {
     Cuda,
     MinMemoryGb(f64),
+    /// What `train.init_from` names.
+    InitFrom,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

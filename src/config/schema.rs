@@ -315,7 +315,7 @@ impl Kind {
             }
             Kind::Duration => "a length of time such as \"90m\", \"1h 30m\", or a number of seconds".into(),
             Kind::Device => "\"auto\", \"cpu\", \"cuda\", \"cuda:N\" or \"scripted\"".into(),
-            Kind::Requirements => "a list of \"cuda\" and \"min_memory_gb=N\"".into(),
+            Kind::Requirements => "a list of \"cuda\", \"init_from\" and \"min_memory_gb=N\"".into(),
             Kind::Texts => "a list of strings".into(),
             Kind::Curve => "a list of [step, loss] with rising steps".into(),
         }

@@ -60,7 +60,15 @@ impl Launcher {
 
     /// In words, what this machine lacks for the plan.
     pub fn unmet(&self, plan: &RunPlan) -> Option<String> {
-        unmet(&plan.hardware.requires, &self.machine)
+        unmet(&plan.hardware.requires, plan.train.init_from.as_deref(), &self.machine)
+    }
+
+    /// As [`Launcher::unmet`], for a run whose directory is gone on with: what it began from is not needed any more once it has a
+    /// checkpoint.
+    pub fn unmet_to_go_on(&self, plan: &RunPlan, dir: &RunDir) -> Option<String> {
+        let begun = !dir.checkpoints().steps().is_empty();
+        let init_from = plan.train.init_from.as_deref().filter(|_| !begun);
+        unmet(&plan.hardware.requires, init_from, &self.machine)
     }
 
     /// In words, that some of these runs may need more memory than is free now, and what to lower.
