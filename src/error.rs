@@ -8,7 +8,7 @@ use crate::engine::EngineError;
 use crate::generate::GenerateError;
 use crate::launcher::lease::LeaseError;
 use crate::launcher::local::BUSY;
-use crate::pretrained::PretrainedError;
+use crate::pretrained::{PretrainedError, StartError};
 use crate::report::ReportError;
 use crate::serve::ServeError;
 use crate::store::StoreError;
@@ -60,9 +60,9 @@ pub enum Error {
     /// A device is not there, found before anything was started.
     #[error("experiment {experiment}: {source}\nNothing was started.")]
     Device { experiment: String, source: EngineError },
-    /// `train.init_from` cannot be read, found before anything was started.
-    #[error("experiment {experiment}: train.init_from: {}: {reason}; give the path of a model.safetensors\nNothing was started.", path.display())]
-    InitFrom { experiment: String, path: PathBuf, reason: String },
+    /// `train.init_from` cannot be begun from, found before anything was started.
+    #[error("experiment {experiment}: train.init_from: {}: {source}\nNothing was started.", path.display())]
+    InitFrom { experiment: String, path: PathBuf, source: Box<StartError> },
     #[error("cannot make the folder {}: {source}; make it writable, or choose another with --reports-dir\nNothing was started.", path.display())]
     ReportsDir { path: PathBuf, source: std::io::Error },
     #[error(transparent)]

@@ -1,14 +1,15 @@
 //! What is looked at before the first run starts: experiment files, corpora, devices. Nothing starts unless all are good.
 
 use crate::cli::Selection;
-use crate::config::experiment::{DataSource, RunPlan, TokenizerKind};
+use crate::config::experiment::{DataSource, DeviceChoice, RunPlan, TokenizerKind};
 use crate::config::{self, LoadOptions};
-use crate::data::tokenizer::fixed_vocab_size;
+use crate::data::tokenizer::{Tokenizer, fixed_vocab_size};
 use crate::data::{self, DataError, Dataset, Found};
 use crate::engine;
 use crate::engine::cost::{Cost, cost};
 use crate::error::{CorpusProblem, Error};
 use crate::launcher::Launcher;
+use crate::pretrained::{Start, StartError};
 use crate::sinks::progress::Screen;
 use crate::units;
 
@@ -26,19 +27,23 @@ pub struct Planned {
     pub vocab_size: Option<usize>,
     /// Of the corpus's text, where it was read.
     pub sha256: Option<String>,
+    /// What it begins from; `None` for random weights.
+    pub start: Option<Start>,
     /// Arithmetic and memory; `None` where nothing is computed or the vocabulary is not known.
     pub cost: Option<Cost>,
 }
 
 impl Planned {
-    fn new(plan: RunPlan, corpus: &Corpus) -> Self {
+    fn new(plan: RunPlan, start: Option<Start>, corpus: &Corpus) -> Self {
         let (vocab_size, tokens) = match corpus {
             Corpus::Read(dataset) => (Some(dataset.tokenizer.vocab_size()), dataset.tokens()),
             Corpus::Unread { bytes } => {
                 let tokenizer = plan.data.tokenizer;
                 let bytes_per_token =
                     if tokenizer == TokenizerKind::Gpt2 { BYTES_PER_GPT2_TOKEN } else { 1.0 };
-                (fixed_vocab_size(tokenizer), (*bytes as f64 / bytes_per_token) as u64)
+                let taken_over = start.as_ref().and_then(|start| start.tokenizer.as_ref());
+                let vocab_size = taken_over.map(Tokenizer::vocab_size).or(fixed_vocab_size(tokenizer));
+                (vocab_size, (*bytes as f64 / bytes_per_token) as u64)
             }
         };
         let known = plan.model.vocab_size.or(vocab_size);
@@ -47,7 +52,7 @@ impl Planned {
             Corpus::Read(dataset) => Some(dataset.info().sha256),
             Corpus::Unread { .. } => None,
         };
-        Self { plan, vocab_size, sha256, cost }
+        Self { plan, vocab_size, sha256, start, cost }
     }
 }
 
@@ -56,9 +61,10 @@ impl Planned {
 pub fn load_plans(selection: &Selection, launcher: &Launcher) -> Result<Vec<Planned>, Error> {
     let options = LoadOptions { set: selection.set.clone(), only: selection.only.clone() };
     let plans = config::load(&selection.files, &options)?;
+    let plans = find_starts(plans, launcher)?;
     let planned = check_corpora(plans, launcher)?;
-    check_weights(wanted(&planned, launcher))?;
-    check_devices(wanted(&planned, launcher))?;
+    check_sizes(&planned, launcher)?;
+    check_devices(wanted(&planned, launcher).map(|run| &run.plan))?;
     Ok(planned)
 }
 
@@ -75,20 +81,21 @@ pub fn short_of_memory(planned: &[Planned], launcher: &Launcher) -> Option<Strin
 /// Downloads the corpora that are not on this machine, once and before the first run, so that a person hears at once when
 /// that cannot be done.
 pub fn fetch_corpora(planned: &[Planned], launcher: &Launcher, screen: &Screen) -> Result<(), Error> {
-    for plan in wanted(planned, launcher) {
+    for Planned { plan, start, .. } in wanted(planned, launcher) {
         let refused = |source| Error::Corpora(vec![problem(plan, source)]);
         let found = data::preflight(&plan.data).map_err(refused)?;
         if let Found::Missing { url, bytes, .. } = found {
             screen.note(&format!("downloading {url} ({})", units::bytes(bytes as f64)));
-            let dataset = data::load(&plan.data).map_err(refused)?;
+            let tokenizer = start.as_ref().and_then(|start| start.tokenizer.as_ref());
+            let dataset = data::load_with(&plan.data, tokenizer).map_err(refused)?;
             dataset.check(plan).map_err(refused)?;
         }
     }
     Ok(())
 }
 
-fn wanted<'a>(planned: &'a [Planned], launcher: &Launcher) -> impl Iterator<Item = &'a RunPlan> {
-    planned.iter().map(|run| &run.plan).filter(|plan| launcher.unmet(plan).is_none())
+fn wanted<'a>(planned: &'a [Planned], launcher: &Launcher) -> impl Iterator<Item = &'a Planned> {
+    planned.iter().filter(|run| launcher.unmet(&run.plan).is_none())
 }
 
 /// What is wrong, with the place of the key that decides it.
@@ -115,7 +122,7 @@ enum Corpus {
 }
 
 impl Corpus {
-    fn open(plan: &RunPlan) -> Result<Self, DataError> {
+    fn open(plan: &RunPlan, tokenizer: Option<&Tokenizer>) -> Result<Self, DataError> {
         let bytes = match data::preflight(&plan.data)? {
             Found::Embedded | Found::Cached { .. } => 0,
             Found::File { bytes } | Found::Folder { bytes, .. } => bytes,
@@ -124,13 +131,67 @@ impl Corpus {
         if bytes > READ_BEFOREHAND_BYTES {
             return Ok(Self::Unread { bytes });
         }
-        Ok(Self::Read(Box::new(data::load(&plan.data)?)))
+        Ok(Self::Read(Box::new(data::load_with(&plan.data, tokenizer)?)))
     }
 }
 
-fn check_corpora(plans: Vec<RunPlan>, launcher: &Launcher) -> Result<Vec<Planned>, Error> {
+/// Looks at what the runs begin from. A run of which this machine lacks something may begin from what is not here either.
+fn find_starts(plans: Vec<RunPlan>, launcher: &Launcher) -> Result<Vec<(RunPlan, Option<Start>)>, Error> {
+    let mut found: Vec<(RunPlan, Option<Start>)> = Vec::with_capacity(plans.len());
+    for plan in plans {
+        // The points of one sweep mostly share what they begin from, and to read it takes time.
+        let same = |earlier: &RunPlan| {
+            earlier.train.init_from == plan.train.init_from
+                && earlier.data.tokenizer == plan.data.tokenizer
+                && earlier.model.block_size == plan.model.block_size
+        };
+        let known = found.iter().find(|(earlier, start)| start.is_some() && same(earlier));
+        let start = match known.map(|(_, start)| start.clone()) {
+            Some(start) => start,
+            None => match start_of(&plan) {
+                Ok(start) => start,
+                Err(_) if launcher.unmet(&plan).is_some() => None,
+                Err(source) => return Err(init_from_error(&plan, source)),
+            },
+        };
+        found.push((plan, start));
+    }
+    Ok(found)
+}
+
+/// A scripted run has no weights, so it begins from nothing; what it names must be there all the same.
+fn start_of(plan: &RunPlan) -> Result<Option<Start>, StartError> {
+    match &plan.train.init_from {
+        Some(path) if plan.hardware.device == DeviceChoice::Scripted => {
+            if path.exists() {
+                Ok(None)
+            } else {
+                Err(StartError::Missing)
+            }
+        }
+        _ => Start::find(plan),
+    }
+}
+
+fn init_from_error(plan: &RunPlan, source: StartError) -> Error {
+    let experiment = plan.experiment.name.clone();
+    let path = plan.train.init_from.clone().unwrap_or_default();
+    Error::InitFrom { experiment, path, source: Box::new(source) }
+}
+
+fn check_sizes(planned: &[Planned], launcher: &Launcher) -> Result<(), Error> {
+    for Planned { plan, start, vocab_size, .. } in wanted(planned, launcher) {
+        if let Some(start) = start {
+            start.check_sizes(plan, *vocab_size).map_err(|source| init_from_error(plan, source))?;
+        }
+    }
+    Ok(())
+}
+
+fn check_corpora(plans: Vec<(RunPlan, Option<Start>)>, launcher: &Launcher) -> Result<Vec<Planned>, Error> {
     let mut planned: Vec<Planned> = Vec::with_capacity(plans.len());
     let mut corpus = Corpus::Unread { bytes: 0 };
+    let tokenizer = |start: &Option<Start>| start.as_ref().and_then(|start| start.tokenizer.clone());
     let mut problems: Vec<CorpusProblem> = Vec::new();
     let mut refuse = |plan: &RunPlan, source: DataError| {
         let problem = problem(plan, source);
@@ -139,11 +200,13 @@ fn check_corpora(plans: Vec<RunPlan>, launcher: &Launcher) -> Result<Vec<Planned
             problems.push(problem);
         }
     };
-    for plan in plans {
+    for (plan, start) in plans {
         let skipped = launcher.unmet(&plan).is_some();
         // The points of one sweep mostly share their corpus.
-        if planned.last().is_none_or(|last| last.plan.data != plan.data) {
-            corpus = match Corpus::open(&plan) {
+        let taken_over = tokenizer(&start);
+        let same = |last: &Planned| last.plan.data == plan.data && tokenizer(&last.start) == taken_over;
+        if !planned.last().is_some_and(same) {
+            corpus = match Corpus::open(&plan, taken_over.as_ref()) {
                 Ok(opened) => opened,
                 Err(source) => {
                     if !skipped {
@@ -159,23 +222,9 @@ fn check_corpora(plans: Vec<RunPlan>, launcher: &Launcher) -> Result<Vec<Planned
         {
             refuse(&plan, source);
         }
-        planned.push(Planned::new(plan, &corpus));
+        planned.push(Planned::new(plan, start, &corpus));
     }
     if problems.is_empty() { Ok(planned) } else { Err(Error::Corpora(problems)) }
-}
-
-fn check_weights<'a>(plans: impl Iterator<Item = &'a RunPlan>) -> Result<(), Error> {
-    for plan in plans {
-        let Some(path) = &plan.train.init_from else { continue };
-        let reason = match std::fs::File::open(path).and_then(|file| file.metadata()) {
-            Ok(file) if file.is_file() => continue,
-            Ok(_) => "this is not a file".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        let experiment = plan.experiment.name.clone();
-        return Err(Error::InitFrom { experiment, path: path.clone(), reason });
-    }
-    Ok(())
 }
 
 fn check_devices<'a>(plans: impl Iterator<Item = &'a RunPlan>) -> Result<(), Error> {

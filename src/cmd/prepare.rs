@@ -30,7 +30,9 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     for run in load_plans(&args.selection, &launcher)? {
         let runs_dir = &args.folders.runs_dir;
         let dir = match again::decide(&run.plan, runs_dir, run.sha256.as_deref(), again) {
-            Decision::New(changed) => launcher.prepare(&run.plan, runs_dir, changed, Place::Elsewhere)?.0,
+            Decision::New(changed) => {
+                launcher.prepare(&run.plan, run.start.as_ref(), runs_dir, changed, Place::Elsewhere)?.0
+            }
             Decision::GoOn(dir, _) => dir,
             Decision::Keep(dir, manifest) => {
                 let how = crate::report::ending::outcome(&manifest);

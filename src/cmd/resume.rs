@@ -143,7 +143,7 @@ fn go_on(
 /// In words, what this machine lacks for the run. A configuration that cannot be read is the run's own failure.
 fn unmet(launcher: &Launcher, dir: &RunDir) -> Result<(), String> {
     let plan = config::read_frozen(&dir.config()).ok();
-    plan.and_then(|plan| launcher.unmet(&plan)).map_or(Ok(()), Err)
+    plan.and_then(|plan| launcher.unmet_to_go_on(&plan, dir)).map_or(Ok(()), Err)
 }
 
 /// Has the run wait for its process, so that it is gone on with whatever its end was.

@@ -83,14 +83,15 @@ fn item(run: &Planned, folders: &Folders, again: Again, launcher: &Launcher) -> 
     let plan = &run.plan;
     match again::decide(plan, &folders.runs_dir, run.sha256.as_deref(), again) {
         Decision::New(changed_since) => {
-            let (dir, manifest) = launcher.prepare(plan, &folders.runs_dir, changed_since, Place::Here)?;
+            let (dir, manifest) =
+                launcher.prepare(plan, run.start.as_ref(), &folders.runs_dir, changed_since, Place::Here)?;
             Ok(match manifest.status {
                 Status::Skipped => Item::Done(dir, Box::new(manifest), Origin::Now),
                 _ => Item::Train(dir),
             })
         }
         Decision::Keep(dir, manifest) => Ok(Item::Done(dir, manifest, Origin::Earlier)),
-        Decision::GoOn(dir, _) => match launcher.unmet(plan) {
+        Decision::GoOn(dir, _) => match launcher.unmet_to_go_on(plan, &dir) {
             Some(reason) => Ok(left_out(&dir, format!("not gone on with here: {reason}"))),
             None => Ok(Item::Train(dir)),
         },

@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
-use super::preflight::load_plans;
+use super::preflight::{Planned, load_plans};
 use super::signals;
 use crate::cli::Selection;
-use crate::config::experiment::RunPlan;
 use crate::error::{Error, Exit};
 use crate::launcher::child::Child;
 use crate::launcher::{Launcher, prepare};
@@ -41,18 +40,23 @@ pub struct Args {
 pub fn run(mut args: Args) -> Result<Exit, Error> {
     let launcher = Launcher::new();
     let screen = Screen::open(args.quiet);
-    let plan = plan_with_checkpoints(&mut args.selection, &launcher, &screen)?;
+    let planned = plan_with_checkpoints(&mut args.selection, &launcher, &screen)?;
     let folder = scratch(args.scratch_dir.as_deref())?;
     let stop = signals::catch(&screen)?;
 
-    let alone = launcher.prepare(&plan, &folder.path().join("left-alone"), None, prepare::Place::Here)?.0;
+    let prepare = |name: &str| {
+        let (plan, start) = (&planned.plan, planned.start.as_ref());
+        let prepared = launcher.prepare(plan, start, &folder.path().join(name), None, prepare::Place::Here);
+        prepared.map(|(dir, _)| dir)
+    };
+    let alone = prepare("left-alone")?;
     let begun = Instant::now();
     if !finish(&alone, Place { index: 1, count: 2 }, &screen, &stop)? {
         return Ok(not_finished(&alone, &stop, folder));
     }
     let whole_secs = begun.elapsed().as_secs_f64();
 
-    let killed = launcher.prepare(&plan, &folder.path().join("killed"), None, prepare::Place::Here)?.0;
+    let killed = prepare("killed")?;
     let mut kills = Kills::default();
     for number in 0..args.kills {
         // Long enough for some progress, and on average too short for the end to come before the last kill.
@@ -100,15 +104,16 @@ fn plan_with_checkpoints(
     selection: &mut Selection,
     launcher: &Launcher,
     screen: &Screen,
-) -> Result<RunPlan, Error> {
+) -> Result<Planned, Error> {
     let first = |selection: &Selection| {
         let plans = load_plans(selection, launcher)?;
         plans.into_iter().next().ok_or_else(|| Error::Usage("there is no run to verify".to_owned()))
     };
-    let plan = first(selection)?.plan;
+    let planned = first(selection)?;
+    let plan = &planned.plan;
     let (steps, interval) = (plan.train.max_steps, plan.checkpoint.interval);
     if interval > 0 && interval <= steps / 4 {
-        return Ok(plan);
+        return Ok(planned);
     }
     let closer = (steps / 8).max(1);
     screen.note(&format!(
@@ -116,7 +121,7 @@ fn plan_with_checkpoints(
         units::steps(steps)
     ));
     selection.set.push(format!("checkpoint.interval={closer}"));
-    Ok(first(selection)?.plan)
+    first(selection)
 }
 
 fn scratch(dir: Option<&Path>) -> Result<tempfile::TempDir, Error> {
@@ -230,6 +235,9 @@ fn differences(alone: &RunRecord, killed: &RunRecord) -> Vec<String> {
     }
     if alone.samples != killed.samples {
         found.push("the samples".to_owned());
+    }
+    if alone.memorisation != killed.memorisation {
+        found.push("how much of the samples is copied".to_owned());
     }
     for record in [alone, killed] {
         found.extend(record.damage.iter().map(|damage| format!("damage in {}: {damage}", record.id())));

@@ -242,7 +242,7 @@ mod tests {
             (
                 "data.corpus",
                 "\"my/poems.txt\"",
-                "`data.corpus` must be \"salt-crown\" or \"tinyshakespeare\", not the string \"my/poems.txt\" | text of your own is named by `path = \"my/poems.txt\"`",
+                "`data.corpus` must be \"salt-crown\", \"tinyshakespeare\" or \"wall-letters\", not the string \"my/poems.txt\" | text of your own is named by `path = \"my/poems.txt\"`",
             ),
             (
                 "hardware.device",
@@ -257,12 +257,12 @@ mod tests {
             (
                 "hardware.requires",
                 "\"cuda\"",
-                "`hardware.requires` must be a list of \"cuda\" and \"min_memory_gb=N\", not the string \"cuda\" | write [\"cuda\"]",
+                "`hardware.requires` must be a list of \"cuda\", \"init_from\" and \"min_memory_gb=N\", not the string \"cuda\" | write [\"cuda\"]",
             ),
             (
                 "hardware.requires",
                 "[\"cudaa\"]",
-                "`hardware.requires` must be a list of \"cuda\" and \"min_memory_gb=N\", not the list [\"cudaa\"] | did you mean \"cuda\"?",
+                "`hardware.requires` must be a list of \"cuda\", \"init_from\" and \"min_memory_gb=N\", not the list [\"cudaa\"] | did you mean \"cuda\"?",
             ),
             (
                 "train.max_time",

@@ -53,6 +53,18 @@ fn text(resolved: &ResolvedKey) -> String {
     }
 }
 
+/// `plan` with another path for `key`, as it would be frozen, and the change for [`differences`] to overlook.
+pub fn pinned(plan: &RunPlan, key: &str, path: &str) -> (RunPlan, Option<KeyChange>) {
+    let mut plan = plan.clone();
+    let mut change = None;
+    for resolved in plan.resolved.iter_mut().filter(|resolved| resolved.key == key) {
+        let before = text(resolved);
+        resolved.value = Value::String(path.to_owned());
+        change = Some(KeyChange { key: key.to_owned(), before, now: text(resolved) });
+    }
+    (plan, change)
+}
+
 /// `plan` with other values for some keys, as it would be frozen; `source` is what is said of where they came from.
 pub fn adapted(plan: &RunPlan, values: &[(&str, i64)], source: &str) -> RunPlan {
     let mut plan = plan.clone();

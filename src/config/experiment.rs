@@ -89,6 +89,17 @@ pub enum TokenizerKind {
     Byte,
 }
 
+impl TokenizerKind {
+    /// As it is written in `data.tokenizer`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gpt2 => "gpt2",
+            Self::Char => "char",
+            Self::Byte => "byte",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WindowOrder {
@@ -119,7 +130,7 @@ pub struct TrainPlan {
     pub max_steps: u64,
     /// `None` (written 0): no limit.
     pub max_time_secs: Option<f64>,
-    /// A `model.safetensors` to start from.
+    /// What to begin from instead of random weights: a run, a checkpoint, a Hugging Face folder or a file of weights.
     pub init_from: Option<PathBuf>,
     /// Steps between validations; 0: never.
     pub eval_interval: u64,
@@ -234,6 +245,8 @@ pub enum DeviceChoice {
 pub enum Requirement {
     Cuda,
     MinMemoryGb(f64),
+    /// What `train.init_from` names.
+    InitFrom,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -93,8 +93,8 @@ pub(super) fn nearest_requirement(text: &str) -> Option<&'static str> {
     match name.as_str() {
         "gpu" => Some("cuda"),
         "memory" | "min_memory" | "ram" => Some("min_memory_gb=16"),
-        _ => nearest_word(&name, ["cuda", "min_memory_gb"].into_iter())
-            .map(|near| if near == "cuda" { near } else { "min_memory_gb=16" }),
+        _ => nearest_word(&name, ["cuda", "init_from", "min_memory_gb"].into_iter())
+            .map(|near| if near == "min_memory_gb" { "min_memory_gb=16" } else { near }),
     }
 }
 

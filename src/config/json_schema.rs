@@ -113,7 +113,7 @@ fn kind(kind: &Kind) -> Map<String, Value> {
         }
         Kind::Requirements => json!({
             "type": "array",
-            "items": { "type": "string", "pattern": "^(cuda|min_memory_gb *= *[0-9.]+)$", "examples": ["cuda", "min_memory_gb=16"] }
+            "items": { "type": "string", "pattern": "^(cuda|init_from|min_memory_gb *= *[0-9.]+)$", "examples": ["cuda", "min_memory_gb=16"] }
         }),
         Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
         Kind::Curve => json!({

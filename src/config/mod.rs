@@ -37,7 +37,7 @@ mod value;
 
 use std::path::{Path, PathBuf};
 
-pub use differ::{adapted, differences};
+pub use differ::{adapted, differences, pinned};
 pub use error::{ConfigError, ConfigErrors, Line, Place};
 pub use expand::MAX_RUNS;
 pub use explain::{explain, explain_all};

@@ -32,10 +32,12 @@ pub(super) fn device(text: &str) -> Option<DeviceChoice> {
     })
 }
 
-/// `cuda` or `min_memory_gb=N`.
+/// `cuda`, `init_from` or `min_memory_gb=N`.
 pub(super) fn requirement(text: &str) -> Option<Requirement> {
-    if text == "cuda" {
-        return Some(Requirement::Cuda);
+    match text {
+        "cuda" => return Some(Requirement::Cuda),
+        "init_from" => return Some(Requirement::InitFrom),
+        _ => {}
     }
     let (name, amount) = text.split_once('=')?;
     let amount: f64 = amount.trim().parse().ok()?;
@@ -68,6 +70,7 @@ mod tests {
             assert_eq!(device(text), None, "{text}");
         }
         assert_eq!(requirement("cuda"), Some(Requirement::Cuda));
+        assert_eq!(requirement("init_from"), Some(Requirement::InitFrom));
         assert_eq!(requirement("min_memory_gb = 16"), Some(Requirement::MinMemoryGb(16.0)));
         for text in ["", "gpu", "min_memory_gb", "min_memory_gb=", "min_memory_gb=-1", "min_memory_gb=NaN"] {
             assert_eq!(requirement(text), None, "{text}");

@@ -1,12 +1,13 @@
 //! Names of runs: `seed=1337`, or with a sweep `learning_rate=0.001,seed=1337`. They are names of folders too.
 
 use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 use toml::Value;
 
 use super::experiment::RunPlan;
 use super::parse::MAX_RUN_NAME as MAX_NAME;
-use super::schema;
+use super::schema::{self, Kind};
 use super::value::value_text;
 
 /// Longest value within a name.
@@ -28,7 +29,7 @@ pub(super) fn name_all(plans: &mut [RunPlan]) {
         let seed = format!("seed={}", plan.experiment.seed);
         let swept = plan.point.iter().filter(|(key, _)| key != "experiment.seed");
         let parts: Vec<String> =
-            swept.map(|(key, value)| format!("{}={}", short(key), slug(value))).collect();
+            swept.map(|(key, value)| format!("{}={}", short(key), slug(&nearest(key, value)))).collect();
         let mut name = parts.iter().chain([&seed]).cloned().collect::<Vec<_>>().join(",");
         // Without regard to case: some file systems have none.
         if name.len() > MAX_NAME || !taken.insert(name.to_lowercase()) {
@@ -44,6 +45,18 @@ pub(super) fn name_all(plans: &mut [RunPlan]) {
 
 fn short(key: &str) -> &str {
     schema::key(key).map_or(key, |key| key.short_name())
+}
+
+/// Of a path its last two parts, which tell most; the value as it is otherwise.
+fn nearest(key: &str, value: &Value) -> Value {
+    match (schema::key(key).map(|key| &key.kind), value) {
+        (Some(Kind::Path), Value::String(path)) => {
+            let mut parts: Vec<_> = Path::new(path).components().rev().take(2).collect();
+            parts.reverse();
+            Value::String(parts.into_iter().collect::<PathBuf>().to_string_lossy().into_owned())
+        }
+        _ => value.clone(),
+    }
 }
 
 /// A value in characters that are safe in a folder's name, all of them ASCII.

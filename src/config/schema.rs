@@ -155,7 +155,7 @@ sections! {
         bias: bool = of(Kind::Switch);
     }
     data: DataSection {
-        corpus: String = choice(&["salt-crown", "tinyshakespeare", ""]).zero("none, `data.path` says what to read");
+        corpus: String = choice(&["salt-crown", "tinyshakespeare", "wall-letters", ""]).zero("none, `data.path` says what to read");
         path: String = of(Kind::Path).zero("none, `data.corpus` says what to read");
         tokenizer: TokenizerKind = choice(&["gpt2", "char", "byte"]);
         val_fraction: f64 = BELOW_ONE.zero("no validation, the model trains on the whole text");
@@ -315,7 +315,7 @@ impl Kind {
             }
             Kind::Duration => "a length of time such as \"90m\", \"1h 30m\", or a number of seconds".into(),
             Kind::Device => "\"auto\", \"cpu\", \"cuda\", \"cuda:N\" or \"scripted\"".into(),
-            Kind::Requirements => "a list of \"cuda\" and \"min_memory_gb=N\"".into(),
+            Kind::Requirements => "a list of \"cuda\", \"init_from\" and \"min_memory_gb=N\"".into(),
             Kind::Texts => "a list of strings".into(),
             Kind::Curve => "a list of [step, loss] with rising steps".into(),
         }

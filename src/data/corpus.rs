@@ -44,6 +44,11 @@ pub static KNOWN: &[KnownCorpus] = &[
             sha256: "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
         }),
     },
+    KnownCorpus {
+        name: "wall-letters",
+        about: "Original letters from the world of the play (16 kB of prose), embedded in the program: needs no network.",
+        place: Place::Embedded(include_str!("corpora/wall-letters.txt")),
+    },
 ];
 
 /// A text and what identifies it.
@@ -253,7 +258,8 @@ mod tests {
         {
             let message = error.to_string();
             assert!(
-                message.contains("\"tinyshakespear\"") && message.contains("salt-crown, tinyshakespeare")
+                message.contains("\"tinyshakespear\"")
+                    && message.contains("salt-crown, tinyshakespeare, wall-letters")
             );
         }
     }

@@ -34,8 +34,23 @@ pub struct Dataset {
 /// When the corpus is missing, empty, not UTF-8, or cannot be downloaded. Whether it is long enough for the run is
 /// asked with [`Dataset::check`].
 pub fn load(plan: &DataPlan) -> Result<Dataset, DataError> {
-    let corpus = corpus::read(&plan.source)?;
-    let tokenizer = Tokenizer::build(plan.tokenizer, &corpus.text);
+    load_with(plan, None)
+}
+
+/// As [`load`], with the tokenizer of a model that is to be trained further, if one is given. What its vocabulary lacks of the text
+/// is left out, and said in [`Dataset::notices`].
+///
+/// # Errors
+/// As [`load`], and when more than one character in a hundred would be left out.
+pub fn load_with(plan: &DataPlan, tokenizer: Option<&Tokenizer>) -> Result<Dataset, DataError> {
+    let mut corpus = corpus::read(&plan.source)?;
+    let tokenizer = match tokenizer {
+        Some(tokenizer) => {
+            corpus.notices.extend(left_out(tokenizer, &corpus.text)?);
+            tokenizer.clone()
+        }
+        None => Tokenizer::build(plan.tokenizer, &corpus.text),
+    };
     let tokens = tokenizer.encode(&corpus.text);
     let (train, val) = tokens.split_at(train_tokens(tokens.len(), plan.val_fraction));
     Ok(Dataset {
@@ -47,6 +62,30 @@ pub fn load(plan: &DataPlan) -> Result<Dataset, DataError> {
         val: val.into(),
         notices: corpus.notices,
     })
+}
+
+/// In words, which characters of `text` the tokenizer does not know, and how often they are there; `None` if it knows all.
+fn left_out(tokenizer: &Tokenizer, text: &str) -> Result<Option<String>, DataError> {
+    /// Beyond this share the text would be another one.
+    const MOST: f64 = 0.01;
+    /// Characters that are named.
+    const NAMED: usize = 20;
+    let unknown = tokenizer.unknown_chars(text);
+    if unknown.is_empty() {
+        return Ok(None);
+    }
+    let all = text.chars().count();
+    let missing = text.chars().filter(|c| unknown.binary_search(c).is_ok()).count();
+    let mut named = unknown.iter().take(NAMED).map(|c| format!("{c:?}")).collect::<Vec<_>>().join(", ");
+    if unknown.len() > NAMED {
+        named.push_str(&format!(" and {} more", unknown.len() - NAMED));
+    }
+    if missing as f64 > MOST * all as f64 {
+        return Err(DataError::UnknownCharacters { missing, all, named });
+    }
+    Ok(Some(format!(
+        "{missing} of the text's {all} characters are left out, because the model of train.init_from does not know them: {named}"
+    )))
 }
 
 /// Tokens of the training split: the share that is not for validation, rounded down, as nanoGPT does.
@@ -163,6 +202,32 @@ mod tests {
         assert_eq!(info.sha256, sha256_hex("Ääh\r\n".as_bytes()));
         assert_eq!((info.bytes, info.vocab_size, info.train_tokens, info.val_tokens), (7, 5, 2, 3));
         assert_eq!(info.tokenizer, "char");
+    }
+
+    #[test]
+    fn a_vocabulary_that_is_taken_over_stays_as_it_is() {
+        let (_folder, plan) = plan_for(&"abcab".repeat(100), TokenizerKind::Char, 0.0);
+        let taken = Tokenizer::build(TokenizerKind::Char, "abcdxyz");
+        let data = load_with(&plan, Some(&taken)).expect("all is known");
+        assert_eq!((&data.tokenizer, data.notices.len()), (&taken, 0));
+        assert_eq!(data.train[..5], [0, 1, 2, 0, 1]);
+    }
+
+    #[test]
+    fn characters_that_a_taken_over_vocabulary_lacks_are_left_out_and_counted_up_to_a_hundredth() {
+        let taken = Tokenizer::build(TokenizerKind::Char, "ab");
+        let (_folder, plan) = plan_for(&("ab".repeat(99) + "é?"), TokenizerKind::Char, 0.0);
+        let data = load_with(&plan, Some(&taken)).expect("one in a hundred");
+        assert_eq!(data.train.len(), 198);
+        assert_eq!(
+            data.notices,
+            [
+                "2 of the text's 200 characters are left out, because the model of train.init_from does not know them: '?', 'é'"
+            ]
+        );
+        let (_folder, plan) = plan_for(&("ab".repeat(99) + "é??"), TokenizerKind::Char, 0.0);
+        let message = load_with(&plan, Some(&taken)).expect_err("too many").to_string();
+        assert!(message.starts_with("3 of the text's 201 characters are not in the vocabulary"), "{message}");
     }
 
     #[test]

@@ -42,6 +42,12 @@ pub enum DataError {
          raise it, or set it to 0 to have it follow the tokenizer"
     )]
     VocabularyTooSmall { model: usize, tokenizer: &'static str, tokenizer_size: usize },
+    #[error(
+        "{missing} of the text's {all} characters are not in the vocabulary of the model of train.init_from, more than one in a \
+         hundred: {named}; take a model that was trained with the tokenizer byte or gpt2, which know every character, or begin \
+         from random weights (train.init_from = \"\")"
+    )]
+    UnknownCharacters { missing: usize, all: usize, named: String },
     #[error("the saved data position does not fit this run: {reason}")]
     Position { reason: String },
 }

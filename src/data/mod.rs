@@ -14,7 +14,7 @@ pub mod tokenizer;
 mod tokenizer_file;
 
 pub use corpus::{Found, KeptCorpora, kept_corpora, preflight};
-pub use dataset::{Dataset, load};
+pub use dataset::{Dataset, load, load_with};
 pub use error::{DataError, WantedFile};
 pub use evaluation::{evaluation_batches, whole_corpus_batches};
 pub use tokenizer_file::{TOKENIZER_FILE, read_tokenizer, write_tokenizer};

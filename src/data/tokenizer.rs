@@ -80,11 +80,25 @@ impl Tokenizer {
     /// UTF-8 become U+FFFD.
     pub fn decode(&self, ids: &[u32]) -> String {
         match self {
-            Tokenizer::Gpt2 => decode_bytes(ids, |id| gpt2().decode_bytes(&[id]).ok()),
+            Tokenizer::Gpt2 | Tokenizer::Byte => String::from_utf8_lossy(&self.bytes(ids)).into_owned(),
             Tokenizer::Char { vocabulary } => {
                 ids.iter().map(|&id| vocabulary.char(id).unwrap_or(NO_TEXT)).collect()
             }
-            Tokenizer::Byte => decode_bytes(ids, |id| u8::try_from(id).ok().map(|byte| [byte])),
+        }
+    }
+
+    /// The text of `ids`, decoded piece by piece, so that a large corpus need not stand in memory a second time. A character
+    /// never falls into two pieces.
+    pub fn decode_in_pieces<'a>(&'a self, ids: &'a [u32]) -> impl Iterator<Item = String> + 'a {
+        DecodedPieces { tokenizer: self, ids: ids.chunks(PIECE_TOKENS), rest: Vec::new(), is_over: false }
+    }
+
+    /// The bytes of `ids`; those without text have those of U+FFFD.
+    fn bytes(&self, ids: &[u32]) -> Vec<u8> {
+        match self {
+            Tokenizer::Gpt2 => bytes_of_ids(ids, |id| gpt2().decode_bytes(&[id]).ok()),
+            Tokenizer::Char { .. } => self.decode(ids).into_bytes(),
+            Tokenizer::Byte => bytes_of_ids(ids, |id| u8::try_from(id).ok().map(|byte| [byte])),
         }
     }
 
@@ -173,7 +187,47 @@ impl TryFrom<String> for CharVocabulary {
     }
 }
 
-fn decode_bytes<B: AsRef<[u8]>>(ids: &[u32], bytes_of: impl Fn(u32) -> Option<B>) -> String {
+/// Tokens that are decoded at a time.
+const PIECE_TOKENS: usize = 1 << 16;
+
+/// See [`Tokenizer::decode_in_pieces`].
+struct DecodedPieces<'a> {
+    tokenizer: &'a Tokenizer,
+    ids: std::slice::Chunks<'a, u32>,
+    /// The beginning of a character whose end is in the next piece.
+    rest: Vec<u8>,
+    is_over: bool,
+}
+
+impl Iterator for DecodedPieces<'_> {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
+        let mut bytes = std::mem::take(&mut self.rest);
+        match self.ids.next() {
+            Some(ids) => {
+                bytes.extend(self.tokenizer.bytes(ids));
+                self.rest = bytes.split_off(bytes.len() - unfinished(&bytes));
+            }
+            None if self.is_over || bytes.is_empty() => return None,
+            None => self.is_over = true,
+        }
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+/// How many bytes at the end are the beginning of a character.
+fn unfinished(bytes: &[u8]) -> usize {
+    // A character has four bytes at most, so the beginning of one has three.
+    let end = &bytes[bytes.len().saturating_sub(3)..];
+    let begun = end.iter().rposition(|byte| !matches!(byte, 0x80..0xC0)).map(|at| &end[at..]);
+    match begun.map(std::str::from_utf8) {
+        Some(Err(error)) if error.error_len().is_none() => begun.map_or(0, <[u8]>::len),
+        _ => 0,
+    }
+}
+
+fn bytes_of_ids<B: AsRef<[u8]>>(ids: &[u32], bytes_of: impl Fn(u32) -> Option<B>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(ids.len() * 4);
     for &id in ids {
         match bytes_of(id) {
@@ -181,7 +235,7 @@ fn decode_bytes<B: AsRef<[u8]>>(ids: &[u32], bytes_of: impl Fn(u32) -> Option<B>
             None => bytes.extend_from_slice(NO_TEXT.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    bytes
 }
 
 fn gpt2() -> &'static CoreBPE {

@@ -12,7 +12,7 @@ use crate::config::experiment::RunPlan;
 use crate::data::batches::Batch;
 use crate::model::params::{Parameter, Visit, model_info};
 use crate::model::tensor_file::TensorFileError;
-use crate::model::weights::{read_weights, write_weights};
+use crate::model::weights::{read_first_weights, read_weights, write_weights};
 use crate::model::{Gpt, Limits, ModelConfig, WEIGHTS_FILE};
 use crate::ops::profile::{Part, Profile, Stopwatch, timed};
 use crate::ops::{DropoutSource, Ops, OutOfMemory, id_of};
@@ -101,7 +101,7 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> DfdxEngine<E
         let _kept_memory = KeptMemory(device.clone());
         let mut gpt = Gpt::try_build(config, device, seed).map_err(failed)?;
         if let Some(path) = &plan.train.init_from {
-            read_weights(&mut gpt, path).map_err(|error| weights_error(path, error))?;
+            read_first_weights(&mut gpt, path).map_err(|error| weights_error(path, error))?;
         }
         gpt.set_recompute(plan.train.activation_checkpointing);
         gpt.set_limits(budget.limits());

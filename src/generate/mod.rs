@@ -4,6 +4,7 @@
 //! once and writes many texts at a time ([`Batch`]).
 
 mod batch;
+pub mod memorisation;
 mod model;
 mod pieces;
 pub mod sampler;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::{self, differences, experiment::RunPlan};
+use crate::pretrained::start::pinned_change;
 use crate::store::manifest::{ChangedSince, KeyChange, Manifest, Status, StopReason};
 use crate::store::{RunDir, Writer};
 
@@ -43,7 +44,9 @@ pub fn decide(plan: &RunPlan, runs_dir: &Path, sha256: Option<&str>, again: Agai
             continue;
         }
         let Ok(before) = config::read_frozen(&dir.config()) else { continue };
-        let mut keys = differences(&before, &manifest.adapted, plan);
+        let mut adapted = manifest.adapted.clone();
+        adapted.extend(manifest.init_from.as_ref().and_then(|info| pinned_change(info, plan)));
+        let mut keys = differences(&before, &adapted, plan);
         keys.extend(changed_text(&manifest, sha256));
         if !keys.is_empty() {
             newest_change.get_or_insert(ChangedSince { run: dir.name(), keys });

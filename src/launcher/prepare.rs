@@ -8,9 +8,11 @@ use super::host;
 use super::memory::shortage;
 use super::requirements::{Machine, unmet};
 use crate::config::{self, experiment::RunPlan};
+use crate::data;
 use crate::engine::cost::Cost;
 use crate::engine::device;
 use crate::engine::memory::Place as MemoryPlace;
+use crate::pretrained::Start;
 use crate::store::manifest::{
     ChangedSince, FORMAT_VERSION, HostInfo, Manifest, RunInfo, Status, StopReason, TargetInfo,
 };
@@ -58,7 +60,15 @@ impl Launcher {
 
     /// In words, what this machine lacks for the plan.
     pub fn unmet(&self, plan: &RunPlan) -> Option<String> {
-        unmet(&plan.hardware.requires, &self.machine)
+        unmet(&plan.hardware.requires, plan.train.init_from.as_deref(), &self.machine)
+    }
+
+    /// As [`Launcher::unmet`], for a run whose directory is gone on with: what it began from is not needed any more once it has a
+    /// checkpoint.
+    pub fn unmet_to_go_on(&self, plan: &RunPlan, dir: &RunDir) -> Option<String> {
+        let begun = !dir.checkpoints().steps().is_empty();
+        let init_from = plan.train.init_from.as_deref().filter(|_| !begun);
+        unmet(&plan.hardware.requires, init_from, &self.machine)
     }
 
     /// In words, that some of these runs may need more memory than is free now, and what to lower.
@@ -70,14 +80,16 @@ impl Launcher {
         shortage(runs, free)
     }
 
-    /// Makes a directory for the run, with `changed_since` as what distinguishes it from an earlier one of its name. For a run that
-    /// would be trained here, a requirement that is not met is recorded as `skipped`.
+    /// Makes a directory for the run, with `changed_since` as what distinguishes it from an earlier one of its name. `start` is what
+    /// its `train.init_from` means now, where that was looked at: the run keeps to it. For a run that would be trained here, a
+    /// requirement that is not met is recorded as `skipped`.
     ///
     /// # Errors
     /// When the run directory cannot be written.
     pub fn prepare(
         &self,
         plan: &RunPlan,
+        start: Option<&Start>,
         runs_dir: &Path,
         changed_since: Option<ChangedSince>,
         place: Place,
@@ -92,8 +104,16 @@ impl Launcher {
             manifest.message = Some(reason);
             manifest.finished_at = Some(manifest.started_at);
         }
-        let frozen = config::render_frozen(plan);
+        manifest.init_from = start.map(|start| start.info.clone());
+        let pinned = start.map(|start| start.pin(plan));
+        let frozen = config::render_frozen(pinned.as_ref().unwrap_or(plan));
         let dir = RunDir::create(runs_dir, &plan.experiment.name, &plan.name, &mut manifest, &frozen)?;
+        if let Some(tokenizer) = start.and_then(|start| start.tokenizer.as_ref()) {
+            data::write_tokenizer(dir.path(), tokenizer).map_err(|source| StoreError::Write {
+                path: dir.path().join(data::TOKENIZER_FILE),
+                source,
+            })?;
+        }
         Ok((dir, manifest))
     }
 
@@ -127,6 +147,7 @@ impl Launcher {
             device: None,
             data: None,
             model: None,
+            init_from: None,
             cost: None,
             target: plan.target.as_ref().map(|target| TargetInfo {
                 metric: target.metric.key().to_owned(),

@@ -1,5 +1,7 @@
 //! `hardware.requires`: what this machine lacks for a run.
 
+use std::path::Path;
+
 use crate::config::experiment::Requirement;
 use crate::engine::device;
 
@@ -18,8 +20,8 @@ impl Machine {
     }
 }
 
-/// In words, the first requirement that the machine does not meet.
-pub fn unmet(requirements: &[Requirement], machine: &Machine) -> Option<String> {
+/// In words, the first requirement that the machine does not meet. `init_from` is what the run begins from.
+pub fn unmet(requirements: &[Requirement], init_from: Option<&Path>, machine: &Machine) -> Option<String> {
     requirements.iter().find_map(|requirement| match *requirement {
         Requirement::Cuda => {
             machine.cuda_devices.as_ref().err().map(|reason| format!("needs a CUDA GPU: {reason}"))
@@ -29,6 +31,9 @@ pub fn unmet(requirements: &[Requirement], machine: &Machine) -> Option<String> 
             machine.memory_bytes as f64 / 1e9
         )),
         Requirement::MinMemoryGb(_) => None,
+        Requirement::InitFrom => init_from.filter(|path| !path.exists()).map(|path| {
+            format!("train.init_from: {} is not there; if it is a run, train it first", path.display())
+        }),
     })
 }
 
@@ -42,20 +47,31 @@ mod tests {
 
     #[test]
     fn no_requirements_are_always_met() {
-        assert_eq!(unmet(&[], &laptop()), None);
+        assert_eq!(unmet(&[], None, &laptop()), None);
     }
 
     #[test]
     fn a_machine_without_a_gpu_says_why() {
-        let reason = unmet(&[Requirement::Cuda], &laptop());
+        let reason = unmet(&[Requirement::Cuda], None, &laptop());
         assert_eq!(reason.as_deref(), Some("needs a CUDA GPU: there is no CUDA device"));
-        assert_eq!(unmet(&[Requirement::Cuda], &Machine { cuda_devices: Ok(1), ..laptop() }), None);
+        assert_eq!(unmet(&[Requirement::Cuda], None, &Machine { cuda_devices: Ok(1), ..laptop() }), None);
     }
 
     #[test]
     fn memory_is_compared_in_gigabytes() {
-        assert_eq!(unmet(&[Requirement::MinMemoryGb(8.0)], &laptop()), None);
-        let reason = unmet(&[Requirement::MinMemoryGb(16.0)], &laptop()).unwrap_or_default();
+        assert_eq!(unmet(&[Requirement::MinMemoryGb(8.0)], None, &laptop()), None);
+        let reason = unmet(&[Requirement::MinMemoryGb(16.0)], None, &laptop()).unwrap_or_default();
         assert_eq!(reason, "needs at least 16 GB of memory, and this machine has 8.0 GB");
+    }
+
+    #[test]
+    fn a_model_that_is_not_there_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("seed=1");
+        let missing = || unmet(&[Requirement::InitFrom], Some(&path), &laptop());
+        assert!(missing().is_some_and(|reason| reason.contains("seed=1 is not there")));
+        std::fs::create_dir(&path).unwrap();
+        assert_eq!(missing(), None);
+        assert_eq!(unmet(&[Requirement::InitFrom], None, &laptop()), None);
     }
 }

@@ -34,6 +34,8 @@ pub enum TensorFileError {
     BlockSize { expected: usize, found: usize },
     #[error("the tensor `{name}` has no place in this model; do model.n_layer and model.bias fit the file?")]
     Unexpected { name: String },
+    #[error("this is no GPT-2: it has no table `{name}`")]
+    NotGpt2 { name: String },
     #[error(
         "`lm_head.weight` differs from `wte.weight`, but the head of this model is tied to its token embedding"
     )]

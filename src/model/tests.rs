@@ -5,7 +5,7 @@ use safetensors::tensor::{Dtype as FileDtype, TensorView, serialize};
 
 use super::params::{Parameter, Visit};
 use super::tensor_file::TensorFileError;
-use super::weights::{read_weights, write_weights};
+use super::weights::{WeightSizes, check_first_weights, read_first_weights, read_weights, write_weights};
 use super::{Gpt, ModelConfig};
 
 const CONFIG: ModelConfig =
@@ -100,6 +100,49 @@ fn hugging_faces_prefix_buffers_and_tied_head_are_understood() {
     let mut read = model(CONFIG, 2);
     read_weights(&mut read, &path).unwrap();
     assert_eq!(parameters(&original), parameters(&read));
+}
+
+#[test]
+fn a_model_with_fewer_positions_takes_the_first_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model.safetensors");
+    let original = model(CONFIG, 1);
+    write_weights(&original, &path).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let short = ModelConfig { block_size: 4, ..CONFIG };
+    check_first_weights(&bytes, &short).unwrap();
+    let mut read = model(short, 2);
+    read_first_weights(&mut read, &path).unwrap();
+    for ((parameter, theirs), (_, ours)) in parameters(&original).iter().zip(parameters(&read)) {
+        let expected = if parameter.name == "wpe.weight" { &theirs[..4 * 4] } else { theirs.as_slice() };
+        assert_eq!(ours, expected, "{}", parameter.name);
+    }
+    // A checkpoint that a run goes on from must be its own.
+    assert!(matches!(
+        read_weights(&mut read, &path),
+        Err(TensorFileError::BlockSize { expected: 4, found: 6 })
+    ));
+    let mut long = model(ModelConfig { block_size: 8, ..CONFIG }, 2);
+    assert!(matches!(
+        read_first_weights(&mut long, &path),
+        Err(TensorFileError::BlockSize { expected: 8, found: 6 })
+    ));
+}
+
+#[test]
+fn a_file_of_weights_says_its_sizes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model.safetensors");
+    for bias in [true, false] {
+        let config = ModelConfig { n_layer: 2, bias, ..CONFIG };
+        write_weights(&model(config, 1), &path).unwrap();
+        let expected = WeightSizes { n_layer: 2, n_embd: 4, block_size: 6, vocab_size: 5, bias };
+        assert_eq!(WeightSizes::of(&std::fs::read(&path).unwrap()).unwrap(), expected);
+    }
+    let other = [("a".to_owned(), FileDtype::F32, vec![1], vec![0; 4])];
+    write_raw(&path, &other);
+    let error = WeightSizes::of(&std::fs::read(&path).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("no GPT-2") && error.contains("`wte.weight`"), "{error}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod error;
 mod hugging_face;
+pub mod start;
 #[cfg(test)]
 mod tests;
 mod tokenizer;
@@ -16,6 +17,7 @@ use crate::store::RunDir;
 pub use checkpoint::Which;
 pub use error::PretrainedError;
 pub use hugging_face::{CONFIG_FILE, config_json};
+pub use start::{Start, StartError};
 
 /// A trained model that was found. Its weights were not read yet.
 #[derive(Clone, Debug)]

@@ -10,7 +10,9 @@ use crate::store::manifest::{
     Attempt, CostInfo, DataInfo, DeviceInfo, GitInfo, KeyChange, Manifest, ModelInfo, ParameterGroup,
     Results, Status, StepPart, StopReason, TargetInfo, TimeInfo,
 };
-use crate::store::{RunDir, RunRecord, SampleText, fixture, metrics_header, row_record};
+use crate::store::{
+    Memorisation, RunDir, RunRecord, SampleText, VerbatimCopy, fixture, metrics_header, row_record,
+};
 
 const CONFIG: &str = r#"[experiment]
 name = "shakespeare"
@@ -82,6 +84,7 @@ pub fn run(runs_dir: &Path, experiment: &str, name: &str, steps: u64, floor: f64
         config_text: CONFIG.to_owned(),
         rows,
         samples: Vec::new(),
+        memorisation: Vec::new(),
         warnings: Vec::new(),
         damage: Vec::new(),
     }
@@ -102,6 +105,8 @@ fn results(rows: &[MetricsRow]) -> Results {
         final_val_loss: rows.iter().rev().find_map(|row| row.val_loss),
         best_val_loss: least(|row| row.val_loss),
         corpus_loss: last.train_loss_ema,
+        copied_share: None,
+        longest_copy_characters: None,
         step_secs: last.step_secs,
         tokens_per_sec: last.tokens_per_sec,
         peak_memory_bytes: last.memory_bytes.map(|bytes| bytes as u64),
@@ -222,6 +227,16 @@ pub fn sample(record: &mut RunRecord, steps: &[u64]) {
     }
 }
 
+/// Says that of the samples at these steps so many of 44 runs of words were copied, and so many characters in a row.
+pub fn copy(record: &mut RunRecord, steps: &[(u64, u64, u64)]) {
+    for &(step, copied_ngrams, characters) in steps {
+        let text: String = "Speak, warden. ".chars().cycle().take(characters as usize).collect();
+        let words = text.split_whitespace().count() as u64;
+        let longest = Some(VerbatimCopy { sample: 0, characters, words, text });
+        record.memorisation.push((step, Memorisation { ngrams: 44, copied_ngrams, longest }));
+    }
+}
+
 /// Gives `record` this value for a dotted key of its configuration, and as part of its sweep point.
 pub fn set(record: &mut RunRecord, key: &str, value: impl Into<toml::Value>) {
     let value = value.into();
@@ -244,8 +259,11 @@ pub fn save(record: &RunRecord) {
     }
     metrics.flush().expect("a CSV file");
     let steps = record.rows.iter().map(|row| Event::Step(Box::new(row.clone())));
-    let samples =
-        record.samples.iter().map(|(step, samples)| Event::Sampled { step: *step, samples: samples.clone() });
+    let samples = record.samples.iter().map(|(step, samples)| Event::Sampled {
+        step: *step,
+        samples: samples.clone(),
+        memorisation: record.memorisation.iter().find(|(at, _)| at == step).map(|(_, found)| found.clone()),
+    });
     let warnings = record.warnings.iter();
     let warnings = warnings.map(|(step, message)| Event::Warning { step: *step, message: message.clone() });
     let lines =

@@ -3,6 +3,7 @@
 mod attempts;
 mod failure;
 mod figures;
+mod memorisation;
 mod reference;
 mod results;
 mod setup;
@@ -36,6 +37,7 @@ const SECTIONS: &[fn(&Page) -> String] = &[
     figures::show,
     time::where_it_went,
     words::samples,
+    memorisation::section,
     words::warnings,
     words::configuration,
     words::reproduce,

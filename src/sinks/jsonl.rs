@@ -69,7 +69,7 @@ mod tests {
         for event in [
             Event::Step(Box::new(MetricsRow { step: 1, train_loss: Some(3.5), ..MetricsRow::default() })),
             Event::Warning { step: 1, message: "the corpus is short".to_owned() },
-            Event::Sampled { step: 1, samples: samples.clone() },
+            Event::Sampled { step: 1, samples: samples.clone(), memorisation: None },
         ] {
             sink.on_event(&event).unwrap();
         }

@@ -22,7 +22,7 @@ impl SamplesSink {
 
 impl Sink for SamplesSink {
     fn on_event(&mut self, event: &Event) -> Result<(), SinkError> {
-        let Event::Sampled { step, samples } = event else { return Ok(()) };
+        let Event::Sampled { step, samples, .. } = event else { return Ok(()) };
         OpenOptions::new()
             .create(true)
             .append(true)

@@ -102,6 +102,14 @@ fn compare(dir: &Path, name: &str, expected: &Checksum) -> Result<(), String> {
     Ok(())
 }
 
+/// SHA-256 of a file, hexadecimal.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn sha256_of(path: &Path) -> io::Result<String> {
+    checksum(path).map(|sum| sum.sha256)
+}
+
 fn checksum(path: &Path) -> io::Result<Checksum> {
     let (mut file, mut hasher, mut bytes) = (File::open(path)?, Sha256::new(), 0);
     let mut piece = vec![0; 1 << 16];

@@ -41,6 +41,7 @@ pub(crate) fn manifest(experiment: &str, run: &str) -> Manifest {
         device: None,
         data: None,
         model: None,
+        init_from: None,
         cost: None,
         target: None,
         results: None,

@@ -55,6 +55,9 @@ pub struct Manifest {
     pub data: Option<DataInfo>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelInfo>,
+    /// The model that it began from. Absent where it began from random weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init_from: Option<InitFrom>,
     /// What the run was expected to take. Absent where nothing is computed (the scripted engine).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<CostInfo>,
@@ -244,6 +247,26 @@ pub struct ParameterGroup {
     pub parameters: u64,
 }
 
+/// The trained model that a run begins from, as it was found when the run was made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InitFrom {
+    /// What `train.init_from` named, absolute: a run, a checkpoint, a folder or a file.
+    pub given: String,
+    /// The file of its weights, absolute.
+    pub weights: String,
+    /// SHA-256 of that file, hexadecimal.
+    pub sha256: String,
+    /// The run that trained it, `experiment/run`, or the name of its folder. Absent for a file alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The steps that the run had trained it for. Absent for what no run of this program made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u64>,
+    /// How many positions it has, where this run took only the first of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positions: Option<usize>,
+}
+
 /// What a run takes, counted from its sizes before it starts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CostInfo {
@@ -293,6 +316,12 @@ pub struct Results {
     /// Loss over the whole training split after the last step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub corpus_loss: Option<f64>,
+    /// Share of the runs of eight words in the last samples that stand in the training text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copied_share: Option<f64>,
+    /// Length of the longest passage of the last samples that stands in the training text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub longest_copy_characters: Option<u64>,
     /// Median over the steps after the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_secs: Option<f64>,

@@ -19,7 +19,7 @@ mod run_dir;
 pub mod scan;
 mod stop_reason;
 
-pub use crate::event::SampleText;
+pub use crate::event::{Memorisation, NGRAM_WORDS, SampleText, VerbatimCopy};
 pub use error::StoreError;
 pub use lock::{WriteLock, Writer, hostname};
 pub use metrics_csv::{metrics_header, read_rows, row_record};

@@ -3,7 +3,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::event::{Event, SampleText};
+use crate::event::{Event, Memorisation, SampleText};
 use crate::metric::MetricsRow;
 
 use super::error::StoreError;
@@ -24,6 +24,8 @@ pub struct RunRecord {
     pub rows: Vec<MetricsRow>,
     /// What was sampled, by step.
     pub samples: Vec<(u64, Vec<SampleText>)>,
+    /// How much of that was copied from the training text, by step, where it was measured.
+    pub memorisation: Vec<(u64, Memorisation)>,
     /// What the run warned of, by step.
     pub warnings: Vec<(u64, String)>,
     /// What could not be read, with file and line.
@@ -66,9 +68,9 @@ pub fn read(path: impl Into<PathBuf>) -> Result<RunRecord, StoreError> {
     let rows = metrics_csv::parse(&dir.metrics(), &metrics, running, &mut damage);
     note_missing_steps(&dir, &manifest, &rows, &mut damage);
     let log = text_of(&dir.log(), may_lack_files, &mut damage);
-    let (samples, warnings) = parse_log(&dir.log(), &log, running, &mut damage);
-
-    Ok(RunRecord { dir, manifest, config, config_text, rows, samples, warnings, damage: damage.into_notes() })
+    let Log { samples, memorisation, warnings } = parse_log(&dir.log(), &log, running, &mut damage);
+    let damage = damage.into_notes();
+    Ok(RunRecord { dir, manifest, config, config_text, rows, samples, memorisation, warnings, damage })
 }
 
 /// A file that was emptied or cut between two rows looks whole; the manifest knows better.
@@ -88,10 +90,16 @@ fn note_missing_steps(dir: &RunDir, manifest: &Manifest, rows: &[MetricsRow], da
     }
 }
 
-type Log = (Vec<(u64, Vec<SampleText>)>, Vec<(u64, String)>);
+/// What `log.jsonl` has to say beside the steps; the fields are those of [`RunRecord`].
+#[derive(Default)]
+struct Log {
+    samples: Vec<(u64, Vec<SampleText>)>,
+    memorisation: Vec<(u64, Memorisation)>,
+    warnings: Vec<(u64, String)>,
+}
 
 fn parse_log(path: &Path, text: &str, running: bool, damage: &mut Damage) -> Log {
-    let (mut samples, mut warnings) = (Vec::new(), Vec::new());
+    let mut log = Log::default();
     for (index, line) in text.split_inclusive('\n').enumerate() {
         // Nearly all lines are steps, and these are read from `metrics.csv`. `JsonlSink` writes the event's name first.
         if line.starts_with(r#"{"event":"step","#) && line.ends_with('\n') || line.trim().is_empty() {
@@ -105,13 +113,16 @@ fn parse_log(path: &Path, text: &str, running: bool, damage: &mut Damage) -> Log
             continue;
         }
         match serde_json::from_str(line) {
-            Ok(Event::Sampled { step, samples: texts }) => samples.push((step, texts)),
-            Ok(Event::Warning { step, message }) => warnings.push((step, message)),
+            Ok(Event::Sampled { step, samples, memorisation }) => {
+                log.samples.push((step, samples));
+                log.memorisation.extend(memorisation.map(|memorisation| (step, memorisation)));
+            }
+            Ok(Event::Warning { step, message }) => log.warnings.push((step, message)),
             Ok(_) => {}
             Err(error) => damage.note(path, number, format_args!("not an event: {error}")),
         }
     }
-    (samples, warnings)
+    log
 }
 
 fn text_of(path: &Path, may_be_missing: bool, damage: &mut Damage) -> String {

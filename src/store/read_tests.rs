@@ -38,6 +38,8 @@ fn a_whole_run_reads_back_without_damage() {
     assert_eq!(record.config["train"]["max_steps"].as_integer(), Some(100));
     let sample = SampleText { prompt: "First".to_owned(), text: " Citizen".to_owned() };
     assert_eq!(record.samples, [(2, vec![sample])]);
+    // Its log is of before that was measured.
+    assert_eq!(record.memorisation, []);
     assert_eq!(record.warnings, [(1, "corpus is short".to_owned())]);
 }
 

@@ -4,6 +4,7 @@ use crate::config;
 use crate::data::DataError;
 use crate::engine::EngineError;
 use crate::generate::GenerateError;
+use crate::pretrained::StartError;
 use crate::sinks::SinkError;
 use crate::store::StoreError;
 use crate::store::manifest::StopReason;
@@ -22,6 +23,8 @@ pub enum TrainError {
          run the experiment with --again"
     )]
     DataChanged { before: String, now: String },
+    #[error("train.init_from: {0}")]
+    Start(#[from] StartError),
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error(transparent)]
@@ -41,7 +44,7 @@ impl TrainError {
     pub fn class(&self) -> StopReason {
         match self {
             Self::Config(_) => StopReason::Config,
-            Self::Data(_) | Self::DataChanged { .. } => StopReason::Data,
+            Self::Data(_) | Self::DataChanged { .. } | Self::Start(_) => StopReason::Data,
             Self::Engine(error) => engine_class(error),
             Self::Sink(error) if error.is_disk_full() => StopReason::DiskFull,
             Self::Store(error) if error.is_disk_full() => StopReason::DiskFull,

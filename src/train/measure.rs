@@ -7,8 +7,8 @@ use super::ending::Ending;
 use super::evaluate::mean_loss;
 use super::run_loop::{Session, is_due};
 use crate::data;
-use crate::event::{Event, SampleText};
-use crate::generate;
+use crate::event::{Event, Memorisation, SampleText};
+use crate::generate::{self, memorisation::Meter};
 use crate::metric::MetricsRow;
 
 impl Session<'_> {
@@ -81,9 +81,23 @@ impl Session<'_> {
                 generate::continue_prompt(self.engine.as_mut(), &self.dataset.tokenizer, prompt, plan, seed)?;
             samples.push(SampleText { prompt: prompt.clone(), text });
         }
+        let Some(memorisation) = self.memorisation(&samples) else { return Ok(()) };
         self.sampled_at = Some(step);
+        self.tally.memorisation = Some(memorisation.clone());
         self.spent.samples += started.elapsed();
-        self.emit(Event::Sampled { step, samples })
+        self.emit(Event::Sampled { step, samples, memorisation: Some(memorisation) })
+    }
+
+    /// How much of the samples is copied from the training split; `None` when a stop was asked for meanwhile.
+    fn memorisation(&self, samples: &[SampleText]) -> Option<Memorisation> {
+        let mut meter = Meter::new(samples);
+        for piece in self.dataset.tokenizer.decode_in_pieces(&self.dataset.train) {
+            if self.stop.is_requested() {
+                return None;
+            }
+            meter.read(&piece);
+        }
+        Some(meter.finish())
     }
 
     pub(super) fn sample_at_end(&mut self) -> Result<(), TrainError> {

@@ -18,12 +18,14 @@ use crate::config::{
     self,
     experiment::{DeviceChoice, RunPlan},
 };
-use crate::data::{self, Dataset};
+use crate::data::{self, Dataset, tokenizer::Tokenizer};
 use crate::engine::{self, Engine, cost::cost};
 use crate::monitor::{Monitor, PeakMemory};
+use crate::pretrained::start::{self, Start};
 use crate::sinks::{self, Sink};
-use crate::store::manifest::{Manifest, Status};
+use crate::store::manifest::{InitFrom, Manifest, Status};
 use crate::store::{RecordSizes, RunDir, StoreError, hostname};
+use crate::units;
 use checkpoint::{Checkpoints, GoOn};
 use ending::Ending;
 use run_loop::{Opened, Session};
@@ -96,12 +98,15 @@ fn train_plan(
     stop: &StopFlag,
 ) -> Result<Ending, TrainError> {
     let peak = PeakMemory::begin();
-    let dataset = data::load(&plan.data)?;
+    let tokenizer = begin_from(&plan, dir, manifest)?;
+    let mut dataset = data::load_with(&plan.data, tokenizer.as_ref())?;
     dataset.check(&plan)?;
+    dataset.notices.extend(manifest.init_from.as_ref().and_then(|info| cropped(info, &plan)));
     check_unchanged(manifest, &dataset)?;
     let mut checkpoints = Checkpoints::new(dir.checkpoints(), plan.checkpoint.keep_last);
     let vocab_size = dataset.tokenizer.vocab_size();
-    let Beginning { engine, go_on, damaged } = find_beginning(&plan, dir, &mut checkpoints, vocab_size)?;
+    let Beginning { engine, go_on, damaged } =
+        find_beginning(&plan, dir, manifest.init_from.as_ref(), &mut checkpoints, vocab_size)?;
 
     manifest.data = Some(dataset.info());
     manifest.model = Some(engine.model());
@@ -147,6 +152,7 @@ struct Beginning {
 fn find_beginning(
     plan: &RunPlan,
     dir: &RunDir,
+    init_from: Option<&InitFrom>,
     checkpoints: &mut Checkpoints,
     vocab_size: usize,
 ) -> Result<Beginning, TrainError> {
@@ -164,7 +170,42 @@ fn find_beginning(
         }
     }
     RecordSizes::default().cut_back(dir)?;
+    init_from.map_or(Ok(()), start::check_unchanged)?;
     Ok(Beginning { engine: engine::open(plan, vocab_size)?, go_on: None, damaged })
+}
+
+/// The tokenizer of the model that the run begins from, where it has one: as it lies in the run's directory since the run was made, or
+/// as it is found now, which the manifest then says.
+fn begin_from(
+    plan: &RunPlan,
+    dir: &RunDir,
+    manifest: &mut Manifest,
+) -> Result<Option<Tokenizer>, TrainError> {
+    if plan.train.init_from.is_none() || plan.hardware.device == DeviceChoice::Scripted {
+        return Ok(None);
+    }
+    let path = || dir.path().join(data::TOKENIZER_FILE);
+    let kept =
+        data::read_tokenizer(dir.path()).map_err(|source| StoreError::Read { path: path(), source })?;
+    if kept.is_some() && (manifest.init_from.is_some() || checkpoint::newest_step(dir).is_some()) {
+        return Ok(kept);
+    }
+    let Some(start) = Start::find(plan)? else { return Ok(None) };
+    // One that was found before is kept to: whether it is still the same is looked at before it is used.
+    manifest.init_from.get_or_insert(start.info);
+    Ok(start.tokenizer)
+}
+
+/// In words, that only some of the positions of the model are taken over.
+fn cropped(info: &InitFrom, plan: &RunPlan) -> Option<String> {
+    let block_size = plan.model.block_size;
+    info.positions.map(|positions| {
+        format!(
+            "the model of train.init_from has {} positions, and the first {} were taken (model.block_size)",
+            units::count(positions as u64),
+            units::count(block_size as u64)
+        )
+    })
 }
 
 /// Going on with another text would be another run.

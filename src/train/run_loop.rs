@@ -80,6 +80,8 @@ impl<'a> Session<'a> {
             batches.restore(state.batches)?;
         }
         let state = resumed.as_ref();
+        let mut tally = Tally::of_rows(&rows.unwrap_or_default());
+        tally.memorisation = state.and_then(|state| state.memorisation.clone());
         Ok(Self {
             plan,
             name: dir.name(),
@@ -92,7 +94,7 @@ impl<'a> Session<'a> {
             checkpoints,
             clock: Clock::resume(state.map_or(0.0, |state| state.elapsed_secs)),
             ema: state.map_or_else(|| Ema::new(train.ema_decay), |state| state.ema.clone()),
-            tally: Tally::of_rows(&rows.unwrap_or_default()),
+            tally,
             spent: Spent::default(),
             sampled_at: state.and_then(|state| state.sampled_at),
             skipped_steps: state.map_or(0, |state| state.skipped_steps),
@@ -313,6 +315,7 @@ impl<'a> Session<'a> {
             best: None,
             skipped_steps: self.skipped_steps,
             sampled_at: self.sampled_at,
+            memorisation: self.tally.memorisation.clone(),
             time: self.time(),
             peak_memory_bytes: self.peak_memory_bytes(),
             record: RecordSizes::sync(&self.dir)?,

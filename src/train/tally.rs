@@ -1,5 +1,6 @@
 //! Running totals of a run, from which its final numbers are made.
 
+use crate::event::Memorisation;
 use crate::metric::MetricsRow;
 use crate::stats;
 use crate::store::manifest::Results;
@@ -14,6 +15,8 @@ pub struct Tally {
     best_val_loss: Option<f64>,
     /// Set once at the end.
     pub corpus_loss: Option<f64>,
+    /// Of the samples that were taken last.
+    pub memorisation: Option<Memorisation>,
     step_secs: Vec<f64>,
     /// Of the steps of this attempt.
     attempt_secs: f64,
@@ -69,6 +72,11 @@ impl Tally {
             final_val_loss: self.final_val_loss,
             best_val_loss: self.best_val_loss,
             corpus_loss: self.corpus_loss,
+            copied_share: self.memorisation.as_ref().and_then(Memorisation::share),
+            longest_copy_characters: self
+                .memorisation
+                .as_ref()
+                .and_then(|memorisation| Some(memorisation.longest.as_ref()?.characters)),
             step_secs: stats::median(settled),
             tokens_per_sec: (training_secs > 0.0).then(|| tokens / training_secs),
             peak_memory_bytes,

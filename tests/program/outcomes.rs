@@ -177,7 +177,10 @@ fn evaluation_and_samples_land_in_their_files() {
     assert!(rows[1].starts_with("0,") && rows.len() == 1 + 61, "{}", rows[1]);
     let samples = shop.read("runs/a/seed=1337/samples.md");
     assert!(samples.contains("## Step 30") && samples.contains("## Step 60") && samples.contains("Maud:"));
-    assert!(shop.read("runs/a/seed=1337/report.md").contains("Maud:"));
+    let report = shop.read("runs/a/seed=1337/report.md");
+    assert!(report.contains("Maud:") && report.contains("## Memorisation\n"), "{report}");
+    // Every character that the scripted engine draws is one of the corpus.
+    assert!(shop.read("runs/a/seed=1337/manifest.toml").contains("longest_copy_characters = "));
 }
 
 #[test]

@@ -103,6 +103,10 @@ fn assert_same(shop: &Shop, run: &str, other: &str) {
     }
     let samples = |run: &str| shop.read(&format!("runs/{run}/samples.md"));
     assert_eq!(samples(run), samples(other));
+    let results = |run: &str| manifest(shop, run)["results"].clone();
+    for key in ["copied_share", "longest_copy_characters"] {
+        assert_eq!(results(run).get(key), results(other).get(key), "{key} of {run} and {other}");
+    }
 }
 
 fn manifest(shop: &Shop, run: &str) -> toml::Table {

@@ -37,6 +37,15 @@ fn zips_go_together_and_combine_with_the_grid() {
 }
 
 #[test]
+fn of_a_path_the_last_two_parts_stand_in_the_name() {
+    let text = "[sweep.grid]\ntrain.init_from = [\"../runs/quickstart/seed=1337\", \"gpt2\", \"\"]\n";
+    let names = names(text);
+    assert_eq!(names[0], "init_from=quickstart-seed-1337,seed=1337");
+    assert!(names[1].starts_with("init_from=") && names[1].ends_with("-gpt2,seed=1337"), "{names:?}");
+    assert_eq!(names[2], "init_from=none,seed=1337");
+}
+
+#[test]
 fn leaf_names_that_two_sections_share_keep_their_section_in_the_name() {
     let text = "[sweep.grid]\noptimizer.kind = [\"adamw\", \"sgd\"]\ndata.path = [\"dir/a b.txt\"]\n";
     let names = names(text);

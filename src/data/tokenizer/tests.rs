@@ -122,3 +122,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn pieces_are_cut_between_characters() {
+    for end in ["a", "é", "塩", "🜔"] {
+        let bytes = format!("ab{end}").into_bytes();
+        assert_eq!(unfinished(&bytes), 0, "{end}");
+        for cut in 3..bytes.len() {
+            assert_eq!(unfinished(&bytes[..cut]), cut - 2, "{end}");
+        }
+    }
+    // What never begins a character stays where it is.
+    for wrong in [&[0xFF][..], &[0x80, 0x80, 0x80, 0x80], &[0xC0], &[]] {
+        assert_eq!(unfinished(wrong), 0, "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_text_decoded_in_pieces_is_the_text() {
+    // Characters of four bytes run across the pieces' borders, one byte off from the last.
+    let text = format!("x{}", "🜔塩y".repeat(PIECE_TOKENS / 4));
+    for tokenizer in [Tokenizer::Gpt2, Tokenizer::Byte, char_tokenizer(&text)] {
+        let ids = tokenizer.encode(&text);
+        let pieces: Vec<String> = tokenizer.decode_in_pieces(&ids).collect();
+        assert!(pieces.len() >= ids.len() / PIECE_TOKENS && pieces.concat() == text, "{}", tokenizer.name());
+    }
+    let cut: Vec<String> = Tokenizer::Byte.decode_in_pieces(&[97, 0xE5]).collect();
+    assert_eq!(cut.concat(), "a\u{fffd}");
+    assert_eq!(Tokenizer::Byte.decode_in_pieces(&[]).count(), 0);
+}

@@ -155,6 +155,7 @@ fn configuration(record: &RunRecord) -> Vec<(String, String)> {
                 || settings::display(&value),
                 |change| settings::display_written(&change.before),
             );
+            let value = if key == "train.init_from" { beginning(record, value) } else { value };
             (key, value)
         })
         .collect();
@@ -166,6 +167,18 @@ fn configuration(record: &RunRecord) -> Vec<(String, String)> {
         all.push(("device".to_owned(), name.clone()));
     }
     all
+}
+
+/// What the run began from, as a person would say it; `path` is what its configuration names.
+fn beginning(record: &RunRecord, path: String) -> String {
+    let Some(info) = &record.manifest.init_from else {
+        return if path.is_empty() { "random weights".to_owned() } else { path };
+    };
+    match (&info.name, info.step) {
+        (Some(name), Some(step)) => format!("{name}, step {}", units::count(step)),
+        (Some(name), None) => name.clone(),
+        (None, _) => path,
+    }
 }
 
 /// The keys that do not have one value throughout, in the order in which they first come.

@@ -2,7 +2,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::report::fixture;
-use crate::store::manifest::{Status, StopReason};
+use crate::store::manifest::{InitFrom, Status, StopReason};
 
 use super::*;
 
@@ -39,6 +39,27 @@ fn a_sweep_with_seeds_and_a_diverged_run() {
     let unreadable =
         LeftOut { run: "rates/torn".to_owned(), reason: "manifest.toml is not there".to_owned() };
     insta::assert_snapshot!(page(&sweep(), &[unreadable]));
+}
+
+#[test]
+fn what_runs_began_from_is_called_by_its_name() {
+    let mut fresh = fixture::run(Path::new("runs"), "finetune", "init_from=none,seed=1337", 100, 1.4);
+    fixture::set(&mut fresh, "train.init_from", "");
+    let mut begun = fixture::run(Path::new("runs"), "finetune", "init_from=a-b,seed=1337", 100, 1.2);
+    fixture::set(&mut begun, "train.init_from", "/runs/a/b/checkpoints/step-002000/model.safetensors");
+    begun.manifest.init_from = Some(InitFrom {
+        given: "/runs/a/b".to_owned(),
+        weights: "/runs/a/b/checkpoints/step-002000/model.safetensors".to_owned(),
+        sha256: "0".repeat(64),
+        name: Some("a/b".to_owned()),
+        step: Some(2000),
+        positions: None,
+    });
+    let text = page(&[fresh, begun], &[]);
+    for part in ["| `a/b, step 2,000` |", "| `random weights` "] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    assert!(!text.contains("/runs/a/b/checkpoints"), "{text}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use toml::Table;
 
 use crate::markdown::{self, Align, code, escape};
 use crate::report::settings::{number, text, value};
+use crate::store::manifest::{InitFrom, ModelInfo};
 use crate::units;
 
 use super::{Page, attempts};
@@ -17,6 +18,9 @@ fn setup(page: &Page) -> String {
     let config = &page.record.config;
     let mut table = markdown::Table::new(&[("", Align::Left), ("", Align::Left)]);
     table.row(["Model".to_owned(), model_line(page)]);
+    if let Some(info) = &manifest.init_from {
+        table.row(["Begun from".to_owned(), init_from(info, manifest.model.as_ref())]);
+    }
     table.row(["Data".to_owned(), data(page)]);
     table.row(["Batch".to_owned(), batch(page)]);
     table.row(["Optimizer".to_owned(), escape(&optimizer(config))]);
@@ -49,6 +53,20 @@ fn model_line(page: &Page) -> String {
         count(model.vocab_size),
         units::count(model.parameters)
     )
+}
+
+/// `quickstart/seed=1337, step 2,400, SHA-256 ...; the first 128 of its 160 positions`.
+fn init_from(info: &InitFrom, model: Option<&ModelInfo>) -> String {
+    let mut text = escape(info.name.as_deref().unwrap_or(&info.given));
+    if let Some(step) = info.step {
+        text.push_str(&format!(", step {}", units::count(step)));
+    }
+    text.push_str(&format!(", weights of SHA-256 {}", code(&info.sha256)));
+    if let (Some(positions), Some(model)) = (info.positions, model) {
+        let (taken, all) = (units::count(model.block_size as u64), units::count(positions as u64));
+        text.push_str(&format!("; the first {taken} of its {all} positions"));
+    }
+    text
 }
 
 fn model(page: &Page) -> String {

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::target::Ema;
 use crate::data::batches::BatchState;
 use crate::engine::{Engine, EngineError};
+use crate::event::Memorisation;
 use crate::metric::MetricsRow;
 use crate::store::manifest::TimeInfo;
 use crate::store::{CheckpointsDir, RecordSizes, StoreError, atomic, checksums, disk};
@@ -42,6 +43,9 @@ pub struct LoopState {
     pub skipped_steps: u64,
     /// The step that was sampled last.
     pub sampled_at: Option<u64>,
+    /// How much of those samples was copied.
+    #[serde(default)]
+    pub memorisation: Option<Memorisation>,
     /// The row of this step where a stop cut its evaluation short: it is not in the record, and is evaluated when the run
     /// goes on.
     pub pending: Option<MetricsRow>,

@@ -30,6 +30,7 @@ fn state(step: u64, score: f64) -> LoopState {
         best: None,
         skipped_steps: 0,
         sampled_at: None,
+        memorisation: None,
         pending: None,
         time: None,
         peak_memory_bytes: None,
