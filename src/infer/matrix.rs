@@ -73,30 +73,20 @@ impl Matrix {
             })
         };
         let panels = columns.div_ceil(WIDTH);
-        let lines = |panel: usize| (0..rows).map(move |i| line(panel, i));
         let weights = match kind {
-            WeightKind::F32 => {
-                Weights::F32((0..panels).into_par_iter().flat_map_iter(|p| lines(p).map(Line)).collect())
-            }
+            WeightKind::F32 => Weights::F32(fill(panels, rows, Line([0.0; WIDTH]), |p, i| Line(line(p, i)))),
             WeightKind::Bf16 => {
-                let round = |x: Lanes| Line(x.map(Bf16::round));
-                Weights::Bf16((0..panels).into_par_iter().flat_map_iter(|p| lines(p).map(round)).collect())
+                let zeros = Line([Bf16::default(); WIDTH]);
+                Weights::Bf16(fill(panels, rows, zeros, |p, i| Line(line(p, i).map(Bf16::round))))
             }
             WeightKind::Int8 => {
-                let scales: Vec<Line<f32>> = (0..panels)
-                    .into_par_iter()
-                    .flat_map_iter(|p| {
-                        (0..rows)
-                            .step_by(GROUP)
-                            .map(move |start| scale_of((start..rows.min(start + GROUP)).map(|i| line(p, i))))
-                    })
-                    .collect();
                 let groups = rows.div_ceil(GROUP);
-                let quantised = |p: usize| {
-                    let scales = &scales;
-                    lines(p).enumerate().map(move |(i, x)| quantise(&x, &scales[p * groups + i / GROUP].0))
-                };
-                let lines = (0..panels).into_par_iter().flat_map_iter(quantised).collect();
+                let scales = fill(panels, groups, Line([0.0; WIDTH]), |p, g| {
+                    scale_of((g * GROUP..rows.min((g + 1) * GROUP)).map(|i| line(p, i)))
+                });
+                let lines = fill(panels, rows, Line([0; WIDTH]), |p, i| {
+                    quantise(&line(p, i), &scales[p * groups + i / GROUP].0)
+                });
                 Weights::Int8 { lines, scales }
             }
         };
@@ -181,6 +171,20 @@ impl Matrix {
         let tasks = sums.par_chunks_exact_mut(rows.len()).with_min_len(together).enumerate();
         tasks.for_each(|(p, sums)| product(p, sums));
     }
+}
+
+/// Panels of `rows` lines, each made from the numbers of its panel and its row.
+fn fill<T: Copy + Send>(
+    panels: usize,
+    rows: usize,
+    empty: Line<T>,
+    make: impl Fn(usize, usize) -> Line<T> + Sync,
+) -> Vec<Line<T>> {
+    let mut lines = vec![empty; panels * rows];
+    lines.par_chunks_exact_mut(rows).enumerate().for_each(|(p, lines)| {
+        lines.iter_mut().enumerate().for_each(|(i, line)| *line = make(p, i));
+    });
+    lines
 }
 
 /// A row of a matrix cut into panels, with zeros beyond its end.
