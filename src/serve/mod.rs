@@ -1,7 +1,7 @@
 //! A web page and an interface like OpenAI's for trained models.
 //!
-//! Connections are looked after by tokio. One thread computes: it takes orders from a [`queue`] of limited depth and goes on with
-//! all texts of all models together, token by token ([`worker`]). A client that leaves takes its texts with it.
+//! Connections are looked after by tokio. One thread computes: it takes orders from a queue of limited depth and goes on with
+//! all texts of all models together, token by token. A client that leaves takes its texts with it.
 
 mod api;
 mod auth;

@@ -1,4 +1,4 @@
-//! The operations on `Cpu` in f32, fused: each is one entry on dfdx's tape, and what it computes inside lies in [`Buffer`]s,
+//! The operations on `Cpu` in f32, fused: each is one entry on dfdx's tape, and what it computes inside lies in pooled buffers,
 //! not in tensors.
 //!
 //! The files below work on slices and know nothing of dfdx; this one takes data out of tensors, puts it back, and connects
