@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::cmd::{
-    compare, doctor, exec, explain, generate, ls, plan, prepare, report, resume, schema, serve, train,
-    verify_resume,
+    compare, doctor, exec, explain, export, generate, ls, plan, prepare, report, resume, schema, serve,
+    train, verify_resume,
 };
 use crate::error::{Error, Exit};
 
@@ -63,6 +63,8 @@ enum Command {
     Generate(generate::Args),
     /// Serve trained models as a web page and behind an interface like OpenAI's.
     Serve(serve::Args),
+    /// Hand a trained model to other programs, or a run to another machine.
+    Export(export::Args),
     /// Explain a key of the experiment files: meaning, type, range, default, other names.
     Explain(explain::Args),
     /// Look at this machine: what works, what does not, and what to do about it.
@@ -116,6 +118,7 @@ impl Cli {
             Some(Command::Ls(args)) => ls::run(args),
             Some(Command::Generate(args)) => generate::run(args),
             Some(Command::Serve(args)) => serve::run(args),
+            Some(Command::Export(args)) => export::run(args),
             Some(Command::Explain(args)) => explain::run(args),
             Some(Command::Doctor(args)) => doctor::run(args),
             Some(Command::Schema(args)) => schema::run(args),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::config::{ConfigError, ConfigErrors};
 use crate::data::DataError;
 use crate::engine::EngineError;
+use crate::export::ExportError;
 use crate::generate::GenerateError;
 use crate::launcher::lease::LeaseError;
 use crate::launcher::local::BUSY;
@@ -12,6 +13,7 @@ use crate::pretrained::{PretrainedError, StartError};
 use crate::report::ReportError;
 use crate::serve::ServeError;
 use crate::store::StoreError;
+use crate::store::archive::ArchiveError;
 use crate::terminal;
 
 /// How the program ends, as scripts see it. `--help` and the README list the codes.
@@ -77,6 +79,10 @@ pub enum Error {
     Generate(#[from] GenerateError),
     #[error(transparent)]
     Serve(#[from] ServeError),
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     #[error("{0}")]
     Usage(String),
     #[error("cannot catch Ctrl-C: {0}")]
@@ -125,7 +131,15 @@ impl Error {
                 Exit::Usage
             }
             Self::Serve(ServeError::PortInUse { .. } | ServeError::Listen { .. }) => Exit::Usage,
-            Self::Generate(_) | Self::Serve(_) => Exit::Internal,
+            // Another place has to be named, or another archive.
+            Self::Export(ExportError::NotEmpty { .. } | ExportError::NotAFolder { .. })
+            | Self::Archive(
+                ArchiveError::OutExists { .. }
+                | ArchiveError::Bad { .. }
+                | ArchiveError::Unsafe { .. }
+                | ArchiveError::OtherRun { .. },
+            ) => Exit::Usage,
+            Self::Generate(_) | Self::Serve(_) | Self::Export(_) | Self::Archive(_) => Exit::Internal,
             Self::Lease(LeaseError::Taken { .. }) => Exit::Busy,
             Self::Lease(_) => Exit::Internal,
             Self::Store(_) | Self::Report(_) | Self::Signal(_) => Exit::Internal,

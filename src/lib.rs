@@ -45,6 +45,7 @@ pub mod doctor;
 pub mod engine;
 pub mod error;
 pub mod event;
+pub mod export;
 pub mod generate;
 pub mod infer;
 pub mod launcher;

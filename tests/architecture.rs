@@ -13,6 +13,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("doctor", &["data", "engine", "launcher", "monitor", "store", "terminal", "units"]),
     ("engine", &["config", "data", "model", "ops", "optim", "store", "units"]),
     ("event", &["metric", "store"]),
+    ("export", &["config", "data", "infer", "markdown", "model", "pretrained", "report", "store", "units"]),
     ("generate", &["config", "data", "engine", "event", "infer", "model", "pretrained", "store"]),
     ("infer", &["model", "ops", "units"]),
     ("markdown", &[]),
@@ -60,15 +61,18 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("figment", &["config"]),
     ("gemm", &["ops/cpu/matmul"]),
     ("gemm_before_avx2", &["ops/cpu/matmul"]),
+    ("include_dir", &["export/source"]),
     ("indicatif", &["sinks/progress"]),
     ("nvml_wrapper", &["monitor"]),
     ("plotters", &["report/plot"]),
     ("pulp", &["infer/panels", "ops/cpu/simd", "optim/cpu"]),
     ("safetensors", &["engine", "model"]),
+    ("tar", &["store/archive"]),
     ("tiktoken_rs", &["data/tokenizer"]),
-    ("toml", &["config", "launcher", "report", "store"]),
+    ("toml", &["config", "export/source", "launcher", "report", "store"]),
     ("ureq", &["data"]),
     ("walkdir", &["data", "store/scan"]),
+    ("zstd", &["store/archive"]),
 ];
 
 struct Source {

@@ -5,6 +5,7 @@ pub mod compare;
 pub mod doctor;
 pub mod exec;
 pub mod explain;
+pub mod export;
 pub mod generate;
 pub mod ls;
 pub mod plan;
@@ -19,26 +20,42 @@ mod sweep;
 pub mod train;
 pub mod verify_resume;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cli::Folders;
 use crate::error::Error;
-use crate::store::scan;
+use crate::store::{archive, scan};
+use crate::terminal;
 
-/// The run directories that the arguments mean; all runs without arguments.
+/// The run directories that the arguments mean; all runs without arguments. A run in an archive is unpacked among the others
+/// first.
 fn resolve(folders: &Folders, arguments: &[String]) -> Result<Vec<PathBuf>, Error> {
     if arguments.is_empty() {
         return Ok(scan::scan(&folders.runs_dir).into_iter().map(|(path, _)| path).collect());
     }
     let mut paths = Vec::new();
     for argument in arguments {
-        for path in scan::resolve(&folders.runs_dir, argument)? {
+        let found = match Path::new(argument) {
+            file if archive::is_archive(file) => vec![unpacked(file, &folders.runs_dir)?],
+            _ => scan::resolve(&folders.runs_dir, argument)?,
+        };
+        for path in found {
             if !paths.contains(&path) {
                 paths.push(path);
             }
         }
     }
     Ok(paths)
+}
+
+fn unpacked(file: &Path, runs_dir: &Path) -> Result<PathBuf, Error> {
+    let archive::Unpacked { dir, was_there } = archive::unpack(file, runs_dir)?;
+    let (file, place) = (file.display(), dir.path().display());
+    terminal::err(match was_there {
+        true => format!("{file} is the run that lies in {place} already"),
+        false => format!("unpacked {file} into {place}"),
+    });
+    Ok(dir.path().to_owned())
 }
 
 /// Left-aligned columns as wide as their widest cell.

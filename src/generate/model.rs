@@ -1,7 +1,6 @@
 //! A trained model in memory.
 
 use super::{GenerateError, Settings};
-use crate::config;
 use crate::infer::{Decoder, WeightKind};
 use crate::pretrained::Pretrained;
 
@@ -10,7 +9,7 @@ use crate::pretrained::Pretrained;
 pub struct Model {
     pub pretrained: Pretrained,
     pub decoder: Decoder,
-    /// What its run sampled with; common values where there is no run.
+    /// What its run or its folder says; common values where they say nothing.
     pub defaults: Settings,
     /// Prompts of its run.
     pub prompts: Vec<String>,
@@ -23,24 +22,23 @@ impl Model {
     /// Reads the weights.
     ///
     /// # Errors
-    /// When they cannot be read, or are not those of the model.
+    /// When they cannot be read, or are not those of the model; when the settings that came with it are none.
     pub fn open(pretrained: Pretrained, kind: WeightKind) -> Result<Self, GenerateError> {
         let decoder = Decoder::open(&pretrained.weights, &pretrained.model, kind)?;
-        let plan =
-            pretrained.origin.as_ref().and_then(|origin| config::read_frozen(&origin.dir.config()).ok());
-        let (defaults, prompts) = match plan.map(|plan| plan.sample) {
-            Some(sample) => {
-                let settings = Settings {
-                    max_new_tokens: sample.max_new_tokens.max(1),
-                    temperature: sample.temperature,
-                    top_k: sample.top_k,
-                    top_p: sample.top_p,
-                    ..Settings::default()
-                };
-                (settings, sample.prompts)
-            }
-            None => (Settings::default(), Vec::new()),
+        let (said, common) = (&pretrained.sampling, Settings::default());
+        let defaults = Settings {
+            max_new_tokens: said.max_new_tokens.unwrap_or(common.max_new_tokens),
+            temperature: said.temperature.unwrap_or(common.temperature),
+            top_k: said.top_k.unwrap_or(common.top_k),
+            top_p: said.top_p.unwrap_or(common.top_p),
+            repetition_penalty: said.repetition_penalty.unwrap_or(common.repetition_penalty),
+            ..common
         };
+        if let Some(problem) = defaults.problem() {
+            let problem = format!("the settings that came with {}: {problem}", pretrained.name);
+            return Err(GenerateError::Settings { problem });
+        }
+        let prompts = pretrained.sampling.prompts.clone();
         Ok(Self { pretrained, decoder, defaults, prompts })
     }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::Path;
 
 use dfdx::prelude::{Dtype, Shape};
@@ -176,11 +177,24 @@ impl View for Written<'_> {
 
 /// Writes the tensors to `path`, with the permissions that any other new file gets.
 pub fn write(path: &Path, entries: Vec<(String, Entry<'_>)>) -> Result<(), TensorFileError> {
+    write_about(path, entries, &[])
+}
+
+/// As [`write`](fn@write), with texts by name in the file's header.
+pub fn write_about(
+    path: &Path,
+    entries: Vec<(String, Entry<'_>)>,
+    about: &[(&str, &str)],
+) -> Result<(), TensorFileError> {
     // The crate writes through a temporary file that only its owner may read.
     let permissions = std::fs::File::create(path)?.metadata()?.permissions();
     let failure = RefCell::new(None);
     let written = entries.into_iter().map(|(name, entry)| (name, Written { entry, failure: &failure }));
-    serialize_to_file(written, None, path).map_err(|error| match error {
+    // Transformers of before 2025 refuse files that do not say for which library they are.
+    let about = [("format", "pt")].iter().chain(about);
+    let about: HashMap<String, String> =
+        about.map(|&(name, text)| (name.to_owned(), text.to_owned())).collect();
+    serialize_to_file(written, Some(about), path).map_err(|error| match error {
         SafeTensorError::IoError(error) => TensorFileError::Io(error),
         other => TensorFileError::Format(other),
     })?;

@@ -35,6 +35,31 @@ pub fn write_weights<E: Dtype, D: Ops<E>>(gpt: &Gpt<E, D>, path: &Path) -> Resul
     write(path, collect.0)
 }
 
+/// Writes the weights in the file `from`, a model's of these sizes, into the file `to`, as Hugging Face's GPT-2 wants them: in
+/// f32, and with biases. Those of a model without any are zeros, with which the same is computed.
+///
+/// # Errors
+/// When the file holds another model, or one of the two cannot be read or written.
+pub fn convert(from: &Path, config: &ModelConfig, to: &Path) -> Result<(), TensorFileError> {
+    let bytes = std::fs::read(from)?;
+    let file = WeightsFile::parse(&bytes, &layout(config))?;
+    let entries = layout(&ModelConfig { bias: true, ..*config }).into_iter().map(|parameter| {
+        let name = parameter.name.clone();
+        let has_values = config.bias || !name.ends_with(".bias");
+        let (shape, file) = (parameter.shape.clone(), &file);
+        let values = move || match has_values {
+            true => file.values::<f32>(&parameter),
+            false => Ok(vec![0.0; parameter.len()]),
+        };
+        let entry = match *shape.as_slice() {
+            [rows, columns] => Entry::new(&(rows, columns), values),
+            _ => Entry::new(&(shape.iter().product::<usize>(),), values),
+        };
+        (name, entry)
+    });
+    write(to, entries.collect())
+}
+
 /// Reads weights into the model: from one of our own checkpoints, or a GPT-2 from Hugging Face. Either all of them are
 /// read or, with an error, none.
 pub fn read_weights<E: Dtype, D: Ops<E>>(gpt: &mut Gpt<E, D>, path: &Path) -> Result<(), TensorFileError> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::{Origin, Pretrained, PretrainedError, tokenizer};
+use super::{Origin, Pretrained, PretrainedError, Sampling, tokenizer};
 use crate::config::{self, experiment::DeviceChoice};
 use crate::model::{ModelConfig, WEIGHTS_FILE};
 use crate::store::manifest::Status;
@@ -90,7 +90,8 @@ pub fn at(dir: &RunDir, step: u64) -> Result<Pretrained, PretrainedError> {
     let is = |pointer: PathBuf| pointed(&pointer) == Some(step);
     let (is_best, is_last) = (is(checkpoints.best()), is(checkpoints.last()));
     let origin = Some(Origin { dir: dir.clone(), step, is_best, is_last });
-    Ok(Pretrained { name: run, weights: path.join(WEIGHTS_FILE), model, tokenizer, origin })
+    let sampling = Sampling::of_plan(&plan.sample);
+    Ok(Pretrained { name: run, weights: path.join(WEIGHTS_FILE), model, tokenizer, sampling, origin })
 }
 
 /// The step in a file like `best`, which names a checkpoint.

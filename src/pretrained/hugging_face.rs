@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{Pretrained, PretrainedError, tokenizer};
+use super::{GENERATION_FILE, Pretrained, PretrainedError, Sampling, tokenizer};
 use crate::data::tokenizer::Tokenizer;
 use crate::model::{ModelConfig, WEIGHTS_FILE};
 
@@ -62,7 +62,11 @@ pub fn open(folder: &Path) -> Result<Pretrained, PretrainedError> {
     }
     let name = folder.canonicalize().ok().and_then(|folder| Some(folder.file_name()?.display().to_string()));
     let name = name.unwrap_or_else(|| folder.display().to_string());
-    Ok(Pretrained { name, weights, model, tokenizer, origin: None })
+    let generation = folder.join(GENERATION_FILE);
+    let settings = if generation.is_file() { read_object(&generation)? } else { Map::new() };
+    let sampling = Sampling::of_json(&config, &settings)
+        .map_err(|reason| PretrainedError::File { path: generation, reason })?;
+    Ok(Pretrained { name, weights, model, tokenizer, sampling, origin: None })
 }
 
 /// The sizes in a `config.json`, if it describes a model that this program computes.

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod error;
 mod hugging_face;
+mod sampling;
 pub mod start;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use crate::store::RunDir;
 pub use checkpoint::Which;
 pub use error::PretrainedError;
 pub use hugging_face::{CONFIG_FILE, config_json};
+pub use sampling::{GENERATION_FILE, OWN_KEY, Sampling};
 pub use start::{Start, StartError};
 
 /// A trained model that was found. Its weights were not read yet.
@@ -28,6 +30,7 @@ pub struct Pretrained {
     pub weights: PathBuf,
     pub model: ModelConfig,
     pub tokenizer: Tokenizer,
+    pub sampling: Sampling,
     /// `None` for a folder that no run of this program made.
     pub origin: Option<Origin>,
 }

@@ -1,6 +1,7 @@
 //! The report of one run: `report.md` with its plots, in the run's directory.
 
 mod attempts;
+mod card;
 mod failure;
 mod figures;
 mod memorisation;
@@ -16,7 +17,9 @@ use crate::store::{RunRecord, atomic};
 
 use super::summary::Summary;
 use super::{ReportError, changes};
-use figures::Figure;
+use figures::{FIGURES, Figure};
+
+pub use card::card;
 
 /// What every section is written from.
 struct Page<'a> {
@@ -50,7 +53,7 @@ const SECTIONS: &[fn(&Page) -> String] = &[
 /// # Errors
 /// When a file cannot be written.
 pub fn write(record: &RunRecord) -> Result<PathBuf, ReportError> {
-    let figures = figures::draw(record)?;
+    let figures = figures::draw(record, FIGURES, &record.dir.plots())?;
     let path = record.dir.report();
     let text = render(record, figures);
     atomic::write_remade(&path, text.as_bytes())

@@ -13,7 +13,7 @@ use crate::generate::{Model, Settings};
 use crate::infer::fixture::write_weights;
 use crate::infer::{Decoder, WeightKind};
 use crate::model::ModelConfig;
-use crate::pretrained::Pretrained;
+use crate::pretrained::{Pretrained, Sampling};
 
 /// A server with small models of random weights, until it is dropped.
 struct Shop {
@@ -59,6 +59,13 @@ fn model() -> Model {
     write_weights(&weights, &config);
     let decoder = Decoder::open(&weights, &config, WeightKind::F32).unwrap();
     let name = "small".to_owned();
-    let pretrained = Pretrained { name, weights, model: config, tokenizer: Tokenizer::Byte, origin: None };
+    let pretrained = Pretrained {
+        name,
+        weights,
+        model: config,
+        tokenizer: Tokenizer::Byte,
+        sampling: Sampling::default(),
+        origin: None,
+    };
     Model { pretrained, decoder, defaults: Settings::default(), prompts: vec!["Maud:\n".to_owned()] }
 }

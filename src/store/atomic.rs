@@ -12,11 +12,14 @@ pub(super) const TEMPORARY: &str = ".tmp-";
 /// # Errors
 /// Whatever the file system says; the old file, if any, is then still whole.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = folder_of(path);
-    let file = temporary(folder, bytes)?;
+    persist(temporary(folder_of(path), bytes)?, path)
+}
+
+/// Puts a temporary file in its place, so that it survives a power cut.
+pub(super) fn persist(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path).map_err(|failed| failed.error)?;
-    sync_dir(folder)
+    sync_dir(folder_of(path))
 }
 
 /// As [`write`](fn@write), for files that can be made again: nothing waits for the disk, so a power cut may lose them. A
@@ -30,14 +33,19 @@ pub fn write_remade(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn temporary(folder: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
+    let mut file = new_temporary(folder)?;
+    file.write_all(bytes)?;
+    Ok(file)
+}
+
+/// An empty file in `folder` that is deleted unless it is put in its place.
+pub(super) fn new_temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY);
     // Temporary files are private by default; records are meant to be shared, as far as the umask allows.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    Ok(file)
+    builder.tempfile_in(folder)
 }
 
 /// Makes a rename or a new file in `dir` survive a power cut. Does nothing where folders cannot be synced.
@@ -49,7 +57,8 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// The folder that a path lies in.
+pub(super) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

@@ -3,6 +3,7 @@
 //! [`RunDir`] knows where each file lies, [`manifest`] and [`row_record`] what stands in it, [`read`](fn@read) makes a
 //! [`RunRecord`] of whatever a run left behind, and [`scan`] finds runs.
 
+pub mod archive;
 pub mod atomic;
 pub mod checksums;
 pub mod disk;

@@ -12,6 +12,16 @@ pub fn is_run_name(text: &str, longest: usize) -> bool {
     is_safe_name(text, "._-=,+", longest)
 }
 
+/// Any file's in a run's folder: people put files of their own there. Nothing that means something else than a file on one system
+/// or another.
+pub fn is_file_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 255
+        && !text.chars().any(|c| c.is_control() || "/\\:*?\"<>|".contains(c))
+        && !text.ends_with(['.', ' '])
+        && !is_device_name(text)
+}
+
 fn is_safe_name(text: &str, signs: &str, longest: usize) -> bool {
     !text.is_empty()
         && text.len() <= longest
@@ -33,6 +43,16 @@ pub fn is_device_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn file_names_are_of_any_language_and_mean_files() {
+        for text in ["step-000500", "notes (1).txt", "\u{dc}berblick.md", ".gitignore"] {
+            assert!(is_file_name(text), "{text}");
+        }
+        for text in ["", ".", "..", "a/b", "a\\b", "c:", "nul", "COM1.txt", "a\nb", "dot.", "blank "] {
+            assert!(!is_file_name(text), "{text}");
+        }
+    }
 
     #[test]
     fn folder_names_cannot_leave_their_parent() {

@@ -9,7 +9,7 @@ use super::lock::{self, WriteLock, Writer};
 use super::manifest::{FORMAT_VERSION, Manifest, Status, StopReason};
 
 /// The file whose lock the writer holds.
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 
 /// A run's directory: knows where each of its files lies. Holds nothing open.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

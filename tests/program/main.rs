@@ -4,6 +4,7 @@ mod bad_input;
 mod commands;
 mod cost;
 mod doctor;
+mod export;
 mod finetune;
 mod generate;
 mod interrupt;

@@ -1,5 +1,7 @@
 //! The plots of a run.
 
+use std::path::Path;
+
 use rayon::prelude::*;
 
 use crate::metric::{MetricsRow, Unit, metric};
@@ -17,10 +19,13 @@ pub struct Figure {
 }
 
 type Panels = fn(&RunRecord) -> Vec<Panel>;
+/// A plot, and what it shows.
+pub type Drawing = (Figure, Panels);
 
-/// Every plot of a run, and what it shows.
-const FIGURES: &[(Figure, Panels)] = &[
-    (Figure { file: "loss", title: "Loss by step" }, loss),
+pub const LOSS: Drawing = (Figure { file: "loss", title: "Loss by step" }, loss);
+/// Every plot of a run.
+pub const FIGURES: &[Drawing] = &[
+    LOSS,
     (Figure { file: "learning_rate", title: "Learning rate by step" }, |record| {
         one(record, "learning_rate", Scale::FromZero)
     }),
@@ -31,16 +36,16 @@ const FIGURES: &[(Figure, Panels)] = &[
     (Figure { file: "resources", title: "Resources by step" }, resources),
 ];
 
-/// Draws what was measured into `plots/`.
-pub fn draw(record: &RunRecord) -> Result<Vec<Figure>, ReportError> {
-    let draw = |&(Figure { file, title }, panels): &(Figure, Panels)| {
+/// Draws what was measured into the folder `plots`.
+pub fn draw(record: &RunRecord, drawings: &[Drawing], plots: &Path) -> Result<Vec<Figure>, ReportError> {
+    let draw = |&(Figure { file, title }, panels): &Drawing| {
         let x = Axis { label: "Step".to_owned(), unit: Unit::Count, scale: Scale::FromZero };
         let chart = Chart { title: title.to_owned(), x, panels: panels(record) };
-        let drawn = plot::write(&chart, &record.dir.plots().join(file))?;
+        let drawn = plot::write(&chart, &plots.join(file))?;
         Ok(drawn.then_some(Figure { file, title }))
     };
     // Pictures take most of a report's time.
-    let figures: Result<Vec<Option<Figure>>, ReportError> = FIGURES.par_iter().map(draw).collect();
+    let figures: Result<Vec<Option<Figure>>, ReportError> = drawings.par_iter().map(draw).collect();
     Ok(figures?.into_iter().flatten().collect())
 }
 

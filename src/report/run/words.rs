@@ -35,21 +35,15 @@ pub fn head(page: &Page) -> String {
 /// How many earlier samples are shown beside the last.
 const EARLIER_SAMPLES: usize = 3;
 
+/// The last samples.
+pub fn last_samples(page: &Page) -> String {
+    page.record.samples.last().map_or_else(String::new, |last| format!("## Samples\n\n{}", show(last)))
+}
+
 /// The last samples, and a few earlier ones in a fold.
 pub fn samples(page: &Page) -> String {
-    let samples = &page.record.samples;
-    let Some((last, earlier)) = samples.split_last() else { return String::new() };
-    let show = |(step, texts): &(u64, Vec<SampleText>)| {
-        let mut text = format!("After {}:\n", units::steps(*step));
-        for sample in texts {
-            let prompt =
-                if sample.prompt.is_empty() { "(no prompt)".to_owned() } else { quoted(&sample.prompt) };
-            text.push_str(&format!("\nPrompt {prompt}\n\n"));
-            text.push_str(&fence("text", &format!("{}{}", sample.prompt, sample.text)));
-        }
-        text
-    };
-    let mut text = format!("## Samples\n\n{}", show(last));
+    let Some((_, earlier)) = page.record.samples.split_last() else { return String::new() };
+    let mut text = last_samples(page);
     // Spread over the run, the first one included: it shows where the model came from.
     let mut chosen: Vec<usize> = (0..EARLIER_SAMPLES).map(|n| n * earlier.len() / EARLIER_SAMPLES).collect();
     chosen.dedup();
@@ -62,6 +56,16 @@ pub fn samples(page: &Page) -> String {
     }
     if earlier.len() > chosen.len() {
         text.push_str("\nAll samples are in [samples.md](samples.md).\n");
+    }
+    text
+}
+
+fn show((step, texts): &(u64, Vec<SampleText>)) -> String {
+    let mut text = format!("After {}:\n", units::steps(*step));
+    for sample in texts {
+        let prompt = if sample.prompt.is_empty() { "(no prompt)".to_owned() } else { quoted(&sample.prompt) };
+        text.push_str(&format!("\nPrompt {prompt}\n\n"));
+        text.push_str(&fence("text", &format!("{}{}", sample.prompt, sample.text)));
     }
     text
 }

@@ -1,0 +1,101 @@
+use std::fs;
+
+use super::*;
+use crate::config::experiment::TokenizerKind;
+use crate::data::tokenizer::Tokenizer;
+use crate::infer::fixture::write_weights;
+use crate::infer::{Cache, Decoder, Feed, WeightKind};
+use crate::model::ModelConfig;
+use crate::pretrained::{self, Sampling, Which};
+
+/// A model on disk that no run of ours made, and the folder that it lies in.
+fn model(bias: bool, tokenizer: Tokenizer) -> (tempfile::TempDir, Pretrained) {
+    let folder = tempfile::tempdir().unwrap();
+    let vocab_size = tokenizer.vocab_size() + 7;
+    let model = ModelConfig { n_layer: 2, n_head: 2, n_embd: 16, block_size: 24, vocab_size, bias };
+    let weights = folder.path().join("some.safetensors");
+    write_weights(&weights, &model);
+    let sampling = Sampling {
+        prompts: vec!["ab".to_owned()],
+        temperature: Some(0.5),
+        top_k: Some(3),
+        ..Sampling::default()
+    };
+    let model =
+        Pretrained { name: "exp/seed=1".to_owned(), weights, model, tokenizer, sampling, origin: None };
+    (folder, model)
+}
+
+fn logits(model: &Pretrained) -> Vec<f32> {
+    let decoder = Decoder::open(&model.weights, &model.model, WeightKind::F32).unwrap();
+    let mut cache = Cache::try_new(&model.model, 20).unwrap();
+    decoder.all_logits(Feed { cache: &mut cache, tokens: &[0, 2, 1, 3, 3, 1] }).unwrap()
+}
+
+#[test]
+fn an_exported_model_computes_what_the_model_computed() {
+    let characters = Tokenizer::build(TokenizerKind::Char, "abc\n");
+    for (bias, tokenizer) in [(true, Tokenizer::Byte), (false, characters), (false, Tokenizer::Gpt2)] {
+        let (folder, model) = model(bias, tokenizer);
+        let out = folder.path().join("out");
+        hugging_face(&model, &out, false).unwrap();
+        let again = pretrained::open(&out, Which::Best).unwrap();
+        assert!(again.model.bias, "Hugging Face's model has biases");
+        assert_eq!((&again.tokenizer, &again.sampling), (&model.tokenizer, &model.sampling));
+        assert_eq!(logits(&again), logits(&model));
+    }
+}
+
+#[test]
+fn a_space_has_the_model_and_a_server_that_finds_it() {
+    let (folder, model) = model(true, Tokenizer::Byte);
+    let out = folder.path().join("out");
+    space(&model, &out, false).unwrap();
+    let read = |name: &str| fs::read_to_string(out.join(name)).unwrap();
+    let command = read("Dockerfile").lines().last().unwrap().strip_prefix("CMD ").unwrap().to_owned();
+    let command: Vec<String> = serde_json::from_str(&command).unwrap();
+    assert_eq!(command[..2], ["runner", "serve"]);
+    assert_eq!(pretrained::open(&out.join(&command[2]), Which::Best).unwrap().tokenizer, Tokenizer::Byte);
+    let readme = read("README.md");
+    assert!(
+        readme.starts_with("---\ntitle: \"exp-seed-1\"\n")
+            && readme.contains("\nsdk: docker\napp_port: 7860\n")
+    );
+    assert!(out.join("runner/src/main.rs").is_file() && out.join("runner/Cargo.toml").is_file());
+}
+
+#[test]
+fn damaged_weights_leave_nothing_behind() {
+    let (folder, model) = model(true, Tokenizer::Byte);
+    let bytes = fs::read(&model.weights).unwrap();
+    fs::write(&model.weights, &bytes[..bytes.len() - 1]).unwrap();
+    let out = folder.path().join("out");
+    let error = hugging_face(&model, &out, false).unwrap_err();
+    assert!(matches!(error, ExportError::Weights { .. }), "{error}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn logits_stand_beside_the_tokens_that_they_follow() {
+    let (folder, model) = model(true, Tokenizer::build(TokenizerKind::Char, "ab l"));
+    let (out, file) = (folder.path().join("out"), folder.path().join("logits.safetensors"));
+    hugging_face(&model, &out, false).unwrap();
+    write_logits(&out, &file).unwrap();
+    let bytes = fs::read(&file).unwrap();
+    let tensors = crate::model::tensor_file::TensorFile::parse(&bytes).unwrap();
+    let shape = |name| tensors.view(name).unwrap().shape().to_vec();
+    assert_eq!((shape("tokens"), shape("logits")), (vec![24], vec![24, 11]));
+}
+
+#[test]
+fn names_become_parts_of_addresses() {
+    for (name, expected) in [
+        ("quickstart/seed=1337", "quickstart-seed-1337"),
+        ("a b//c", "a-b-c"),
+        ("..", "model"),
+        ("gpt2.v1_x", "gpt2.v1_x"),
+        ("\u{fc}", "model"),
+    ] {
+        assert_eq!(slug(name), expected);
+    }
+}

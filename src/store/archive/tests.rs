@@ -1,0 +1,167 @@
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use super::*;
+use crate::store::{RunDir, fixture};
+
+/// A run with a checkpoint and with what does not belong into an archive.
+fn run(runs: &Path) -> RunDir {
+    let mut manifest = fixture::manifest("exp", "lr=0.1,seed=1");
+    let dir = RunDir::create(runs, "exp", "lr=0.1,seed=1", &mut manifest, "[model]\nn_layer = 2\n").unwrap();
+    fs::write(dir.metrics(), "step\n".repeat(5000)).unwrap();
+    fs::write(dir.path().join("notes (1).txt"), "mine").unwrap();
+    let checkpoint = dir.checkpoints().checkpoint(20);
+    fs::create_dir_all(&checkpoint).unwrap();
+    fs::write(checkpoint.join("model.safetensors"), [7; 999]).unwrap();
+    fs::create_dir_all(dir.checkpoints().path().join("step-000010.damaged")).unwrap();
+    fs::write(dir.path().join("lock"), "").unwrap();
+    fs::write(dir.path().join(".tmp-abc"), "half").unwrap();
+    dir
+}
+
+struct Shop {
+    _folder: tempfile::TempDir,
+    dir: RunDir,
+    file: PathBuf,
+    /// Another folder of runs, where nothing is.
+    elsewhere: PathBuf,
+}
+
+impl Shop {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = run(&folder.path().join("runs"));
+        let at = |name: &str| folder.path().join(name);
+        Self { dir, file: at("run.tar.zst"), elsewhere: at("elsewhere"), _folder: folder }
+    }
+
+    fn refusal(&self) -> String {
+        let error = unpack(&self.file, &self.elsewhere).expect_err("it should be refused").to_string();
+        let left = fs::read_dir(&self.elsewhere).map_or(0, Iterator::count);
+        assert_eq!(left, 0, "something was left behind");
+        error
+    }
+
+    /// An archive of these files, made by hand.
+    fn forge(&self, files: &[(&str, tar::EntryType)]) {
+        let mut tar =
+            tar::Builder::new(zstd::Encoder::new(fs::File::create(&self.file).unwrap(), 1).unwrap());
+        for (name, kind) in files {
+            let mut header = tar::Header::new_old();
+            // Past the checks of whoever writes archives.
+            header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+            header.set_entry_type(*kind);
+            header.set_size(if *kind == tar::EntryType::Regular { 4 } else { 0 });
+            if !matches!(kind, tar::EntryType::Regular | tar::EntryType::Directory) {
+                header.set_link_name("../../target").unwrap();
+            }
+            header.set_cksum();
+            tar.append(&header, &b"evil"[..header.size().unwrap() as usize]).unwrap();
+        }
+        tar.into_inner().unwrap().finish().unwrap();
+    }
+}
+
+#[test]
+fn a_run_comes_out_as_it_went_in_without_its_checkpoints() {
+    let shop = Shop::new();
+    let packed = pack(&shop.dir, &shop.file, false, false).unwrap();
+    assert_eq!((packed.files, packed.left_out.len()), (4, 0));
+    assert!(is_archive(&shop.file) && !is_archive(&shop.dir.manifest()) && !is_archive(shop.dir.path()));
+    assert!(fs::metadata(&shop.file).unwrap().len() < packed.bytes / 5);
+
+    let unpacked = unpack(&shop.file, &shop.elsewhere).unwrap();
+    assert_eq!(unpacked.dir.path(), shop.elsewhere.join("exp/lr=0.1,seed=1"));
+    assert!(!unpacked.was_there);
+    for name in ["manifest.toml", "config.toml", "metrics.csv", "notes (1).txt"] {
+        let read = |dir: &RunDir| fs::read(dir.path().join(name)).unwrap();
+        assert_eq!(read(&unpacked.dir), read(&shop.dir), "{name}");
+    }
+    assert_eq!(fs::read_dir(unpacked.dir.path()).unwrap().count(), 4);
+    assert_eq!(fs::read_dir(&shop.elsewhere).unwrap().count(), 1);
+}
+
+#[test]
+fn checkpoints_go_along_if_they_are_asked_for() {
+    let shop = Shop::new();
+    let packed = pack(&shop.dir, &shop.file, true, false).unwrap();
+    assert_eq!(packed.files, 5);
+    assert_eq!(packed.left_out, [shop.dir.checkpoints().path().join("step-000010.damaged")]);
+    let unpacked = unpack(&shop.file, &shop.elsewhere).unwrap();
+    assert_eq!(unpacked.dir.checkpoints().steps(), [20]);
+}
+
+#[test]
+fn an_archive_is_replaced_only_on_demand() {
+    let shop = Shop::new();
+    pack(&shop.dir, &shop.file, false, false).unwrap();
+    let error = pack(&shop.dir, &shop.file, false, false).unwrap_err();
+    assert!(matches!(error, ArchiveError::OutExists { .. }));
+    pack(&shop.dir, &shop.file, true, true).unwrap();
+}
+
+#[test]
+fn a_run_that_is_there_already_is_used_and_another_one_is_not_touched() {
+    let shop = Shop::new();
+    pack(&shop.dir, &shop.file, false, false).unwrap();
+    unpack(&shop.file, &shop.elsewhere).unwrap();
+    let again = unpack(&shop.file, &shop.elsewhere).unwrap();
+    assert!(again.was_there);
+    fs::write(again.dir.manifest(), "another").unwrap();
+    let error = unpack(&shop.file, &shop.elsewhere).unwrap_err();
+    assert!(matches!(error, ArchiveError::OtherRun { .. }), "{error}");
+    assert_eq!(fs::read_to_string(again.dir.manifest()).unwrap(), "another");
+}
+
+#[test]
+fn nothing_is_written_outside_of_the_run() {
+    use tar::EntryType::{Directory, Link, Regular, Symlink};
+    let shop = Shop::new();
+    for (name, kind, reason) in [
+        ("exp/run/../../../evil", Regular, "outside of the run"),
+        ("/exp/run/evil", Regular, "outside of the run"),
+        ("exp/run/link", Symlink, "neither a file nor a folder"),
+        ("exp/run/link", Link, "neither a file nor a folder"),
+        ("exp/run/fifo", tar::EntryType::Fifo, "neither a file nor a folder"),
+        ("exp/evil", Regular, "belongs to no run"),
+        (".git/hooks/evil", Regular, "whose name"),
+        ("exp/run/c:evil", Regular, "whose name"),
+        ("a/b/c/d/e/f/g/h/i/j/k/l/m", Regular, "too deep"),
+        ("../evil", Directory, "outside of the run"),
+    ] {
+        shop.forge(&[("exp/run/manifest.toml", Regular), (name, kind)]);
+        let error = shop.refusal();
+        assert!(error.contains(reason), "{name}: {error}");
+    }
+    shop.forge(&[("exp/run/manifest.toml", Regular), ("exp/other/manifest.toml", Regular)]);
+    assert!(shop.refusal().contains("another run"));
+}
+
+#[test]
+fn damaged_archives_are_told_from_archives_of_something_else() {
+    let shop = Shop::new();
+    pack(&shop.dir, &shop.file, true, false).unwrap();
+    let whole = fs::read(&shop.file).unwrap();
+    for len in [4, 10, whole.len() / 2, whole.len() - 5] {
+        fs::write(&shop.file, &whole[..len]).unwrap();
+        assert!(shop.refusal().contains("damaged, or no archive of a run"), "{len} bytes");
+    }
+    for place in (0..whole.len()).step_by(7) {
+        let mut bytes = whole.clone();
+        bytes[place] ^= 0x20;
+        fs::write(&shop.file, bytes).unwrap();
+        // What no checksum covers may still come out; nothing may panic or lie elsewhere.
+        if unpack(&shop.file, &shop.elsewhere).is_ok() {
+            fs::remove_dir_all(&shop.elsewhere).unwrap();
+        }
+    }
+    shop.forge(&[("exp/run/metrics.csv", tar::EntryType::Regular)]);
+    assert!(shop.refusal().contains("no manifest.toml"));
+    shop.forge(&[]);
+    assert!(shop.refusal().contains("it is empty"));
+    let mut text = zstd::Encoder::new(fs::File::create(&shop.file).unwrap(), 1).unwrap();
+    text.write_all(&b"just a text\n".repeat(100)).unwrap();
+    text.finish().unwrap();
+    assert!(shop.refusal().contains("no archive of a run"));
+}
