@@ -27,7 +27,8 @@ Examples:
   runner resume
   runner plan experiments/*.toml
   runner explain learning_rate
-  runner generate quickstart \"King Aldren:\"";
+  runner generate quickstart \"King Aldren:\"
+  runner export quickstart --format hf --out quickstart-hf";
 
 /// Trains GPT-2-style language models from TOML experiment files, and writes down what happened.
 #[derive(Debug, Parser)]

@@ -33,6 +33,7 @@
 //! | operation | a method of the trait in [`ops`] with a body composed from dfdx operations; its fused twin in `ops/cpu` |
 //! | device | one arm in [`engine::open`] |
 //! | report section | a function and its entry in the `SECTIONS` of [`report`] |
+//! | export format | a file in [`export`], a variant and its arm in `cmd/export.rs` |
 //! | command | a file in [`cmd`], one arm in [`cli`] |
 //!
 //! Which part may name which is held by `tests/architecture.rs`.

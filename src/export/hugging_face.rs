@@ -11,8 +11,9 @@ use crate::model::weights::convert;
 use crate::pretrained::{self, CONFIG_FILE, GENERATION_FILE, OWN_KEY, Pretrained, Which, config_json};
 use crate::store::{self, RunRecord};
 
-/// Large files are kept apart from the others by the Hub's git.
-pub const GIT_ATTRIBUTES: &str = "*.safetensors filter=lfs diff=lfs merge=lfs -text\n";
+/// The Hub's git wants what is no text kept apart.
+pub const GIT_ATTRIBUTES: &str =
+    "*.safetensors filter=lfs diff=lfs merge=lfs -text\n*.png filter=lfs diff=lfs merge=lfs -text\n";
 
 /// Writes everything into `folder`, and looks whether it is read again as the same model. Gives what the model's run recorded.
 pub fn fill(model: &Pretrained, folder: &Path) -> Result<Option<RunRecord>, ExportError> {

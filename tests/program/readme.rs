@@ -50,7 +50,8 @@ fn the_readmes_commands_work() {
 
 /// Commands that want weights, which the scripted engine has none of.
 fn uses_a_model(command: &str) -> bool {
-    ["generate ", "serve "].iter().any(|name| command.starts_with(name))
+    ["generate ", "serve ", "export "].iter().any(|name| command.starts_with(name))
+        || command.contains(".tar.zst")
 }
 
 /// Runs the commands on a quickstart that ended after two steps.
@@ -73,6 +74,13 @@ fn use_models(shop: &Shop, commands: &[String]) {
             assert!(line.starts_with("http://127.0.0.1:"), "{command}: {line}");
             server.kill().unwrap();
             server.wait().unwrap();
+        } else if let Some(out) = arguments.iter().position(|word| *word == "--out") {
+            let out = arguments[out + 1];
+            let call = shop.run(&arguments).expect(0);
+            assert!(call.stdout == format!("{out}\n") && shop.has(out), "{command}: {}", call.stdout);
+        } else if arguments[0] == "report" {
+            let call = shop.run(&arguments).expect(0);
+            assert!(call.stdout.ends_with("report.md\n"), "{command}: {}", call.stdout);
         } else {
             let call = shop.run(&arguments).expect(0);
             let said = call.stdout.starts_with("Maud:") || command.contains("--interactive");
