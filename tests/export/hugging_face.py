@@ -12,7 +12,9 @@ from pathlib import Path
 
 from safetensors import safe_open
 from transformers import AutoTokenizer, GenerationConfig
+from transformers.utils import logging
 
+logging.disable_progress_bar()
 folder, file = Path(sys.argv[1]), sys.argv[2]
 with safe_open(file, "numpy") as tensors:
     text = tensors.metadata()["text"]
