@@ -49,6 +49,17 @@ impl Folder {
         self.temporary.path()
     }
 
+    /// An error about a file of this folder, said of the place where it was to be.
+    pub fn as_in_place(&self, error: ExportError) -> ExportError {
+        match error {
+            ExportError::Write { path, source } => {
+                let below = path.strip_prefix(self.path()).map(|below| self.target.join(below));
+                ExportError::Write { path: below.unwrap_or(path), source }
+            }
+            error => error,
+        }
+    }
+
     /// Puts it in its place.
     ///
     /// # Errors

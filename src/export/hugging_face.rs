@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{ExportError, card, tokenizer};
 use crate::model::WEIGHTS_FILE;
+use crate::model::tensor_file::TensorFileError;
 use crate::model::weights::convert;
 use crate::pretrained::{self, CONFIG_FILE, GENERATION_FILE, OWN_KEY, Pretrained, Which, config_json};
 use crate::store::{self, RunRecord};
@@ -17,9 +18,14 @@ pub const GIT_ATTRIBUTES: &str =
 
 /// Writes everything into `folder`, and looks whether it is read again as the same model. Gives what the model's run recorded.
 pub fn fill(model: &Pretrained, folder: &Path) -> Result<Option<RunRecord>, ExportError> {
+    let unusable = |source| ExportError::Weights { path: model.weights.clone(), source };
     let weights = folder.join(WEIGHTS_FILE);
-    convert(&model.weights, &model.model, &weights)
-        .map_err(|source| ExportError::Weights { path: model.weights.clone(), source })?;
+    let bytes = fs::read(&model.weights).map_err(|error| unusable(error.into()))?;
+    convert(&bytes, &model.model, &weights).map_err(|error| match error {
+        TensorFileError::Io(source) => ExportError::Write { path: weights, source },
+        error => unusable(error),
+    })?;
+    drop(bytes);
     let end_token = model.tokenizer.end_token();
     let mut config = config_json(&model.model, end_token);
     config[OWN_KEY] = json!({

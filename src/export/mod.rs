@@ -37,7 +37,7 @@ pub enum ExportError {
     NotAFolder { path: PathBuf },
     #[error("cannot write {}: {source}; check the disk's free space and the folder's permissions", path.display())]
     Write { path: PathBuf, source: io::Error },
-    #[error("copying the weights {}: {source}", path.display())]
+    #[error("the weights {}: {source}", path.display())]
     Weights { path: PathBuf, source: TensorFileError },
     #[error(transparent)]
     Infer(#[from] InferError),
@@ -59,7 +59,7 @@ pub enum ExportError {
 /// When `out` is not empty and nothing may be overwritten; when something cannot be read or written. Nothing is left behind then.
 pub fn hugging_face(model: &Pretrained, out: &Path, overwrite: bool) -> Result<(), ExportError> {
     let folder = Folder::begin(out, overwrite)?;
-    hugging_face::fill(model, folder.path())?;
+    hugging_face::fill(model, folder.path()).map_err(|error| folder.as_in_place(error))?;
     folder.finish()
 }
 
@@ -69,7 +69,7 @@ pub fn hugging_face(model: &Pretrained, out: &Path, overwrite: bool) -> Result<(
 /// As [`hugging_face`](fn@hugging_face).
 pub fn space(model: &Pretrained, out: &Path, overwrite: bool) -> Result<(), ExportError> {
     let folder = Folder::begin(out, overwrite)?;
-    space::fill(model, folder.path())?;
+    space::fill(model, folder.path()).map_err(|error| folder.as_in_place(error))?;
     folder.finish()
 }
 

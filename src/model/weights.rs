@@ -35,14 +35,13 @@ pub fn write_weights<E: Dtype, D: Ops<E>>(gpt: &Gpt<E, D>, path: &Path) -> Resul
     write(path, collect.0)
 }
 
-/// Writes the weights in the file `from`, a model's of these sizes, into the file `to`, as Hugging Face's GPT-2 wants them: in
+/// Writes the weights in the bytes of a file, a model's of these sizes, into the file `to`, as Hugging Face's GPT-2 wants them: in
 /// f32, and with biases. Those of a model without any are zeros, with which the same is computed.
 ///
 /// # Errors
-/// When the file holds another model, or one of the two cannot be read or written.
-pub fn convert(from: &Path, config: &ModelConfig, to: &Path) -> Result<(), TensorFileError> {
-    let bytes = std::fs::read(from)?;
-    let file = WeightsFile::parse(&bytes, &layout(config))?;
+/// When the bytes are of another model, and, with [`TensorFileError::Io`], when the file cannot be written.
+pub fn convert(bytes: &[u8], config: &ModelConfig, to: &Path) -> Result<(), TensorFileError> {
+    let file = WeightsFile::parse(bytes, &layout(config))?;
     let entries = layout(&ModelConfig { bias: true, ..*config }).into_iter().map(|parameter| {
         let name = parameter.name.clone();
         let has_values = config.bias || !name.ends_with(".bias");
