@@ -80,7 +80,11 @@ function showModel(isFirst) {
   };
   byId("examples").replaceChildren(...model.runner.prompts.map(show));
   if (isFirst) {
-    for (const [key, value] of Object.entries(model.runner.defaults)) byId(key).value = value;
+    for (const [key, value] of Object.entries(model.runner.defaults)) {
+      // The server's limits are firm, the other ends are only where sliders usually end.
+      if (key !== "max_tokens") byId(key).max = Math.max(byId(key).max, value);
+      byId(key).value = value;
+    }
     byId("prompt").value = model.runner.prompts[0] ?? "";
   }
   showValues();
