@@ -85,6 +85,8 @@ pub enum Error {
     Archive(#[from] ArchiveError),
     #[error("{0}")]
     Usage(String),
+    #[error("standard output cannot be written: {0}; the text is not complete")]
+    Output(std::io::Error),
     #[error("cannot catch Ctrl-C: {0}")]
     Signal(#[from] ctrlc::Error),
 }
@@ -142,7 +144,7 @@ impl Error {
             Self::Generate(_) | Self::Serve(_) | Self::Export(_) | Self::Archive(_) => Exit::Internal,
             Self::Lease(LeaseError::Taken { .. }) => Exit::Busy,
             Self::Lease(_) => Exit::Internal,
-            Self::Store(_) | Self::Report(_) | Self::Signal(_) => Exit::Internal,
+            Self::Store(_) | Self::Report(_) | Self::Output(_) | Self::Signal(_) => Exit::Internal,
         }
     }
 }

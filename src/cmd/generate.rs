@@ -5,6 +5,7 @@ mod interrupt;
 mod prompt;
 mod writer;
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -33,7 +34,7 @@ pub struct Args {
     run: String,
     /// The text to continue. Without it, standard input is read; at a terminal, the model begins a text of its own.
     #[arg(value_name = "PROMPT", allow_hyphen_values = true, conflicts_with = "interactive")]
-    prompt: Option<String>,
+    prompt: Option<OsString>,
     /// Continue one line after the other, as they are typed. Ctrl-C ends a text, Ctrl-D the program.
     #[arg(long, short)]
     interactive: bool,
@@ -56,8 +57,8 @@ pub struct ModelArgs {
     #[arg(long, value_enum, default_value = "f32")]
     pub weights: Weights,
     /// Threads that compute; all cores if it is not given.
-    #[arg(long, value_name = "N")]
-    pub threads: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub threads: Option<u16>,
     /// Folder of the run directories.
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub runs_dir: PathBuf,
@@ -84,28 +85,28 @@ impl From<Weights> for WeightKind {
 #[derive(Clone, Debug, clap::Args)]
 struct Sampling {
     /// Texts to write for the prompt, each with a seed of its own. Several are separated by a line `---`.
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true)]
     num_samples: NonZeroUsize,
     /// Tokens to write at most.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     max_new_tokens: Option<usize>,
     /// Divides the logits: below 1 safer, above 1 wilder; 0 always takes the likeliest token.
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     temperature: Option<f64>,
     /// Choose among this many likeliest tokens; 0: all.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     top_k: Option<usize>,
     /// Choose among the likeliest tokens that together have this probability; 1: all.
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     top_p: Option<f64>,
     /// Above 1, tokens that are there already become less likely.
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     repetition_penalty: Option<f64>,
     /// End the text before this. Repeatable.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     stop: Vec<String>,
     /// The same seed writes the same text; drawn and printed if it is not given.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     seed: Option<u64>,
 }
 
@@ -160,8 +161,8 @@ pub fn run(args: Args) -> Result<Exit, Error> {
 }
 
 /// Threads that compute.
-pub fn pool(threads: Option<NonZeroUsize>) -> Result<rayon::ThreadPool, Error> {
-    let threads = threads.map_or(0, NonZeroUsize::get);
+pub fn pool(threads: Option<u16>) -> Result<rayon::ThreadPool, Error> {
+    let threads = threads.map_or(0, usize::from);
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|error| {
         Error::Usage(format!("{threads} threads cannot be started: {error}; give --threads a smaller number"))
     })
@@ -219,16 +220,26 @@ fn write(
                     What::End(ending) => writer.end(sample, ending, &clock),
                     What::Failed(error) => return Err(error.into()),
                 };
-                if goes_on.is_err() {
-                    // Nobody reads any more (`| head`).
-                    return Ok(Exit::Success);
+                if let Err(error) = goes_on {
+                    return unwritten(error);
                 }
             }
         }
     }
-    let _ = writer.finish(&clock);
+    if let Err(error) = writer.finish(&clock) {
+        return unwritten(error);
+    }
     if io::stderr().is_terminal() {
         terminal::err(clock.summary(started.elapsed()));
     }
     Ok(if working.is_stopped() { Exit::Interrupted } else { Exit::Success })
+}
+
+/// What it means that standard output takes no more.
+fn unwritten(error: io::Error) -> Result<Exit, Error> {
+    match error.kind() {
+        // Nobody reads any more (`| head`).
+        io::ErrorKind::BrokenPipe => Ok(Exit::Success),
+        _ => Err(Error::Output(error)),
+    }
 }

@@ -1,7 +1,7 @@
 //! Texts that are written at the same time: each weight that is read from memory serves all of them. What is written does not
 //! depend on which others there are.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use rayon::prelude::*;
 
@@ -78,6 +78,8 @@ struct Text {
     cache: Cache,
     /// All tokens, the prompt's included.
     tokens: Vec<u32>,
+    /// Each of them once, where that is asked for: a prompt can be far longer than the vocabulary.
+    repeated: HashSet<u32>,
     /// How many of the last tokens are not in the cache yet.
     waiting: usize,
     written: usize,
@@ -116,10 +118,12 @@ impl<'m> Batch<'m> {
         let block_size = self.decoder.model().block_size;
         let waiting = prompt.len().min(block_size);
         let room = waiting.saturating_add(settings.max_new_tokens).min(block_size);
+        let is_penalised = settings.repetition_penalty != 1.0;
         let text = Text {
             sample: 0,
             cache: Cache::try_new(self.decoder.model(), room)?,
             tokens: prompt.to_vec(),
+            repeated: if is_penalised { prompt.iter().copied().collect() } else { HashSet::new() },
             waiting,
             written: 0,
             sampler: sampler(&settings, 0),
@@ -240,6 +244,7 @@ impl Text {
             sample,
             cache,
             tokens: self.tokens.clone(),
+            repeated: self.repeated.clone(),
             waiting: 0,
             written: 0,
             sampler: sampler(settings, sample),
@@ -260,8 +265,10 @@ impl Text {
             self.sampler.sample(known)?
         } else {
             let mut penalised = known.to_vec();
-            penalise(&mut penalised, &self.tokens, settings.repetition_penalty);
-            self.sampler.sample(&penalised)?
+            penalise(&mut penalised, &self.repeated, settings.repetition_penalty);
+            let token = self.sampler.sample(&penalised)?;
+            self.repeated.insert(token);
+            token
         };
         if Some(token) == tokenizer.end_token() {
             return Ok((self.pieces.finish(), Some(Ending::Stop)));

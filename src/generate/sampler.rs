@@ -100,15 +100,12 @@ fn most_probable(logits: &[f32], top_k: usize, sorted: bool) -> Vec<u32> {
     ids
 }
 
-/// Makes the logits of `tokens` smaller (`penalty` above 1), each once however often it stands there. See
+/// Makes the logits of `tokens` smaller (`penalty` above 1). See
 /// [`Settings::repetition_penalty`](super::Settings::repetition_penalty).
-pub fn penalise(logits: &mut [f32], tokens: &[u32], penalty: f64) {
+pub fn penalise(logits: &mut [f32], tokens: &HashSet<u32>, penalty: f64) {
     let penalty = penalty as f32;
-    let mut seen = HashSet::new();
     for &token in tokens {
-        if let Some(logit) = logits.get_mut(token as usize)
-            && seen.insert(token)
-        {
+        if let Some(logit) = logits.get_mut(token as usize) {
             *logit = if *logit > 0.0 { *logit / penalty } else { *logit * penalty };
         }
     }

@@ -57,9 +57,10 @@ impl Settings {
         if !(*top_p > 0.0 && *top_p <= 1.0) {
             return Some(format!("top_p is {top_p}: it is above 0 and at most 1 (all tokens)"));
         }
-        if !repetition_penalty.is_finite() || *repetition_penalty <= 0.0 {
+        // What is further from 1 leaves the range of numbers, and then the model would get the blame.
+        if !(0.01..=100.0).contains(repetition_penalty) {
             return Some(format!(
-                "repetition_penalty is {repetition_penalty}: it is above 0, and 1 changes nothing"
+                "repetition_penalty is {repetition_penalty}: it is from 0.01 to 100, and 1 changes nothing"
             ));
         }
         if stop.len() > MOST_STOPS {

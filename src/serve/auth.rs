@@ -57,7 +57,7 @@ fn is_local(host: &str) -> bool {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    name == "localhost"
+    name.eq_ignore_ascii_case("localhost")
         || name.trim_matches(['[', ']']).parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }
 
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn only_names_of_this_machine_are_local() {
-        for host in ["localhost", "localhost:7860", "127.0.0.1", "127.0.0.1:80", "[::1]:7860", "[::1]"] {
+        for host in ["localhost", "Localhost:7860", "127.0.0.1", "127.0.0.1:80", "[::1]:7860", "[::1]"] {
             assert!(is_local(host), "{host}");
         }
         for host in

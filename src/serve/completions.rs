@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -16,26 +15,30 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::App;
 use super::api::{error, refuse};
+use super::body;
 use super::queue::{Delivery, Order, Refusal};
-use super::request::{Plan, Request};
+use super::request::Plan;
 use crate::data::tokenizer::Tokenizer;
 use crate::generate::{Ending, Piece, What};
 
 /// Events that wait for a client which is slower than the model; more wait with the worker's news.
 const EVENTS: usize = 16;
+/// A client that reads slowly has this long to take what there is when its time is over.
+const LATE: Duration = Duration::from_secs(5);
 
-pub async fn complete(
-    State(app): State<Arc<App>>,
-    request: Result<Json<Request>, JsonRejection>,
-) -> Response {
+pub async fn complete(State(app): State<Arc<App>>, request: axum::extract::Request) -> Response {
     let bad = "invalid_request_error";
-    let request = match request {
-        Ok(Json(request)) => request,
-        Err(rejection) => return refuse(rejection.status(), bad, "invalid_body", rejection.body_text()),
+    let request = match body::read(request, &app.limits).await {
+        Ok(request) => request,
+        Err(refusal) => return refusal,
     };
-    let plan = match request.plan(&app.served, &app.limits) {
-        Ok(plan) => plan,
-        Err(problem) => {
+    // A long prompt takes a while to cut into tokens, and others should not wait for it.
+    let planning = app.clone();
+    let planned = tokio::task::spawn_blocking(move || request.plan(&planning.served, &planning.limits));
+    let plan = match planned.await {
+        Ok(Ok(plan)) => plan,
+        Err(_) => return gone().into_json(),
+        Ok(Err(problem)) => {
             let status = if problem.code == "model_not_found" {
                 StatusCode::NOT_FOUND
             } else {
@@ -68,7 +71,7 @@ fn submit(app: &App, plan: &Plan) -> Result<mpsc::UnboundedReceiver<Delivery>, R
     Ok(news)
 }
 
-/// 503, with the seconds after which there may be room: as long as a request takes here, as far as is known.
+/// 503, with the seconds after which there may be room again.
 fn come_again(app: &App, refusal: Refusal) -> Response {
     app.metrics.refused.inc();
     let (code, message) = match refusal {
@@ -260,7 +263,8 @@ fn stream(
     mut news: mpsc::UnboundedReceiver<Delivery>,
 ) -> Response {
     let (events, stream) = mpsc::channel::<Result<Event, Infallible>>(EVENTS);
-    tokio::spawn(async move {
+    let patience = app.limits.time + LATE;
+    let write = async move {
         let started = Instant::now();
         let mut writer = EventWriter { plan, answer, new_tokens: 0, offsets: Vec::new() };
         writer.offsets.resize(writer.plan.prompts.len() * writer.plan.samples, 0);
@@ -296,7 +300,8 @@ fn stream(
             }
         }
         app.metrics.request_secs.observe(started.elapsed().as_secs_f64());
-    });
+    };
+    tokio::spawn(tokio::time::timeout(patience, write));
     let keep_alive = KeepAlive::new().interval(Duration::from_secs(15));
     let mut response = Sse::new(ReceiverStream::new(stream)).keep_alive(keep_alive).into_response();
     // Proxies like nginx would collect the events otherwise.

@@ -22,6 +22,9 @@ const STANDSTILL: Duration = Duration::from_secs(30);
 /// What to wait after the system refused a connection, for lack of descriptors mostly.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Clients that may wait to be accepted. Of more, the system lets each try again a second later.
+const BACKLOG: i32 = 1024;
+
 /// Serves until `stop` or `failure` becomes true; then calls `closing`, and gives the connections some time to end.
 pub async fn accept(
     listener: TcpListener,
@@ -31,6 +34,7 @@ pub async fn accept(
     mut failure: watch::Receiver<bool>,
     closing: impl FnOnce(),
 ) -> io::Result<()> {
+    socket2::SockRef::from(&listener).listen(BACKLOG)?;
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let places = Arc::new(Semaphore::new(connections));

@@ -5,6 +5,7 @@
 
 mod api;
 mod auth;
+mod body;
 mod completions;
 mod connections;
 mod metrics;
@@ -145,6 +146,8 @@ impl Server {
         let router = router(self.app.clone(), self.token, local_only);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
+            // They cut prompts into tokens. The cores are the worker's.
+            .max_blocking_threads(2)
             .enable_all()
             .build()
             .map_err(ServeError::Start)?;

@@ -103,6 +103,10 @@ fn what_cannot_be_done_says_why_and_what_to_do() {
     refused(&["tiny", "the", "--max-new-tokens", "0"], &["--max-new-tokens is 0"]);
     refused(&["tiny", "the", "--num-samples", "0"], &["--num-samples"]);
     refused(&["tiny", "the", "--top-p", "3"], &["--top-p is 3"]);
+    refused(&["tiny", "the", "--temperature", "-1"], &["--temperature is -1"]);
+    refused(&["tiny", "the", "--top-k", "-1"], &["--top-k", "invalid digit"]);
+    refused(&["tiny", "the", "--repetition-penalty", "1e-300"], &["it is from 0.01 to 100"]);
+    refused(&["tiny", "the", "--threads", "100000"], &["--threads", "1..=4096"]);
     refused(&["tiny", "the", "--checkpoint", "45"], &["no checkpoint of step 45; it has 30, 60"]);
     refused(&["tiny.toml", "the"], &["holds no model"]);
     assert!(with_input(&shop, &["generate", "tiny"], b"a\xffb").expect(2).stderr.contains("byte 1"));
@@ -114,6 +118,27 @@ fn what_cannot_be_done_says_why_and_what_to_do() {
     refused(&["tiny", "the", "--checkpoint", "last"], &["step-000060", "SHA-256", "of step 30"]);
     fs::remove_dir_all(shop.path().join("runs/tiny/seed=1337/checkpoints")).unwrap();
     refused(&["tiny", "the"], &["run tiny/seed=1337 has no checkpoint"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn bytes_that_are_no_text_and_a_disk_that_is_full_are_errors() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let shop = trained();
+    let mut command = shop.command(&["generate", "tiny"]);
+    command.arg(std::ffi::OsStr::from_bytes(b"the\xff"));
+    Call::from(command.output().unwrap()).expect(2).says(&["in the argument", "byte 3", "iconv"]);
+    for format in [&[][..], &["--json"][..]] {
+        let mut command = shop.command(&[&["generate", "tiny", "the"][..], format].concat());
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let call = Call::from(command.stdout(full).output().unwrap());
+        call.expect(1).says(&["standard output cannot be written", "No space left"]);
+    }
+    let mut command = shop.command(&["generate", "tiny", "the", "--max-new-tokens", "1000000"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success(), "nobody reads any more");
 }
 
 #[test]

@@ -71,6 +71,12 @@ with sync_playwright() as playwright:
     page.locator("#status", has_text="Seed 7").wait_for(timeout=20_000)
     assert page.locator(".busy").count() == 0 and page.locator("#halt[disabled]").count() == 1
 
+    slide(page, "n", 1)
+    slide(page, "max_tokens", 20)
+    page.fill("#prompt", "Maud:\n" * 50)
+    page.click("#go")
+    page.locator(".meta", has_text="The prompt has 300 tokens, and the model sees 160").first.wait_for(timeout=20_000)
+
     unnamed = page.evaluate(
         "() => [...document.querySelectorAll('input, select, textarea, button')]"
         ".filter((e) => !(e.labels?.length || e.textContent.trim() || e.ariaLabel)).map((e) => e.id || e.outerHTML)"
@@ -79,11 +85,27 @@ with sync_playwright() as playwright:
     assert all(url.startswith(address) or url.startswith("data:") for url in requests), requests
     assert not complaints, complaints
 
+    page.route("**/v1/completions", lambda route: route.abort())
+    page.click("#go")
+    page.locator("#status.bad", has_text="cannot be reached").wait_for(timeout=20_000)
+    page.evaluate("showChance({ chance: { text: '7', logprob: -1, top: { x: -0.5, 7: -1 } }, getClientRects: () => [{ left: 0, bottom: 0 }] })")
+    assert page.locator("#chance td code").all_inner_texts() == ["x", "7"], "the likeliest token comes first"
+
     phone = browser.new_context(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True, color_scheme="dark").new_page()
     phone.goto(address)
     phone.locator("#model-a option").first.wait_for(state="attached")
+    slide(phone, "n", 8)
+    slide(phone, "max_tokens", 512)
     phone.tap("#go")
+    phone.locator(".token").nth(5).wait_for(timeout=20_000)
+    phone.locator(".text").last.scroll_into_view_if_needed()
+    stop = phone.locator("#halt").bounding_box()
+    assert 0 <= stop["y"] and stop["y"] + stop["height"] <= 740, f"Stop is within reach of the last text: {stop}"
     done(phone)
+    phone.locator(".token").nth(20).tap()
+    assert "%" in phone.locator("#chance").inner_text(), "who has no mouse taps a token"
+    phone.locator(".foot").first.tap()
+    assert phone.locator("#chance").is_hidden()
     assert phone.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing reaches beyond a phone's edge"
     picture(phone, "phone")
     browser.close()

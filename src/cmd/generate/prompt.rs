@@ -1,5 +1,6 @@
 //! Where the prompt comes from.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read};
 
 use crate::error::Error;
@@ -8,9 +9,9 @@ use crate::error::Error;
 const LONGEST_BYTES: u64 = 64 << 20;
 
 /// The argument, or else standard input to its end. At a terminal nobody would know that it is waited for: there it is empty.
-pub fn of(argument: Option<String>) -> Result<String, Error> {
+pub fn of(argument: Option<OsString>) -> Result<String, Error> {
     match argument {
-        Some(prompt) => Ok(prompt),
+        Some(prompt) => text(prompt.into_encoded_bytes(), "in the argument"),
         None if io::stdin().is_terminal() => Ok(String::new()),
         None => read(io::stdin().lock()),
     }
@@ -27,10 +28,14 @@ fn read(input: impl Read) -> Result<String, Error> {
             "the prompt on standard input is longer than {LONGEST_BYTES} bytes; give its end, which is what the model sees"
         )));
     }
+    text(bytes, "on standard input")
+}
+
+fn text(bytes: Vec<u8>, place: &str) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         Error::Usage(format!(
-            "the prompt on standard input is not UTF-8: byte {at} begins no character; convert it first (iconv -t UTF-8)"
+            "the prompt {place} is not UTF-8: byte {at} begins no character; convert it first (iconv -t UTF-8)"
         ))
     })
 }

@@ -178,6 +178,7 @@ fn settings_that_cannot_be_used_say_which() {
         (Settings { top_p: 0.0, ..good.clone() }, "top_p"),
         (Settings { top_p: 1.5, ..good.clone() }, "top_p"),
         (Settings { repetition_penalty: 0.0, ..good.clone() }, "repetition_penalty"),
+        (Settings { repetition_penalty: 1e-300, ..good.clone() }, "repetition_penalty"),
         (Settings { stop: vec![String::new()], ..good.clone() }, "stop"),
         (Settings { stop: vec!["a".to_owned(); 17], ..good.clone() }, "stop"),
         (Settings { stop: vec!["a".repeat(2000)], ..good.clone() }, "stop"),

@@ -20,11 +20,22 @@ function headers() {
   return token ? { Authorization: `Bearer ${token}` } : {};
 }
 
+// What fails without an answer has no words of its own that say much.
+async function reach(promise) {
+  try {
+    return await promise;
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("The server cannot be reached: it was stopped, or the network is gone.");
+  }
+}
+
 async function loadModels() {
-  const response = await fetch("v1/models", { headers: headers() });
+  const response = await reach(fetch("v1/models", { headers: headers() }));
   if (response.status === 401) {
     byId("access").hidden = false;
-    say("This server wants its access token.", true);
+    byId("token").focus();
+    say(byId("token").value ? "This is not the access token of this server." : "This server wants its access token.", true);
     byId("about").textContent = "";
     return;
   }
@@ -69,7 +80,11 @@ function showModel(isFirst) {
   };
   byId("examples").replaceChildren(...model.runner.prompts.map(show));
   if (isFirst) {
-    for (const [key, value] of Object.entries(model.runner.defaults)) byId(key).value = value;
+    for (const [key, value] of Object.entries(model.runner.defaults)) {
+      // The server's limits are firm, the other ends are only where sliders usually end.
+      if (key !== "max_tokens") byId(key).max = Math.max(byId(key).max, value);
+      byId(key).value = value;
+    }
     byId("prompt").value = model.runner.prompts[0] ?? "";
   }
   showValues();
@@ -94,8 +109,8 @@ async function* events(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
+    const { value, done } = await reach(reader.read());
+    if (done) throw new Error("The server ended its answer in the middle.");
     text += value;
     const parts = text.split("\n\n");
     text = parts.pop();
@@ -109,7 +124,7 @@ async function* events(response) {
 }
 
 function request(model, seed) {
-  const body = { model, prompt: byId("prompt").value, seed, stream: true, logprobs: ALTERNATIVES };
+  const body = { model, prompt: byId("prompt").value, seed, stream: true, stream_options: { include_usage: true }, logprobs: ALTERNATIVES };
   for (const id of sliders) body[id] = Number(byId(id).value);
   const stop = byId("stop").value.replaceAll("\\n", "\n");
   if (stop) body.stop = [stop];
@@ -137,7 +152,9 @@ async function generate() {
   underway = null;
   byId("halt").disabled = true;
   const bad = outcomes.find((outcome) => outcome.error);
-  say(bad ? bad.error : `${outcomes.map((outcome) => outcome.said).join("; ")}. Seed ${seed}${drawn ? " (drawn)" : ""}.`, Boolean(bad));
+  const said = outcomes.length > 1 ? `${outcomes.map((outcome) => outcome.tokens).join(" + ")} tokens` : outcomes[0].said;
+  const word = outcomes.some((outcome) => outcome.stopped) ? "Stopped" : "Done";
+  say(bad ? bad.error : `${word}: ${said}. Seed ${seed}${drawn ? " (drawn)" : ""}.`, Boolean(bad));
 }
 
 // ---- showing
@@ -148,29 +165,34 @@ class Column {
     this.name = name;
     this.seed = seed;
     this.meta = element("p", { className: "meta", textContent: describe(modelNamed(name)) });
-    this.samples = Array.from({ length: samples }, (_, i) => new Sample(i, samples, seed));
+    this.samples = Array.from({ length: samples }, (_, i) => new Sample(name, i, samples, seed));
     this.article = element("article", {}, element("h2", { textContent: name }), this.meta, ...this.samples.map((sample) => sample.box));
+    this.article.setAttribute("aria-label", name);
     this.article.setAttribute("aria-busy", "true");
   }
 
   async write(signal) {
+    const { block_size: sees } = modelNamed(this.name).runner;
     let tokens = 0;
+    let prompted = 0; // tokens of the prompt
     let first = 0;
     let last = 0;
     const began = performance.now();
     const outcome = {};
     try {
-      const response = await fetch("v1/completions", {
+      const response = await reach(fetch("v1/completions", {
         method: "POST",
         headers: { "Content-Type": "application/json", ...headers() },
         body: JSON.stringify(request(this.name, this.seed)),
         signal,
-      });
+      }));
       if (response.status === 401) byId("access").hidden = false;
       if (!response.ok) throw new Error(await problem(response));
       for await (const event of events(response)) {
         if (event.error) throw new Error(event.error.message);
+        prompted = event.usage?.prompt_tokens ?? prompted;
         const choice = event.choices[0];
+        if (!choice) continue;
         const sample = this.samples[choice.index];
         if (choice.logprobs) {
           last = performance.now();
@@ -181,7 +203,7 @@ class Column {
         if (choice.finish_reason) sample.end(choice.finish_reason);
       }
     } catch (error) {
-      if (error.name === "AbortError") outcome.said = "stopped";
+      if (error.name === "AbortError") outcome.stopped = true;
       else outcome.error = error.message;
     }
     for (const sample of this.samples) sample.end(outcome.error ? "error" : "stopped");
@@ -192,31 +214,44 @@ class Column {
     const rate = speed ? `, ${speed.toFixed(speed < 100 ? 1 : 0)} tokens/s` : "";
     const wait = first ? `, first after ${((first - began) / 1000).toFixed(2)} s` : "";
     if (tokens) this.meta.textContent = `${tokens} tokens${rate}${wait} · ${describe(modelNamed(this.name))}`;
-    outcome.said = `${outcome.said ? "Stopped" : "Done"}: ${tokens} tokens${rate}`;
-    return outcome;
+    const longest = Math.max(...this.samples.map((sample) => sample.tokens.length));
+    if (prompted > sees) this.remark(`The prompt has ${prompted} tokens, and the model sees ${sees}: it continued the last ones.`);
+    else if (prompted && prompted + longest > sees + 1) this.remark(`The text outgrew the ${sees} tokens that the model sees: it went on from the last ${Math.max(1, Math.floor(sees / 2))} of them.`);
+    return { ...outcome, tokens, said: `${tokens} tokens${rate}` };
+  }
+
+  remark(text) {
+    this.meta.after(element("p", { className: "meta", textContent: text }));
   }
 }
 
 // One text: the prompt and a span for each token.
 class Sample {
-  constructor(index, count, seed) {
+  constructor(model, index, count, seed) {
     this.tokens = [];
     this.current = -1;
     this.text = element("div", { className: "text", tabIndex: 0 });
     this.text.setAttribute("role", "group");
-    this.text.setAttribute("aria-label", count > 1 ? `Text ${index + 1} of ${count}` : "Text");
+    this.text.setAttribute("aria-label", `${count > 1 ? `Text ${index + 1} of ${count}` : "Text"} by ${model}`);
     this.text.append(element("span", { className: "prompt", textContent: byId("prompt").value }));
     this.note = element("span", { textContent: count > 1 ? `Sample ${index + 1}, seed ${seed + index}` : `Seed ${seed}` });
     const copy = element("button", { type: "button", textContent: "Copy" });
     copy.onclick = async () => {
-      await navigator.clipboard?.writeText(this.text.textContent);
-      spoken("Copied.");
-      copy.textContent = "Copied";
+      let copied = true;
+      try {
+        await navigator.clipboard.writeText(this.text.textContent);
+      } catch {
+        // Browsers have no clipboard for pages from other machines without TLS.
+        getSelection().selectAllChildren(this.text);
+        copied = document.execCommand("copy");
+      }
+      copy.textContent = copied ? "Copied" : "Selected";
+      spoken(`${copy.textContent}.`);
       setTimeout(() => (copy.textContent = "Copy"), 1500);
     };
     this.box = element("div", { className: "sample busy" }, this.text, element("div", { className: "foot" }, this.note, copy));
     this.text.onkeydown = (event) => this.move(event);
-    this.text.onblur = () => this.point(-1);
+    this.text.onblur = () => this.current >= 0 && this.point(-1);
   }
 
   add(choice) {
@@ -226,7 +261,8 @@ class Sample {
     // Half as likely is a step, whatever the likelihood was.
     token.style.setProperty("--doubt", Math.min(0.65, -token_logprobs[0] / 10).toFixed(3));
     token.onpointerenter = () => showChance(token);
-    token.onpointerleave = hideChance;
+    // A finger leaves as soon as it has tapped.
+    token.onpointerleave = (event) => event.pointerType === "touch" || hideChance();
     this.tokens.push(token);
     this.text.append(token);
   }
@@ -234,7 +270,7 @@ class Sample {
   end(reason) {
     if (!this.box.classList.contains("busy")) return;
     this.box.classList.remove("busy");
-    const words = { stop: "ended by itself", length: "as long as asked for", stopped: "stopped", error: "broken off" };
+    const words = { stop: "ended by itself", length: "as long as asked for", stopped: "stopped", error: this.tokens.length ? "broken off" : "not written" };
     this.note.textContent += ` · ${this.tokens.length} tokens · ${words[reason] ?? reason}`;
   }
 
@@ -270,6 +306,8 @@ function showChance(token) {
   const { text, logprob, top } = token.chance;
   const rows = Object.entries(top).map(([other, chance]) => [other, chance, other === text]);
   if (!rows.some((row) => row[2])) rows.push([text, logprob, true]);
+  // Keys that look like numbers come first in an object, whatever their place was.
+  rows.sort((a, b) => b[1] - a[1]);
   const cells = ([other, chance, isChosen]) =>
     element("tr", { className: isChosen ? "chosen" : "" },
       element("td", {}, element("code", { textContent: visible(other) })), element("td", { textContent: percent(chance) }));
@@ -308,12 +346,13 @@ byId("shade").onchange = (event) => byId("results").classList.toggle("shaded", e
 byId("token").onchange = () => loadModels().catch((error) => say(error.message, true));
 for (const id of sliders) byId(id).oninput = showValues;
 document.onkeydown = (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) generate();
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) byId("form").requestSubmit();
   if (event.key === "Escape") {
     underway?.abort();
     hideChance();
   }
 };
+document.onpointerdown = (event) => event.target.closest?.(".token") || hideChance();
 loadModels().catch((error) => {
   byId("about").textContent = "";
   say(`The list of models cannot be had: ${error.message}`, true);

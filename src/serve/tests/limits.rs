@@ -75,6 +75,19 @@ fn a_request_ends_when_its_time_is_over() {
 }
 
 #[test]
+fn a_body_that_does_not_arrive_is_not_waited_for() {
+    let shop = Shop::open(Limits { time: Duration::from_millis(300), ..generous() });
+    let request = short();
+    for cut in ["\"prompt\"", "{\"model\""] {
+        let mut stream = shop.connect();
+        stream.write_all(&request.as_bytes()[..request.find(cut).unwrap()]).unwrap();
+        let answer = read(stream);
+        assert_eq!(answer.status, 408, "{}", answer.body);
+        assert!(answer.error().0.contains("within 0.3 s"), "{}", answer.body);
+    }
+}
+
+#[test]
 fn a_reader_that_takes_nothing_stands_in_nobodys_way() {
     let shop = Shop::open(generous());
     let _slow: Vec<TcpStream> = (0..3).map(|_| begin(&shop, &endless())).collect();

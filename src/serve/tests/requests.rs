@@ -97,7 +97,13 @@ fn what_cannot_be_done_is_refused_with_its_reason() {
         (json!({ "model": "other" }), 404, "small, exp/seed=1"),
         (json!({ "max_tokens": 101 }), 400, "at most 100"),
         (json!({ "max_tokens": 0 }), 400, "max_tokens is 0"),
-        (json!({ "max_tokens": -1 }), 422, "max_tokens"),
+        (
+            json!({ "max_tokens": -1 }),
+            422,
+            "max_tokens: invalid value: integer `-1`, expected a whole number",
+        ),
+        (json!({ "temperature": "hot" }), 422, "expected a number"),
+        (json!({ "repetition_penalty": 1e-300 }), 400, "from 0.01 to 100"),
         (json!({ "n": 5 }), 400, "at most 4"),
         (json!({ "n": 0 }), 400, "at least 1"),
         (json!({ "prompt": [] , "n": 1}), 200, ""),
@@ -120,8 +126,10 @@ fn what_cannot_be_done_is_refused_with_its_reason() {
         }
     }
     let long = request(json!({ "prompt": "a".repeat(6000) }));
-    assert_eq!(shop.ask(&long).status, 413);
-    assert_eq!(shop.ask(&post("{\"model\":")).status, 400);
+    let long = shop.ask(&long);
+    assert!(long.status == 413 && long.error().0.contains("more than the 5000 bytes"), "{}", long.body);
+    let cut = shop.ask(&post("{\"model\":"));
+    assert!(cut.status == 400 && cut.error().0.starts_with("the body is not JSON"), "{}", cut.body);
     let without_kind = post("{}").replace("Content-Type: application/json\r\n", "");
     assert_eq!(shop.ask(&without_kind).status, 415);
 }
