@@ -6,10 +6,8 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{self, FromRequest};
 use axum::http::StatusCode;
-use axum::response::Response;
 
 use super::Limits;
-use super::api::refuse;
 use super::request::Request;
 
 /// A client has this long to send a body. One that stops in the middle would keep its connection for ever.
@@ -24,18 +22,17 @@ const WORDS: [(&str, &str); 5] = [
     ("struct StreamOptions", "an object"),
 ];
 
-/// Reads it, or answers what is wrong with it.
-pub async fn read(request: extract::Request, limits: &Limits) -> Result<Request, Response> {
+/// Reads it, or says what is wrong with it.
+pub async fn read(request: extract::Request, limits: &Limits) -> Result<Request, (StatusCode, String)> {
     let patience = LONGEST.min(limits.time);
-    let refuse =
-        |status, message: String| Err(refuse(status, "invalid_request_error", "invalid_body", message));
     match tokio::time::timeout(patience, Json::<Request>::from_request(request, &())).await {
         Ok(Ok(Json(request))) => Ok(request),
-        Ok(Err(rejection)) => refuse(rejection.status(), explain(&rejection, limits)),
-        Err(_) => refuse(
-            StatusCode::REQUEST_TIMEOUT,
-            format!("the body did not arrive within {} s; send it at once", patience.as_secs_f64()),
-        ),
+        Ok(Err(rejection)) => Err((rejection.status(), explain(&rejection, limits))),
+        Err(_) => {
+            let secs = patience.as_secs_f64();
+            let message = format!("the body did not arrive within {secs} s; send it at once");
+            Err((StatusCode::REQUEST_TIMEOUT, message))
+        }
     }
 }
 

@@ -30,7 +30,7 @@ pub async fn complete(State(app): State<Arc<App>>, request: axum::extract::Reque
     let bad = "invalid_request_error";
     let request = match body::read(request, &app.limits).await {
         Ok(request) => request,
-        Err(refusal) => return refusal,
+        Err((status, message)) => return refuse(status, bad, "invalid_body", message),
     };
     // A long prompt takes a while to cut into tokens, and others should not wait for it.
     let planning = app.clone();
