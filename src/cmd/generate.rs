@@ -32,8 +32,9 @@ pub struct Args {
     /// folder with a GPT-2 from Hugging Face (config.json and model.safetensors).
     #[arg(value_name = "RUN")]
     run: String,
-    /// The text to continue. Without it, standard input is read; at a terminal, the model begins a text of its own.
-    #[arg(value_name = "PROMPT", allow_hyphen_values = true, conflicts_with = "interactive")]
+    /// The text to continue. Without it, standard input is read; at a terminal, the model begins a text of its own. One that begins
+    /// with `-` comes after `--`.
+    #[arg(value_name = "PROMPT", conflicts_with = "interactive")]
     prompt: Option<OsString>,
     /// Continue one line after the other, as they are typed. Ctrl-C ends a text, Ctrl-D the program.
     #[arg(long, short)]

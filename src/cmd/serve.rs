@@ -1,6 +1,6 @@
 //! `runner serve`: trained models as a web page and behind an interface like OpenAI's.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<String>,
     /// Address to listen on. 0.0.0.0 is every one that this machine has.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = host)]
     host: IpAddr,
     /// Port to listen on; 0: any that is free.
     #[arg(long, value_name = "PORT", default_value = "7860")]
@@ -87,6 +87,14 @@ impl From<LimitArgs> for Limits {
             connections: args.connections as usize,
         }
     }
+}
+
+/// An address; of names only the one that every machine has for itself.
+fn host(text: &str) -> Result<IpAddr, String> {
+    if text.eq_ignore_ascii_case("localhost") {
+        return Ok(Ipv4Addr::LOCALHOST.into());
+    }
+    text.parse().map_err(|_| "this is an address, like 127.0.0.1, 0.0.0.0 or ::1".to_owned())
 }
 
 pub fn run(args: Args) -> Result<Exit, Error> {

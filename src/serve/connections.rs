@@ -15,8 +15,9 @@ use tokio_io_timeout::TimeoutStream;
 
 use super::GRACE;
 
-/// A client has this long to send the head of a request, the first one or the next.
-const HEAD: Duration = Duration::from_secs(30);
+/// A client has this long to send the head of a request, the first one or the next. Those that only hold their connection keep
+/// others out for no longer than this.
+const HEAD: Duration = Duration::from_secs(10);
 /// A client that takes nothing for this long is let go.
 const STANDSTILL: Duration = Duration::from_secs(30);
 /// What to wait after the system refused a connection, for lack of descriptors mostly.

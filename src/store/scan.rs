@@ -33,7 +33,9 @@ pub fn scan(root: &Path) -> Vec<(PathBuf, Result<Manifest, StoreError>)> {
 /// # Errors
 /// When it means nothing; the error offers the nearest names.
 pub fn resolve(runs_dir: &Path, argument: &str) -> Result<Vec<PathBuf>, StoreError> {
-    for path in [PathBuf::from(argument), runs_dir.join(argument)] {
+    // An empty name would mean the folder of all runs.
+    let paths = [PathBuf::from(argument), runs_dir.join(argument)];
+    for path in paths.into_iter().filter(|_| !argument.is_empty()) {
         let runs: Vec<PathBuf> = find(&path).into_iter().flatten().collect();
         if !runs.is_empty() {
             return Ok(runs);
@@ -184,6 +186,7 @@ mod tests {
         let resolved = |argument: &str| names(dir.path(), &resolve(dir.path(), argument).unwrap());
         assert_eq!(resolved("quickstart"), ["quickstart/seed=1", "quickstart/seed=2"]);
         assert_eq!(resolved("quickstart/seed=2"), ["quickstart/seed=2"]);
+        assert!(resolve(dir.path(), "").is_err());
         let path = dir.path().join("sweep/lr=0.1,seed=1");
         assert_eq!(resolved(path.to_str().unwrap()), ["sweep/lr=0.1,seed=1"]);
     }

@@ -109,6 +109,8 @@ fn what_cannot_be_done_says_why_and_what_to_do() {
     refused(&["tiny", "the", "--threads", "100000"], &["--threads", "1..=4096"]);
     refused(&["tiny", "the", "--checkpoint", "45"], &["no checkpoint of step 45; it has 30, 60"]);
     refused(&["tiny.toml", "the"], &["holds no model"]);
+    refused(&["", "the"], &["no run or experiment"]);
+    refused(&["tiny", "--jsn"], &["unexpected argument '--jsn'"]);
     assert!(with_input(&shop, &["generate", "tiny"], b"a\xffb").expect(2).stderr.contains("byte 1"));
 
     let weights = shop.path().join("runs/tiny/seed=1337/checkpoints/step-000060/model.safetensors");

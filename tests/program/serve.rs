@@ -69,6 +69,9 @@ fn servers_that_cannot_be_are_refused() {
     let shop = tiny();
     shop.run(&["tiny.toml"]).expect(0);
     shop.run(&["serve"]).expect(2);
+    shop.run(&["serve", "tiny", "--host", "somewhere"])
+        .expect(2)
+        .says(&["this is an address, like 127.0.0.1"]);
     shop.run(&["serve", "tinny"]).expect(2).says(&["did you mean tiny?"]);
     shop.run(&["serve", "tiny", "--token-file", "nowhere"]).expect(2).says(&["--token-file nowhere"]);
     shop.write("empty", "\n");
