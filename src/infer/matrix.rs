@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::panels::{Bf16, Element, Lanes, Line, Scales, WIDTH, add_product};
+use super::panels::{Bf16, Element, Lanes, Line, STREAMS, Scales, WIDTH, add_product, add_products};
 
 /// How the weights are held. Everything is computed in f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -157,19 +157,27 @@ impl Matrix {
         sums: &mut [Lanes],
     ) {
         let groups = self.rows.div_ceil(GROUP);
-        let product = |p: usize, sums: &mut [Lanes]| {
-            let panel = &lines[p * self.rows..(p + 1) * self.rows];
-            let scales = scales.map(|all| Scales { lines: &all[p * groups..(p + 1) * groups], rows: GROUP });
-            add_product(rows, panel, scales, sums);
+        // Panels of a piece of work.
+        let streams = if rows.len() == 1 { STREAMS } else { 1 };
+        let product = |piece: usize, sums: &mut [Lanes]| {
+            let (first, count) = (piece * streams, sums.len() / rows.len());
+            let lines = &lines[first * self.rows..][..count * self.rows];
+            let scales =
+                scales.map(|all| Scales { lines: &all[first * groups..][..count * groups], rows: GROUP });
+            match rows {
+                [row] => add_products(row, lines, scales, sums),
+                rows => add_product(rows, lines, scales, sums),
+            }
         };
-        let work = self.rows * WIDTH * rows.len().div_ceil(8);
-        let panels = self.columns.div_ceil(WIDTH);
-        let together = SMALL_TASK.div_ceil(work).max(panels / (8 * rayon::current_num_threads()));
-        if together >= panels {
-            return sums.chunks_exact_mut(rows.len()).enumerate().for_each(|(p, sums)| product(p, sums));
+        let len = streams * rows.len();
+        let work = self.rows * WIDTH * streams * rows.len().div_ceil(8);
+        let pieces = self.columns.div_ceil(WIDTH).div_ceil(streams);
+        let together = SMALL_TASK.div_ceil(work).max(pieces / (8 * rayon::current_num_threads()));
+        if together >= pieces {
+            return sums.chunks_mut(len).enumerate().for_each(|(piece, sums)| product(piece, sums));
         }
-        let tasks = sums.par_chunks_exact_mut(rows.len()).with_min_len(together).enumerate();
-        tasks.for_each(|(p, sums)| product(p, sums));
+        let tasks = sums.par_chunks_mut(len).with_min_len(together).enumerate();
+        tasks.for_each(|(piece, sums)| product(piece, sums));
     }
 }
 

@@ -86,6 +86,92 @@ pub fn add_product<T: Element>(
     Arch::new().dispatch(Product { rows, panel, scales, sums });
 }
 
+/// Panels that are read at the same time for a single row: as many places in memory are then on their way.
+pub const STREAMS: usize = 4;
+
+/// As [`add_product`] for a single row and [`STREAMS`] panels that follow each other, to the same bits: `sums[p] += row * panels[p]`.
+/// So are their scales.
+pub fn add_products<T: Element>(
+    row: &[f32],
+    panels: &[Line<T>],
+    scales: Option<Scales<'_>>,
+    sums: &mut [Lanes],
+) {
+    Arch::new().dispatch(Products { row, panels, scales, sums });
+}
+
+struct Products<'a, T> {
+    row: &'a [f32],
+    panels: &'a [Line<T>],
+    scales: Option<Scales<'a>>,
+    sums: &'a mut [Lanes],
+}
+
+impl<T: Element> WithSimd for Products<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { row, panels, scales, sums } = self;
+        // Elsewhere there are too few registers.
+        if S::F32_LANES == 16
+            && let Ok(sums) = <&mut [Lanes; STREAMS]>::try_from(&mut *sums)
+        {
+            return simd.vectorize(Streams::<T, S, 2> { simd, row, panels, scales, sums });
+        }
+        let groups = scales.map_or(1, |scales| scales.lines.len() / sums.len()).max(1);
+        for (p, (panel, sums)) in panels.chunks(row.len()).zip(sums.chunks_mut(1)).enumerate() {
+            let scales =
+                scales.map(|all| Scales { lines: &all.lines[p * groups..][..groups], rows: all.rows });
+            Product { rows: &[row], panel, scales, sums }.with_simd(simd);
+        }
+    }
+}
+
+struct Streams<'a, T, S, const N: usize> {
+    simd: S,
+    row: &'a [f32],
+    panels: &'a [Line<T>],
+    scales: Option<Scales<'a>>,
+    sums: &'a mut [Lanes; STREAMS],
+}
+
+impl<T: Element, S: Simd, const N: usize> NullaryFnOnce for Streams<'_, T, S, N> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { simd, row, panels, scales, sums } = self;
+        let zero = simd.splat_f32s(0.0);
+        let one = [1.0; WIDTH];
+        let group = scales.map_or(row.len(), |scales| scales.rows).max(1);
+        let groups = row.len().div_ceil(group);
+        for (g, xs) in row.chunks(group).enumerate() {
+            let lines = |p: usize| panels[p * row.len() + g * group..][..xs.len()].iter();
+            let mut totals = [[zero; N]; STREAMS];
+            for ((((x, a), b), c), d) in xs.iter().zip(lines(0)).zip(lines(1)).zip(lines(2)).zip(lines(3)) {
+                let x = simd.splat_f32s(*x);
+                for (line, totals) in [a, b, c, d].into_iter().zip(&mut totals) {
+                    let wide = T::widen(line);
+                    let (wide, _) = S::as_simd_f32s(&wide);
+                    for (total, wide) in totals.iter_mut().zip(wide) {
+                        *total = simd.mul_add_e_f32s(x, *wide, *total);
+                    }
+                }
+            }
+            for (p, (sums, totals)) in sums.iter_mut().zip(totals).enumerate() {
+                let scale =
+                    scales.and_then(|scales| scales.lines.get(p * groups + g)).map_or(&one, |line| &line.0);
+                let (scale, _) = S::as_simd_f32s(scale);
+                let (sums, _) = S::as_mut_simd_f32s(sums);
+                for ((sum, total), scale) in sums.iter_mut().zip(totals).zip(scale) {
+                    *sum = simd.mul_add_e_f32s(total, *scale, *sum);
+                }
+            }
+        }
+    }
+}
+
 struct Product<'a, T> {
     rows: &'a [&'a [f32]],
     panel: &'a [Line<T>],
@@ -189,6 +275,41 @@ impl<T: Element, S: Simd, const N: usize, const B: usize> NullaryFnOnce for Bloc
                 for ((sum, total), scale) in sums.iter_mut().zip(totals).zip(scale) {
                     *sum = simd.mul_add_e_f32s(total, *scale, *sum);
                 }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::infer::fixture::noise;
+
+    #[test]
+    fn several_panels_at_a_time_give_the_bits_of_one_after_the_other() {
+        let mut next = noise(3);
+        let (rows, group) = (70, 32);
+        let row: Vec<f32> = (0..rows).map(|_| next()).collect();
+        let lines: Vec<Line<i8>> =
+            (0..STREAMS * rows).map(|_| Line(std::array::from_fn(|_| (127.0 * next()) as i8))).collect();
+        let scales: Vec<Line<f32>> =
+            (0..STREAMS * 3).map(|_| Line(std::array::from_fn(|_| next()))).collect();
+        let of = |p: usize| Some(Scales { lines: &scales[p * 3..][..3], rows: group });
+        let mut expected = [[0.5; WIDTH]; STREAMS];
+        for (p, sums) in expected.iter_mut().enumerate() {
+            add_product(&[&row], &lines[p * rows..][..rows], of(p), std::slice::from_mut(sums));
+        }
+        for panels in 1..=STREAMS {
+            let mut sums = vec![[0.5; WIDTH]; panels];
+            let scales = Some(Scales { lines: &scales[..panels * 3], rows: group });
+            add_products(&row, &lines[..panels * rows], scales, &mut sums);
+            assert_eq!(sums, expected[..panels]);
+            // Processors with fewer registers go another way, and may round otherwise.
+            let mut sums = vec![[0.5; WIDTH]; panels];
+            let products = Products { row: &row, panels: &lines[..panels * rows], scales, sums: &mut sums };
+            products.with_simd(pulp::Scalar::new());
+            for (found, expected) in sums.iter().flatten().zip(expected.iter().flatten()) {
+                assert!((found - expected).abs() <= 1e-5 * expected.abs().max(100.0), "{found} {expected}");
             }
         }
     }
