@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::cache::LayerCache;
-use super::panels::{Lanes, WIDTH, add_product};
+use super::panels::{Lanes, WIDTH, add_products};
 use crate::ops::cpu::simd::{exp_and_sum, max, vectorised};
 
 /// New tokens of one text: their queries lie in rows of `stride` numbers, heads side by side.
@@ -66,7 +66,7 @@ fn attend_head(text: &Queries<'_>, head: usize, head_width: usize) -> Vec<f32> {
         for (p, panel) in text.cache.keys(head).take(room / WIDTH).enumerate() {
             let sums: &mut [Lanes] = &mut sums[..rows.len()];
             sums.fill([0.0; WIDTH]);
-            add_product(rows, panel, None, sums);
+            add_products(rows, panel, None, sums);
             for (scores, sums) in scores.chunks_exact_mut(room).zip(sums) {
                 scores[p * WIDTH..][..WIDTH].copy_from_slice(sums);
             }
@@ -78,7 +78,7 @@ fn attend_head(text: &Queries<'_>, head: usize, head_width: usize) -> Vec<f32> {
         for (p, panel) in text.cache.values(head).enumerate() {
             let sums: &mut [Lanes] = &mut sums[..rows.len()];
             sums.fill([0.0; WIDTH]);
-            add_product(&weights, &panel[..seen], None, sums);
+            add_products(&weights, &panel[..seen], None, sums);
             let columns = WIDTH.min(head_width - p * WIDTH);
             for (i, sums) in sums.iter().enumerate() {
                 let row = &mut result[(first + i) * head_width..][..head_width];

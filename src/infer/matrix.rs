@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::panels::{Bf16, Element, Lanes, Line, STREAMS, Scales, WIDTH, add_product, add_products};
+use super::panels::{Bf16, Element, Lanes, Line, STREAMS, Scales, WIDTH, add_products};
 
 /// How the weights are held. Everything is computed in f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -157,21 +157,16 @@ impl Matrix {
         sums: &mut [Lanes],
     ) {
         let groups = self.rows.div_ceil(GROUP);
-        // Panels of a piece of work.
-        let streams = if rows.len() == 1 { STREAMS } else { 1 };
         let product = |piece: usize, sums: &mut [Lanes]| {
-            let (first, count) = (piece * streams, sums.len() / rows.len());
+            let (first, count) = (piece * STREAMS, sums.len() / rows.len());
             let lines = &lines[first * self.rows..][..count * self.rows];
             let scales =
                 scales.map(|all| Scales { lines: &all[first * groups..][..count * groups], rows: GROUP });
-            match rows {
-                [row] => add_products(row, lines, scales, sums),
-                rows => add_product(rows, lines, scales, sums),
-            }
+            add_products(rows, lines, scales, sums);
         };
-        let len = streams * rows.len();
-        let work = self.rows * WIDTH * streams * rows.len().div_ceil(8);
-        let pieces = self.columns.div_ceil(WIDTH).div_ceil(streams);
+        let len = STREAMS * rows.len();
+        let work = self.rows * WIDTH * STREAMS * rows.len().div_ceil(8);
+        let pieces = self.columns.div_ceil(WIDTH).div_ceil(STREAMS);
         let together = SMALL_TASK.div_ceil(work).max(pieces / (8 * rayon::current_num_threads()));
         if together >= pieces {
             return sums.chunks_mut(len).enumerate().for_each(|(piece, sums)| product(piece, sums));

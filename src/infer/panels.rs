@@ -73,113 +73,30 @@ pub struct Scales<'a> {
     pub rows: usize,
 }
 
-/// `sums[i] += rows[i] * panel`.
-///
-/// # Shapes
-/// (k), (k, 32) -> (32) for each row; a row shorter than the panel meets its first rows only.
-pub fn add_product<T: Element>(
-    rows: &[&[f32]],
-    panel: &[Line<T>],
-    scales: Option<Scales<'_>>,
-    sums: &mut [Lanes],
-) {
-    Arch::new().dispatch(Product { rows, panel, scales, sums });
-}
-
-/// Panels that are read at the same time for a single row: as many places in memory are then on their way.
+/// Panels of a piece of work: as many are read at the same time, at most, so that several places in memory are on their way.
 pub const STREAMS: usize = 4;
 
-/// As [`add_product`] for a single row and [`STREAMS`] panels that follow each other, to the same bits: `sums[p] += row * panels[p]`.
-/// So are their scales.
+/// `sums[p][i] += rows[i] * panels[p]` for some panels that follow each other, as their scales do.
+///
+/// # Shapes
+/// (m, k), (panels, k, 32) -> (panels, m, 32).
 pub fn add_products<T: Element>(
-    row: &[f32],
+    rows: &[&[f32]],
     panels: &[Line<T>],
     scales: Option<Scales<'_>>,
     sums: &mut [Lanes],
 ) {
-    Arch::new().dispatch(Products { row, panels, scales, sums });
+    Arch::new().dispatch(Products { rows, panels, scales, sums });
 }
 
 struct Products<'a, T> {
-    row: &'a [f32],
+    rows: &'a [&'a [f32]],
     panels: &'a [Line<T>],
     scales: Option<Scales<'a>>,
     sums: &'a mut [Lanes],
 }
 
 impl<T: Element> WithSimd for Products<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { row, panels, scales, sums } = self;
-        // Elsewhere there are too few registers.
-        if S::F32_LANES == 16
-            && let Ok(sums) = <&mut [Lanes; STREAMS]>::try_from(&mut *sums)
-        {
-            return simd.vectorize(Streams::<T, S, 2> { simd, row, panels, scales, sums });
-        }
-        let groups = scales.map_or(1, |scales| scales.lines.len() / sums.len()).max(1);
-        for (p, (panel, sums)) in panels.chunks(row.len()).zip(sums.chunks_mut(1)).enumerate() {
-            let scales =
-                scales.map(|all| Scales { lines: &all.lines[p * groups..][..groups], rows: all.rows });
-            Product { rows: &[row], panel, scales, sums }.with_simd(simd);
-        }
-    }
-}
-
-struct Streams<'a, T, S, const N: usize> {
-    simd: S,
-    row: &'a [f32],
-    panels: &'a [Line<T>],
-    scales: Option<Scales<'a>>,
-    sums: &'a mut [Lanes; STREAMS],
-}
-
-impl<T: Element, S: Simd, const N: usize> NullaryFnOnce for Streams<'_, T, S, N> {
-    type Output = ();
-
-    #[inline(always)]
-    fn call(self) {
-        let Self { simd, row, panels, scales, sums } = self;
-        let zero = simd.splat_f32s(0.0);
-        let one = [1.0; WIDTH];
-        let group = scales.map_or(row.len(), |scales| scales.rows).max(1);
-        let groups = row.len().div_ceil(group);
-        for (g, xs) in row.chunks(group).enumerate() {
-            let lines = |p: usize| panels[p * row.len() + g * group..][..xs.len()].iter();
-            let mut totals = [[zero; N]; STREAMS];
-            for ((((x, a), b), c), d) in xs.iter().zip(lines(0)).zip(lines(1)).zip(lines(2)).zip(lines(3)) {
-                let x = simd.splat_f32s(*x);
-                for (line, totals) in [a, b, c, d].into_iter().zip(&mut totals) {
-                    let wide = T::widen(line);
-                    let (wide, _) = S::as_simd_f32s(&wide);
-                    for (total, wide) in totals.iter_mut().zip(wide) {
-                        *total = simd.mul_add_e_f32s(x, *wide, *total);
-                    }
-                }
-            }
-            for (p, (sums, totals)) in sums.iter_mut().zip(totals).enumerate() {
-                let scale =
-                    scales.and_then(|scales| scales.lines.get(p * groups + g)).map_or(&one, |line| &line.0);
-                let (scale, _) = S::as_simd_f32s(scale);
-                let (sums, _) = S::as_mut_simd_f32s(sums);
-                for ((sum, total), scale) in sums.iter_mut().zip(totals).zip(scale) {
-                    *sum = simd.mul_add_e_f32s(total, *scale, *sum);
-                }
-            }
-        }
-    }
-}
-
-struct Product<'a, T> {
-    rows: &'a [&'a [f32]],
-    panel: &'a [Line<T>],
-    scales: Option<Scales<'a>>,
-    sums: &'a mut [Lanes],
-}
-
-impl<T: Element> WithSimd for Product<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -194,86 +111,102 @@ impl<T: Element> WithSimd for Product<'_, T> {
     }
 }
 
-impl<T: Element> Product<'_, T> {
-    /// Rows are taken together as far as their sums fit the registers: a vector of the panel is then loaded, and widened,
-    /// once for all of them.
+impl<T: Element> Products<'_, T> {
+    /// Rows and panels are taken together as far as their sums fit the registers, 16 vectors of 32 with AVX-512: a vector of a
+    /// panel is loaded, and widened, once for several rows. Panels are in the outer loop, and so near for the rows that follow.
     #[inline(always)]
     fn run<S: Simd, const N: usize>(self, simd: S) {
-        let Self { mut rows, panel, scales, mut sums } = self;
-        while !rows.is_empty() {
-            let together = match (N, rows.len()) {
-                (2, 8..) => 8,
-                (2, 4..) => 4,
-                (2 | 4, 2..) => 2,
+        let m = self.rows.len();
+        let mut place = Place { all: self, first_panel: 0, first_row: 0 };
+        let panels = place.all.sums.len() / m.max(1);
+        while place.first_panel < panels {
+            let together = match (N, m, panels - place.first_panel) {
+                (2, ..4, 4..) => 4,
+                (2, _, 2..) => 2,
                 _ => 1,
             };
-            let (first, others) = rows.split_at(together);
-            let (first_sums, other_sums) = sums.split_at_mut(together);
-            match together {
-                8 => block::<T, S, N, 8>(simd, first, panel, scales, first_sums),
-                4 => block::<T, S, N, 4>(simd, first, panel, scales, first_sums),
-                2 => block::<T, S, N, 2>(simd, first, panel, scales, first_sums),
-                _ => block::<T, S, N, 1>(simd, first, panel, scales, first_sums),
+            place.first_row = 0;
+            while place.first_row < m {
+                place.first_row += match (N, together, m - place.first_row) {
+                    (2, 4, 2..) => place.block::<S, N, 2, 4>(simd),
+                    (2, 4, _) => place.block::<S, N, 1, 4>(simd),
+                    (2, 2, 4..) => place.block::<S, N, 4, 2>(simd),
+                    (2, 2, 2..) => place.block::<S, N, 2, 2>(simd),
+                    (2, 2, _) => place.block::<S, N, 1, 2>(simd),
+                    (2, _, 8..) => place.block::<S, N, 8, 1>(simd),
+                    (2 | 4, _, 2..) => place.block::<S, N, 2, 1>(simd),
+                    _ => place.block::<S, N, 1, 1>(simd),
+                };
             }
-            (rows, sums) = (others, other_sums);
+            place.first_panel += together;
         }
     }
 }
 
-/// The product for `B` rows, with `N` vectors a line.
-#[inline(always)]
-fn block<T: Element, S: Simd, const N: usize, const B: usize>(
-    simd: S,
-    rows: &[&[f32]],
-    panel: &[Line<T>],
-    scales: Option<Scales<'_>>,
-    sums: &mut [Lanes],
-) {
-    let (Ok(rows), Ok(sums)) = (<&[&[f32]; B]>::try_from(rows), <&mut [Lanes; B]>::try_from(sums)) else {
-        return;
-    };
-    // Without this the function would be compiled for the processor's baseline.
-    simd.vectorize(Block::<T, S, N, B> { simd, rows, panel, scales, sums });
+/// Where the next block begins.
+struct Place<'a, T> {
+    all: Products<'a, T>,
+    first_panel: usize,
+    first_row: usize,
 }
 
-struct Block<'a, T, S, const N: usize, const B: usize> {
-    simd: S,
-    rows: &'a [&'a [f32]; B],
-    panel: &'a [Line<T>],
-    scales: Option<Scales<'a>>,
-    sums: &'a mut [Lanes; B],
+impl<T: Element> Place<'_, T> {
+    /// The product of `B` rows and `P` panels, with `N` vectors a line. Gives the number of rows.
+    #[inline(always)]
+    fn block<S: Simd, const N: usize, const B: usize, const P: usize>(&mut self, simd: S) -> usize {
+        // Without this the function would be compiled for the processor's baseline.
+        simd.vectorize(Block::<T, S, N, B, P> { simd, place: self });
+        B
+    }
 }
 
-impl<T: Element, S: Simd, const N: usize, const B: usize> NullaryFnOnce for Block<'_, T, S, N, B> {
+struct Block<'a, 'b, T, S, const N: usize, const B: usize, const P: usize> {
+    simd: S,
+    place: &'a mut Place<'b, T>,
+}
+
+impl<T: Element, S: Simd, const N: usize, const B: usize, const P: usize> NullaryFnOnce
+    for Block<'_, '_, T, S, N, B, P>
+{
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
-        let Self { simd, rows, panel, scales, sums } = self;
+        let Self { simd, place: Place { all, first_panel, first_row } } = self;
+        let Products { rows, panels, scales, sums } = all;
+        let (m, k) = (rows.len(), rows[*first_row].len());
         let zero = simd.splat_f32s(0.0);
         let one = [1.0; WIDTH];
-        let group = scales.map_or(panel.len(), |scales| scales.rows).max(1);
-        for (g, lines) in panel.chunks(group).enumerate() {
-            let start = g * group;
-            let rows: [&[f32]; B] = std::array::from_fn(|b| &rows[b][start..start + lines.len()]);
-            let mut totals = [[zero; N]; B];
-            for (i, line) in lines.iter().enumerate() {
-                let wide = T::widen(line);
-                let (wide, _) = S::as_simd_f32s(&wide);
-                let wide: [S::f32s; N] = std::array::from_fn(|n| wide[n]);
-                for (row, totals) in rows.iter().zip(&mut totals) {
-                    let x = simd.splat_f32s(row[i]);
-                    for (total, wide) in totals.iter_mut().zip(wide) {
-                        *total = simd.mul_add_e_f32s(x, wide, *total);
+        let group = scales.map_or(k, |scales| scales.rows).max(1);
+        let groups = k.div_ceil(group);
+        for g in 0..groups {
+            let (start, len) = (g * group, group.min(k - g * group));
+            let rows: [&[f32]; B] = std::array::from_fn(|b| &rows[*first_row + b][start..][..len]);
+            let lines: [&[Line<T>]; P] =
+                std::array::from_fn(|p| &panels[(*first_panel + p) * k + start..][..len]);
+            let mut totals = [[[zero; N]; B]; P];
+            for i in 0..len {
+                let x: [S::f32s; B] = std::array::from_fn(|b| simd.splat_f32s(rows[b][i]));
+                for (lines, totals) in lines.iter().zip(&mut totals) {
+                    let wide = T::widen(&lines[i]);
+                    let (wide, _) = S::as_simd_f32s(&wide);
+                    let wide: [S::f32s; N] = std::array::from_fn(|n| wide[n]);
+                    for (x, totals) in x.iter().zip(totals) {
+                        for (total, wide) in totals.iter_mut().zip(wide) {
+                            *total = simd.mul_add_e_f32s(*x, wide, *total);
+                        }
                     }
                 }
             }
-            let scale = scales.and_then(|scales| scales.lines.get(g)).map_or(&one, |line| &line.0);
-            let (scale, _) = S::as_simd_f32s(scale);
-            for (sums, totals) in sums.iter_mut().zip(totals) {
-                let (sums, _) = S::as_mut_simd_f32s(sums);
-                for ((sum, total), scale) in sums.iter_mut().zip(totals).zip(scale) {
-                    *sum = simd.mul_add_e_f32s(total, *scale, *sum);
+            for (p, totals) in totals.into_iter().enumerate() {
+                let panel = *first_panel + p;
+                let scale = scales.and_then(|scales| scales.lines.get(panel * groups + g));
+                let (scale, _) = S::as_simd_f32s(scale.map_or(&one, |line| &line.0));
+                for (sums, totals) in sums[panel * m + *first_row..][..B].iter_mut().zip(totals) {
+                    let (sums, _) = S::as_mut_simd_f32s(sums);
+                    for ((sum, total), scale) in sums.iter_mut().zip(totals).zip(scale) {
+                        *sum = simd.mul_add_e_f32s(total, *scale, *sum);
+                    }
                 }
             }
         }
@@ -286,28 +219,34 @@ mod tests {
     use crate::infer::fixture::noise;
 
     #[test]
-    fn several_panels_at_a_time_give_the_bits_of_one_after_the_other() {
+    fn however_many_rows_and_panels_are_taken_together_no_bit_changes() {
         let mut next = noise(3);
-        let (rows, group) = (70, 32);
-        let row: Vec<f32> = (0..rows).map(|_| next()).collect();
+        let (k, group, groups) = (70, 32, 3);
+        let rows: Vec<Vec<f32>> = (0..11).map(|_| (0..k).map(|_| next()).collect()).collect();
+        let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
         let lines: Vec<Line<i8>> =
-            (0..STREAMS * rows).map(|_| Line(std::array::from_fn(|_| (127.0 * next()) as i8))).collect();
+            (0..STREAMS * k).map(|_| Line(std::array::from_fn(|_| (127.0 * next()) as i8))).collect();
         let scales: Vec<Line<f32>> =
-            (0..STREAMS * 3).map(|_| Line(std::array::from_fn(|_| next()))).collect();
-        let of = |p: usize| Some(Scales { lines: &scales[p * 3..][..3], rows: group });
-        let mut expected = [[0.5; WIDTH]; STREAMS];
-        for (p, sums) in expected.iter_mut().enumerate() {
-            add_product(&[&row], &lines[p * rows..][..rows], of(p), std::slice::from_mut(sums));
-        }
-        for panels in 1..=STREAMS {
-            let mut sums = vec![[0.5; WIDTH]; panels];
-            let scales = Some(Scales { lines: &scales[..panels * 3], rows: group });
-            add_products(&row, &lines[..panels * rows], scales, &mut sums);
-            assert_eq!(sums, expected[..panels]);
-            // Processors with fewer registers go another way, and may round otherwise.
-            let mut sums = vec![[0.5; WIDTH]; panels];
-            let products = Products { row: &row, panels: &lines[..panels * rows], scales, sums: &mut sums };
-            products.with_simd(pulp::Scalar::new());
+            (0..STREAMS * groups).map(|_| Line(std::array::from_fn(|_| next()))).collect();
+        let one = |p: usize, row: &[f32]| {
+            let mut sums = [[0.5; WIDTH]];
+            let scales = Some(Scales { lines: &scales[p * groups..][..groups], rows: group });
+            add_products(&[row], &lines[p * k..][..k], scales, &mut sums);
+            sums[0]
+        };
+        for (m, panels) in (1..=rows.len()).flat_map(|m| (1..=STREAMS).map(move |panels| (m, panels))) {
+            let expected: Vec<Lanes> = (0..panels)
+                .flat_map(|p| rows[..m].iter().map(move |row| (p, *row)))
+                .map(|(p, row)| one(p, row))
+                .collect();
+            let scales = Some(Scales { lines: &scales[..panels * groups], rows: group });
+            let mut sums = vec![[0.5; WIDTH]; panels * m];
+            add_products(&rows[..m], &lines[..panels * k], scales, &mut sums);
+            assert_eq!(sums, expected, "{m} rows, {panels} panels");
+            // Processors with fewer registers take fewer of them together, and may round otherwise.
+            let mut sums = vec![[0.5; WIDTH]; panels * m];
+            Products { rows: &rows[..m], panels: &lines[..panels * k], scales, sums: &mut sums }
+                .with_simd(pulp::Scalar::new());
             for (found, expected) in sums.iter().flatten().zip(expected.iter().flatten()) {
                 assert!((found - expected).abs() <= 1e-5 * expected.abs().max(100.0), "{found} {expected}");
             }
