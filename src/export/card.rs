@@ -62,10 +62,9 @@ fn weights(model: &Pretrained) -> String {
     match &model.origin {
         None => format!("A GPT-2 of {parameters} parameters, {vocabulary}."),
         Some(origin) => format!(
-            "These are the weights of {}, of a GPT-2 of {parameters} parameters, {vocabulary}, trained with `runner` {}. Numbers \
+            "These are the weights of {}, of a GPT-2 of {parameters} parameters, {vocabulary}, trained with `runner`. Numbers \
              below are of the whole run.{biases}",
             origin.describe(),
-            env!("CARGO_PKG_VERSION"),
         ),
     }
 }
@@ -74,7 +73,7 @@ fn weights(model: &Pretrained) -> String {
 fn usage(model: &Pretrained) -> String {
     let prompt = model.sampling.prompts.iter().find(|prompt| !prompt.is_empty());
     let prompt = prompt.map_or("The", String::as_str);
-    let settings = model.sampling.max_new_tokens.unwrap_or(100);
+    let new_tokens = model.sampling.max_new_tokens.unwrap_or(100);
     let python = format!(
         "from transformers import AutoTokenizer, GPT2LMHeadModel\n\n\
          tokenizer = AutoTokenizer.from_pretrained(\".\")  # or the name of the repository\n\
@@ -82,7 +81,7 @@ fn usage(model: &Pretrained) -> String {
          inputs = tokenizer({}, return_tensors=\"pt\")\n\
          print(tokenizer.decode(model.generate(**inputs, max_new_tokens={})[0]))\n",
         yaml(prompt),
-        settings.min(model.model.block_size.saturating_sub(model.tokenizer.encode(prompt).len()).max(1)),
+        new_tokens.min(model.model.block_size.saturating_sub(model.tokenizer.encode(prompt).len()).max(1)),
     );
     format!(
         "## Use\n\n{}\n`runner generate .` and `runner serve .` take this folder as well. The model sees {} tokens; how it was \
