@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
+use super::atomic::TEMPORARY;
 use super::error::StoreError;
 use super::manifest::Manifest;
 use super::run_dir::RunDir;
@@ -57,6 +58,8 @@ fn find(root: &Path) -> Vec<Result<PathBuf, walkdir::Error>> {
         WalkDir::new(root).sort_by_key(|entry| order(&entry.file_name().to_string_lossy())).into_iter();
     while let Some(entry) = walk.next() {
         match entry {
+            // What was being unpacked when its process was killed.
+            Ok(entry) if entry.depth() > 0 && is_temporary(&entry) => walk.skip_current_dir(),
             Ok(entry) if entry.file_type().is_dir() && is_run(entry.path()) => {
                 found.push(Ok(entry.into_path()));
                 walk.skip_current_dir();
@@ -77,6 +80,10 @@ fn order(name: &str) -> (String, Option<u64>, Option<u64>, String) {
     };
     let stem = base.trim_end_matches(|c: char| c.is_ascii_digit());
     (stem.to_owned(), base[stem.len()..].parse().ok(), again, name.to_owned())
+}
+
+fn is_temporary(entry: &DirEntry) -> bool {
+    entry.file_type().is_dir() && entry.file_name().to_string_lossy().starts_with(TEMPORARY)
 }
 
 fn is_run(path: &Path) -> bool {
@@ -151,6 +158,8 @@ mod tests {
         fs::create_dir_all(dir.path().join("quickstart/torn")).unwrap();
         fs::write(dir.path().join("quickstart/torn/metrics.csv"), "step\n").unwrap();
         fs::create_dir_all(dir.path().join("quickstart/empty")).unwrap();
+        fs::create_dir_all(dir.path().join(".tmp-abc/quickstart/seed=3")).unwrap();
+        fs::write(dir.path().join(".tmp-abc/quickstart/seed=3/metrics.csv"), "step\n").unwrap();
         let found = scan(dir.path());
         let paths: Vec<_> = found.iter().map(|(path, _)| path.clone()).collect();
         let expected = ["quickstart/seed=1", "quickstart/seed=2", "quickstart/torn", "sweep/lr=0.1,seed=1"];
