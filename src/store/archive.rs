@@ -11,7 +11,6 @@ mod tests;
 use std::io;
 use std::path::PathBuf;
 
-use super::disk;
 use super::error::StoreError;
 
 pub use pack::{Packed, pack};
@@ -42,15 +41,4 @@ pub enum ArchiveError {
     OtherRun { path: PathBuf, there: PathBuf },
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-impl ArchiveError {
-    /// Whether it is the disk that is full.
-    pub fn is_disk_full(&self) -> bool {
-        match self {
-            Self::Write { source, .. } => disk::is_full(source),
-            Self::NoRoom { .. } => true,
-            _ => false,
-        }
-    }
 }

@@ -48,7 +48,7 @@ pub fn unpack(path: &Path, runs_dir: &Path) -> Result<Unpacked, ArchiveError> {
     builder.prefix(atomic::TEMPORARY);
     let folder = builder.tempdir_in(runs_dir).map_err(unwritable)?;
     let decoder = zstd::Decoder::new(BufReader::new(file)).map_err(unreadable)?;
-    let mut unpacking = Unpacking { path, runs_dir, folder, place: None, bytes: 0 };
+    let mut unpacking = Unpacking { path, runs_dir, folder, place: None };
     let mut archive = Archive::new(decoder);
     let entries = archive.entries().map_err(|error| unpacking.bad(error))?;
     for (number, entry) in entries.enumerate() {
@@ -68,7 +68,6 @@ struct Unpacking<'a> {
     folder: TempDir,
     /// Experiment and run, the same for all files.
     place: Option<PathBuf>,
-    bytes: u64,
 }
 
 impl Unpacking<'_> {
@@ -91,7 +90,6 @@ impl Unpacking<'_> {
         if self.place.get_or_insert_with(|| place.clone()) != &place {
             return Err(not_safe("which belongs to another run than the files before it"));
         }
-        self.bytes = self.bytes.saturating_add(entry.size());
         // What came before is on the disk already.
         if disk::free_bytes(self.runs_dir).is_some_and(|free| free < entry.size().saturating_add(SPARE_BYTES))
         {
