@@ -7,8 +7,9 @@
 
 use rayon::prelude::*;
 
-use super::matmul::{View, ViewMut, Workers, Write, multiply};
+use super::matmul::{Workers, Write, multiply};
 use super::simd::{exp, exp_and_sum, max, sum_of_two, vectorised};
+use super::view::{View, ViewMut};
 use crate::ops::profile::{Part, timed};
 use crate::ops::{AttentionShape, Dropout};
 

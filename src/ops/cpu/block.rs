@@ -6,8 +6,9 @@
 use dfdx::prelude::CpuError;
 
 use super::layer_norm::Affine;
-use super::matmul::{View, Write, matmul};
+use super::matmul::{Write, matmul};
 use super::memory::Buffer;
+use super::view::View;
 use super::{activation, attention, layer_norm, rows};
 use crate::ops::{AttentionShape, BlockDropout, Dropout};
 

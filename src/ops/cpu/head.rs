@@ -4,9 +4,10 @@
 use dfdx::prelude::CpuError;
 use rayon::prelude::*;
 
-use super::matmul::{View, ViewMut, Workers, Write, matmul, multiply};
+use super::matmul::{Workers, Write, matmul, multiply};
 use super::memory::Buffer;
 use super::simd::{exp, exp_and_sum, max, sum, vectorised};
+use super::view::{View, ViewMut};
 use crate::ops::profile::{Part, timed};
 
 /// Positions whose logits exist at the same time. Each pass over them goes through the whole embedding, so not too few.

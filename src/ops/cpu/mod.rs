@@ -15,15 +15,16 @@ use super::{Block, BlockPass, Dropout, LayerNorm, Matrix, Ops, Scalar};
 
 pub mod activation;
 mod attention;
+pub mod bf16;
 mod block;
 mod embedding;
-
 mod head;
 pub mod layer_norm;
 mod matmul;
 mod memory;
 mod rows;
 pub mod simd;
+mod view;
 mod weights;
 
 #[cfg(test)]
