@@ -157,27 +157,27 @@ def run_alone(command: list[str], tuned: bool, folder: Path) -> int:
     return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def fastest_pytorch(contenders: list[Contender], tuned: bool) -> Contender | None:
-    """What the ratios are to: the faster of the two models in f32."""
-    rivals = [c for c in contenders if c.variant.is_pytorch and c.variant.dtype == "f32" and c.tuned == tuned]
+def fastest_pytorch(contenders: list[Contender], dtype: str, tuned: bool) -> Contender | None:
+    """What the ratios are to: the faster of the two models in this format."""
+    rivals = [c for c in contenders if c.variant.is_pytorch and c.variant.dtype == dtype and c.tuned == tuned]
     return min(rivals, key=lambda c: c.median, default=None)
 
 
 def table(contenders: list[Contender]) -> str:
-    """The measurements as a Markdown table. A ratio of 2.00x is half the time."""
-    plain, tuned = fastest_pytorch(contenders, False), fastest_pytorch(contenders, True)
-
-    def ratio(rival: Contender | None, one: Contender) -> str:
-        return f"{rival.median / one.median:.2f}x" if rival else "-"
-
-    head = ["", "s/step", "min", "max", "peak GiB", "vs PyTorch f32", "vs PyTorch f32, tuned"]
+    """The measurements as a Markdown table. A ratio of 2.00x is half the time; those to nobody are left out."""
+    rivals = {
+        f"vs PyTorch {dtype}{', tuned' if tuned else ''}": fastest_pytorch(contenders, dtype, tuned)
+        for dtype in ["f32", "bf16"]
+        for tuned in [False, True]
+    }
+    rivals = {title: rival for title, rival in rivals.items() if rival}
+    head = ["", "s/step", "min", "max", "peak GiB", *rivals]
     rows = [
         [
             one.label,
             *(f"{secs:.3f}" for secs in (one.median, min(one.secs), max(one.secs))),
             f"{one.peak / GIB:.2f}",
-            ratio(plain, one),
-            ratio(tuned, one),
+            *(f"{rival.median / one.median:.2f}x" for rival in rivals.values()),
         ]
         for one in contenders
     ]
@@ -216,14 +216,13 @@ def versions(args: argparse.Namespace) -> dict[str, str]:
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES), metavar="SIZE", help=", ".join(SIZES))
-    default = [name for name in VARIANTS if name != "runner-bf16"]
     parser.add_argument(
         "--variants",
         nargs="+",
         choices=VARIANTS,
-        default=default,
+        default=list(VARIANTS),
         metavar="VARIANT",
-        help=f"of {', '.join(VARIANTS)}; default: {', '.join(default)}",
+        help=f"of {', '.join(VARIANTS)} (default: all)",
     )
     parser.add_argument("--rounds", type=positive, default=3, help="processes per contender (default: %(default)s)")
     parser.add_argument("--steps", type=positive, default=5, help="timed steps per process (default: %(default)s)")

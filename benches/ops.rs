@@ -202,6 +202,7 @@ impl WholeBlock {
             ln_2: norm(device),
             mlp_c_fc: linear(WIDTH, 4 * WIDTH),
             mlp_c_proj: linear(4 * WIDTH, WIDTH),
+            rounded: None,
         };
         let x_mc = matrix(device, POSITIONS, WIDTH, 1.0);
         Self { x_mc, block, pass: BlockPass::new(SHAPE, BlockDropout::default()) }
@@ -312,7 +313,7 @@ impl Operation for HeadLoss {
     fn run<T: Tape<f32, Cpu>>(&self, body: Body, tape: T) -> Result<Scalar<f32, Cpu, T>, CpuError> {
         let x_mc = self.x_mc.clone().put_tape(tape);
         match body {
-            Body::Fused => Cpu::try_head_loss(x_mc, &self.wte_vc, &self.targets),
+            Body::Fused => Cpu::try_head_loss(x_mc, &self.wte_vc, None, &self.targets),
             Body::Composed => composed::try_head_loss(x_mc, &self.wte_vc, &self.targets),
         }
     }

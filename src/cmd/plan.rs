@@ -3,7 +3,7 @@
 use super::columns;
 use super::preflight::{Planned, load_plans, short_of_memory};
 use crate::cli::Selection;
-use crate::config::experiment::{DataSource, DeviceChoice};
+use crate::config::experiment::{DataSource, DeviceChoice, DtypeKind, RunPlan};
 use crate::config::value_text;
 use crate::engine::{self, memory::Place};
 use crate::error::{Error, Exit};
@@ -47,6 +47,13 @@ pub fn run(args: Args) -> Result<Exit, Error> {
             terminal::out(format_args!("{} will be skipped here: {reason}", name(run)));
         }
     }
+    for run in planned.iter().filter(|run| gains_nothing(&run.plan)) {
+        terminal::out(format_args!(
+            "{}: bf16 gains nothing here, because this processor has no faster way to multiply it than f32's; hardware.dtype = \
+             \"f32\" is as fast and more exact",
+            name(run)
+        ));
+    }
     if let Some(warning) = short_of_memory(&planned, &launcher) {
         terminal::out(format_args!("warning: {warning}"));
     }
@@ -62,6 +69,13 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         planned.iter().for_each(|run| terminal::out(format_args!("\n{}\n{}", name(run), keys(run))));
     }
     Ok(Exit::Success)
+}
+
+/// Whether the run is to train in a number format that is slow on this processor.
+fn gains_nothing(plan: &RunPlan) -> bool {
+    plan.hardware.dtype == DtypeKind::Bf16
+        && engine::cost::place(&plan.hardware.device) == Some(Place::Host)
+        && !engine::device::bf16_gains()
 }
 
 fn name(run: &Planned) -> String {

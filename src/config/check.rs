@@ -144,9 +144,6 @@ fn word_help(key: &'static Key, word: &str, words: &'static [&'static str]) -> O
     if key.name == "data.corpus" && (word.contains(['/', '\\']) || word.ends_with(".txt")) {
         return Some(format!("text of your own is named by `path = {}`", value_text(&word.into())));
     }
-    if key.name == "hardware.dtype" && ["bf16", "bfloat16"].contains(&word) {
-        return Some("bfloat16 does not exist here; \"f16\" is mixed precision on a GPU".into());
-    }
     hint::for_value(key, word, words).map(did_you_mean)
 }
 

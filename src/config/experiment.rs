@@ -253,6 +253,8 @@ pub enum Requirement {
 #[serde(rename_all = "snake_case")]
 pub enum DtypeKind {
     F32,
+    /// Products of bf16 with sums in single precision, on the processor; everything else in single.
+    Bf16,
     /// Mixed precision: passes in half precision, weights, gradients and moments in single.
     F16,
 }

@@ -212,7 +212,7 @@ sections! {
     hardware: HardwareSection {
         device: String = of(Kind::Device);
         requires: Vec<String> = of(Kind::Requirements);
-        dtype: DtypeKind = choice(&["f32", "f16"]);
+        dtype: DtypeKind = choice(&["f32", "bf16", "f16"]);
         threads: usize = int(0, 4_096).zero("all cores");
         monitor_interval_secs: f64 = num(Included(0.0), Included(86_400.0)).zero("no measurements");
     }

@@ -91,14 +91,16 @@ const MAX_TOKENS_PER_STEP: u64 = 1_000_000_000;
 static RULES: &[Rule] = &[
     Rule {
         keys: &["hardware.dtype", "hardware.device"],
-        check: |raw| {
-            if raw.hardware.dtype != DtypeKind::F16 || raw.hardware.device != "cpu" {
-                return None;
-            }
-            violation(
-                "mixed precision is for NVIDIA GPUs, and `hardware.device` is the processor",
-                "set `hardware.dtype = \"f32\"`, or `hardware.device = \"cuda\"`",
-            )
+        check: |raw| match (raw.hardware.dtype, raw.hardware.device.as_str()) {
+            (DtypeKind::F16, "cpu") => violation(
+                "f16 is mixed precision on NVIDIA GPUs, and `hardware.device` is the processor",
+                "set `hardware.dtype = \"bf16\"`, which is mixed precision there, or \"f32\", or `hardware.device = \"cuda\"`",
+            ),
+            (DtypeKind::Bf16, device) if device.starts_with("cuda") => violation(
+                "bf16 is for the processor: dfdx 0.13 has no bf16 on GPUs",
+                "set `hardware.dtype = \"f16\"`, which is mixed precision there, or \"f32\", or `hardware.device = \"cpu\"`",
+            ),
+            _ => None,
         },
     },
     Rule {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Finding, Section};
 use crate::data::{self, KeptCorpora};
-use crate::engine::device::{ProductKernels, cpu_name, product_kernels};
+use crate::engine::device::{self, ProductKernels, cpu_name, product_kernels};
 use crate::launcher::host;
 use crate::store::disk;
 use crate::units;
@@ -24,7 +24,7 @@ const TOO_LITTLE_DISK_BYTES: u64 = 64 << 20;
 pub(super) fn sections(places: &Places) -> Vec<Section> {
     vec![
         Section::new("Binary", binary()),
-        Section::new("Processor and memory", vec![processor(), memory()]),
+        Section::new("Processor and memory", vec![processor(), formats(), memory()]),
         Section::new(
             "Folders",
             vec![
@@ -62,6 +62,24 @@ fn processor() -> Finding {
         ProductKernels::Other => {
             Finding::ok(format!("{name}; products by gemm's kernels for {}", std::env::consts::ARCH))
         }
+    }
+}
+
+/// What products do in each number format, measured in some milliseconds.
+fn formats() -> Finding {
+    let (single, bf16) = (device::f32_products(), device::bf16_products());
+    let threads = rayon::current_num_threads();
+    let text = format!(
+        "matrix products on {threads} {}: {}/s in f32, {}/s in bf16 by {}",
+        if threads == 1 { "thread" } else { "threads" },
+        units::flops(single.flops_per_sec),
+        units::flops(bf16.flops_per_sec),
+        bf16.kernel.unwrap_or(units::MISSING)
+    );
+    if device::bf16_gains() {
+        Finding::ok(text)
+    } else {
+        Finding::ok(format!("{text}: hardware.dtype = \"bf16\" gains nothing here"))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::model::params::{Parameter, Visit, model_info};
 use crate::model::tensor_file::TensorFileError;
 use crate::model::weights::{read_first_weights, read_weights, write_weights};
 use crate::model::{Gpt, Limits, ModelConfig, WEIGHTS_FILE};
+use crate::ops::cpu::bf16::Kernel;
 use crate::ops::profile::{Part, Profile, Stopwatch, timed};
 use crate::ops::{DropoutSource, Ops, OutOfMemory, id_of};
 use crate::optim::{Optimizer, Update, clip_factor, try_norm};
@@ -119,6 +120,13 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> DfdxEngine<E
             gradients: None,
             profile: Profile::default(),
         })
+    }
+
+    /// Lets products take bf16, multiplied by this kernel.
+    fn round_products(&mut self, kernel: Kernel) {
+        self.gpt.set_rounded(kernel);
+        self.info.dtype = "bf16".to_owned();
+        self.info.kernel = Some(kernel.name().to_owned());
     }
 
     fn failed(&self, error: impl std::fmt::Display) -> EngineError {

@@ -20,10 +20,21 @@ mod state;
 /// Opens the engine that the plan asks for, with weights drawn from the run's seed or read from `train.init_from`.
 /// `vocab_size` is the tokenizer's, used where the plan leaves the model's open.
 pub fn open(plan: &RunPlan, vocab_size: usize) -> Result<Box<dyn Engine>, EngineError> {
+    open_like(plan, vocab_size, None)
+}
+
+/// As [`open`], for a run that computed on `before` until now: where there is a choice of kernels, its own is taken, if this
+/// machine has it.
+pub fn open_like(
+    plan: &RunPlan,
+    vocab_size: usize,
+    before: Option<&DeviceInfo>,
+) -> Result<Box<dyn Engine>, EngineError> {
+    let kernel = before.and_then(|device| device.kernel.as_deref());
     check_device(plan)?;
     match plan.hardware.device {
         DeviceChoice::Auto if device::cuda_devices().is_ok() => dfdx::open_cuda(plan, vocab_size, 0),
-        DeviceChoice::Auto | DeviceChoice::Cpu => dfdx::open_cpu(plan, vocab_size),
+        DeviceChoice::Auto | DeviceChoice::Cpu => dfdx::open_cpu(plan, vocab_size, kernel),
         DeviceChoice::Cuda(ordinal) => dfdx::open_cuda(plan, vocab_size, ordinal),
         DeviceChoice::Scripted => {
             let model = parameter_count(&plan.model, vocab_size);
@@ -46,12 +57,19 @@ pub fn check_device(plan: &RunPlan) -> Result<(), EngineError> {
     match plan.hardware.dtype {
         DtypeKind::F16 if !on_gpu => Err(EngineError::Device {
             device: "cpu".to_owned(),
-            reason:
-                "hardware.dtype = \"f16\" is mixed precision on NVIDIA GPUs, and this run would be on the \
-                     processor; set hardware.dtype = \"f32\", or run it where `runner doctor` finds a GPU"
-                    .to_owned(),
+            reason: "hardware.dtype = \"f16\" is mixed precision on NVIDIA GPUs, and this run would be on the processor; \
+                     set hardware.dtype = \"bf16\", which is mixed precision there, or \"f32\", or run it where `runner \
+                     doctor` finds a GPU"
+                .to_owned(),
         }),
-        DtypeKind::F16 | DtypeKind::F32 => Ok(()),
+        DtypeKind::Bf16 if on_gpu => Err(EngineError::Device {
+            device: "cuda".to_owned(),
+            reason: "hardware.dtype = \"bf16\" is for the processor (dfdx 0.13 has no bf16 on GPUs), and this run would be on \
+                     a GPU; set hardware.dtype = \"f16\", which is mixed precision there, or \"f32\", or hardware.device = \
+                     \"cpu\""
+                .to_owned(),
+        }),
+        DtypeKind::F32 | DtypeKind::Bf16 | DtypeKind::F16 => Ok(()),
     }
 }
 

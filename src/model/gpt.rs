@@ -9,10 +9,11 @@ use dfdx::prelude::*;
 
 use super::ModelConfig;
 use super::init::initial_values;
-use super::params::{Parameter, Visit, VisitMut, layout};
+use super::params::{Parameter, Part, Visit, VisitMut, layout};
 use crate::ops::composed::HeadInParts;
+use crate::ops::cpu::bf16::{Kernel, Rounded, RoundedBlock};
 use crate::ops::{
-    AttentionShape, Block, BlockDropout, BlockPass, CausalMask, DropoutSource, Half, LayerNorm, Linear,
+    AttentionShape, Block, BlockDropout, BlockPass, CausalMask, DropoutSource, Format, LayerNorm, Linear,
     Matrix, Ops, Row, Scalar,
 };
 
@@ -23,6 +24,8 @@ pub struct Gpt<E: Dtype, D: Storage<E>> {
     device: D,
     layout: Vec<Parameter>,
     wte_vc: Matrix<E, D>,
+    /// See [`Gpt::set_rounded`].
+    wte_rounded: Option<Rounded>,
     wpe_pc: Matrix<E, D>,
     blocks: Vec<Block<E, D>>,
     ln_f: LayerNorm<E, D>,
@@ -64,13 +67,25 @@ impl<E: Dtype, D: Ops<E>> Gpt<E, D> {
                 ln_2: source.try_layer_norm()?,
                 mlp_c_fc: source.try_linear()?,
                 mlp_c_proj: source.try_linear()?,
+                rounded: None,
             })
         };
         let blocks = (0..config.n_layer).map(|_| block(&mut source)).collect::<Result<_, D::Err>>()?;
         let ln_f = source.try_layer_norm()?;
         let (device, mask) = (device.clone(), CausalMask::default());
-        let limits = Limits::default();
-        Ok(Self { config, device, layout, wte_vc, wpe_pc, blocks, ln_f, mask, recompute: false, limits })
+        Ok(Self {
+            config,
+            device,
+            layout,
+            wte_vc,
+            wte_rounded: None,
+            wpe_pc,
+            blocks,
+            ln_f,
+            mask,
+            recompute: false,
+            limits: Limits::default(),
+        })
     }
 
     pub fn config(&self) -> &ModelConfig {
@@ -85,6 +100,12 @@ impl<E: Dtype, D: Ops<E>> Gpt<E, D> {
     /// checkpointing).
     pub fn set_recompute(&mut self, recompute: bool) {
         self.recompute = recompute;
+    }
+
+    /// Lets products with weights take bf16, multiplied by this kernel, where operations know how to.
+    pub fn set_rounded(&mut self, kernel: Kernel) {
+        self.wte_rounded = Some(Rounded::new(kernel));
+        self.blocks.iter_mut().for_each(|block| block.rounded = Some(RoundedBlock::new(kernel)));
     }
 
     /// The token embedding, which is the head as well: (v, c).
@@ -139,7 +160,7 @@ impl<E: Dtype, D: Ops<E>> Gpt<E, D> {
         dropout: Option<&mut DropoutSource>,
     ) -> Result<Scalar<E, D, T>, D::Err> {
         let x_mc = self.try_hidden(tape, inputs, tokens, dropout)?;
-        D::try_head_loss(x_mc, &self.wte_vc, targets)
+        D::try_head_loss(x_mc, &self.wte_vc, self.wte_rounded.as_ref(), targets)
     }
 
     /// The head on a batch's activation, in as many parts as the limits ask for.
@@ -159,17 +180,21 @@ impl<E: Dtype, D: Ops<E>> Gpt<E, D> {
     }
 }
 
-impl<D: Ops<f32> + Ops<Half>> Gpt<f32, D> {
-    /// A copy in half precision.
-    pub fn try_to_half(&self) -> Result<Gpt<Half, D>, D::Err> {
+impl<D: Ops<f32>> Gpt<f32, D> {
+    /// A copy in another format.
+    pub fn try_to_format<H: Format>(&self) -> Result<Gpt<H, D>, D::Err>
+    where
+        D: Ops<H>,
+    {
         Ok(Gpt {
             config: self.config,
             device: self.device.clone(),
             layout: self.layout.clone(),
             wte_vc: self.wte_vc.clone().try_to_dtype()?,
+            wte_rounded: None,
             wpe_pc: self.wpe_pc.clone().try_to_dtype()?,
-            blocks: self.blocks.iter().map(Block::try_to_half).collect::<Result<_, _>>()?,
-            ln_f: self.ln_f.try_to_half()?,
+            blocks: self.blocks.iter().map(|block| block.try_to_format()).collect::<Result<_, _>>()?,
+            ln_f: self.ln_f.try_to_format()?,
             mask: CausalMask::default(),
             recompute: self.recompute,
             limits: self.limits,
@@ -237,9 +262,9 @@ impl<D> Source<'_, D> {
 
 /// The walk over all parameters in the order of the layout, once for shared and once for exclusive access.
 macro_rules! walk {
-    ($visit:ident, $visitor:ident, [$($mut:tt)?], $iter:ident, $as_option:ident) => {
+    ($public:vis, $visit:ident, $visitor:ident, [$($mut:tt)?], $iter:ident, $as_option:ident) => {
         /// Shows every parameter tensor to the visitor, in the order of the layout.
-        pub fn $visit<V: $visitor<E, D>>(&$($mut)? self, visitor: &mut V) -> Result<(), V::Err> {
+        $public fn $visit<V: $visitor<E, D>>(&$($mut)? self, visitor: &mut V) -> Result<(), V::Err> {
             fn row<E: Dtype, D: Storage<E>, V: $visitor<E, D>>(
                 names: &mut std::slice::Iter<'_, Parameter>,
                 tensor: Option<&$($mut)? Row<E, D>>,
@@ -261,7 +286,7 @@ macro_rules! walk {
             show(names, &$($mut)? self.wte_vc, visitor)?;
             show(names, &$($mut)? self.wpe_pc, visitor)?;
             for block in self.blocks.$iter() {
-                let Block { ln_1, attn_c_attn, attn_c_proj, ln_2, mlp_c_fc, mlp_c_proj } = block;
+                let Block { ln_1, attn_c_attn, attn_c_proj, ln_2, mlp_c_fc, mlp_c_proj, rounded: _ } = block;
                 for (norm, linears) in [(ln_1, [attn_c_attn, attn_c_proj]), (ln_2, [mlp_c_fc, mlp_c_proj])] {
                     row(names, Some(&$($mut)? norm.weight_c), visitor)?;
                     row(names, norm.bias_c.$as_option(), visitor)?;
@@ -278,6 +303,26 @@ macro_rules! walk {
 }
 
 impl<E: Dtype, D: Storage<E>> Gpt<E, D> {
-    walk!(visit, Visit, [], iter, as_ref);
-    walk!(visit_mut, VisitMut, [mut], iter_mut, as_mut);
+    /// The weights' copies in bf16, in the order of the layout; `None` for parameters that have none.
+    pub fn rounded(&self) -> Vec<Option<Rounded>> {
+        let of_block = |block: &Block<E, D>| block.rounded.clone();
+        let mut of_weights = self
+            .wte_rounded
+            .iter()
+            .cloned()
+            .chain(self.blocks.iter().filter_map(of_block).flat_map(|block| block.weights));
+        let has_copy =
+            |parameter: &Parameter| parameter.is_matrix() && parameter.part != Part::PositionEmbedding;
+        self.layout.iter().map(|parameter| has_copy(parameter).then(|| of_weights.next()).flatten()).collect()
+    }
+
+    walk!(pub, visit, Visit, [], iter, as_ref);
+    walk!(, visit_each_mut, VisitMut, [mut], iter_mut, as_mut);
+
+    /// Shows every parameter tensor to a visitor that changes them, in the order of the layout. Copies in bf16 are stale then,
+    /// but those that the visitor writes itself.
+    pub fn visit_mut<V: VisitMut<E, D>>(&mut self, visitor: &mut V) -> Result<(), V::Err> {
+        self.rounded().iter().flatten().for_each(Rounded::set_stale);
+        self.visit_each_mut(visitor)
+    }
 }

@@ -10,12 +10,15 @@
 
 use dfdx::prelude::*;
 
+use cpu::bf16::Rounded;
+
 pub mod composed;
 pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 
 mod dropout;
+mod format;
 mod mask;
 pub mod profile;
 mod recompute;
@@ -26,9 +29,10 @@ mod weights;
 mod tests;
 
 pub use dropout::{Dropout, DropoutSource, DropoutState};
+pub use format::{F16, Format, Mixed};
 pub use mask::CausalMask;
 pub use recompute::{id_of, keep_gradient, try_backward_from, try_tape};
-pub use transfer::{Mixed, OutOfMemory, Transfer};
+pub use transfer::{OutOfMemory, Transfer};
 pub use weights::{Block, LayerNorm, Linear};
 
 /// A tensor of two runtime dimensions.
@@ -40,9 +44,6 @@ pub type Scalar<E, D, T = NoneTape> = Tensor<Rank0, E, D, T>;
 
 /// A device's memory behind a tensor, which gradients and moments are.
 pub type Buffer<E, D> = <D as Storage<E>>::Vec;
-
-/// Half precision as it is trained with: stored in 16 bits, summed in 32 where dfdx's kernels sum.
-pub type Half = dfdx::dtypes::AMP<dfdx::dtypes::f16>;
 
 /// Added to the variance in a layer norm, as in GPT-2.
 pub const LAYER_NORM_EPS: f64 = 1e-5;
@@ -153,10 +154,12 @@ pub trait Ops<E: Dtype>: Device<E> + Transfer<E> {
         composed::try_head(x_mc, wte_vc)
     }
 
-    /// Mean cross entropy in nats per token of the tied head's logits against `targets`.
+    /// Mean cross entropy in nats per token of the tied head's logits against `targets`. `rounded` is the weight in bf16, where
+    /// products on the processor are to take that.
     fn try_head_loss<T: Tape<E, Self>>(
         x_mc: Matrix<E, Self, T>,
         wte_vc: &Matrix<E, Self>,
+        _rounded: Option<&Rounded>,
         targets: &[u32],
     ) -> Result<Scalar<E, Self, T>, Self::Err> {
         composed::try_head_loss(x_mc, wte_vc, targets)
@@ -166,7 +169,7 @@ pub trait Ops<E: Dtype>: Device<E> + Transfer<E> {
 /// Double precision is for checking gradients against finite differences.
 impl Ops<f64> for Cpu {}
 /// Half precision on the processor is slow, and shows what it is on any device.
-impl Ops<Half> for Cpu {}
+impl Ops<F16> for Cpu {}
 
 /// `value` in the dtype of the tensors.
 pub fn number<E: Dtype>(value: f64) -> E {

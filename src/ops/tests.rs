@@ -144,7 +144,7 @@ fn gradients_of_residual_and_dropout_match_finite_differences() {
 fn gradients_of_head_loss_match_finite_differences() {
     check_gradients(vec![noise(4 * 3, 1), noise(6 * 3, 2)], |v| {
         let (x, wte) = (matrix(&v[0], 4), matrix(&v[1], 6));
-        let loss = Cpu::try_head_loss(taped(&x), &wte, &[5, 0, 3, 3]).unwrap();
+        let loss = Cpu::try_head_loss(taped(&x), &wte, None, &[5, 0, 3, 3]).unwrap();
         let value = loss.as_vec()[0];
         let g = loss.backward();
         (value, vec![g.get(&x).as_vec(), g.get(&wte).as_vec()])
@@ -155,7 +155,7 @@ fn gradients_of_head_loss_match_finite_differences() {
 fn head_loss_is_the_mean_of_minus_log_softmax_at_the_target() {
     let (x, wte) = (matrix(&noise(4 * 3, 1), 4), matrix(&noise(6 * 3, 2), 6));
     let targets = [5, 0, 3, 3];
-    let loss = Cpu::try_head_loss(x.clone(), &wte, &targets).unwrap().as_vec()[0];
+    let loss = Cpu::try_head_loss(x.clone(), &wte, None, &targets).unwrap().as_vec()[0];
     let logits = Cpu::try_head(x, &wte).unwrap().as_vec();
     let expected: f64 = logits
         .chunks(6)
@@ -169,8 +169,8 @@ fn head_loss_is_the_mean_of_minus_log_softmax_at_the_target() {
 #[test]
 fn head_loss_survives_logits_beyond_the_range_of_exp() {
     let (x, wte) = (matrix(&[1e4], 1), matrix(&[1.0, -1.0], 2));
-    assert_eq!(Cpu::try_head_loss(x.clone(), &wte, &[0]).unwrap().as_vec(), [0.0]);
-    assert_eq!(Cpu::try_head_loss(x, &wte, &[1]).unwrap().as_vec(), [2e4]);
+    assert_eq!(Cpu::try_head_loss(x.clone(), &wte, None, &[0]).unwrap().as_vec(), [0.0]);
+    assert_eq!(Cpu::try_head_loss(x, &wte, None, &[1]).unwrap().as_vec(), [2e4]);
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn a_mask_of_another_shape_is_made_anew() {
 
 #[test]
 fn the_mask_is_finite_in_half_precision() {
-    let mask = CausalMask::<Half, Cpu>::default().try_get(&Cpu::default(), 2).unwrap();
+    let mask = CausalMask::<F16, Cpu>::default().try_get(&Cpu::default(), 2).unwrap();
     let future = mask.as_vec()[1].0;
     assert!(future.is_finite() && future.to_f32() < -1e4, "{future}");
 }
@@ -264,6 +264,7 @@ fn block(c: usize) -> Block<f64, Cpu> {
         ln_2: norm(40),
         mlp_c_fc: linear(c, 4 * c, 50),
         mlp_c_proj: linear(4 * c, c, 60),
+        rounded: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use dfdx::prelude::*;
 
-use super::{Buffer, Half};
+use super::Buffer;
 
 /// A device from and to which values can be copied. dfdx copies to and from tensors only, and some of that panics on a GPU.
 pub trait Transfer<E: Dtype>: Storage<E> + CopySlice<E> + TensorFromVec<E> + Synchronize {
@@ -47,46 +47,5 @@ pub trait OutOfMemory: HasErr {
 impl OutOfMemory for Cpu {
     fn is_out_of_memory(error: &CpuError) -> bool {
         matches!(error, CpuError::OutOfMemory)
-    }
-}
-
-/// A device that can train in mixed precision: passes in half precision, and gradients, moments and weights in single.
-pub trait Mixed: super::Ops<f32> + super::Ops<Half> {
-    /// `to += factor * from`.
-    fn try_add_half(
-        to: &mut Buffer<f32, Self>,
-        from: &Buffer<Half, Self>,
-        factor: f32,
-    ) -> Result<(), Self::Err>;
-
-    /// `to = factor * from`, rounded to the nearest, and infinite beyond the range of half precision.
-    fn try_write_half(
-        to: &mut Buffer<Half, Self>,
-        from: &Buffer<f32, Self>,
-        factor: f32,
-    ) -> Result<(), Self::Err>;
-}
-
-impl Mixed for Cpu {
-    fn try_add_half(
-        to: &mut Buffer<f32, Self>,
-        from: &Buffer<Half, Self>,
-        factor: f32,
-    ) -> Result<(), CpuError> {
-        for (to, from) in to.iter_mut().zip(from.iter()) {
-            *to += factor * from.0.to_f32();
-        }
-        Ok(())
-    }
-
-    fn try_write_half(
-        to: &mut Buffer<Half, Self>,
-        from: &Buffer<f32, Self>,
-        factor: f32,
-    ) -> Result<(), CpuError> {
-        for (to, from) in to.iter_mut().zip(from.iter()) {
-            to.0 = dfdx::dtypes::f16::from_f32(factor * from);
-        }
-        Ok(())
     }
 }

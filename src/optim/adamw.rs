@@ -5,11 +5,12 @@
 
 use dfdx::prelude::*;
 
-use super::{AdamWRule, Decay, Moments, Update};
+use super::{AdamWRule, Aside, Decay, Moments, Update};
 use crate::config::experiment::OptimizerPlan;
 use crate::model::Gpt;
 use crate::model::params::Parameter;
 use crate::ops::Buffer;
+use crate::ops::cpu::bf16::Rounded;
 
 /// AdamW and its moments.
 #[derive(Debug)]
@@ -48,6 +49,7 @@ impl<E: Dtype, D: Update<E>> AdamW<E, D> {
         parameter: &Parameter,
         tensor: &mut Tensor<S, E, D>,
         gradient: &mut Buffer<E, D>,
+        rounded: Option<&Rounded>,
         clip: f64,
         learning_rate: f64,
     ) -> Result<(), D::Err> {
@@ -60,6 +62,7 @@ impl<E: Dtype, D: Update<E>> AdamW<E, D> {
             clip,
         };
         let moments = [self.first.try_get(tensor)?, self.second.try_get(tensor)?];
-        D::try_adamw(&rule, tensor, gradient, moments, &mut self.scratch)
+        let aside = Aside { scratch: &mut self.scratch, rounded };
+        D::try_adamw(&rule, tensor, gradient, moments, aside)
     }
 }

@@ -10,7 +10,8 @@ use dfdx::prelude::*;
 use pulp::{Arch, NullaryFnOnce};
 use rayon::prelude::*;
 
-use super::update::{AdamWRule, SgdRule, Update};
+use super::update::{AdamWRule, Aside, SgdRule, Update};
+use crate::ops::cpu::bf16::Bf16;
 use crate::ops::{Buffer, Ops, number};
 
 /// Elements per task. Four buffers of so many f32 fit into a core's second-level cache, and a task is far longer than it
@@ -23,12 +24,20 @@ const LANES: usize = 32;
 /// What the updates need of a floating-point type.
 pub trait Float: Dtype + Into<f64> {
     fn sqrt(self) -> Self;
+
+    /// As an f32.
+    fn single(self) -> f32;
 }
 
 impl Float for f32 {
     #[inline(always)]
     fn sqrt(self) -> Self {
         self.sqrt()
+    }
+
+    #[inline(always)]
+    fn single(self) -> f32 {
+        self
     }
 }
 
@@ -37,11 +46,16 @@ impl Float for f64 {
     fn sqrt(self) -> Self {
         self.sqrt()
     }
+
+    #[inline(always)]
+    fn single(self) -> f32 {
+        self as f32
+    }
 }
 
 impl<E: Float> Update<E> for Cpu
 where
-    Self: Ops<E> + Storage<E, Vec: DerefMut<Target = Vec<E>>>,
+    Self: Ops<E> + Storage<E, Vec: DerefMut<Target = Vec<E>>> + HasErr<Err = CpuError>,
 {
     type Squares = f64;
 
@@ -74,19 +88,22 @@ where
         tensor: &mut Tensor<S, E, Self>,
         gradient: &mut Buffer<E, Self>,
         [first, second]: [&mut Buffer<E, Self>; 2],
-        scratch: &mut Vec<E>,
+        aside: Aside<'_, E>,
     ) -> Result<(), Self::Err> {
         let (arch, rule) = (Arch::new(), &AdamW::new(rule));
         let (gradient, first, second): (&mut [E], &mut [E], &mut [E]) = (gradient, first, second);
-        change(tensor, scratch, |p| {
+        change(tensor, aside, |p, rounded| {
             if p.len() <= CHUNK {
-                return arch.dispatch(AdamWPass { rule, p, g: gradient, m: first, v: second });
+                return arch.dispatch(AdamWPass { rule, p, rounded, g: gradient, m: first, v: second });
             }
+            let p_len = p.len();
             let m_and_v = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK));
-            let chunks = p.par_chunks_mut(CHUNK).zip(gradient.par_chunks_mut(CHUNK)).zip(m_and_v);
-            chunks.for_each(|((p, g), (m, v))| arch.dispatch(AdamWPass { rule, p, g, m, v }));
-        });
-        Ok(())
+            let chunks = p.par_chunks_mut(CHUNK).zip(in_chunks(rounded, p_len));
+            let chunks = chunks.zip(gradient.par_chunks_mut(CHUNK)).zip(m_and_v);
+            chunks.for_each(|(((p, rounded), g), (m, v))| {
+                arch.dispatch(AdamWPass { rule, p, rounded, g, m, v });
+            });
+        })
     }
 
     fn try_sgd<S: Shape>(
@@ -94,37 +111,53 @@ where
         tensor: &mut Tensor<S, E, Self>,
         gradient: &mut Buffer<E, Self>,
         velocity: &mut Buffer<E, Self>,
-        scratch: &mut Vec<E>,
+        aside: Aside<'_, E>,
     ) -> Result<(), Self::Err> {
         let (arch, rule) = (Arch::new(), &Sgd::new(rule));
         let (gradient, velocity): (&mut [E], &mut [E]) = (gradient, velocity);
-        change(tensor, scratch, |p| {
+        change(tensor, aside, |p, rounded| {
             if p.len() <= CHUNK {
-                return arch.dispatch(SgdPass { rule, p, g: gradient, v: velocity });
+                return arch.dispatch(SgdPass { rule, p, rounded, g: gradient, v: velocity });
             }
-            let chunks = p.par_chunks_mut(CHUNK).zip(gradient.par_chunks_mut(CHUNK));
-            let chunks = chunks.zip(velocity.par_chunks_mut(CHUNK));
-            chunks.for_each(|((p, g), v)| arch.dispatch(SgdPass { rule, p, g, v }));
-        });
-        Ok(())
+            let p_len = p.len();
+            let chunks = p.par_chunks_mut(CHUNK).zip(in_chunks(rounded, p_len));
+            let chunks = chunks.zip(gradient.par_chunks_mut(CHUNK)).zip(velocity.par_chunks_mut(CHUNK));
+            chunks.for_each(|(((p, rounded), g), v)| arch.dispatch(SgdPass { rule, p, rounded, g, v }));
+        })
     }
 }
 
-/// Runs `update` on the tensor's values. dfdx shows no slice of a tensor, so they are copied out and back, by way of
-/// `scratch`.
+/// Runs `update` on the tensor's values, and on their copy in bf16 if there is one. dfdx shows no slice of a tensor, so they are
+/// copied out and back.
 fn change<S: Shape, E: Float>(
     tensor: &mut Tensor<S, E, Cpu>,
-    scratch: &mut Vec<E>,
-    update: impl FnOnce(&mut [E]),
-) {
+    aside: Aside<'_, E>,
+    update: impl FnOnce(&mut [E], Option<&mut [Bf16]>),
+) -> Result<(), CpuError> {
+    let Aside { scratch, rounded } = aside;
     let len = tensor.shape().num_elements();
     if scratch.len() < len {
         *scratch = vec![E::default(); len];
     }
     let values = &mut scratch[..len];
     tensor.copy_into(values);
-    update(values);
+    let mut rounded = rounded.map(|rounded| rounded.try_write(len)).transpose()?;
+    update(values, rounded.as_deref_mut());
     tensor.copy_from(values);
+    Ok(())
+}
+
+/// The chunks of a copy, or as many times none.
+fn in_chunks(
+    rounded: Option<&mut [Bf16]>,
+    len: usize,
+) -> impl IndexedParallelIterator<Item = Option<&mut [Bf16]>> {
+    let mut chunks: Vec<Option<&mut [Bf16]>> = match rounded {
+        Some(rounded) => rounded.chunks_mut(CHUNK).map(Some).collect(),
+        None => Vec::new(),
+    };
+    chunks.resize_with(len.div_ceil(CHUNK), || None);
+    chunks.into_par_iter()
 }
 
 // The passes are types and not closures, because only a method can be told to be inlined into the code that `dispatch`
@@ -150,6 +183,14 @@ impl<E: Float> NullaryFnOnce for Squares<'_, E> {
             *sum += x * x;
         }
         sums.iter().sum()
+    }
+}
+
+/// Writes the copy in bf16 of a chunk, if there is one.
+#[inline(always)]
+fn round_all<E: Float>(p: &[E], rounded: Option<&mut [Bf16]>) {
+    if let Some(rounded) = rounded {
+        rounded.iter_mut().zip(p).for_each(|(rounded, p)| *rounded = Bf16::round(p.single()));
     }
 }
 
@@ -184,6 +225,7 @@ impl<E: Float> AdamW<E> {
 struct AdamWPass<'a, E> {
     rule: &'a AdamW<E>,
     p: &'a mut [E],
+    rounded: Option<&'a mut [Bf16]>,
     g: &'a mut [E],
     m: &'a mut [E],
     v: &'a mut [E],
@@ -202,6 +244,7 @@ impl<E: Float> NullaryFnOnce for AdamWPass<'_, E> {
             *p = *p * keep - rate * *m / (v.sqrt() * spread + eps);
             *g = E::default();
         }
+        round_all(self.p, self.rounded);
     }
 }
 
@@ -227,6 +270,7 @@ impl<E: Float> Sgd<E> {
 struct SgdPass<'a, E> {
     rule: &'a Sgd<E>,
     p: &'a mut [E],
+    rounded: Option<&'a mut [Bf16]>,
     g: &'a mut [E],
     v: &'a mut [E],
 }
@@ -242,5 +286,6 @@ impl<E: Float> NullaryFnOnce for SgdPass<'_, E> {
             *p -= *v * rate;
             *g = E::default();
         }
+        round_all(self.p, self.rounded);
     }
 }

@@ -6,6 +6,7 @@ use dfdx::prelude::*;
 use crate::config::experiment::{OptimizerKind, OptimizerPlan};
 use crate::model::Gpt;
 use crate::model::params::{Parameter, VisitMut};
+use crate::ops::cpu::bf16::Rounded;
 
 mod adamw;
 mod clip;
@@ -26,7 +27,7 @@ pub use decay::Decay;
 pub use moments::Moments;
 pub use schedule::learning_rate;
 pub use sgd::Sgd;
-pub use update::{AdamWRule, SgdRule, Update};
+pub use update::{AdamWRule, Aside, SgdRule, Update};
 
 /// The optimizer that a plan asks for, with its state.
 #[derive(Debug)]
@@ -55,7 +56,8 @@ impl<E: Dtype, D: Update<E>> Optimizer<E, D> {
         if let Self::AdamW(adamw) = self {
             adamw.begin_step();
         }
-        gpt.visit_mut(&mut Step { optimizer: self, gradients, clip, learning_rate })
+        let rounded = gpt.rounded().into_iter();
+        gpt.visit_mut(&mut Step { optimizer: self, gradients, rounded, clip, learning_rate })
     }
 }
 
@@ -95,6 +97,8 @@ impl<E: Dtype, D: Storage<E>> Optimizer<E, D> {
 struct Step<'a, E: Dtype, D: Storage<E>> {
     optimizer: &'a mut Optimizer<E, D>,
     gradients: &'a mut Gradients<E, D>,
+    /// In the order of the layout.
+    rounded: std::vec::IntoIter<Option<Rounded>>,
     clip: f64,
     learning_rate: f64,
 }
@@ -105,9 +109,13 @@ impl<E: Dtype, D: Update<E>> VisitMut<E, D> for Step<'_, E, D> {
     fn visit<S: Shape>(&mut self, parameter: &Parameter, tensor: &mut Tensor<S, E, D>) -> Result<(), D::Err> {
         let gradient = self.gradients.get_or_alloc_mut(&*tensor)?;
         let (clip, learning_rate) = (self.clip, self.learning_rate);
+        let rounded = self.rounded.next().flatten();
+        let rounded = rounded.as_ref();
         match self.optimizer {
-            Optimizer::AdamW(adamw) => adamw.try_update(parameter, tensor, gradient, clip, learning_rate),
-            Optimizer::Sgd(sgd) => sgd.try_update(parameter, tensor, gradient, clip, learning_rate),
+            Optimizer::AdamW(adamw) => {
+                adamw.try_update(parameter, tensor, gradient, rounded, clip, learning_rate)
+            }
+            Optimizer::Sgd(sgd) => sgd.try_update(parameter, tensor, gradient, rounded, clip, learning_rate),
         }
     }
 }

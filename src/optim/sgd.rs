@@ -2,11 +2,12 @@
 
 use dfdx::prelude::*;
 
-use super::{Decay, Moments, SgdRule, Update};
+use super::{Aside, Decay, Moments, SgdRule, Update};
 use crate::config::experiment::OptimizerPlan;
 use crate::model::Gpt;
 use crate::model::params::Parameter;
 use crate::ops::Buffer;
+use crate::ops::cpu::bf16::Rounded;
 
 /// SGD and its velocities. Weight decay is added to the gradient (L2), as PyTorch's `SGD` does.
 #[derive(Debug)]
@@ -33,10 +34,12 @@ impl<E: Dtype, D: Update<E>> Sgd<E, D> {
         parameter: &Parameter,
         tensor: &mut Tensor<S, E, D>,
         gradient: &mut Buffer<E, D>,
+        rounded: Option<&Rounded>,
         clip: f64,
         learning_rate: f64,
     ) -> Result<(), D::Err> {
         let rule = SgdRule { learning_rate, momentum: self.momentum, decay: self.decay.of(parameter), clip };
-        D::try_sgd(&rule, tensor, gradient, self.velocity.try_get(tensor)?, &mut self.scratch)
+        let aside = Aside { scratch: &mut self.scratch, rounded };
+        D::try_sgd(&rule, tensor, gradient, self.velocity.try_get(tensor)?, aside)
     }
 }

@@ -79,9 +79,13 @@ where
         let second = second.get_or_alloc_mut(p).unwrap();
         let scratch = &mut Vec::new();
         match (rule, body) {
-            (Rule::AdamW(rule), Body::Fused) => Cpu::try_adamw(&rule, p, gradient, [first, second], scratch),
+            (Rule::AdamW(rule), Body::Fused) => {
+                Cpu::try_adamw(&rule, p, gradient, [first, second], Aside { scratch, rounded: None })
+            }
             (Rule::AdamW(rule), Body::Composed) => composed::try_adamw(&rule, p, gradient, [first, second]),
-            (Rule::Sgd(rule), Body::Fused) => Cpu::try_sgd(&rule, p, gradient, first, scratch),
+            (Rule::Sgd(rule), Body::Fused) => {
+                Cpu::try_sgd(&rule, p, gradient, first, Aside { scratch, rounded: None })
+            }
             (Rule::Sgd(rule), Body::Composed) => composed::try_sgd(&rule, p, gradient, first),
         }
         .unwrap();
@@ -212,7 +216,7 @@ fn one_scratch_serves_tensors_of_any_size() {
         let State { p, buffers: [gradient, first, _], .. } = &mut state;
         let gradient = gradient.get_or_alloc_mut(p).unwrap();
         let velocity = first.get_or_alloc_mut(p).unwrap();
-        Cpu::try_sgd(&rule, p, gradient, velocity, scratch).unwrap();
+        Cpu::try_sgd(&rule, p, gradient, velocity, Aside { scratch, rounded: None }).unwrap();
         assert!(distance(&state.values(), &expected.values()) < 1e-12, "{len}");
     }
 }

@@ -3,6 +3,7 @@
 use dfdx::prelude::*;
 
 use super::composed;
+use crate::ops::cpu::bf16::Rounded;
 use crate::ops::{Buffer, Ops};
 
 /// The numbers of one AdamW update.
@@ -30,13 +31,22 @@ pub struct SgdRule {
     pub clip: f64,
 }
 
+/// What an update may need beside a parameter, its gradient and the optimizer's state.
+#[derive(Debug)]
+pub struct Aside<'a, E> {
+    /// Host memory that a device may use as it likes and grow; callers hand over the same one again, so that it is allocated
+    /// once.
+    pub scratch: &'a mut Vec<E>,
+    /// The parameter's copy in bf16, to be written in the same pass where a device can.
+    pub rounded: Option<&'a Rounded>,
+}
+
 /// A device on which parameters can be updated.
 ///
 /// The default bodies, those of `composed`, go through dfdx's kernels, so they run on any device. A device that can do better
 /// overrides them with the same results.
 ///
-/// Every update leaves zeros in the gradient, to which the next step adds. `scratch` is host memory that a device may use
-/// as it likes and grow; callers hand over the same one again, so that it is allocated once.
+/// Every update leaves zeros in the gradient, to which the next step adds.
 pub trait Update<E: Dtype>: Ops<E> {
     /// A sum of squares that is being added up, on the host or on the device.
     type Squares;
@@ -70,7 +80,7 @@ pub trait Update<E: Dtype>: Ops<E> {
         tensor: &mut Tensor<S, E, Self>,
         gradient: &mut Buffer<E, Self>,
         moments: [&mut Buffer<E, Self>; 2],
-        _scratch: &mut Vec<E>,
+        _aside: Aside<'_, E>,
     ) -> Result<(), Self::Err> {
         composed::try_adamw(rule, tensor, gradient, moments)
     }
@@ -81,7 +91,7 @@ pub trait Update<E: Dtype>: Ops<E> {
         tensor: &mut Tensor<S, E, Self>,
         gradient: &mut Buffer<E, Self>,
         velocity: &mut Buffer<E, Self>,
-        _scratch: &mut Vec<E>,
+        _aside: Aside<'_, E>,
     ) -> Result<(), Self::Err> {
         composed::try_sgd(rule, tensor, gradient, velocity)
     }

@@ -122,6 +122,7 @@ fn describe(manifest: &mut Manifest) {
         device: "cpu".to_owned(),
         name: "Example CPU".to_owned(),
         dtype: "f32".to_owned(),
+        kernel: None,
         threads: 2,
     });
     manifest.data = Some(DataInfo {

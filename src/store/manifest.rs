@@ -211,6 +211,9 @@ pub struct DeviceInfo {
     /// The hardware's own name.
     pub name: String,
     pub dtype: String,
+    /// What multiplies where there is a choice, as for bf16 on the processor. A run keeps to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
     pub threads: usize,
 }
 

@@ -106,7 +106,7 @@ fn train_plan(
     let mut checkpoints = Checkpoints::new(dir.checkpoints(), plan.checkpoint.keep_last);
     let vocab_size = dataset.tokenizer.vocab_size();
     let Beginning { engine, go_on, damaged } =
-        find_beginning(&plan, dir, manifest.init_from.as_ref(), &mut checkpoints, vocab_size)?;
+        find_beginning(&plan, dir, manifest, &mut checkpoints, vocab_size)?;
 
     manifest.data = Some(dataset.info());
     manifest.model = Some(engine.model());
@@ -152,16 +152,17 @@ struct Beginning {
 fn find_beginning(
     plan: &RunPlan,
     dir: &RunDir,
-    init_from: Option<&InitFrom>,
+    manifest: &Manifest,
     checkpoints: &mut Checkpoints,
     vocab_size: usize,
 ) -> Result<Beginning, TrainError> {
+    let before = manifest.device.as_ref();
     let mut damaged = Vec::new();
     if checkpoint::newest_step(dir).is_some() {
         // The weights that the run began with may be gone by now, and are overwritten by the checkpoint's.
         let mut plan = plan.clone();
         plan.train.init_from = None;
-        let mut engine = engine::open(&plan, vocab_size)?;
+        let mut engine = engine::open_like(&plan, vocab_size, before)?;
         let restored = checkpoints.restore(dir, engine.as_mut())?;
         damaged = restored.damaged;
         if let Some(go_on) = restored.go_on {
@@ -170,8 +171,8 @@ fn find_beginning(
         }
     }
     RecordSizes::default().cut_back(dir)?;
-    init_from.map_or(Ok(()), start::check_unchanged)?;
-    Ok(Beginning { engine: engine::open(plan, vocab_size)?, go_on: None, damaged })
+    manifest.init_from.as_ref().map_or(Ok(()), start::check_unchanged)?;
+    Ok(Beginning { engine: engine::open_like(plan, vocab_size, before)?, go_on: None, damaged })
 }
 
 /// The tokenizer of the model that the run begins from, where it has one: as it lies in the run's directory since the run was made, or

@@ -34,7 +34,8 @@ const GLOBAL_BATCH: &str =
     "it counts sequences of a whole step there: batch_size x gradient_accumulation_steps here";
 const EPOCHS: &str =
     "training is counted in steps here: epochs x training tokens / (batch_size x sequence_length)";
-const MIXED: &str = "`hardware.dtype = \"f16\"` is mixed precision, on a GPU; \"f32\" is the other one";
+const MIXED: &str =
+    "`hardware.dtype` is \"f32\", or for mixed precision \"bf16\" on the processor and \"f16\" on a GPU";
 const KEEP: &str = "probability of dropping, not of keeping";
 
 /// All foreign names, lower case.

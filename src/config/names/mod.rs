@@ -97,6 +97,8 @@ pub static FOREIGN_VALUES: &[(&str, &str, &str)] = &[
     ("hardware.dtype", "fp16", "f16"),
     ("hardware.dtype", "half", "f16"),
     ("hardware.dtype", "16-mixed", "f16"),
+    ("hardware.dtype", "bfloat16", "bf16"),
+    ("hardware.dtype", "bf16-mixed", "bf16"),
     ("hardware.device", "gpu", "cuda"),
 ];
 

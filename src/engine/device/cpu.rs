@@ -1,5 +1,8 @@
 //! The processor.
 
+use crate::ops::cpu::bf16::{Kernel, product_flops_per_sec};
+use crate::ops::cpu::matmul::Workers;
+
 /// The processor's own name.
 pub fn cpu_name() -> String {
     use sysinfo::{CpuRefreshKind, RefreshKind, System};
@@ -43,6 +46,31 @@ pub fn product_kernels() -> ProductKernels {
     }
     #[cfg(not(target_arch = "x86_64"))]
     ProductKernels::Other
+}
+
+/// Who multiplies in a number format on this processor, and how fast all threads of the current pool are at it alone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ProductSpeed {
+    /// The kernel's name, where there is a choice.
+    pub kernel: Option<&'static str>,
+    /// FLOP/s in a product of GPT-2's sizes, by a probe of some milliseconds.
+    pub flops_per_sec: f64,
+}
+
+/// Measures products in f32.
+pub fn f32_products() -> ProductSpeed {
+    ProductSpeed { kernel: None, flops_per_sec: product_flops_per_sec::<f32>((), Workers::All) }
+}
+
+/// Measures products of bf16, by the kernel that a run would take.
+pub fn bf16_products() -> ProductSpeed {
+    let kernel = Kernel::choose();
+    ProductSpeed { kernel: Some(kernel.name()), flops_per_sec: kernel.flops_per_sec(Workers::All) }
+}
+
+/// Whether bf16 makes matrix products faster than f32 on this processor.
+pub fn bf16_gains() -> bool {
+    Kernel::choose() != Kernel::Widened
 }
 
 #[cfg(test)]

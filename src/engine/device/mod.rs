@@ -17,7 +17,9 @@ mod trial;
 
 #[cfg(feature = "cuda")]
 pub use compiler::{check_compiler, compiler_version, missing_build_files};
-pub use cpu::{ProductKernels, cpu_name, product_kernels};
+pub use cpu::{
+    ProductKernels, ProductSpeed, bf16_gains, bf16_products, cpu_name, f32_products, product_kernels,
+};
 #[cfg(feature = "cuda")]
 pub use driver::{check_kernels, check_open, kernels as cuda_kernels, version as cuda_driver};
 use kernels::Version;

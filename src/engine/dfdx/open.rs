@@ -4,24 +4,33 @@ use ::dfdx::prelude::*;
 
 use super::passes::Plain;
 use super::{Budget, DfdxEngine, Engine, EngineError};
-use crate::config::experiment::RunPlan;
+use crate::config::experiment::{DtypeKind, RunPlan};
 use crate::engine::device;
 use crate::engine::memory::Place;
+use crate::ops::cpu::bf16::Kernel;
 use crate::store::manifest::DeviceInfo;
 
-/// Opens the engine on the processor, where single precision is the only one.
-pub fn open_cpu(plan: &RunPlan, vocab_size: usize) -> Result<Box<dyn Engine>, EngineError> {
+/// Opens the engine on the processor. In bf16 `kernel` multiplies if it is there, else the fastest one.
+pub fn open_cpu(
+    plan: &RunPlan,
+    vocab_size: usize,
+    kernel: Option<&str>,
+) -> Result<Box<dyn Engine>, EngineError> {
     let info = device_info("cpu".to_owned(), device::cpu_name());
     let budget = Budget::new(plan, vocab_size, Place::Host, None);
     let device = Cpu::default();
-    Ok(Box::new(DfdxEngine::<f32, _, _>::open(plan, vocab_size, &device, Plain, budget, info)?))
+    let mut engine = DfdxEngine::<f32, _, _>::open(plan, vocab_size, &device, Plain, budget, info)?;
+    if plan.hardware.dtype == DtypeKind::Bf16 {
+        let kept = kernel.and_then(Kernel::of_name).filter(|kernel| kernel.is_available());
+        engine.round_products(kept.unwrap_or_else(Kernel::choose));
+    }
+    Ok(Box::new(engine))
 }
 
 /// Opens the engine on a GPU.
 #[cfg(feature = "cuda")]
 pub fn open_cuda(plan: &RunPlan, vocab_size: usize, ordinal: usize) -> Result<Box<dyn Engine>, EngineError> {
     use super::mixed::MixedPasses;
-    use crate::config::experiment::DtypeKind;
     use crate::engine::cost::limits;
     use crate::ops::OutOfMemory;
 
@@ -44,9 +53,15 @@ pub fn open_cuda(plan: &RunPlan, vocab_size: usize, ordinal: usize) -> Result<Bo
     let info = device_info(name.clone(), device::cuda_name(ordinal));
     Ok(match plan.hardware.dtype {
         DtypeKind::F32 => Box::new(DfdxEngine::open(plan, vocab_size, &cuda, Plain, budget, info)?),
-        DtypeKind::F16 => {
-            Box::new(DfdxEngine::open(plan, vocab_size, &cuda, MixedPasses::default(), budget, info)?)
-        }
+        DtypeKind::Bf16 => unreachable!("the device was checked for the format"),
+        DtypeKind::F16 => Box::new(DfdxEngine::open(
+            plan,
+            vocab_size,
+            &cuda,
+            MixedPasses::<crate::ops::F16, _>::default(),
+            budget,
+            info,
+        )?),
     })
 }
 
@@ -58,5 +73,5 @@ pub fn open_cuda(_: &RunPlan, _: usize, ordinal: usize) -> Result<Box<dyn Engine
 }
 
 fn device_info(device: String, name: String) -> DeviceInfo {
-    DeviceInfo { device, name, dtype: String::new(), threads: rayon::current_num_threads() }
+    DeviceInfo { device, name, dtype: String::new(), kernel: None, threads: rayon::current_num_threads() }
 }

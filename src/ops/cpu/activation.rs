@@ -4,6 +4,7 @@
 
 use rayon::prelude::*;
 
+use super::operand::Operand;
 use super::rows::ELEMENTS;
 use super::simd::{exp, vectorised};
 use crate::ops::profile::{Part, timed};
@@ -18,28 +19,35 @@ fn gate(x: f32) -> f32 {
 }
 
 /// `y = gelu(x)`.
-pub fn gelu(x: &[f32], y: &mut [f32]) {
+pub fn gelu<T: Operand>(x: &[T], y: &mut [T]) {
     let _timed = timed(Part::Gelu);
     x.par_chunks(ELEMENTS).zip(y.par_chunks_mut(ELEMENTS)).for_each(|(x, y)| {
         vectorised(
             #[inline(always)]
-            || y.iter_mut().zip(x).for_each(|(y, &x)| *y = x * gate(x)),
+            || {
+                y.iter_mut().zip(x).for_each(|(y, x)| {
+                    let x = x.widen();
+                    *y = T::narrow(x * gate(x));
+                });
+            },
         );
     });
 }
 
 /// Replaces `x` by the derivative of GELU at it and writes `y = gelu(x)`, which the backward pass needs again.
-pub fn differentiate_gelu(x: &mut [f32], y: &mut [f32]) {
+pub fn differentiate_gelu<T: Operand>(x: &mut [T], y: &mut [T]) {
     let _timed = timed(Part::Gelu);
     x.par_chunks_mut(ELEMENTS).zip(y.par_chunks_mut(ELEMENTS)).for_each(|(x, y)| {
         vectorised(
             #[inline(always)]
             || {
-                for (x, y) in x.iter_mut().zip(y) {
-                    let gate = gate(*x);
-                    let slope = SLOPE * (1.0 + 3.0 * CUBIC * *x * *x);
-                    *y = *x * gate;
-                    *x = gate + *y * (1.0 - gate) * slope;
+                for (operand, result) in x.iter_mut().zip(y) {
+                    let x = operand.widen();
+                    let gate = gate(x);
+                    let slope = SLOPE * (1.0 + 3.0 * CUBIC * x * x);
+                    let y = x * gate;
+                    *result = T::narrow(y);
+                    *operand = T::narrow(gate + y * (1.0 - gate) * slope);
                 }
             },
         );

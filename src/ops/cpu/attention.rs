@@ -7,8 +7,9 @@
 
 use rayon::prelude::*;
 
-use super::matmul::{Workers, Write, multiply};
-use super::simd::{exp, exp_and_sum, max, sum_of_two, vectorised};
+use super::matmul::{Workers, Write};
+use super::operand::{Destination, Operand, view};
+use super::simd::{exp, max, sum, sum_of_two, vectorised};
 use super::view::{View, ViewMut};
 use crate::ops::profile::{Part, timed};
 use crate::ops::{AttentionShape, Dropout};
@@ -18,8 +19,9 @@ const BLOCK: usize = 64;
 
 /// One head of one sequence: where its numbers lie in (m, 3c) and (m, c).
 #[derive(Clone, Copy)]
-struct Head<'a> {
-    qkv: &'a [f32],
+struct Head<'a, T: Operand> {
+    kernel: T::Kernel,
+    qkv: &'a [T],
     shape: AttentionShape,
     width: usize,
     head_width: usize,
@@ -28,37 +30,43 @@ struct Head<'a> {
     dropout: Option<Dropout>,
 }
 
-impl<'a> Head<'a> {
+impl<'a, T: Operand> Head<'a, T> {
     fn scale(self) -> f32 {
         (self.head_width as f32).powf(-0.5)
     }
 
     /// Rows `start..end` of queries (0), keys (1) or values (2).
-    fn rows(self, third: usize, start: usize, end: usize) -> View<'a> {
+    fn rows(self, third: usize, start: usize, end: usize) -> View<'a, T> {
         let (sequence, head) = (self.index / self.shape.heads, self.index % self.shape.heads);
         let row = sequence * self.shape.tokens + start;
-        let first = row * 3 * self.width + third * self.width + head * self.head_width;
-        View::strided(&self.qkv[first..], end - start, self.head_width, 3 * self.width)
+        let stride = T::stride(3 * self.width);
+        let first = row * stride + third * self.width + head * self.head_width;
+        View::strided(&self.qkv[first..], end - start, self.head_width, stride)
     }
 
     /// The head's part of row `row` of a matrix (m, c).
-    fn row_of(self, matrix: &[f32], row: usize) -> &[f32] {
+    fn row_of(self, matrix: &[T], row: usize) -> &[T] {
         let (sequence, head) = (self.index / self.shape.heads, self.index % self.shape.heads);
-        let first = (sequence * self.shape.tokens + row) * self.width + head * self.head_width;
+        let first = (sequence * self.shape.tokens + row) * T::stride(self.width) + head * self.head_width;
         &matrix[first..first + self.head_width]
     }
 
     /// The head's part of rows `start..end` of a matrix (m, c).
-    fn rows_of(self, matrix: &'a [f32], start: usize, end: usize) -> View<'a> {
+    fn rows_of(self, matrix: &'a [T], start: usize, end: usize) -> View<'a, T> {
         let (sequence, head) = (self.index / self.shape.heads, self.index % self.shape.heads);
-        let first = (sequence * self.shape.tokens + start) * self.width + head * self.head_width;
-        View::strided(&matrix[first..], end - start, self.head_width, self.width)
+        let stride = T::stride(self.width);
+        let first = (sequence * self.shape.tokens + start) * stride + head * self.head_width;
+        View::strided(&matrix[first..], end - start, self.head_width, stride)
     }
 
-    /// Writes the scores of queries `start..end` against all keys before `end`.
+    /// Writes the scores of queries `start..end` against all keys before `end`, not yet scaled.
     fn score(self, start: usize, end: usize, scores: &mut [f32]) {
         let (q, k) = (self.rows(0, start, end), self.rows(1, 0, end));
-        multiply(ViewMut::new(scores, end), q, k.transposed(), self.scale(), Write::Over, Workers::One);
+        self.multiply_into(ViewMut::new(scores, end), Write::Over, q, k.transposed());
+    }
+
+    fn multiply_into(self, to: ViewMut<'_>, write: Write, lhs: View<'_, T>, rhs: View<'_, T>) {
+        T::multiply(self.kernel, Destination::Sums { to, write }, lhs, rhs, Workers::One);
     }
 
     /// Writes the dropout factors of queries `start..end` against all keys before `end`.
@@ -75,28 +83,35 @@ fn blocks(tokens: usize) -> impl DoubleEndedIterator<Item = (usize, usize)> {
     (0..tokens.div_ceil(BLOCK)).map(move |i| (i * BLOCK, tokens.min((i + 1) * BLOCK)))
 }
 
-/// Working memory of a task: `count` matrices of a block's scores.
+/// Working memory of a task: matrices of a block's scores.
 fn scratch<const N: usize>(tokens: usize) -> [Vec<f32>; N] {
     std::array::from_fn(|_| vec![0.0; BLOCK.min(tokens) * tokens])
 }
 
+/// As [`scratch`], for scores as operands.
+fn operands<T: Operand, const N: usize>(tokens: usize) -> [Vec<T>; N] {
+    std::array::from_fn(|_| T::scratch(BLOCK.min(tokens), tokens))
+}
+
 /// Attention of (m, 3c) into `y` (m, c). `log_sums` (b * h, t) takes the logarithm of each row's sum of exponentials.
-pub fn forward(
-    qkv: &[f32],
+pub fn forward<T: Operand>(
+    kernel: T::Kernel,
+    qkv: &[T],
+    width: usize,
     shape: AttentionShape,
     dropout: Option<Dropout>,
-    y: &mut [f32],
+    y: &mut [T],
     log_sums: &mut [f32],
 ) {
     let _timed = timed(Part::Attention);
-    let width = y.len() / (shape.batch * shape.tokens);
     let head_width = width / shape.heads;
-    let tiles = ViewMut::tiles(y, width, shape.tokens, head_width);
+    let tiles = ViewMut::tiles(y, width, T::stride(width), shape.tokens, head_width);
     let tasks = tiles.into_par_iter().zip(log_sums.par_chunks_mut(shape.tokens)).enumerate();
     tasks.for_each_init(
-        || scratch(shape.tokens),
-        |[weights, factors], (index, (mut y, log_sums))| {
-            let head = Head { qkv, shape, width, head_width, index, dropout };
+        || (scratch(shape.tokens), operands(shape.tokens)),
+        |([weights, factors], [narrow]), (index, (mut y, log_sums))| {
+            let head = Head { kernel, qkv, shape, width, head_width, index, dropout };
+            let scale = head.scale();
             for (start, end) in blocks(shape.tokens) {
                 let weights = &mut weights[..(end - start) * end];
                 head.score(start, end, weights);
@@ -106,11 +121,12 @@ pub fn forward(
                         let rows = weights.chunks_exact_mut(end).zip(&mut log_sums[start..end]);
                         for ((row, log_sum), seen) in rows.zip(start + 1..) {
                             let (past, future) = row.split_at_mut(seen);
-                            let max = max(past);
-                            let total = exp_and_sum(past, max);
+                            let shift = scale * max(past);
+                            past.iter_mut().for_each(|x| *x = exp(scale * *x - shift));
+                            let total = sum(past, |x| x);
                             past.iter_mut().for_each(|x| *x *= 1.0 / total);
                             future.fill(0.0);
-                            *log_sum = max + total.ln();
+                            *log_sum = shift + total.ln();
                         }
                     },
                 );
@@ -119,8 +135,9 @@ pub fn forward(
                     head.drop_factors(dropout, start, end, factors);
                     weights.iter_mut().zip(&*factors).for_each(|(x, factor)| *x *= factor);
                 }
-                let (weights, v) = (View::new(weights, end), head.rows(2, 0, end));
-                multiply(y.rows(start, end), weights, v, 1.0, Write::Over, Workers::One);
+                let weights = view(T::narrowed(weights, end, narrow), end);
+                let y = Destination::Operand { to: y.rows(start, end), bias: None };
+                T::multiply(kernel, y, weights, head.rows(2, 0, end), Workers::One);
             }
         },
     );
@@ -128,25 +145,25 @@ pub fn forward(
 
 /// What the backward pass knows of the forward pass.
 #[derive(Clone, Copy, Debug)]
-pub struct Past<'a> {
-    pub qkv: &'a [f32],
-    pub y: &'a [f32],
+pub struct Past<'a, T> {
+    pub qkv: &'a [T],
+    pub y: &'a [T],
     pub log_sums: &'a [f32],
+    pub width: usize,
     pub shape: AttentionShape,
     pub dropout: Option<Dropout>,
 }
 
 /// The gradient of attention's input, from that of its result: (m, c) -> (m, 3c).
-pub fn backward(past: Past<'_>, dy: &[f32], dqkv: &mut [f32]) {
+pub fn backward<T: Operand>(kernel: T::Kernel, past: Past<'_, T>, dy: &[T], dqkv: &mut [T]) {
     let _timed = timed(Part::Attention);
-    let Past { qkv, y, log_sums, shape, dropout } = past;
+    let Past { qkv, y, log_sums, width, shape, dropout } = past;
     let (tokens, heads) = (shape.tokens, shape.heads);
-    let width = dy.len() / (shape.batch * tokens);
     let head_width = width / heads;
     // Tiles come as queries, keys and values of all heads of a sequence.
-    let mut tiles: Vec<Option<ViewMut<'_>>> =
-        ViewMut::tiles(dqkv, 3 * width, tokens, head_width).into_iter().map(Some).collect();
-    let thirds: Vec<[ViewMut<'_>; 3]> = tiles
+    let tiles = ViewMut::tiles(dqkv, 3 * width, T::stride(3 * width), tokens, head_width);
+    let mut tiles: Vec<Option<ViewMut<'_, T>>> = tiles.into_iter().map(Some).collect();
+    let thirds: Vec<[ViewMut<'_, T>; 3]> = tiles
         .chunks_exact_mut(3 * heads)
         .flat_map(|tiles| {
             let mut third =
@@ -156,9 +173,11 @@ pub fn backward(past: Past<'_>, dy: &[f32], dqkv: &mut [f32]) {
         .collect();
     let tasks = thirds.into_par_iter().zip(log_sums.par_chunks(tokens)).enumerate();
     tasks.for_each_init(
-        || scratch(tokens),
-        |[weights, dweights, factors], (index, ([mut dq, mut dk, mut dv], log_sums))| {
-            let head = Head { qkv, shape, width, head_width, index, dropout };
+        || (scratch(tokens), operands(tokens), [(); 2].map(|()| vec![0.0; tokens * head_width])),
+        |([weights, dweights, factors], [narrow, dnarrow], [dk, dv]),
+         (index, ([mut dq, dk_to, dv_to], log_sums))| {
+            let head = Head { kernel, qkv, shape, width, head_width, index, dropout };
+            let scale = head.scale();
             // From the end, where a block meets every key: the first products write all of dk and dv.
             for (start, end) in blocks(tokens).rev() {
                 let write = if end == tokens { Write::Over } else { Write::Add };
@@ -167,14 +186,8 @@ pub fn backward(past: Past<'_>, dy: &[f32], dqkv: &mut [f32]) {
                     (&mut weights[..len], &mut dweights[..len], &mut factors[..len]);
                 let dy_rows = head.rows_of(dy, start, end);
                 head.score(start, end, weights);
-                multiply(
-                    ViewMut::new(dweights, end),
-                    dy_rows,
-                    head.rows(2, 0, end).transposed(),
-                    1.0,
-                    Write::Over,
-                    Workers::One,
-                );
+                let v = head.rows(2, 0, end).transposed();
+                head.multiply_into(ViewMut::new(dweights, end), Write::Over, dy_rows, v);
                 if let Some(dropout) = head.dropout {
                     head.drop_factors(dropout, start, end, factors);
                     dweights.iter_mut().zip(&*factors).for_each(|(x, factor)| *x *= factor);
@@ -185,27 +198,46 @@ pub fn backward(past: Past<'_>, dy: &[f32], dqkv: &mut [f32]) {
                         let rows = weights.chunks_exact_mut(end).zip(dweights.chunks_exact_mut(end));
                         for ((row, drow), i) in rows.zip(start..) {
                             // The sum over keys of weight times its gradient.
-                            let shift = sum_of_two(head.row_of(y, i), head.row_of(dy, i), |y, dy| y * dy);
+                            let (y, dy) = (head.row_of(y, i), head.row_of(dy, i));
+                            let shift = sum_of_two(y, dy, |y, dy| y.widen() * dy.widen());
                             let (past, future) = row.split_at_mut(i + 1);
                             let (dpast, dfuture) = drow.split_at_mut(i + 1);
                             for (x, dx) in past.iter_mut().zip(&mut *dpast) {
-                                *x = exp(*x - log_sums[i]);
-                                *dx = *x * (*dx - shift);
+                                *x = exp(scale * *x - log_sums[i]);
+                                *dx = scale * (*x * (*dx - shift));
                             }
                             future.fill(0.0);
                             dfuture.fill(0.0);
                         }
                     },
                 );
-                let dscores = View::new(dweights, end);
-                let (q, k) = (head.rows(0, start, end), head.rows(1, 0, end));
-                multiply(dq.rows(start, end), dscores, k, head.scale(), Write::Over, Workers::One);
-                multiply(dk.rows(0, end), dscores.transposed(), q, head.scale(), write, Workers::One);
                 if head.dropout.is_some() {
                     weights.iter_mut().zip(&*factors).for_each(|(x, factor)| *x *= factor);
                 }
-                let weights = View::new(weights, end).transposed();
-                multiply(dv.rows(0, end), weights, dy_rows, 1.0, write, Workers::One);
+                let dscores = view(T::narrowed(dweights, end, dnarrow), end);
+                let weights = view(T::narrowed(weights, end, narrow), end);
+                let (q, k) = (head.rows(0, start, end), head.rows(1, 0, end));
+                let to = Destination::Operand { to: dq.rows(start, end), bias: None };
+                T::multiply(kernel, to, dscores, k, Workers::One);
+                let seen = end * head_width;
+                head.multiply_into(ViewMut::new(&mut dk[..seen], head_width), write, dscores.transposed(), q);
+                head.multiply_into(
+                    ViewMut::new(&mut dv[..seen], head_width),
+                    write,
+                    weights.transposed(),
+                    dy_rows,
+                );
+            }
+            // Their sums went over all blocks in f32.
+            for (sums, mut to) in [(dk, dk_to), (dv, dv_to)] {
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        for (i, sums) in sums.chunks_exact(head_width).enumerate() {
+                            to.row(i).iter_mut().zip(sums).for_each(|(to, &sum)| *to = T::narrow(sum));
+                        }
+                    },
+                );
             }
         },
     );

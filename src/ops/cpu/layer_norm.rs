@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::operand::Operand;
 use super::rows::{ROWS, add};
 use super::simd::{sum, sum_of_two, vectorised};
 use crate::ops::LAYER_NORM_EPS;
@@ -32,25 +33,27 @@ pub fn measure(x: &[f32], columns: usize, stats: &mut [f32]) {
 }
 
 /// The norm of rows whose statistics are known: (m, c) -> (m, c).
-pub fn normalise(x: &[f32], stats: &[f32], affine: Affine<'_>, y: &mut [f32]) {
+pub fn normalise<T: Operand>(x: &[f32], stats: &[f32], affine: Affine<'_>, y: &mut [T]) {
     let _timed = timed(Part::LayerNorms);
     let columns = affine.weight.len();
-    let chunk = ROWS * columns;
-    let rows = x.par_chunks(chunk).zip(y.par_chunks_mut(chunk)).zip(stats.par_chunks(2 * ROWS));
+    let stride = T::stride(columns);
+    let chunks = x.par_chunks(ROWS * columns).zip(y.par_chunks_mut(ROWS * stride));
+    let rows = chunks.zip(stats.par_chunks(2 * ROWS));
     rows.for_each(|((x, y), stats)| {
         vectorised(
             #[inline(always)]
             || {
-                let rows =
-                    x.chunks_exact(columns).zip(y.chunks_exact_mut(columns)).zip(stats.chunks_exact(2));
+                let rows = x.chunks_exact(columns).zip(y.chunks_exact_mut(stride)).zip(stats.chunks_exact(2));
                 for ((x, y), stats) in rows {
                     let (mean, scale) = (stats[0], stats[1]);
                     let row = y.iter_mut().zip(x).zip(affine.weight);
                     match affine.bias {
-                        Some(bias) => row
-                            .zip(bias)
-                            .for_each(|(((y, x), weight), bias)| *y = (x - mean) * scale * weight + bias),
-                        None => row.for_each(|((y, x), weight)| *y = (x - mean) * scale * weight),
+                        Some(bias) => row.zip(bias).for_each(|(((y, x), weight), bias)| {
+                            *y = T::narrow((x - mean) * scale * weight + bias)
+                        }),
+                        None => {
+                            row.for_each(|((y, x), weight)| *y = T::narrow((x - mean) * scale * weight));
+                        }
                     }
                 }
             },
@@ -59,11 +62,18 @@ pub fn normalise(x: &[f32], stats: &[f32], affine: Affine<'_>, y: &mut [f32]) {
 }
 
 /// Adds the gradient of the norm's input to `dx` (m, c) and returns those of weight and bias (c each).
-pub fn backward(dy: &[f32], x: &[f32], stats: &[f32], weight: &[f32], dx: &mut [f32]) -> [Vec<f32>; 2] {
+pub fn backward<T: Operand>(
+    dy: &[T],
+    x: &[f32],
+    stats: &[f32],
+    weight: &[f32],
+    dx: &mut [f32],
+) -> [Vec<f32>; 2] {
     let _timed = timed(Part::LayerNorms);
     let columns = weight.len();
     let chunk = ROWS * columns;
-    let chunks = dy.par_chunks(chunk).zip(x.par_chunks(chunk)).zip(dx.par_chunks_mut(chunk));
+    let stride = T::stride(columns);
+    let chunks = dy.par_chunks(ROWS * stride).zip(x.par_chunks(chunk)).zip(dx.par_chunks_mut(chunk));
     let chunks = chunks.zip(stats.par_chunks(2 * ROWS));
     let partials = chunks.map(|(((dy, x), dx), stats)| {
         let (mut dweight, mut dbias) = (vec![0.0; columns], vec![0.0; columns]);
@@ -71,14 +81,22 @@ pub fn backward(dy: &[f32], x: &[f32], stats: &[f32], weight: &[f32], dx: &mut [
         vectorised(
             #[inline(always)]
             || {
-                let rows = dy.chunks_exact(columns).zip(x.chunks_exact(columns));
+                let rows = dy.chunks_exact(stride).zip(x.chunks_exact(columns));
                 let rows = rows.zip(dx.chunks_exact_mut(columns)).zip(stats.chunks_exact(2));
                 for (((dy, x), dx), stats) in rows {
                     let (mean, scale) = (stats[0], stats[1]);
                     x_hat.iter_mut().zip(x).for_each(|(x_hat, x)| *x_hat = (x - mean) * scale);
-                    dx_hat.iter_mut().zip(dy).zip(weight).for_each(|((dx_hat, dy), w)| *dx_hat = dy * w);
-                    dweight.iter_mut().zip(dy).zip(&x_hat).for_each(|((dw, dy), x_hat)| *dw += dy * x_hat);
-                    dbias.iter_mut().zip(dy).for_each(|(db, dy)| *db += dy);
+                    dx_hat
+                        .iter_mut()
+                        .zip(dy)
+                        .zip(weight)
+                        .for_each(|((dx_hat, dy), w)| *dx_hat = dy.widen() * w);
+                    dweight
+                        .iter_mut()
+                        .zip(dy)
+                        .zip(&x_hat)
+                        .for_each(|((dw, dy), x_hat)| *dw += dy.widen() * x_hat);
+                    dbias.iter_mut().zip(dy).for_each(|(db, dy)| *db += dy.widen());
                     // The mean and the deviation depend on every element of the row.
                     let through_mean = sum(&dx_hat, |dx_hat| dx_hat) / columns as f32;
                     let through_scale = sum_of_two(&dx_hat, &x_hat, |d, x| d * x) / columns as f32;

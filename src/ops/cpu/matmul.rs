@@ -28,18 +28,11 @@ pub enum Workers {
     All,
 }
 
-/// `destination (+)= scale * lhs * rhs`, on the widest vector instructions of the processor.
+/// `destination (+)= lhs * rhs`, on the widest vector instructions of the processor.
 ///
 /// # Shapes
 /// (m, k), (k, n) -> (m, n); anything else is a bug and panics.
-pub fn multiply(
-    destination: ViewMut<'_>,
-    lhs: View<'_>,
-    rhs: View<'_>,
-    scale: f32,
-    write: Write,
-    workers: Workers,
-) {
+pub fn multiply(destination: ViewMut<'_>, lhs: View<'_>, rhs: View<'_>, write: Write, workers: Workers) {
     let (m, k, n) = (lhs.rows, lhs.columns, rhs.columns);
     assert!(rhs.rows == k && destination.rows == m && destination.columns == n, "the shapes do not agree");
     let threads = match workers {
@@ -49,14 +42,14 @@ pub fn multiply(
     // A product by one thread is part of something larger.
     let _timed = (workers == Workers::All).then(|| timed(Part::Products));
     if threads == 1 {
-        return product(destination, lhs, rhs, scale, write, 1);
+        return product(destination, lhs, rhs, write, 1);
     }
     // A piece of the product for each thread, which then works in its own caches, is faster than threads that share one
     // product, as long as the pieces are large. An operand that lies across memory is packed by each thread: cut it too.
     let by_rows = lhs.column_stride != 1 && m >= n;
     let piece = if by_rows { m } else { n }.div_ceil(threads).next_multiple_of(PIECE_UNIT);
     if piece < MIN_PIECE {
-        return product(destination, lhs, rhs, scale, write, threads);
+        return product(destination, lhs, rhs, write, threads);
     }
     let pieces = destination.cut(by_rows, piece);
     pieces.into_par_iter().with_max_len(1).enumerate().for_each(|(i, destination)| {
@@ -64,9 +57,9 @@ pub fn multiply(
         let (lhs, rhs) = if by_rows {
             (lhs.rows(start, start + destination.rows), rhs)
         } else {
-            (lhs, rhs.transposed().rows(start, start + destination.columns).transposed())
+            (lhs, rhs.columns(start, start + destination.columns))
         };
-        product(destination, lhs, rhs, scale, write, 1);
+        product(destination, lhs, rhs, write, 1);
     });
 }
 
@@ -75,18 +68,18 @@ const MIN_PIECE: usize = 192;
 /// Pieces are whole multiples of the largest block that `gemm` holds in registers.
 const PIECE_UNIT: usize = 64;
 
-fn product(destination: ViewMut<'_>, lhs: View<'_>, rhs: View<'_>, scale: f32, write: Write, threads: usize) {
+fn product(destination: ViewMut<'_>, lhs: View<'_>, rhs: View<'_>, write: Write, threads: usize) {
     // `gemm` has nothing fast for a processor without FMA. Where there is FMA without AVX2 (AMD's Piledriver), or AVX-512F
     // without its companions (Xeon Phi), it takes kernels that need more than the processor has, and panics.
     #[cfg(target_arch = "x86_64")]
     if !has_complete_sets() {
         use gemm_before_avx2::{Parallelism, gemm};
         let parallelism = if threads == 1 { Parallelism::None } else { Parallelism::Rayon(threads) };
-        return run(gemm, destination, lhs, rhs, scale, write, parallelism);
+        return run(gemm, destination, lhs, rhs, write, parallelism);
     }
     use gemm::{Parallelism, gemm};
     let parallelism = if threads == 1 { Parallelism::None } else { Parallelism::Rayon(threads) };
-    run(gemm, destination, lhs, rhs, scale, write, parallelism);
+    run(gemm, destination, lhs, rhs, write, parallelism);
 }
 
 /// The function `gemm` of any version of the crate, for its own type of parallelism.
@@ -117,7 +110,6 @@ fn run<P>(
     destination: ViewMut<'_>,
     lhs: View<'_>,
     rhs: View<'_>,
-    scale: f32,
     write: Write,
     parallelism: P,
 ) {
@@ -140,7 +132,7 @@ fn run<P>(
             rhs.column_stride as isize,
             rhs.row_stride as isize,
             1.0,
-            scale,
+            1.0,
             false,
             false,
             false,
@@ -151,7 +143,7 @@ fn run<P>(
 
 /// `destination (+)= lhs * rhs` for whole matrices, by all threads; `destination` is row-major.
 pub fn matmul(destination: &mut [f32], lhs: View<'_>, rhs: View<'_>, write: Write) {
-    multiply(ViewMut::new(destination, rhs.columns), lhs, rhs, 1.0, write, Workers::All);
+    multiply(ViewMut::new(destination, rhs.columns), lhs, rhs, write, Workers::All);
 }
 
 #[cfg(all(test, target_arch = "x86_64"))]
@@ -169,8 +161,8 @@ mod tests {
             for (write, before) in [(Write::Over, f32::NAN), (Write::Add, 2.0)] {
                 for parallelism in [Parallelism::None, Parallelism::Rayon(2)] {
                     let [mut expected, mut found] = [vec![before; m * n], vec![before; m * n]];
-                    multiply(ViewMut::new(&mut expected, n), lhs, rhs, 0.5, write, Workers::One);
-                    run(gemm, ViewMut::new(&mut found, n), lhs, rhs, 0.5, write, parallelism);
+                    multiply(ViewMut::new(&mut expected, n), lhs, rhs, write, Workers::One);
+                    run(gemm, ViewMut::new(&mut found, n), lhs, rhs, write, parallelism);
                     for (expected, found) in expected.iter().zip(&found) {
                         assert!(
                             (expected - found).abs() < 1e-4,

@@ -11,6 +11,8 @@
 use dfdx::prelude::*;
 use rayon::prelude::*;
 
+use bf16::Rounded;
+
 use super::{Block, BlockPass, Dropout, LayerNorm, Matrix, Ops, Scalar};
 
 pub mod activation;
@@ -20,18 +22,20 @@ mod block;
 mod embedding;
 mod head;
 pub mod layer_norm;
-mod matmul;
+pub mod matmul;
 mod memory;
+pub mod operand;
 mod rows;
 pub mod simd;
 mod view;
 mod weights;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use memory::{Buffer, put, take};
-use weights::{CopiedBlock, Parameters, copy};
+use operand::Operand;
+use weights::{InSingle, Parameters, WeightsOf, copy};
 
 impl Ops<f32> for Cpu {
     const USES_CACHE: bool = false;
@@ -87,31 +91,10 @@ impl Ops<f32> for Cpu {
         block: &Block<f32, Self>,
         pass: &BlockPass<f32, Self>,
     ) -> Result<Matrix<f32, Self, T>, CpuError> {
-        let (x_mc, mut tape) = x_mc.split_tape();
-        let (shape, dropout) = (pass.shape, pass.dropout);
-        let x = copy(&x_mc)?;
-        let (y_mc, kept) = block::forward(&x, &CopiedBlock::try_new(block)?.weights(), shape, dropout)?;
-        let y_mc = try_tensor(x_mc.device(), y_mc, *x_mc.shape())?;
-        if T::OWNS_TAPE {
-            let kept = (!pass.recompute).then_some(kept);
-            let block = block.clone();
-            let y_ghost = y_mc.ghost();
-            tape.add_backward_op(move |gradients| {
-                let mut gradient = take(gradients.get_or_alloc_mut(&y_ghost)?);
-                let x = copy(&x_mc)?;
-                let copied = CopiedBlock::try_new(&block)?;
-                let weights = copied.weights();
-                let kept = match kept {
-                    Some(kept) => kept,
-                    None => block::forward_to_hidden(&x, &weights, shape, dropout)?,
-                };
-                let mut parameters = Parameters { block: &block, gradients };
-                block::backward(&x, kept, &weights, shape, dropout, &mut gradient, &mut parameters)?;
-                put(gradients.get_or_alloc_mut(&x_mc)?, gradient);
-                Ok(())
-            });
+        match &block.rounded {
+            None => try_block(x_mc, block, pass, InSingle),
+            Some(rounded) => try_block(x_mc, block, pass, rounded.clone()),
         }
-        Ok(y_mc.put_tape(tape))
     }
 
     fn try_layer_norm<T: Tape<f32, Self>>(
@@ -159,14 +142,20 @@ impl Ops<f32> for Cpu {
     fn try_head_loss<T: Tape<f32, Self>>(
         x_mc: Matrix<f32, Self, T>,
         wte_vc: &Matrix<f32, Self>,
+        rounded: Option<&Rounded>,
         targets: &[u32],
     ) -> Result<Scalar<f32, Self, T>, CpuError> {
         let (x_mc, mut tape) = x_mc.split_tape();
-        let (x, w) = (copy(&x_mc)?, copy(wte_vc)?);
+        let x = copy(&x_mc)?;
+        let try_loss = |gradients: Option<head::Gradients<'_>>| match rounded {
+            None => head::loss(&x, &copy(wte_vc)?, targets, gradients),
+            Some(w) => head::transposed::loss(w.kernel(), &x, &w.try_read(wte_vc)?, targets, gradients),
+        };
         let device = x_mc.device();
         let loss = if T::OWNS_TAPE {
-            let (mut dx, mut dw) = (Buffer::try_take(x.len())?, Buffer::try_take(w.len())?);
-            let loss = head::loss(&x, &w, targets, Some(head::Gradients { dx: &mut dx, dw: &mut dw }))?;
+            let mut dx = Buffer::try_take(x.len())?;
+            let mut dw = Buffer::try_take(wte_vc.shape().num_elements())?;
+            let loss = try_loss(Some(head::Gradients { dx: &mut dx, dw: &mut dw }))?;
             let loss = try_scalar(device, loss)?;
             let (x_ghost, w_ghost, loss_ghost) = (x_mc.ghost(), wte_vc.ghost(), loss.ghost());
             tape.add_backward_op(move |gradients| {
@@ -178,10 +167,44 @@ impl Ops<f32> for Cpu {
             });
             loss
         } else {
-            try_scalar(device, head::loss(&x, &w, targets, None)?)?
+            try_scalar(device, try_loss(None)?)?
         };
         Ok(loss.put_tape(tape))
     }
+}
+
+/// A block with products of `O`, whose weights `read` gives in either pass.
+fn try_block<T: Tape<f32, Cpu>, O: Operand>(
+    x_mc: Matrix<f32, Cpu, T>,
+    block: &Block<f32, Cpu>,
+    pass: &BlockPass<f32, Cpu>,
+    weights: impl WeightsOf<O>,
+) -> Result<Matrix<f32, Cpu, T>, CpuError> {
+    let (x_mc, mut tape) = x_mc.split_tape();
+    let (shape, dropout) = (pass.shape, pass.dropout);
+    let x = copy(&x_mc)?;
+    let (y_mc, kept) = weights.try_with(block, |weights| block::forward(&x, weights, shape, dropout))?;
+    let y_mc = try_tensor(x_mc.device(), y_mc, *x_mc.shape())?;
+    if T::OWNS_TAPE {
+        let kept = (!pass.recompute).then_some(kept);
+        let block = block.clone();
+        let y_ghost = y_mc.ghost();
+        tape.add_backward_op(move |gradients| {
+            let mut gradient = take(gradients.get_or_alloc_mut(&y_ghost)?);
+            let x = copy(&x_mc)?;
+            let mut parameters = Parameters { block: &block, gradients };
+            weights.try_with(&block, |weights| {
+                let kept = match kept {
+                    Some(kept) => kept,
+                    None => block::forward_to_hidden(&x, weights, shape, dropout)?,
+                };
+                block::backward(&x, kept, weights, shape, dropout, &mut gradient, &mut parameters)
+            })?;
+            put(gradients.get_or_alloc_mut(&x_mc)?, gradient);
+            Ok(())
+        });
+    }
+    Ok(y_mc.put_tape(tape))
 }
 
 /// A tensor that takes over the buffer's memory.

@@ -5,6 +5,7 @@ use dfdx::prelude::CpuError;
 use rayon::prelude::*;
 
 use super::memory::Buffer;
+use super::operand::Operand;
 use super::simd::vectorised;
 use crate::ops::Dropout;
 use crate::ops::profile::{Part, timed};
@@ -78,33 +79,34 @@ pub fn add_scaled(x: &mut [f32], y: &[f32], scale: f32) {
 }
 
 /// `x *= y`.
-pub fn multiply(x: &mut [f32], y: &[f32]) {
+pub fn multiply<T: Operand>(x: &mut [T], y: &[T]) {
     let _timed = timed(Part::Elementwise);
     x.par_chunks_mut(ELEMENTS).zip(y.par_chunks(ELEMENTS)).for_each(|(x, y)| {
         vectorised(
             #[inline(always)]
-            || x.iter_mut().zip(y).for_each(|(x, y)| *x *= y),
+            || x.iter_mut().zip(y).for_each(|(x, y)| *x = T::narrow(x.widen() * y.widen())),
         );
     });
 }
 
 /// Adds the sum of each column of `x` to `sums`: what the gradient of a bias is.
-pub fn add_column_sums(sums: &mut [f32], x: &[f32]) {
+pub fn add_column_sums<T: Operand>(sums: &mut [f32], x: &[T]) {
     let _timed = timed(Part::Elementwise);
     let columns = sums.len();
-    let partial = |x: &[f32]| {
+    let stride = T::stride(columns);
+    let partial = |x: &[T]| {
         let mut partial = vec![0.0; columns];
         vectorised(
             #[inline(always)]
             || {
-                for row in x.chunks_exact(columns) {
-                    partial.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+                for row in x.chunks_exact(stride) {
+                    partial.iter_mut().zip(row).for_each(|(sum, x)| *sum += x.widen());
                 }
             },
         );
         partial
     };
-    let partials: Vec<Vec<f32>> = x.par_chunks(ROWS * columns).map(partial).collect();
+    let partials: Vec<Vec<f32>> = x.par_chunks(ROWS * stride).map(partial).collect();
     partials.iter().for_each(|partial| add(sums, partial));
 }
 

@@ -54,7 +54,7 @@ pub fn sum(x: &[f32], term: impl Fn(f32) -> f32) -> f32 {
 
 /// The sum of `term` over pairs of elements of two slices of equal length.
 #[inline(always)]
-pub fn sum_of_two(x: &[f32], y: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
+pub fn sum_of_two<T: Copy>(x: &[T], y: &[T], term: impl Fn(T, T) -> f32) -> f32 {
     let mut lanes = [0.0; LANES];
     let (x_chunks, y_chunks) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
     let rest = x_chunks.remainder().iter().zip(y_chunks.remainder());

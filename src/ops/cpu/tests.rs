@@ -2,11 +2,12 @@
 
 use proptest::prelude::*;
 
+use super::bf16::{Kernel, Rounded, RoundedBlock};
 use super::*;
 use crate::ops::{AttentionShape, BlockDropout, CausalMask, Linear, Row, composed, number};
 
 /// Numbers in (-1, 1) without a pattern, the same on each call and for each dtype.
-fn noise<E: Dtype>(len: usize, salt: u64) -> Vec<E> {
+pub fn noise<E: Dtype>(len: usize, salt: u64) -> Vec<E> {
     let mut state = salt.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -69,6 +70,19 @@ fn assert_close(found: &[Vec<f64>], expected: &[Vec<f64>], tolerance: f64) {
     }
 }
 
+/// Compares lists of tensors, each as a whole: `tolerance` is how far they may be apart, as a share of the expected one's length.
+pub fn assert_near(found: &[Vec<f64>], expected: &[Vec<f64>], tolerance: f64) {
+    assert_eq!(found.len(), expected.len());
+    for (tensor, (found, expected)) in found.iter().zip(expected).enumerate() {
+        assert_eq!(found.len(), expected.len(), "tensor {tensor}");
+        let squares: f64 = expected.iter().map(|x| x * x).sum();
+        let apart: f64 = found.iter().zip(expected).map(|(x, y)| (x - y) * (x - y)).sum();
+        // Where all that is expected is nearly zero, rounding alone is left.
+        let share = (apart / squares.max(1e-6 * found.len() as f64)).sqrt();
+        assert!(share <= tolerance, "tensor {tensor} of {} is {share} of its length away", found.len());
+    }
+}
+
 fn linear<E: Dtype>(inputs: usize, outputs: usize, bias: bool, salt: u64) -> Linear<E, Cpu>
 where
     Cpu: Device<E>,
@@ -94,16 +108,22 @@ where
         ln_2: norm(columns, bias, 40),
         mlp_c_fc: linear(columns, 4 * columns, bias, 50),
         mlp_c_proj: linear(4 * columns, columns, bias, 60),
+        rounded: None,
     }
 }
 
 /// Value and gradients of everything that goes into a block.
-fn run_block<E: Dtype>(pass: BlockPass<E, Cpu>, columns: usize, bias: bool) -> Vec<Vec<f64>>
+pub fn run_block<E: Dtype>(
+    pass: BlockPass<E, Cpu>,
+    columns: usize,
+    bias: bool,
+    kernel: Option<Kernel>,
+) -> Vec<Vec<f64>>
 where
     Cpu: Ops<E>,
 {
     let x = matrix(pass.shape.batch * pass.shape.tokens, columns, 1);
-    let block = block::<E>(columns, bias);
+    let block = Block { rounded: kernel.map(RoundedBlock::new), ..block::<E>(columns, bias) };
     let y = Cpu::try_block(taped(&x), &block, &pass).unwrap();
     let untaped = Cpu::try_block(x.clone(), &block, &pass).unwrap();
     assert_eq!(values(&y), values(&untaped), "the tape changes the value");
@@ -119,6 +139,28 @@ where
         found.extend(linear.bias_o.iter().map(|bias| values(&g.get(bias))));
     }
     found
+}
+
+/// Value and gradients of everything that goes into the head's loss.
+pub fn run_head_loss<E: Dtype>(
+    targets: &[u32],
+    vocabulary: usize,
+    columns: usize,
+    scale: f64,
+    kernel: Option<Kernel>,
+) -> Vec<Vec<f64>>
+where
+    Cpu: Ops<E>,
+{
+    let wte = matrix::<E>(vocabulary, columns, 2);
+    let rounded = kernel.map(Rounded::new);
+    let x = matrix::<E>(targets.len(), columns, 1) * number::<E>(scale);
+    let loss = Cpu::try_head_loss(taped(&x), &wte, rounded.as_ref(), targets).unwrap();
+    let untaped = Cpu::try_head_loss(x.clone(), &wte, rounded.as_ref(), targets).unwrap();
+    assert_close(&[values(&untaped)], &[values(&loss)], 1e-6);
+    let value = values(&loss);
+    let g = (loss * number::<E>(0.5)).backward();
+    vec![value, values(&g.get(&x)), values(&g.get(&wte))]
 }
 
 fn shapes(max_tokens: usize) -> impl Strategy<Value = (AttentionShape, usize)> {
@@ -145,8 +187,8 @@ proptest! {
         let dropout = BlockDropout { attention, attention_out, mlp_out };
         let pass = BlockPass { recompute, ..BlockPass::new(shape, dropout) };
         let exact = BlockPass::new(shape, dropout);
-        let found = run_block::<f32>(pass, columns, bias);
-        assert_close(&found, &run_block::<f64>(exact, columns, bias), 1e-4);
+        let found = run_block::<f32>(pass, columns, bias, None);
+        assert_close(&found, &run_block::<f64>(exact, columns, bias, None), 1e-4);
     }
 
     // Longer than a block of queries, and lengths that end inside one.
@@ -156,9 +198,9 @@ proptest! {
         let (qkv, dy): (Vec<f32>, Vec<f32>) = (noise(rows * 3 * columns, 1), noise(rows * columns, 99));
         let (mut y, mut dqkv) = (vec![f32::NAN; rows * columns], vec![f32::NAN; qkv.len()]);
         let mut log_sums = vec![f32::NAN; shape.batch * shape.heads * shape.tokens];
-        attention::forward(&qkv, shape, dropout, &mut y, &mut log_sums);
-        let past = attention::Past { qkv: &qkv, y: &y, log_sums: &log_sums, shape, dropout };
-        attention::backward(past, &dy, &mut dqkv);
+        attention::forward((), &qkv[..], columns, shape, dropout, &mut y, &mut log_sums);
+        let past = attention::Past { qkv: &qkv[..], y: &y, log_sums: &log_sums, width: columns, shape, dropout };
+        attention::backward((), past, &dy, &mut dqkv);
 
         let qkv = matrix::<f64>(rows, 3 * columns, 1);
         let composed =
@@ -178,8 +220,8 @@ proptest! {
         let value = values(&expected);
         let slopes = values(&expected.sum::<Rank0, _>().backward().get(&x));
         let (mut y, mut slope, mut again) = (vec![0.0; len], scaled.clone(), vec![0.0; len]);
-        activation::gelu(&scaled, &mut y);
-        activation::differentiate_gelu(&mut slope, &mut again);
+        activation::gelu(&scaled[..], &mut y[..]);
+        activation::differentiate_gelu(&mut slope[..], &mut again[..]);
         prop_assert_eq!(&y, &again);
         let found = [y, slope].map(|x| x.into_iter().map(f64::from).collect());
         assert_close(&found, &[value, slopes], 1e-5);
@@ -229,22 +271,9 @@ proptest! {
         columns in 1usize..10,
         scale in 0.1f64..50.0,
     ) {
-        fn run<E: Dtype>(targets: &[u32], vocabulary: usize, columns: usize, scale: f64) -> Vec<Vec<f64>>
-        where
-            Cpu: Ops<E>,
-        {
-            let wte = matrix::<E>(vocabulary, columns, 2);
-            let x = matrix::<E>(targets.len(), columns, 1) * number::<E>(scale);
-            let loss = Cpu::try_head_loss(taped(&x), &wte, targets).unwrap();
-            let untaped = Cpu::try_head_loss(x.clone(), &wte, targets).unwrap();
-            assert_close(&[values(&untaped)], &[values(&loss)], 1e-6);
-            let value = values(&loss);
-            let g = (loss * number::<E>(0.5)).backward();
-            vec![value, values(&g.get(&x)), values(&g.get(&wte))]
-        }
         let targets: Vec<u32> = (0..positions).map(|i| (i * i % vocabulary) as u32).collect();
-        let found = run::<f32>(&targets, vocabulary, columns, scale);
-        assert_close(&found, &run::<f64>(&targets, vocabulary, columns, scale), 1e-4);
+        let found = run_head_loss::<f32>(&targets, vocabulary, columns, scale, None);
+        assert_close(&found, &run_head_loss::<f64>(&targets, vocabulary, columns, scale, None), 1e-4);
     }
 }
 
@@ -269,7 +298,7 @@ fn results_have_the_same_bits_on_any_number_of_threads() {
             let shape = AttentionShape { batch: 3, tokens: 70, heads: 3 };
             let dropout =
                 BlockDropout { mlp_out: Some(Dropout { rate: 0.2, seed: 3 }), ..Default::default() };
-            run_block::<f32>(BlockPass::new(shape, dropout), 48, true)
+            run_block::<f32>(BlockPass::new(shape, dropout), 48, true, None)
         })
     };
     let one = run(1);

@@ -32,6 +32,23 @@ impl<'a, T: Copy> View<'a, T> {
         Self { data, rows: end - start, ..self }
     }
 
+    /// Element (i, j).
+    pub fn get(self, i: usize, j: usize) -> T {
+        assert!(i < self.rows && j < self.columns, "the element is not in the matrix");
+        self.data[i * self.row_stride + j * self.column_stride]
+    }
+
+    /// Row `i` of a matrix whose rows lie in one piece.
+    pub fn row(self, i: usize) -> &'a [T] {
+        assert!(self.column_stride == 1, "the row is not in one piece");
+        &self.data[i * self.row_stride..][..self.columns]
+    }
+
+    /// The columns from `start` to `end`.
+    pub fn columns(self, start: usize, end: usize) -> Self {
+        self.transposed().rows(start, end).transposed()
+    }
+
     pub fn transposed(self) -> Self {
         let Self { data, rows, columns, row_stride, column_stride } = self;
         Self { data, rows: columns, columns: rows, row_stride: column_stride, column_stride: row_stride }
@@ -54,25 +71,52 @@ unsafe impl<T: Send> Send for ViewMut<'_, T> {}
 impl<'a, T: Copy> ViewMut<'a, T> {
     /// All of `data` as rows of `columns` elements.
     pub fn new(data: &'a mut [T], columns: usize) -> Self {
-        let (rows, row_stride) = (data.len() / columns, columns);
+        Self::strided(data, columns, columns)
+    }
+
+    /// All of `data` as rows of `columns` elements that begin `row_stride` apart.
+    pub fn strided(data: &'a mut [T], columns: usize, row_stride: usize) -> Self {
+        let rows = data.len() / row_stride;
         assert!(fits(data.len(), rows, columns, row_stride), "the matrix does not fit its slice");
         Self { data: data.as_mut_ptr(), rows, columns, row_stride, borrow: PhantomData }
     }
 
-    /// Cuts rows of `width` elements into tiles of `rows` x `columns`, which must go into the matrix evenly; tiles of the
-    /// same rows follow each other.
-    pub fn tiles(data: &'a mut [T], width: usize, rows: usize, columns: usize) -> Vec<Self> {
+    /// Row `i`.
+    pub fn row(&mut self, i: usize) -> &mut [T] {
+        assert!(i < self.rows, "the row is not in the matrix");
+        // SAFETY: the row lies inside the matrix, which is borrowed exclusively.
+        unsafe { std::slice::from_raw_parts_mut(self.data.add(i * self.row_stride), self.columns) }
+    }
+
+    /// All elements of rows that follow each other without gaps; anything else is a bug and panics.
+    pub fn as_slice(&mut self) -> &mut [T] {
+        assert!(self.columns == self.row_stride || self.rows <= 1, "there are gaps between the rows");
+        // SAFETY: without gaps the rows are one piece of memory, which is borrowed exclusively.
+        unsafe { std::slice::from_raw_parts_mut(self.data, self.rows * self.columns) }
+    }
+
+    /// Cuts rows of `width` elements, which begin `row_stride` apart, into tiles of `rows` x `columns`, which must go into the
+    /// matrix evenly; tiles of the same rows follow each other.
+    pub fn tiles(
+        data: &'a mut [T],
+        width: usize,
+        row_stride: usize,
+        rows: usize,
+        columns: usize,
+    ) -> Vec<Self> {
         assert!(
-            width.is_multiple_of(columns) && data.len().is_multiple_of(width * rows),
+            width <= row_stride
+                && width.is_multiple_of(columns)
+                && data.len().is_multiple_of(row_stride * rows),
             "the tiles are uneven"
         );
-        let (down, across) = (data.len() / (width * rows), width / columns);
+        let (down, across) = (data.len() / (row_stride * rows), width / columns);
         let data = data.as_mut_ptr();
         let tile = |i: usize, j: usize| {
             // SAFETY: by the check above tile (i, j) lies inside the slice.
-            let data = unsafe { data.add(i * rows * width + j * columns) };
+            let data = unsafe { data.add(i * rows * row_stride + j * columns) };
             // No two tiles share an element, so each may be borrowed exclusively for as long as the slice is.
-            Self { data, rows, columns, row_stride: width, borrow: PhantomData }
+            Self { data, rows, columns, row_stride, borrow: PhantomData }
         };
         (0..down).flat_map(|i| (0..across).map(move |j| (i, j))).map(|(i, j)| tile(i, j)).collect()
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cudarc::driver::{CudaDevice, CudaSlice, DeviceSlice};
 use dfdx::prelude::*;
 
-use super::{Buffer, Half, Mixed, Ops, OutOfMemory, Transfer};
+use super::{Buffer, F16, Mixed, Ops, OutOfMemory, Transfer};
 
 mod kernels;
 #[cfg(test)]
@@ -15,7 +15,7 @@ pub use kernels::KernelError;
 use kernels::MAX_BLOCKS;
 
 impl Ops<f32> for Cuda {}
-impl Ops<Half> for Cuda {}
+impl Ops<F16> for Cuda {}
 
 /// Makes a device ready for the operations of this module, which fail before.
 pub fn load_kernels(device: &Cuda) -> Result<(), KernelError> {
@@ -65,30 +65,22 @@ impl OutOfMemory for Cuda {
     }
 }
 
-impl Mixed for Cuda {
-    fn try_add_half(
-        to: &mut Buffer<f32, Self>,
-        from: &Buffer<Half, Self>,
-        factor: f32,
-    ) -> Result<(), CudaError> {
+impl Mixed<F16> for Cuda {
+    fn try_add(to: &mut Buffer<f32, Self>, from: &Buffer<F16, Self>, factor: f32) -> Result<(), CudaError> {
         let device = to.device();
-        let (to, from): (&mut CudaSlice<f32>, &CudaSlice<Half>) = (&mut **to, &**from);
+        let (to, from): (&mut CudaSlice<f32>, &CudaSlice<F16>) = (&mut **to, &**from);
         let len = to.len();
         assert_eq!(len, from.len(), "a gradient has the size of its parameter");
-        // SAFETY: both have `len` elements, and `Half` is a half-precision number without anything around it.
+        // SAFETY: both have `len` elements, and `F16` is a half-precision number without anything around it.
         Ok(unsafe { kernels::launch(&device, "add_half", len, (len, to, from, factor)) }?)
     }
 
-    fn try_write_half(
-        to: &mut Buffer<Half, Self>,
-        from: &Buffer<f32, Self>,
-        factor: f32,
-    ) -> Result<(), CudaError> {
+    fn try_round(to: &mut Buffer<F16, Self>, from: &Buffer<f32, Self>, factor: f32) -> Result<(), CudaError> {
         let device = to.device();
-        let (to, from): (&mut CudaSlice<Half>, &CudaSlice<f32>) = (&mut **to, &**from);
+        let (to, from): (&mut CudaSlice<F16>, &CudaSlice<f32>) = (&mut **to, &**from);
         let len = from.len();
         assert_eq!(len, to.len(), "a gradient has one size in both precisions");
-        // SAFETY: both have `len` elements, and `Half` is a half-precision number without anything around it.
+        // SAFETY: both have `len` elements, and `F16` is a half-precision number without anything around it.
         Ok(unsafe { kernels::launch(&device, "write_half", len, (len, to, from, factor)) }?)
     }
 }

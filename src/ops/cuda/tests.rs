@@ -86,7 +86,7 @@ fn check(name: &str, operation: impl Operation) {
     let Some(cuda) = gpu() else { return };
     let expected = operation.run::<f64, Cpu>(&Cpu::default()).unwrap();
     let single = operation.run::<f32, Cuda>(&cuda).unwrap();
-    let half = operation.run::<Half, Cuda>(&cuda).unwrap();
+    let half = operation.run::<F16, Cuda>(&cuda).unwrap();
     for (found, tolerance, dtype) in [(single, 2e-6, "f32"), (half, 1e-2, "f16")] {
         assert_eq!(found.len(), expected.len());
         for ((list, found), (_, expected)) in found.iter().zip(&expected) {
@@ -228,6 +228,7 @@ impl Operation for WholeBlock {
             ln_2: norm(40),
             mlp_c_fc: linear(WIDTH, 4 * WIDTH, 50),
             mlp_c_proj: linear(4 * WIDTH, WIDTH, 60),
+            rounded: None,
         };
         let drop = |seed| Some(Dropout { rate: 0.2, seed });
         let dropout = BlockDropout { attention: drop(1), attention_out: drop(2), mlp_out: drop(3) };
@@ -258,7 +259,7 @@ struct HeadLoss;
 impl Operation for HeadLoss {
     fn run<E: Dtype, D: Ops<E>>(&self, device: &D) -> Result<Outcome, D::Err> {
         let (x, wte) = (matrix(device, POSITIONS, WIDTH, 1), matrix(device, VOCABULARY, WIDTH, 2));
-        let loss = D::try_head_loss(x.clone().put_tape(tape()), &wte, &TARGETS)?;
+        let loss = D::try_head_loss(x.clone().put_tape(tape()), &wte, None, &TARGETS)?;
         outcome!(loss, device, ["x": &x, "wte": &wte])
     }
 }
@@ -348,14 +349,14 @@ fn both_precisions_are_converted_as_on_the_processor() {
     for len in LENGTHS {
         let mut values: Vec<f32> = noise(len, 5);
         values.iter_mut().zip(hard).for_each(|(x, hard)| *x = hard);
-        let mut in_half = buffer(&cuda, &vec![Half::default(); len]);
-        Cuda::try_write_half(&mut in_half, &buffer(&cuda, &values), 1.0).unwrap();
+        let mut in_half = buffer(&cuda, &vec![F16::default(); len]);
+        <Cuda as Mixed<F16>>::try_round(&mut in_half, &buffer(&cuda, &values), 1.0).unwrap();
         let found = Cuda::try_download(&in_half).unwrap();
         for (found, x) in found.iter().zip(&values) {
             assert_eq!(found.0.to_bits(), dfdx::dtypes::f16::from_f32(*x).to_bits(), "{x}");
         }
         let mut sum = buffer(&cuda, &vec![1.0f32; len]);
-        Cuda::try_add_half(&mut sum, &in_half, 0.5).unwrap();
+        <Cuda as Mixed<F16>>::try_add(&mut sum, &in_half, 0.5).unwrap();
         for (sum, half) in Cuda::try_download(&sum).unwrap().iter().zip(&found) {
             let expected = 1.0 + 0.5 * half.0.to_f32();
             assert!((sum - expected).abs() <= 1e-6 * expected.abs() || *sum == expected, "{sum} {expected}");

@@ -198,6 +198,7 @@ mod tests {
             device: device.to_owned(),
             name: "test".to_owned(),
             dtype: "f32".to_owned(),
+            kernel: None,
             threads: 1,
         });
         record.rows = (1..)

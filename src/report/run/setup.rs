@@ -196,7 +196,8 @@ fn device(page: &Page) -> String {
     let name = if device.name.is_empty() { String::new() } else { format!(" ({})", escape(&device.name)) };
     let threads = units::count(device.threads as u64);
     let unit = if device.threads == 1 { "thread" } else { "threads" };
-    format!("{}{name}, {}, {threads} {unit}", code(&device.device), escape(&device.dtype))
+    let kernel = device.kernel.as_ref().map_or_else(String::new, |kernel| format!(" by {}", escape(kernel)));
+    format!("{}{name}, {}{kernel}, {threads} {unit}", code(&device.device), escape(&device.dtype))
 }
 
 fn host(page: &Page) -> String {

@@ -4,6 +4,7 @@ use super::super::mixed::MixedPasses;
 use super::texts::{are_close, plan, settings, steps_on, texts_of};
 use super::*;
 use crate::engine::device;
+use crate::ops::F16;
 
 type OnGpu<P> = DfdxEngine<f32, Cuda, P>;
 
@@ -37,7 +38,7 @@ fn plain(cuda: &Cuda, plan: &RunPlan) -> OnGpu<Plain> {
     open(cuda, plan, Plain, Limits::default())
 }
 
-fn mixed(cuda: &Cuda, plan: &RunPlan) -> OnGpu<MixedPasses<Cuda>> {
+fn mixed(cuda: &Cuda, plan: &RunPlan) -> OnGpu<MixedPasses<F16, Cuda>> {
     let mut engine = open(cuda, plan, MixedPasses::default(), Limits::default());
     engine.passes.set_loss_scale(scale());
     engine

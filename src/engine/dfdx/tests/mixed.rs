@@ -3,8 +3,9 @@
 use super::super::mixed::MixedPasses;
 use super::texts::*;
 use super::*;
+use crate::ops::F16;
 
-type Mixed = DfdxEngine<f32, Cpu, MixedPasses<Cpu>>;
+type Mixed = DfdxEngine<f32, Cpu, MixedPasses<F16, Cpu>>;
 
 fn mixed(plan: &RunPlan) -> Mixed {
     mixed_within(plan, Limits::default())
@@ -108,7 +109,7 @@ fn weights_whose_gradients_are_small_move_as_in_single_precision() {
     let naive = {
         let config =
             dfdx::tensor_ops::AdamConfig { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weight_decay: None };
-        let mut weight: Tensor<(usize,), crate::ops::Half, Cpu> = device.ones_like(&(1,));
+        let mut weight: Tensor<(usize,), F16, Cpu> = device.ones_like(&(1,));
         let mut buffers = [(); 3].map(|()| Gradients::leaky());
         let [gradient, first, second] =
             buffers.each_mut().map(|buffer| buffer.get_or_alloc_mut(&weight).unwrap());

@@ -156,5 +156,11 @@ fn budget(plan: &RunPlan, limits: Limits) -> Budget {
 type OnCpu<E> = DfdxEngine<E, Cpu, Plain>;
 
 fn info() -> DeviceInfo {
-    DeviceInfo { device: "cpu".to_owned(), name: "test".to_owned(), dtype: "f32".to_owned(), threads: 1 }
+    DeviceInfo {
+        device: "cpu".to_owned(),
+        name: "test".to_owned(),
+        dtype: "f32".to_owned(),
+        kernel: None,
+        threads: 1,
+    }
 }

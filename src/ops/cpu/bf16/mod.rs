@@ -9,8 +9,46 @@
 //! Each sums in an order of its own, which depends on neither the number of threads nor the size of blocks: a kernel gives the
 //! same bits on any machine that has it.
 
+mod choice;
 pub mod number;
+mod prepared;
 mod product;
+mod rounded;
+mod threads;
+mod widened;
 
+#[cfg(test)]
+mod tests;
+
+pub use choice::product_flops_per_sec;
 pub use number::Bf16;
-pub use product::{Destination, Kernel, Line, Packed, Rhs};
+pub use prepared::Prepared;
+pub use product::{Kernel, LINE, Line, Packed, Rhs};
+pub use rounded::{Rounded, RoundedBlock};
+
+use super::matmul::Workers;
+use super::operand::Destination;
+use super::view::View;
+use crate::ops::profile::{Part, timed};
+
+/// `destination (+)= lhs * rhs`.
+///
+/// # Shapes
+/// (m, k), (k, n) -> (m, n); anything else is a bug and panics.
+pub fn multiply(
+    kernel: Kernel,
+    destination: Destination<'_>,
+    lhs: View<'_, Bf16>,
+    rhs: View<'_, Bf16>,
+    workers: Workers,
+) {
+    let (rows, columns) = destination.shape();
+    assert!(rhs.rows == lhs.columns && rows == lhs.rows && columns == rhs.columns, "the shapes do not agree");
+    // A product by one thread is part of something larger.
+    let _timed = (workers == Workers::All).then(|| timed(Part::Products));
+    match (kernel, workers) {
+        (Kernel::Widened, _) => widened::multiply(destination, lhs, rhs, workers),
+        (_, Workers::One) => kernel.multiply(destination, lhs, Rhs::Plain(rhs)),
+        (_, Workers::All) => threads::multiply(kernel, destination, lhs, rhs),
+    }
+}

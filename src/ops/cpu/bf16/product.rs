@@ -1,8 +1,9 @@
 //! What a product of bf16 matrices is, whoever computes it.
 
-use super::Bf16;
-use crate::ops::cpu::matmul::Write;
-use crate::ops::cpu::view::{View, ViewMut};
+use super::{Bf16, widened};
+use crate::ops::cpu::matmul::Workers;
+use crate::ops::cpu::operand::Destination;
+use crate::ops::cpu::view::View;
 
 /// Who multiplies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,13 +13,18 @@ pub enum Kernel {
     Widened,
 }
 
-/// Where a product goes.
-#[derive(Debug)]
-pub enum Destination<'a> {
-    /// Sums as they are.
-    Single { to: ViewMut<'a>, write: Write },
-    /// Sums plus the bias of their column, rounded.
-    Rounded { to: ViewMut<'a, Bf16>, bias: Option<&'a [f32]> },
+impl Kernel {
+    pub fn is_available(self) -> bool {
+        self == Self::Widened
+    }
+
+    /// `destination (+)= lhs * rhs`, by this thread alone.
+    pub(super) fn multiply(self, destination: Destination<'_>, lhs: View<'_, Bf16>, rhs: Rhs<'_>) {
+        match (self, rhs) {
+            (Self::Widened, Rhs::Plain(rhs)) => widened::multiply(destination, lhs, rhs, Workers::One),
+            _ => unreachable!("merged later"),
+        }
+    }
 }
 
 /// The right-hand side of a product, (k, n).
@@ -40,7 +46,29 @@ pub struct Packed {
     pub data: Vec<Line>,
 }
 
+impl Packed {
+    pub fn pack(_m: View<'_, Bf16>) -> Self {
+        unimplemented!()
+    }
+}
+/// Numbers of a line.
+pub const LINE: usize = 32;
+
 /// A row of a tile, which is a cache line.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
-pub struct Line(pub [Bf16; 32]);
+pub struct Line(pub [Bf16; LINE]);
+
+impl Line {
+    /// The numbers of lines that follow each other.
+    pub fn flatten(lines: &[Self]) -> &[Bf16] {
+        // SAFETY: a line is its numbers and nothing else, and lines lie without gaps.
+        unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * LINE) }
+    }
+
+    /// As [`Line::flatten`].
+    pub fn flatten_mut(lines: &mut [Self]) -> &mut [Bf16] {
+        // SAFETY: as there, and the borrow is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * LINE) }
+    }
+}

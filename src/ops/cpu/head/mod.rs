@@ -10,6 +10,8 @@ use super::simd::{exp, exp_and_sum, max, sum, vectorised};
 use super::view::{View, ViewMut};
 use crate::ops::profile::{Part, timed};
 
+pub mod transposed;
+
 /// Positions whose logits exist at the same time. Each pass over them goes through the whole embedding, so not too few.
 pub const POSITIONS: usize = 512;
 
@@ -57,7 +59,7 @@ pub fn loss(
         for (start, dw) in (0..).step_by(TOKENS).zip(dw.chunks_mut(TOKENS * columns)) {
             let tokens = dw.len() / columns;
             let dlogits = View::strided(&logits[start..], targets.len(), tokens, vocabulary);
-            multiply(ViewMut::new(dw, columns), dlogits.transposed(), x, 1.0, write, Workers::All);
+            multiply(ViewMut::new(dw, columns), dlogits.transposed(), x, write, Workers::All);
         }
     }
     Ok(total / targets.len() as f64)
