@@ -100,6 +100,13 @@ impl<'a, T: Copy> ViewMut<'a, T> {
         let data = unsafe { self.data.add(start.min(self.rows.saturating_sub(1)) * self.row_stride) };
         ViewMut { data, rows: end - start, borrow: PhantomData, ..*self }
     }
+
+    /// The elements of one row.
+    pub fn row(&mut self, row: usize) -> &mut [T] {
+        assert!(row < self.rows, "the row is not in the matrix");
+        // SAFETY: the row lies inside the matrix, which is borrowed exclusively.
+        unsafe { std::slice::from_raw_parts_mut(self.data.add(row * self.row_stride), self.columns) }
+    }
 }
 
 fn fits(len: usize, rows: usize, columns: usize, row_stride: usize) -> bool {

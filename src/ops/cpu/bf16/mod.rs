@@ -10,7 +10,9 @@
 //! same bits on any machine that has it.
 
 pub mod number;
+pub mod pack;
 mod product;
+pub mod twin;
 
 pub use number::Bf16;
 pub use product::{Destination, Kernel, Line, Packed, Rhs};
