@@ -9,9 +9,21 @@
 //! Each sums in an order of its own, which depends on neither the number of threads nor the size of blocks: a kernel gives the
 //! same bits on any machine that has it.
 
+#[cfg(target_arch = "x86_64")]
+pub mod amx;
+#[cfg(target_arch = "x86_64")]
+pub mod avx512;
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+mod emulated;
+#[cfg(target_arch = "x86_64")]
+mod nest;
 pub mod number;
 pub mod pack;
+#[cfg(target_arch = "x86_64")]
+mod pages;
 mod product;
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+mod tests;
 pub mod twin;
 
 pub use number::Bf16;
