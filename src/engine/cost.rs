@@ -2,7 +2,7 @@
 
 use super::device;
 use super::memory::{MemoryNeed, Place, Workload};
-use crate::config::experiment::{DeviceChoice, RunPlan};
+use crate::config::experiment::{DeviceChoice, DtypeKind, RunPlan};
 use crate::model::flops::{StepFlops, step_flops};
 use crate::model::{Limits, ModelConfig};
 use crate::store::manifest::CostInfo;
@@ -47,6 +47,7 @@ pub fn memory_need(plan: &RunPlan, vocab_size: usize, corpus_tokens: u64, place:
         optimizer: plan.optimizer.kind,
         activation_checkpointing: train.activation_checkpointing,
         dtype: plan.hardware.dtype,
+        widens: plan.hardware.dtype == DtypeKind::Bf16 && !device::bf16_gains(),
         tokenizer: plan.data.tokenizer,
         saves: plan.checkpoint.interval > 0,
         corpus_tokens,

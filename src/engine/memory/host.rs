@@ -1,7 +1,7 @@
 //! The memory of the process that trains on the processor.
 
 use super::{MemoryPart, Workload};
-use crate::config::experiment::{OptimizerKind, TokenizerKind};
+use crate::config::experiment::{DtypeKind, OptimizerKind, TokenizerKind};
 use crate::model::ModelConfig;
 use crate::model::params::layout;
 
@@ -20,9 +20,22 @@ const SCRATCH_WIDTHS: f64 = 2.0 * 4.0 + 3.0 + 4.0;
 const BLOCK_MATRICES: f64 = 12.0;
 /// Rows of logits that are alive at once.
 const HEAD_ROWS: f64 = 512.0;
+/// Of a number in bf16.
+const BF16_BYTES: f64 = 2.0;
+/// With products of bf16, of [`KEPT_WIDTHS`] those in bf16, queries, keys, values, attention's output and the hidden layer, and
+/// those in f32, the layer's input and the residual stream after attention.
+const KEPT_ROUNDED_WIDTHS: f64 = 3.0 + 1.0 + 4.0;
+const KEPT_SINGLE_WIDTHS: f64 = 2.0;
+/// And of the buffers that layers share: two of the hidden layer's, queries, keys and values, two of norms and a rounded
+/// gradient; four of the residual stream's in f32.
+const SCRATCH_ROUNDED_WIDTHS: f64 = 2.0 * 4.0 + 3.0 + 3.0;
+const SCRATCH_SINGLE_WIDTHS: f64 = 4.0;
+/// Positions whose exponentials are alive at once, and tokens of the vocabulary that are widened at once.
+const BF16_HEAD_ROWS: f64 = 2048.0;
+const WIDENED_WORDS: f64 = 4096.0;
 /// Copies of a tensor while it is written to a checkpoint: its values, and these as bytes.
 const SAVED_COPIES: f64 = 2.0;
-/// The processor trains in f32.
+/// Of a number in f32.
 const NUMBER_BYTES: f64 = 4.0;
 /// A token id of the corpus, which is held as a whole.
 const TOKEN_BYTES: f64 = 4.0;
@@ -46,31 +59,94 @@ pub fn parts(config: &ModelConfig, workload: &Workload) -> Vec<MemoryPart> {
         TokenizerKind::Gpt2 => GPT2_TOKENIZER_BYTES,
         TokenizerKind::Char | TokenizerKind::Byte => 0.0,
     };
-    let tokens = workload.batch_size as f64 * workload.sequence_length as f64;
-    let (layers, width) = (config.n_layer as f64, config.n_embd as f64);
-    let head = config.vocab_size as f64 * width;
-    let whole_layer = KEPT_WIDTHS * width + config.n_head as f64 + KEPT_STATISTICS;
-    let kept =
-        if workload.activation_checkpointing { layers * width + whole_layer } else { layers * whole_layer };
-
-    let part = |name, numbers: f64, grows_with_batch| MemoryPart {
-        name,
-        bytes: numbers * NUMBER_BYTES,
-        grows_with_batch,
+    let sizes = Sizes {
+        layers: config.n_layer as f64,
+        width: config.n_embd as f64,
+        heads: config.n_head as f64,
+        vocabulary: config.vocab_size as f64,
+        tokens: workload.batch_size as f64 * workload.sequence_length as f64,
+        recompute: workload.activation_checkpointing,
     };
+    let part =
+        |name, numbers: f64| MemoryPart { name, bytes: numbers * NUMBER_BYTES, grows_with_batch: false };
     let bytes = |name, bytes| MemoryPart { name, bytes, grows_with_batch: false };
-    vec![
-        part("parameters", parameters, false),
-        part("gradients", parameters, false),
-        part("optimizer's moments", moments * parameters, false),
-        part("optimizer's working memory", largest, false),
-        part("weights in the order of the products", BLOCK_MATRICES * width * width + head, false),
-        part("activations kept for the backward pass", tokens * (kept + KEPT_OUTSIDE * width), true),
-        part("working memory of the layers", tokens * SCRATCH_WIDTHS * width, true),
-        part("logits of a chunk", tokens.min(HEAD_ROWS) * config.vocab_size as f64, true),
-        part("head's gradient", head, false),
-        part("tensor being saved", if workload.saves { SAVED_COPIES * largest } else { 0.0 }, false),
+    let mut parts = vec![
+        part("parameters", parameters),
+        part("gradients", parameters),
+        part("optimizer's moments", moments * parameters),
+        part("optimizer's working memory", largest),
+    ];
+    parts.extend(match workload.dtype {
+        DtypeKind::Bf16 => sizes.of_passes_in_bf16(workload.widens),
+        DtypeKind::F32 | DtypeKind::F16 => sizes.of_passes(),
+    });
+    parts.extend([
+        part("head's gradient", sizes.head()),
+        part("tensor being saved", if workload.saves { SAVED_COPIES * largest } else { 0.0 }),
         bytes("corpus", workload.corpus_tokens as f64 * TOKEN_BYTES),
         bytes("program and tokenizer", PROGRAM_BYTES + tokenizer),
-    ]
+    ]);
+    parts
+}
+
+/// What the memory of a pass through the model depends on.
+struct Sizes {
+    layers: f64,
+    width: f64,
+    heads: f64,
+    vocabulary: f64,
+    tokens: f64,
+    recompute: bool,
+}
+
+impl Sizes {
+    /// Numbers of the token embedding.
+    fn head(&self) -> f64 {
+        self.vocabulary * self.width
+    }
+
+    /// Bytes kept for the backward pass, where a layer keeps so many for each token.
+    fn kept(&self, of_layer: f64) -> f64 {
+        let input = NUMBER_BYTES * self.width;
+        let of_layers = if self.recompute { self.layers * input + of_layer } else { self.layers * of_layer };
+        self.tokens * (of_layers + KEPT_OUTSIDE * input)
+    }
+
+    fn of_passes(&self) -> Vec<MemoryPart> {
+        let &Self { width, heads, vocabulary, tokens, .. } = self;
+        let of_layer = NUMBER_BYTES * (KEPT_WIDTHS * width + heads + KEPT_STATISTICS);
+        let part = |name, bytes, grows_with_batch| MemoryPart { name, bytes, grows_with_batch };
+        let copies = BLOCK_MATRICES * width * width + self.head();
+        vec![
+            part("weights in the order of the products", NUMBER_BYTES * copies, false),
+            part("activations kept for the backward pass", self.kept(of_layer), true),
+            part("working memory of the layers", NUMBER_BYTES * tokens * SCRATCH_WIDTHS * width, true),
+            part("logits of a chunk", NUMBER_BYTES * tokens.min(HEAD_ROWS) * vocabulary, true),
+        ]
+    }
+
+    /// With products of bf16, by a kernel that widens them or by one that does not.
+    fn of_passes_in_bf16(&self, widens: bool) -> Vec<MemoryPart> {
+        let &Self { layers, width, heads, vocabulary, tokens, .. } = self;
+        let of_layer = BF16_BYTES * KEPT_ROUNDED_WIDTHS * width
+            + NUMBER_BYTES * (KEPT_SINGLE_WIDTHS * width + heads + KEPT_STATISTICS);
+        let copies = layers * BLOCK_MATRICES * width * width + self.head();
+        let scratch = BF16_BYTES * SCRATCH_ROUNDED_WIDTHS + NUMBER_BYTES * SCRATCH_SINGLE_WIDTHS;
+        let positions = tokens.min(BF16_HEAD_ROWS);
+        let part = |name, bytes, grows_with_batch| MemoryPart { name, bytes, grows_with_batch };
+        let mut parts = vec![
+            part("weights in bf16", BF16_BYTES * copies, false),
+            part("activations kept for the backward pass", self.kept(of_layer), true),
+            part("working memory of the layers", tokens * scratch * width, true),
+            part("exponentials of a chunk's logits", BF16_BYTES * positions * vocabulary, true),
+        ];
+        if widens {
+            // Left, right and result of the largest products, and what the products of the head share.
+            let left = (4.0 * width * tokens).max(WIDENED_WORDS.min(vocabulary) * positions);
+            let right = (4.0 * width * width).max(WIDENED_WORDS.min(vocabulary) * width);
+            let widened = left + right + 4.0 * width * tokens + positions * width;
+            parts.push(part("products in f32", NUMBER_BYTES * widened, true));
+        }
+        parts
+    }
 }

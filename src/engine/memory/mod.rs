@@ -17,6 +17,8 @@ pub struct Workload {
     /// Whether layers keep their input alone and compute the rest again.
     pub activation_checkpointing: bool,
     pub dtype: DtypeKind,
+    /// Whether products of bf16 are made in f32, because the processor has nothing better for them.
+    pub widens: bool,
     pub tokenizer: TokenizerKind,
     /// Whether checkpoints are written.
     pub saves: bool,

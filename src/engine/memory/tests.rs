@@ -12,6 +12,7 @@ const WORKLOAD: Workload = Workload {
     optimizer: OptimizerKind::Adamw,
     activation_checkpointing: false,
     dtype: DtypeKind::F32,
+    widens: false,
     tokenizer: TokenizerKind::Gpt2,
     saves: false,
     corpus_tokens: 338_025,

@@ -9,15 +9,30 @@
 //! Each sums in an order of its own, which depends on neither the number of threads nor the size of blocks: a kernel gives the
 //! same bits on any machine that has it.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod choice;
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+mod emulated;
+#[cfg(target_arch = "x86_64")]
+mod nest;
 pub mod number;
+mod pack;
+#[cfg(target_arch = "x86_64")]
+mod pages;
 mod prepared;
 mod product;
 mod rounded;
 mod threads;
+#[cfg(test)]
+mod twin;
 mod widened;
 
 #[cfg(test)]
+mod operation_tests;
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
 mod tests;
 
 pub use choice::product_flops_per_sec;

@@ -1,6 +1,8 @@
 //! What a product of bf16 matrices is, whoever computes it.
 
 use super::{Bf16, widened};
+#[cfg(target_arch = "x86_64")]
+use super::{amx, avx512};
 use crate::ops::cpu::matmul::Workers;
 use crate::ops::cpu::operand::Destination;
 use crate::ops::cpu::view::View;
@@ -14,15 +16,30 @@ pub enum Kernel {
 }
 
 impl Kernel {
+    /// Whether this machine has it.
     pub fn is_available(self) -> bool {
-        self == Self::Widened
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx => amx::is_available(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => avx512::is_available(),
+            Self::Widened => true,
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Amx | Self::Avx512 => false,
+        }
     }
 
     /// `destination (+)= lhs * rhs`, by this thread alone.
     pub(super) fn multiply(self, destination: Destination<'_>, lhs: View<'_, Bf16>, rhs: Rhs<'_>) {
         match (self, rhs) {
+            #[cfg(target_arch = "x86_64")]
+            (Self::Amx, rhs) => amx::multiply(destination, lhs, rhs),
+            #[cfg(target_arch = "x86_64")]
+            (Self::Avx512, rhs) => avx512::multiply(destination, lhs, rhs),
             (Self::Widened, Rhs::Plain(rhs)) => widened::multiply(destination, lhs, rhs, Workers::One),
-            _ => unreachable!("merged later"),
+            (kernel, Rhs::Packed(_)) => unreachable!("{kernel:?} does not take packed operands"),
+            #[cfg(not(target_arch = "x86_64"))]
+            (kernel, _) => unreachable!("this processor has no {kernel:?}"),
         }
     }
 }
@@ -46,11 +63,6 @@ pub struct Packed {
     pub data: Vec<Line>,
 }
 
-impl Packed {
-    pub fn pack(_m: View<'_, Bf16>) -> Self {
-        unimplemented!()
-    }
-}
 /// Numbers of a line.
 pub const LINE: usize = 32;
 

@@ -1,163 +1,253 @@
-//! bf16 products, and the operations with them against their composed twins in double precision.
+//! Kernels against their twins, bit for bit.
 
+use std::ptr::NonNull;
+
+use nix::libc::{
+    MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, PROT_NONE, PROT_READ, PROT_WRITE, mmap, mprotect, munmap,
+};
 use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
 
-use super::*;
+use super::emulated::Means;
+use super::twin::{self, Rule};
+use super::{Bf16, Destination, Kernel, Packed, Rhs, amx, avx512};
 use crate::ops::cpu::matmul::Write;
-use crate::ops::cpu::operand::{self, Operand};
-use crate::ops::cpu::tests::{assert_near, noise, run_block, run_head_loss};
-use crate::ops::cpu::view::ViewMut;
-use crate::ops::{AttentionShape, BlockDropout, BlockPass, Dropout};
+use crate::ops::cpu::view::{View, ViewMut};
 
-fn kernels() -> impl Iterator<Item = Kernel> {
-    Kernel::ALL.into_iter().filter(|kernel| {
-        if !kernel.is_available() {
-            eprintln!("NOT TESTED HERE: this processor has no {}", kernel.name());
-        }
-        kernel.is_available()
-    })
+/// A slice that ends where the process may neither read nor write.
+struct Guarded<T> {
+    pages: NonNull<u8>,
+    bytes: usize,
+    start: NonNull<T>,
+    len: usize,
 }
 
-fn rounded(rows: usize, columns: usize, salt: u64) -> Vec<Bf16> {
-    let numbers = noise::<f32>(rows * Bf16::stride(columns), salt);
-    numbers.into_iter().map(Bf16::round).collect()
-}
+const PAGE: usize = 4096;
 
-/// Rows and columns of a product, and which operands lie transposed.
-fn products() -> impl Strategy<Value = ([usize; 3], [bool; 2])> {
-    let size = || prop_oneof![1usize..8, 30usize..35, 60usize..140];
-    ([size(), size(), size()], any::<[bool; 2]>())
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
-
-    #[test]
-    fn products_are_those_of_the_numbers(([m, k, n], [left, right]) in products(), all in any::<bool>()) {
-        let (a, b) = (rounded(m.max(k), m.max(k), 1), rounded(k.max(n), k.max(n), 2));
-        let side = |data, rows: usize, columns: usize, transposed| {
-            let view = operand::view(data, rows.max(columns));
-            if transposed { view.rows(0, columns).columns(0, rows).transposed() } else { view.rows(0, rows).columns(0, columns) }
-        };
-        let (lhs, rhs) = (side(&a, m, k, left), side(&b, k, n, right));
-        let bias: Vec<f32> = noise(n, 3);
-        let workers = if all { Workers::All } else { Workers::One };
-        let exact = |i: usize, j: usize| -> f64 {
-            (0..k).map(|x| f64::from(lhs.get(i, x).widen()) * f64::from(rhs.get(x, j).widen())).sum()
-        };
-        for kernel in kernels() {
-            let mut sums = vec![2.0f32; m * n];
-            for (write, before) in [(Write::Add, 2.0), (Write::Over, 0.0)] {
-                multiply(kernel, Destination::Sums { to: ViewMut::new(&mut sums, n), write }, lhs, rhs, workers);
-                for (at, sum) in sums.iter().enumerate() {
-                    let exact = before + exact(at / n, at % n);
-                    prop_assert!((f64::from(*sum) - exact).abs() < 1e-5 * k as f64, "{kernel:?} {at}: {sum}, not {exact}");
-                }
+impl<T: Copy> Guarded<T> {
+    fn new(values: &[T]) -> Self {
+        let (len, bytes) = (values.len(), (size_of_val(values) + 2 * PAGE).next_multiple_of(PAGE));
+        // SAFETY: the pages are fresh, their last one becomes the guard, and the slice ends where it begins.
+        unsafe {
+            let flags = MAP_PRIVATE | MAP_ANONYMOUS;
+            let pages = mmap(std::ptr::null_mut(), bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+            assert_ne!(pages, MAP_FAILED);
+            let guard = pages.add(bytes - PAGE);
+            assert_eq!(mprotect(guard, PAGE, PROT_NONE), 0);
+            let start = guard.cast::<T>().sub(len);
+            start.copy_from_nonoverlapping(values.as_ptr(), len);
+            Self {
+                pages: NonNull::new(pages.cast()).unwrap(),
+                bytes,
+                start: NonNull::new(start).unwrap(),
+                len,
             }
-            let mut to = vec![Bf16::ZERO; m * Bf16::stride(n)];
-            multiply(
-                kernel,
-                Destination::Operand { to: operand::view_mut(&mut to, n), bias: Some(&bias) },
-                lhs,
-                rhs,
-                workers,
-            );
-            for (at, sum) in sums.iter().enumerate() {
-                let found = operand::view(&to[..], n).get(at / n, at % n);
-                prop_assert_eq!(found, Bf16::round(sum + bias[at % n]), "{:?} {}", kernel, at);
+        }
+    }
+
+    fn slice(&self) -> &[T] {
+        // SAFETY: it was written when it was made.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+
+    fn slice_mut(&mut self) -> &mut [T] {
+        // SAFETY: as above, and the borrow is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl<T> Drop for Guarded<T> {
+    fn drop(&mut self) {
+        // SAFETY: nothing borrows from the pages any more.
+        unsafe { munmap(self.pages.as_ptr().cast(), self.bytes) };
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Numbers {
+    /// Of any size around 1.
+    Ordinary,
+    /// Near the smallest that there are, and their products too.
+    Tiny,
+    /// All patterns of bits: NaN, infinities, subnormal numbers and zeros are many.
+    Any,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    m: usize,
+    k: usize,
+    n: usize,
+    lhs_by_columns: bool,
+    rhs_by_columns: bool,
+    /// Elements between a row and the next.
+    gap: usize,
+    numbers: Numbers,
+    seed: u64,
+}
+
+fn random(seed: &mut u64) -> u64 {
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 7;
+    *seed ^= *seed << 17;
+    *seed
+}
+
+fn number(numbers: Numbers, seed: &mut u64) -> Bf16 {
+    let bits = random(seed) >> 20;
+    let (sign, fraction) = (bits << 15 & 0x8000, bits >> 8 & 0x7f);
+    let exponent = match numbers {
+        Numbers::Ordinary => 124 + (bits >> 16) % 6,
+        Numbers::Tiny => [0, 1, 50, 62, 63, 64, 65, 76][(bits >> 16) as usize % 8],
+        Numbers::Any if bits >> 16 & 3 == 0 => [0, 255, 1, 254][(bits >> 18) as usize % 4],
+        Numbers::Any => (bits >> 18) % 256,
+    };
+    Bf16((sign | exponent << 7 | fraction) as u16)
+}
+
+/// (rows, columns) of numbers, and how many elements lie between rows or columns.
+fn matrix(rows: usize, columns: usize, by_columns: bool, case: &Case, seed: &mut u64) -> Guarded<Bf16> {
+    let (outer, inner) = if by_columns { (columns, rows) } else { (rows, columns) };
+    let len = (outer - 1) * (inner + case.gap) + inner;
+    Guarded::new(&(0..len).map(|_| number(case.numbers, seed)).collect::<Vec<_>>())
+}
+
+fn view(matrix: &Guarded<Bf16>, rows: usize, columns: usize, by_columns: bool, gap: usize) -> View<'_, Bf16> {
+    if by_columns {
+        View::strided(matrix.slice(), columns, rows, rows + gap).transposed()
+    } else {
+        View::strided(matrix.slice(), rows, columns, columns + gap)
+    }
+}
+
+fn multiply(kernel: Kernel, destination: Destination<'_>, lhs: View<'_, Bf16>, rhs: Rhs<'_>) {
+    match kernel {
+        Kernel::Amx => amx::multiply(destination, lhs, rhs),
+        Kernel::Avx512 => avx512::multiply(destination, lhs, rhs),
+        Kernel::Widened => unreachable!("it has no twin"),
+    }
+}
+
+/// All destinations of one product, with the right-hand side as it is and packed.
+fn check(kernel: Kernel, case: Case) {
+    let Case { m, k, n, lhs_by_columns, rhs_by_columns, gap, .. } = case;
+    let rule = if kernel == Kernel::Amx { Rule::Amx } else { Rule::Avx512 };
+    let mut seed = case.seed | 1;
+    let (lhs, rhs) =
+        (matrix(m, k, lhs_by_columns, &case, &mut seed), matrix(k, n, rhs_by_columns, &case, &mut seed));
+    let (lhs, rhs) = (view(&lhs, m, k, lhs_by_columns, gap), view(&rhs, k, n, rhs_by_columns, gap));
+    let packed = Packed::pack(rhs);
+    let mut before: Vec<f32> = (0..m * n).map(|_| number(case.numbers, &mut seed).widen()).collect();
+    before[0] = -0.0;
+    let bias: Vec<f32> = (0..n).map(|_| number(Numbers::Ordinary, &mut seed).widen()).collect();
+    let bias = Guarded::new(&bias);
+    for write in [Write::Over, Write::Add] {
+        let mut expected = before.clone();
+        twin::multiply(rule, Destination::Sums { to: ViewMut::new(&mut expected, n), write }, lhs, rhs);
+        for rhs in [Rhs::Plain(rhs), Rhs::Packed(&packed)] {
+            let mut found = Guarded::new(&before);
+            multiply(kernel, Destination::Sums { to: ViewMut::new(found.slice_mut(), n), write }, lhs, rhs);
+            for (i, (expected, found)) in expected.iter().zip(found.slice()).enumerate() {
+                let [expected, found] = [expected, found].map(|x| x.to_bits());
+                assert!(expected == found, "{case:?} {write:?} at {i}: {found:08x} is not {expected:08x}");
             }
-            let prepared = Prepared::try_new(kernel, rhs).unwrap();
-            let mut again = vec![f32::NAN; m * n];
-            prepared.multiply(ViewMut::new(&mut again, n), Write::Over, lhs);
-            prop_assert_eq!(&again, &sums, "{:?}: prepared", kernel);
         }
     }
-
-    #[test]
-    fn a_block_is_its_composed_twin(
-        (batch, tokens, heads, head_width) in (1usize..4, 1usize..90, 1usize..4, 1usize..20),
-        bias in any::<bool>(),
-        recompute in any::<bool>(),
-        dropped in any::<bool>(),
-    ) {
-        let dropout = dropped.then_some(Dropout { rate: 0.3, seed: 7 });
-        let dropout = BlockDropout { attention: dropout, attention_out: dropout, mlp_out: dropout };
-        let shape = AttentionShape { batch, tokens, heads };
-        let pass = BlockPass { recompute, ..BlockPass::new(shape, dropout) };
-        let columns = heads * head_width;
-        let expected = run_block::<f64>(BlockPass::new(shape, dropout), columns, bias, None);
-        for kernel in kernels() {
-            let found = run_block::<f32>(pass.clone(), columns, bias, Some(kernel));
-            assert_near(&found, &expected, 3e-2);
-        }
-    }
-
-    // Fewer and more words than a block has, and positions than are taken at a time.
-    #[test]
-    fn head_loss_is_its_composed_twin(
-        positions in prop_oneof![1usize..40, 2040usize..2060],
-        vocabulary in prop_oneof![1usize..70, 1000usize..1100],
-        columns in 1usize..40,
-    ) {
-        let targets: Vec<u32> = (0..positions).map(|i| (i * i % vocabulary) as u32).collect();
-        let expected = run_head_loss::<f64>(&targets, vocabulary, columns, 3.0, None);
-        for kernel in kernels() {
-            assert_near(&run_head_loss::<f32>(&targets, vocabulary, columns, 3.0, Some(kernel)), &expected, 2e-2);
+    for bias in [None, Some(bias.slice())] {
+        let mut expected = vec![Bf16(0x7fff); m * n];
+        twin::multiply(rule, Destination::Operand { to: ViewMut::new(&mut expected, n), bias }, lhs, rhs);
+        for rhs in [Rhs::Plain(rhs), Rhs::Packed(&packed)] {
+            let mut found = Guarded::new(&vec![Bf16(0x7fff); m * n]);
+            multiply(kernel, Destination::Operand { to: ViewMut::new(found.slice_mut(), n), bias }, lhs, rhs);
+            for (i, (expected, found)) in expected.iter().zip(found.slice()).enumerate() {
+                assert_eq!(expected, found, "{case:?} rounded, bias: {} at {i}", bias.is_some());
+            }
         }
     }
 }
 
-#[test]
-fn results_have_the_same_bits_on_any_number_of_threads() {
-    for kernel in kernels() {
-        let run = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| {
-                let shape = AttentionShape { batch: 3, tokens: 270, heads: 3 };
-                let targets: Vec<u32> = (0..300).map(|i| i * 7 % 1030).collect();
-                let pass = BlockPass::new(shape, BlockDropout::default());
-                let block = run_block::<f32>(pass, 96, true, Some(kernel));
-                (block, run_head_loss::<f32>(&targets, 1030, 96, 1.0, Some(kernel)))
-            })
-        };
-        let one = run(1);
-        assert_eq!(one, run(3), "{kernel:?}");
-        assert_eq!(one, run(7), "{kernel:?}");
-    }
+fn case(m: usize, k: usize, n: usize) -> Case {
+    let (lhs_by_columns, rhs_by_columns, gap) = (false, false, 0);
+    Case { m, k, n, lhs_by_columns, rhs_by_columns, gap, numbers: Numbers::Ordinary, seed: 7 }
+}
+
+fn any_case(largest: usize) -> impl Strategy<Value = Case> {
+    let side = move || prop_oneof![Just(1), Just(32), 1usize..40, 1..=largest];
+    let numbers = prop_oneof![Just(Numbers::Ordinary), Just(Numbers::Tiny), Just(Numbers::Any)];
+    (side(), side(), side(), any::<(bool, bool)>(), 0usize..3, numbers, any::<u64>()).prop_map(
+        |(m, k, n, (lhs_by_columns, rhs_by_columns), gap, numbers, seed)| Case {
+            m,
+            k,
+            n,
+            lhs_by_columns,
+            rhs_by_columns,
+            gap,
+            numbers,
+            seed,
+        },
+    )
+}
+
+/// Emulated vectors are slow: a signal for a few sums.
+fn check_any(kernel: Kernel, cases: u32, largest: usize) {
+    let Some(_means) = Means::find(kernel) else { return };
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let result = TestRunner::new(config).run(&any_case(largest), |case| {
+        check(kernel, case);
+        Ok(())
+    });
+    result.unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]
-fn numbers_are_rounded_to_the_nearest_and_ties_to_even() {
-    for (x, expected) in [
-        (1.0, 0x3f80),
-        (f32::from_bits(0x3f80_8000), 0x3f80),
-        (f32::from_bits(0x3f80_8001), 0x3f81),
-        (f32::from_bits(0x3f81_8000), 0x3f82),
-        (-0.0, 0x8000),
-        (f32::from_bits(0x807f_ffff), 0x8000),
-        (f32::MIN_POSITIVE, 0x0080),
-        (f32::MAX, 0x7f80),
-        (f32::NEG_INFINITY, 0xff80),
-        (f32::from_bits(0x7f80_0001), 0x7fc0),
-        (f32::from_bits(0xffa1_2345), 0xffe1),
-    ] {
-        assert_eq!(Bf16::round(x).0, expected, "{x:e}");
-    }
+fn amx_has_the_bits_of_its_twin() {
+    check_any(Kernel::Amx, 60, 100);
 }
 
 #[test]
-fn a_copy_is_made_again_when_its_weight_has_changed_elsewhere() {
-    use dfdx::prelude::*;
-    let cpu = Cpu::default();
-    let first = cpu.tensor_from_vec(vec![1.0f32, 2.0, 3.0, 1e-40], (2, 2));
-    let second = cpu.tensor_from_vec(vec![5.0f32; 4], (2, 2));
-    let copy = Rounded::new(Kernel::Widened);
-    let read = |weight| copy.try_read(weight).unwrap().iter().map(|x| x.widen()).collect::<Vec<_>>();
-    assert_eq!(read(&first), [1.0, 2.0, 3.0, 0.0]);
-    assert_eq!(read(&second), [1.0, 2.0, 3.0, 0.0], "nobody said that it changed");
-    copy.clone().set_stale();
-    assert_eq!(read(&second), [5.0; 4]);
-    copy.set_stale();
-    copy.try_write(4).unwrap().fill(Bf16::round(7.0));
-    assert_eq!(read(&second), [7.0; 4], "whoever changes a weight may write its copy");
+fn avx512_has_the_bits_of_its_twin() {
+    check_any(Kernel::Avx512, 20, 50);
+}
+
+#[test]
+fn long_products_on_amx_have_the_bits_of_its_twin() {
+    let Some(_means) = Means::find(Kernel::Amx) else { return };
+    // Blocks follow each other in every way: whole ones and edges, one piece and several, several groups of panels, and at last
+    // several rounds.
+    for (m, k, n) in
+        [(64, 320, 64), (33, 352, 70), (65, 660, 97), (32, 512, 416), (40, 640, 33), (1, 608, 65)]
+    {
+        for numbers in [Numbers::Ordinary, Numbers::Any] {
+            check(Kernel::Amx, Case { numbers, ..case(m, k, n) });
+        }
+        check(Kernel::Amx, Case { lhs_by_columns: true, rhs_by_columns: true, gap: 3, ..case(m, k, n) });
+    }
+    check(Kernel::Amx, case(33, 3200, 33));
+}
+
+#[test]
+fn long_products_on_avx512_have_the_bits_of_its_twin() {
+    let Some(_means) = Means::find(Kernel::Avx512) else { return };
+    // Several groups of panels, and several rounds.
+    check(Kernel::Avx512, case(2, 40, 420));
+    check(Kernel::Avx512, case(1, 3137, 5));
+}
+
+#[test]
+fn other_illegal_instructions_still_end_the_process() {
+    // In a child, which dies of it.
+    const CHILD: &str = "RUNNER_TEST_ILLEGAL_INSTRUCTION";
+    if std::env::var_os(CHILD).is_some() {
+        let _means = Means::find(Kernel::Amx);
+        // SAFETY: the instruction is there to be illegal.
+        unsafe { std::arch::asm!("ud2") };
+    }
+    let name = std::thread::current().name().expect("tests have names").to_owned();
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([&name, "--exact", "--test-threads=1"])
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    use std::os::unix::process::ExitStatusExt;
+    assert_eq!(child.status.signal(), Some(nix::libc::SIGILL));
 }

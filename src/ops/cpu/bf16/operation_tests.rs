@@ -1,0 +1,167 @@
+//! bf16 products, and the operations with them against their composed twins in double precision.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::ops::cpu::matmul::Write;
+use crate::ops::cpu::operand::{self, Operand};
+use crate::ops::cpu::tests::{assert_near, noise, run_block, run_head_loss};
+use crate::ops::cpu::view::ViewMut;
+use crate::ops::{AttentionShape, BlockDropout, BlockPass, Dropout};
+
+fn kernels() -> impl Iterator<Item = Kernel> {
+    Kernel::ALL.into_iter().filter(|kernel| {
+        if !kernel.is_available() {
+            eprintln!("NOT TESTED HERE: this processor has no {}", kernel.name());
+        }
+        kernel.is_available()
+    })
+}
+
+fn rounded(rows: usize, columns: usize, salt: u64) -> Vec<Bf16> {
+    let numbers = noise::<f32>(rows * Bf16::stride(columns), salt);
+    numbers.into_iter().map(Bf16::round).collect()
+}
+
+/// Rows and columns of a product, and which operands lie transposed.
+fn products() -> impl Strategy<Value = ([usize; 3], [bool; 2])> {
+    let size = || prop_oneof![1usize..8, 30usize..35, 60usize..140];
+    ([size(), size(), size()], any::<[bool; 2]>())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn products_are_those_of_the_numbers(([m, k, n], [left, right]) in products(), all in any::<bool>()) {
+        let (a, b) = (rounded(m.max(k), m.max(k), 1), rounded(k.max(n), k.max(n), 2));
+        let side = |data, rows: usize, columns: usize, transposed| {
+            let view = operand::view(data, rows.max(columns));
+            if transposed { view.rows(0, columns).columns(0, rows).transposed() } else { view.rows(0, rows).columns(0, columns) }
+        };
+        let (lhs, rhs) = (side(&a, m, k, left), side(&b, k, n, right));
+        let bias: Vec<f32> = noise(n, 3);
+        let workers = if all { Workers::All } else { Workers::One };
+        let exact = |i: usize, j: usize| -> f64 {
+            (0..k).map(|x| f64::from(lhs.get(i, x).widen()) * f64::from(rhs.get(x, j).widen())).sum()
+        };
+        for kernel in kernels() {
+            let mut sums = vec![2.0f32; m * n];
+            for (write, before) in [(Write::Add, 2.0), (Write::Over, 0.0)] {
+                multiply(kernel, Destination::Sums { to: ViewMut::new(&mut sums, n), write }, lhs, rhs, workers);
+                for (at, sum) in sums.iter().enumerate() {
+                    let exact = before + exact(at / n, at % n);
+                    prop_assert!((f64::from(*sum) - exact).abs() < 1e-5 * k as f64, "{kernel:?} {at}: {sum}, not {exact}");
+                }
+            }
+            let mut to = vec![Bf16::ZERO; m * Bf16::stride(n)];
+            multiply(
+                kernel,
+                Destination::Operand { to: operand::view_mut(&mut to, n), bias: Some(&bias) },
+                lhs,
+                rhs,
+                workers,
+            );
+            for (at, sum) in sums.iter().enumerate() {
+                let found = operand::view(&to[..], n).get(at / n, at % n);
+                prop_assert_eq!(found, Bf16::round(sum + bias[at % n]), "{:?} {}", kernel, at);
+            }
+            let prepared = Prepared::try_new(kernel, rhs).unwrap();
+            let mut again = vec![f32::NAN; m * n];
+            prepared.multiply(ViewMut::new(&mut again, n), Write::Over, lhs);
+            for (again, sum) in again.iter().zip(&sums) {
+                // In f32 the order of the sum may depend on how the operands lie.
+                let slack = if kernel == Kernel::Widened { 1e-5 * k as f32 } else { 0.0 };
+                prop_assert!((again - sum).abs() <= slack, "{kernel:?}, prepared: {again}, not {sum}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_block_is_its_composed_twin(
+        (batch, tokens, heads, head_width) in (1usize..4, 1usize..90, 1usize..4, 1usize..20),
+        bias in any::<bool>(),
+        recompute in any::<bool>(),
+        dropped in any::<bool>(),
+    ) {
+        let dropout = dropped.then_some(Dropout { rate: 0.3, seed: 7 });
+        let dropout = BlockDropout { attention: dropout, attention_out: dropout, mlp_out: dropout };
+        let shape = AttentionShape { batch, tokens, heads };
+        let pass = BlockPass { recompute, ..BlockPass::new(shape, dropout) };
+        let columns = heads * head_width;
+        let expected = run_block::<f64>(BlockPass::new(shape, dropout), columns, bias, None);
+        for kernel in kernels() {
+            let found = run_block::<f32>(pass.clone(), columns, bias, Some(kernel));
+            assert_near(&found, &expected, 6e-2);
+        }
+    }
+
+    // Fewer and more words than a block has, and positions than are taken at a time.
+    #[test]
+    fn head_loss_is_its_composed_twin(
+        positions in prop_oneof![1usize..40, 2040usize..2060],
+        vocabulary in prop_oneof![1usize..70, 1000usize..1100],
+        columns in 1usize..40,
+    ) {
+        let targets: Vec<u32> = (0..positions).map(|i| (i * i % vocabulary) as u32).collect();
+        let expected = run_head_loss::<f64>(&targets, vocabulary, columns, 3.0, None);
+        for kernel in kernels() {
+            assert_near(&run_head_loss::<f32>(&targets, vocabulary, columns, 3.0, Some(kernel)), &expected, 2e-2);
+        }
+    }
+}
+
+#[test]
+fn results_have_the_same_bits_on_any_number_of_threads() {
+    for kernel in kernels() {
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let shape = AttentionShape { batch: 3, tokens: 270, heads: 3 };
+                let targets: Vec<u32> = (0..300).map(|i| i * 7 % 1030).collect();
+                let pass = BlockPass::new(shape, BlockDropout::default());
+                let block = run_block::<f32>(pass, 96, true, Some(kernel));
+                (block, run_head_loss::<f32>(&targets, 1030, 96, 1.0, Some(kernel)))
+            })
+        };
+        let one = run(1);
+        assert_eq!(one, run(3), "{kernel:?}");
+        assert_eq!(one, run(7), "{kernel:?}");
+    }
+}
+
+#[test]
+fn numbers_are_rounded_to_the_nearest_and_ties_to_even() {
+    for (x, expected) in [
+        (1.0, 0x3f80),
+        (f32::from_bits(0x3f80_8000), 0x3f80),
+        (f32::from_bits(0x3f80_8001), 0x3f81),
+        (f32::from_bits(0x3f81_8000), 0x3f82),
+        (-0.0, 0x8000),
+        (f32::from_bits(0x807f_ffff), 0x8000),
+        (f32::MIN_POSITIVE, 0x0080),
+        (f32::MAX, 0x7f80),
+        (f32::NEG_INFINITY, 0xff80),
+        (f32::from_bits(0x7f80_0001), 0x7fc0),
+        (f32::from_bits(0xffa1_2345), 0xffe1),
+    ] {
+        assert_eq!(Bf16::round(x).0, expected, "{x:e}");
+    }
+}
+
+#[test]
+fn a_copy_is_made_again_when_its_weight_has_changed_elsewhere() {
+    use dfdx::prelude::*;
+    let cpu = Cpu::default();
+    let first = cpu.tensor_from_vec(vec![1.0f32, 2.0, 3.0, 1e-40], (2, 2));
+    let second = cpu.tensor_from_vec(vec![5.0f32; 4], (2, 2));
+    let copy = Rounded::new(Kernel::Widened);
+    let read = |weight| copy.try_read(weight).unwrap().iter().map(|x| x.widen()).collect::<Vec<_>>();
+    assert_eq!(read(&first), [1.0, 2.0, 3.0, 0.0]);
+    assert_eq!(read(&second), [1.0, 2.0, 3.0, 0.0], "nobody said that it changed");
+    copy.clone().set_stale();
+    assert_eq!(read(&second), [5.0; 4]);
+    copy.set_stale();
+    copy.try_write(4).unwrap().fill(Bf16::round(7.0));
+    assert_eq!(read(&second), [7.0; 4], "whoever changes a weight may write its copy");
+}
