@@ -25,7 +25,7 @@ criterion_group!(benches, embedding, dropout, block, layer_norm, head, head_loss
 
 fn main() {
     // As in a run, where the thread that calls the operations is one of those that share their work.
-    let pool = rayon::ThreadPoolBuilder::new().build().expect("a pool of threads");
+    let pool = Pool::new(0, "bench").expect("a pool of threads");
     pool.install(|| {
         benches();
         Criterion::default().configure_from_args().final_summary();

@@ -12,6 +12,7 @@ use runner::config::LoadOptions;
 use runner::config::experiment::RunPlan;
 use runner::data::batches::Batch;
 use runner::engine::{self, Engine};
+use runner::threads::Pool;
 
 const VOCABULARY: usize = 50_257;
 
@@ -23,7 +24,7 @@ criterion_group!(benches, steps);
 
 fn main() {
     // As in a run, where the thread that trains is one of those that share its work.
-    let pool = rayon::ThreadPoolBuilder::new().build().expect("a pool of threads");
+    let pool = Pool::new(0, "bench").expect("a pool of threads");
     pool.install(|| {
         benches();
         Criterion::default().configure_from_args().final_summary();

@@ -64,5 +64,6 @@ pub mod sinks;
 pub mod stats;
 pub mod store;
 pub mod terminal;
+pub mod threads;
 pub mod train;
 pub mod units;

@@ -18,6 +18,7 @@ use crate::generate::{Batch, Model, Settings, What};
 use crate::infer::WeightKind;
 use crate::pretrained::{self, Which};
 use crate::terminal;
+use crate::threads::Pool;
 use crate::units;
 use interrupt::Interrupt;
 use writer::{Sample, Writer};
@@ -162,9 +163,9 @@ pub fn run(args: Args) -> Result<Exit, Error> {
 }
 
 /// Threads that compute.
-pub fn pool(threads: Option<u16>) -> Result<rayon::ThreadPool, Error> {
+pub fn pool(threads: Option<u16>) -> Result<Pool, Error> {
     let threads = threads.map_or(0, usize::from);
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|error| {
+    Pool::new(threads, "generate").map_err(|error| {
         Error::Usage(format!("{threads} threads cannot be started: {error}; give --threads a smaller number"))
     })
 }

@@ -19,6 +19,7 @@ use crate::ops::profile::{Part, Profile, Stopwatch, timed};
 use crate::ops::{DropoutSource, Ops, OutOfMemory, id_of};
 use crate::optim::{Optimizer, Update, clip_factor, try_norm};
 use crate::store::manifest::{DeviceInfo, ModelInfo, StepPart};
+use crate::threads;
 use loss_scale::Judgement;
 use passes::{Passes, try_read};
 
@@ -262,6 +263,7 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> Engine for D
             return Err(self.failed("a step needs at least one batch"));
         }
         batches.iter().try_for_each(|batch| self.check(batch))?;
+        let _flushing = threads::flush();
         let stopwatch = Stopwatch::start();
         let output = self.compute_step(batches, learning_rate);
         self.profile += stopwatch.stop();
@@ -278,6 +280,7 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> Engine for D
 
     fn loss(&mut self, batch: &Batch) -> Result<f64, EngineError> {
         self.check(batch)?;
+        let _flushing = threads::flush();
         self.twice("an evaluation", |engine| try_read(&engine.passes.try_loss(&engine.gpt, batch)?))
     }
 
@@ -287,6 +290,7 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> Engine for D
         if context.is_empty() {
             return Err(self.failed("the next token of an empty context was asked for"));
         }
+        let _flushing = threads::flush();
         self.twice("sampling", |engine| {
             let logits = engine.passes.try_next_logits(&engine.gpt, context)?;
             // A text that grows has a new size with every token, and the cache would keep memory for each of them.

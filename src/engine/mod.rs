@@ -79,6 +79,8 @@ pub fn parameter_count(plan: &ModelPlan, vocab_size: usize) -> ModelInfo {
 }
 
 /// Computes steps of one model on one device.
+///
+/// On the processor, the current rayon pool computes; in a [`Pool`](crate::threads::Pool) it is fast whatever the numbers are.
 pub trait Engine {
     /// Where the steps are computed.
     fn device(&self) -> DeviceInfo;

@@ -10,6 +10,7 @@ use super::sampler::{Chance, Sampler, penalise};
 use super::{GenerateError, Settings};
 use crate::data::tokenizer::Tokenizer;
 use crate::infer::{Cache, Decoder, Feed, InferError};
+use crate::threads;
 
 /// Tokens of a prompt that are read in one step, so that the texts that are being written need not wait for all of a long one.
 const PROMPT_TOKENS_A_STEP: usize = 128;
@@ -143,6 +144,8 @@ impl<'m> Batch<'m> {
     /// # Errors
     /// When the model cannot compute; the batch is then of no more use. What is wrong with one job is its news.
     pub fn step(&mut self) -> Result<Vec<News>, GenerateError> {
+        // Choosing tokens is shared among the threads as well.
+        let _flushing = threads::flush();
         let decoder = self.decoder;
         let mut texts: Vec<(JobId, &mut Text)> =
             self.jobs.iter_mut().flat_map(|job| job.texts.iter_mut().map(|text| (job.id, text))).collect();

@@ -9,6 +9,7 @@ use super::panels::Lanes;
 use super::{InferError, WeightKind};
 use crate::model::ModelConfig;
 use crate::ops::cpu::{activation, layer_norm};
+use crate::threads;
 
 /// A GPT-2 with its weights, ready to go on with texts.
 #[derive(Debug)]
@@ -88,6 +89,7 @@ impl Decoder {
     /// Before anything is computed: a token that is not in the vocabulary, or more of them than a cache has room for; a text
     /// without new tokens.
     pub fn next_logits(&self, feeds: &mut [Feed<'_>]) -> Result<Vec<f32>, InferError> {
+        let _flushing = threads::flush();
         let c = self.model.n_embd;
         let mut last = vec![0.0; feeds.len() * c];
         // Of each text the last row stays.
@@ -100,6 +102,7 @@ impl Decoder {
     /// # Errors
     /// As there.
     pub fn all_logits(&self, feed: Feed<'_>) -> Result<Vec<f32>, InferError> {
+        let _flushing = threads::flush();
         let mut rows = Vec::with_capacity(feed.tokens.len() * self.model.n_embd);
         self.advance(&mut [feed], |_, row| rows.extend_from_slice(row))?;
         Ok(self.logits(&rows))

@@ -9,8 +9,8 @@ use crate::shell::quote;
 use crate::store::hostname;
 use crate::store::manifest::{GitInfo, HostInfo};
 
-/// Packages whose version decides the numbers.
-const NUMERIC_PACKAGES: [&str; 4] = ["dfdx", "rand_chacha", "rand_distr", "tiktoken-rs"];
+/// Packages whose version decides the numbers: what is drawn, which tokens a text has, and in which order sums are taken.
+const NUMERIC_PACKAGES: [&str; 6] = ["dfdx", "gemm", "pulp", "rand_chacha", "rand_distr", "tiktoken-rs"];
 
 /// The machine that this process runs on.
 pub fn host_info() -> HostInfo {
@@ -54,17 +54,27 @@ fn git(arguments: &[&str]) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Versions of the packages that decide the numbers, as locked when the program was built.
+/// Versions of the packages that decide the numbers, as locked when the program was built; all of them where there are several.
 pub fn package_versions() -> BTreeMap<String, String> {
-    let lock: toml::Table = include_str!("../../Cargo.lock").parse().unwrap_or_default();
+    numeric_packages(&include_str!("../../Cargo.lock").parse().unwrap_or_default())
+}
+
+fn numeric_packages(lock: &toml::Table) -> BTreeMap<String, String> {
     let packages = lock.get("package").and_then(toml::Value::as_array).into_iter().flatten();
-    packages
-        .filter_map(|package| {
-            let name = package.get("name")?.as_str()?;
-            let version = package.get("version")?.as_str()?;
-            NUMERIC_PACKAGES.contains(&name).then(|| (name.to_owned(), version.to_owned()))
-        })
-        .collect()
+    let mut versions: BTreeMap<String, String> = BTreeMap::new();
+    for package in packages {
+        let text = |key: &str| package.get(key).and_then(toml::Value::as_str);
+        let (Some(name), Some(version)) = (text("name"), text("version")) else { continue };
+        if !NUMERIC_PACKAGES.contains(&name) {
+            continue;
+        }
+        let known = versions.entry(name.to_owned()).or_default();
+        if !known.is_empty() {
+            known.push_str(" and ");
+        }
+        known.push_str(version);
+    }
+    versions
 }
 
 /// The command line of this process, quoted for a POSIX shell, with the program as it was called.
@@ -81,6 +91,21 @@ mod tests {
     fn the_locked_version_of_dfdx_is_known() {
         assert_eq!(package_versions().get("dfdx").map(String::as_str), Some("0.13.0"));
         assert_eq!(package_versions().len(), NUMERIC_PACKAGES.len());
+    }
+
+    #[test]
+    fn a_package_that_is_there_in_two_versions_is_named_with_both() {
+        let gemm = package_versions().remove("gemm").unwrap();
+        let (before_avx2, newest) = gemm.split_once(" and ").expect("two versions of gemm are locked");
+        assert!(before_avx2.starts_with("0.15.") && newest.starts_with("0.19."), "{gemm}");
+        let lock = r#"
+            package = [
+                { name = "pulp", version = "1.0.0" },
+                { name = "else", version = "2.0.0" },
+                { name = "pulp", version = "3.0.0" },
+            ]"#;
+        let versions = numeric_packages(&lock.parse().unwrap());
+        assert_eq!(versions, BTreeMap::from([("pulp".to_owned(), "1.0.0 and 3.0.0".to_owned())]));
     }
 
     #[test]

@@ -28,6 +28,7 @@ use axum::routing::{get, post};
 use tokio::sync::watch;
 
 use crate::generate::Model;
+use crate::threads::Pool;
 use auth::Token;
 use metrics::Metrics;
 use queue::Queue;
@@ -152,9 +153,7 @@ impl Server {
             .build()
             .map_err(ServeError::Start)?;
         let app = &self.app;
-        let pool = &rayon::ThreadPoolBuilder::new()
-            .num_threads(rayon::current_num_threads())
-            .build()
+        let pool = &Pool::new(rayon::current_num_threads(), "serve")
             .map_err(|error| ServeError::Start(io::Error::other(error)))?;
         std::thread::scope(|scope| {
             let (failed, failure) = watch::channel(false);

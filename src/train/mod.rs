@@ -25,6 +25,7 @@ use crate::pretrained::start::{self, Start};
 use crate::sinks::{self, Sink};
 use crate::store::manifest::{InitFrom, Manifest, Status};
 use crate::store::{RecordSizes, RunDir, StoreError, hostname};
+use crate::threads::Pool;
 use crate::units;
 use checkpoint::{Checkpoints, GoOn};
 use ending::Ending;
@@ -82,10 +83,7 @@ fn try_train(
     let mut plan = config::read_frozen(&dir.config())?;
     assignment.apply(&mut plan);
     let threads = plan.hardware.threads.unwrap_or(0);
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .thread_name(|index| format!("train-{index}"))
-        .build()
+    let pool = Pool::new(threads, "train")
         .map_err(|error| TrainError::Threads { threads, reason: error.to_string() })?;
     pool.install(|| train_plan(plan, dir, manifest, listeners, stop))
 }

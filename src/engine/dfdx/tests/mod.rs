@@ -16,6 +16,7 @@ mod fused;
 mod mixed;
 mod promises;
 mod pytorch;
+mod saturated;
 mod texts;
 
 fn fixture(name: &str) -> PathBuf {
