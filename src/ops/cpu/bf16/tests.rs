@@ -212,17 +212,31 @@ fn avx512_has_the_bits_of_its_twin() {
 #[test]
 fn long_products_on_amx_have_the_bits_of_its_twin() {
     let Some(_means) = Means::find(Kernel::Amx) else { return };
-    // Blocks follow each other in every way: whole ones and edges, one piece and several, several groups of panels, and at last
-    // several rounds.
-    for (m, k, n) in
-        [(64, 320, 64), (33, 352, 70), (65, 660, 97), (32, 512, 416), (40, 640, 33), (1, 608, 65)]
-    {
-        for numbers in [Numbers::Ordinary, Numbers::Any] {
-            check(Kernel::Amx, Case { numbers, ..case(m, k, n) });
-        }
-        check(Kernel::Amx, Case { lhs_by_columns: true, rhs_by_columns: true, gap: 3, ..case(m, k, n) });
+    // One piece of the common dimension and several; whole blocks and edges; groups of panels of all sizes, and several groups.
+    let shapes = [
+        (64, 320, 64),
+        (33, 352, 70),
+        (33, 660, 65),
+        (32, 320, 416),
+        (32, 320, 352),
+        (32, 320, 256),
+        (40, 640, 33),
+    ];
+    for (i, (m, k, n)) in shapes.into_iter().enumerate() {
+        let numbers = if i % 3 == 0 { Numbers::Any } else { Numbers::Ordinary };
+        let (lhs_by_columns, rhs_by_columns) = (i % 2 == 0, i % 4 < 2);
+        check(Kernel::Amx, Case { numbers, lhs_by_columns, rhs_by_columns, gap: i % 3, ..case(m, k, n) });
     }
-    check(Kernel::Amx, case(33, 3200, 33));
+    // Several rounds.
+    check(Kernel::Amx, case(32, 3136, 32));
+    check(Kernel::Amx, case(1, 3137, 33));
+}
+
+#[test]
+fn tall_products_on_amx_have_the_bits_of_its_twin() {
+    let Some(_means) = Means::find(Kernel::Amx) else { return };
+    check(Kernel::Amx, case(1030, 5, 33));
+    check(Kernel::Amx, case(1030, 5, 390));
 }
 
 #[test]

@@ -23,31 +23,33 @@ impl Rule {
     /// A whole row times a whole column, added to `sum`. If their length is no multiple of what one instruction takes, zeros
     /// follow: 32 elements with AMX, 2 with AVX-512.
     pub fn sum(self, sum: f32, row: &[Bf16], column: &[Bf16]) -> f32 {
-        let pairs = pairs(row).zip(pairs(column));
         match self {
-            Self::Avx512 => pairs.fold(sum, |sum, (a, b)| vdp(sum, a, b)),
-            Self::Amx => {
-                let mut pairs = pairs.peekable();
-                let mut sum = sum;
-                while pairs.peek().is_some() {
-                    let zeros = std::iter::repeat(([Bf16::ZERO; 2], [Bf16::ZERO; 2]));
-                    sum = amx(sum, pairs.by_ref().take(TILE_PAIRS).chain(zeros).take(TILE_PAIRS));
-                }
-                sum
-            }
+            Self::Amx => row
+                .chunks(2 * TILE_PAIRS)
+                .zip(column.chunks(2 * TILE_PAIRS))
+                .fold(sum, |sum, (a, b)| amx(sum, &pairs::<TILE_PAIRS>(a), &pairs::<TILE_PAIRS>(b))),
+            Self::Avx512 => row.chunks(2).zip(column.chunks(2)).fold(sum, |sum, (a, b)| {
+                let ([a], [b]) = (pairs(a), pairs(b));
+                vdp(sum, a, b)
+            }),
         }
     }
 }
 
-fn pairs(elements: &[Bf16]) -> impl Iterator<Item = [Bf16; 2]> {
-    elements.chunks(2).map(|pair| [pair[0], pair.get(1).copied().unwrap_or_default()])
+/// Up to 2 N elements, and zeros.
+fn pairs<const N: usize>(elements: &[Bf16]) -> [[Bf16; 2]; N] {
+    let mut pairs = [[Bf16::ZERO; 2]; N];
+    pairs.as_flattened_mut()[..elements.len()].copy_from_slice(elements);
+    pairs
 }
 
 /// One element of `tdpbf16ps`: what it adds to `sum`, with two sums of the even and of the odd elements on the way.
-pub fn amx(sum: f32, pairs: impl Iterator<Item = ([Bf16; 2], [Bf16; 2])>) -> f32 {
-    let zeros = (0.0, 0.0);
-    let (even, odd) = pairs
-        .fold(zeros, |(even, odd), (a, b)| (multiply_add(a[0], b[0], even), multiply_add(a[1], b[1], odd)));
+pub fn amx(sum: f32, a: &[[Bf16; 2]], b: &[[Bf16; 2]]) -> f32 {
+    let (mut even, mut odd) = (0.0, 0.0);
+    for (a, b) in a.iter().zip(b) {
+        even = multiply_add(a[0], b[0], even);
+        odd = multiply_add(a[1], b[1], odd);
+    }
     add(sum, add(even, odd))
 }
 
@@ -58,6 +60,7 @@ pub fn vdp(sum: f32, a: [Bf16; 2], b: [Bf16; 2]) -> f32 {
 
 /// a * b + c, rounded once. Products of two bf16 are exact in f64, and so is the sum wherever it lies near the middle between
 /// two f32, so that rounding it again to f32 is right.
+#[inline(always)]
 fn multiply_add(a: Bf16, b: Bf16, c: f32) -> f32 {
     let (a, b, c) = (without_subnormal(a.widen()), without_subnormal(b.widen()), without_subnormal(c));
     let sum = f64::from(a) * f64::from(b) + f64::from(c);
@@ -70,12 +73,15 @@ fn add(a: f32, b: f32) -> f32 {
     if sum.is_nan() { nan(&[a, b]) } else { round(sum) }
 }
 
+#[inline(always)]
 fn without_subnormal(x: f32) -> f32 {
-    if x.is_subnormal() { 0f32.copysign(x) } else { x }
+    const EXPONENT: u32 = 0x7f80_0000;
+    if x.to_bits() & EXPONENT == 0 { f32::from_bits(x.to_bits() & 0x8000_0000) } else { x }
 }
 
 /// To the nearest f32, where what is subnormal becomes a zero of its sign. A number counts as subnormal if it were one after
 /// rounding to 24 bits with an exponent of any size.
+#[inline(always)]
 fn round(x: f64) -> f32 {
     /// 2^-126 - 2^-151.
     const NORMAL: f64 = f32::MIN_POSITIVE as f64 * (1.0 - 1.0 / (1 << 25) as f64);
@@ -208,10 +214,12 @@ mod tests {
         assert_eq!(vdp(0.0, [one, quiet], [quiet, signalling]).to_bits(), 0xffc3_0000);
         assert_eq!(vdp(f32::from_bits(0x7f80_0001), [one; 2], [one; 2]).to_bits(), 0x7fc0_0001);
         // In tiles the even elements come before the odd ones, and what was there before both.
-        let pair = |a, b| [([a, b], [one; 2])].into_iter();
-        assert_eq!(amx(0.0, pair(one, signalling)).to_bits(), 0x7fc1_0000);
-        assert_eq!(amx(0.0, pair(quiet, signalling)).to_bits(), 0xffc3_0000);
-        assert_eq!(amx(f32::from_bits(0x7fc0_0005), pair(quiet, signalling)).to_bits(), 0x7fc0_0005);
+        assert_eq!(amx(0.0, &[[one, signalling]], &[[one; 2]]).to_bits(), 0x7fc1_0000);
+        assert_eq!(amx(0.0, &[[quiet, signalling]], &[[one; 2]]).to_bits(), 0xffc3_0000);
+        assert_eq!(
+            amx(f32::from_bits(0x7fc0_0005), &[[quiet, signalling]], &[[one; 2]]).to_bits(),
+            0x7fc0_0005
+        );
         let [infinity] = numbers([f32::INFINITY]);
         assert_eq!(both(f32::NEG_INFINITY, &[infinity], &[one]), [0xffc0_0000; 2]);
     }

@@ -81,20 +81,20 @@ impl<'a> Woven<'a> {
     /// As for [`Journey::new`]; `panel` is the block's number in its group.
     unsafe fn journey(&mut self, block: Block, panel: usize, is_first: bool, is_last: bool) -> Journey {
         // SAFETY: the memory is there, and the scratch is free.
-        let (partial, mut journey) = unsafe {
-            let partial = Quarters::of_scratch(&raw mut (*self.memory).partial[panel]);
-            // Only at its ends does a block meet the matrix.
-            let journey = (is_first || is_last)
-                .then(|| Journey::new(block, &raw mut (*self.memory).scratches[self.free]))
-                .unwrap_or(Journey { from: None, to: partial, rest: None });
-            (partial, journey)
+        let (partial, scratch) = unsafe {
+            let memory = self.memory;
+            (Quarters::of_scratch(&raw mut (*memory).partial[panel]), &raw mut (*memory).scratches[self.free])
         };
-        if !is_first {
-            journey.from = Some(partial);
+        if !is_first && !is_last {
+            return Journey { from: Some(partial), to: partial, rest: None };
         }
-        if !is_last {
-            (journey.to, journey.rest) = (partial, None);
-        }
+        // SAFETY: as promised.
+        let whole = unsafe { Journey::new(block, scratch) };
+        let journey = Journey {
+            from: if is_first { whole.from } else { Some(partial) },
+            to: if is_last { whole.to } else { partial },
+            rest: whole.rest.filter(|_| is_last),
+        };
         if journey.rest.is_some() {
             self.free = 1 - self.free;
         }

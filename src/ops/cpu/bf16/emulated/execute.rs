@@ -163,20 +163,22 @@ impl Tiles {
         if !fits || !width.is_multiple_of(4) || sums == a || a == b || sums == b {
             return None;
         }
-        let word =
-            |row: &[u8; 64], i: usize| u32::from_le_bytes(*row[4 * i..].first_chunk().expect("inside"));
         let [to, a, b] = [sums, a, b].map(usize::from);
-        for i in 0..height {
-            for j in 0..width / 4 {
-                let pairs = (0..depth / 4)
-                    .map(|k| (pair(word(&self.data[a][i], k)), pair(word(&self.data[b][k], j))));
+        for j in 0..width / 4 {
+            let column: [_; 16] = std::array::from_fn(|k| pair(word(&self.data[b][k], j)));
+            for i in 0..height {
+                let row: [_; 16] = std::array::from_fn(|k| pair(word(&self.data[a][i], k)));
                 let before = f32::from_bits(word(&self.data[to][i], j));
-                let sum = twin::amx(before, pairs);
+                let sum = twin::amx(before, &row[..depth / 4], &column[..depth / 4]);
                 self.data[to][i][4 * j..4 * j + 4].copy_from_slice(&sum.to_bits().to_le_bytes());
             }
         }
         Some(())
     }
+}
+
+fn word(row: &[u8; 64], number: usize) -> u32 {
+    u32::from_le_bytes(*row[4 * number..].first_chunk().expect("a row has sixteen words"))
 }
 
 fn row_in_memory(memory: &Memory, len: usize, registers: &Registers<'_>, row: usize) -> *mut u8 {
