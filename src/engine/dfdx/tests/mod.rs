@@ -9,7 +9,9 @@ use super::loss_scale::LossScale;
 use super::passes::Plain;
 use super::*;
 use crate::config::experiment::*;
+use crate::ops::cpu::bf16::{Bf16, Rounded};
 
+mod bf16;
 #[cfg(feature = "cuda")]
 mod cuda;
 mod fused;

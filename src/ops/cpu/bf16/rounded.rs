@@ -42,9 +42,14 @@ impl Rounded {
         self.values.borrow_mut().is_stale = true;
     }
 
+    /// Whether the copy is not that of the weight any more.
+    pub fn is_stale(&self) -> bool {
+        self.values.borrow().is_stale
+    }
+
     /// The weight's values.
     pub fn try_read(&self, weight: &Matrix<f32, Cpu>) -> Result<Ref<'_, [Bf16]>, CpuError> {
-        if self.values.borrow().is_stale {
+        if self.is_stale() {
             let single = copy(weight)?;
             let mut numbers = self.try_write(single.len())?;
             let _timed = timed(Part::Copies);
