@@ -218,7 +218,7 @@ impl Operation for WholeBlock {
 
     fn name_inputs(&self, inputs: &mut UnusedTensors) {
         inputs.add(&self.x_mc);
-        let Block { ln_1, attn_c_attn, attn_c_proj, ln_2, mlp_c_fc, mlp_c_proj } = &self.block;
+        let Block { ln_1, attn_c_attn, attn_c_proj, ln_2, mlp_c_fc, mlp_c_proj, rounded: _ } = &self.block;
         for LayerNorm { weight_c, bias_c } in [ln_1, ln_2] {
             inputs.add(weight_c);
             bias_c.iter().for_each(|bias| inputs.add(bias));

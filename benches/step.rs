@@ -1,5 +1,5 @@
 //! Whole optimizer steps as `step.toml` describes them: forward, backward and AdamW on 16 x 128 tokens with GPT-2's
-//! vocabulary, plain and with activation checkpointing.
+//! vocabulary, plain, with activation checkpointing and with products of bf16.
 //!
 //!     cargo bench --bench step            # the models 4x128 and 6x384: a minute or two
 //!     cargo bench --bench step -- 124M    # GPT-2 124M, which takes part only when its name is asked for
@@ -39,12 +39,15 @@ fn steps(criterion: &mut Criterion) {
         if name == "124M" && !is_asked_for {
             continue;
         }
-        for (way, checkpointing) in [("plain", false), ("checkpointed", true)] {
+        for (way, checkpointing, dtype) in
+            [("plain", false, "f32"), ("checkpointed", true, "f32"), ("bf16", false, "bf16")]
+        {
             let plan = plan(&[
                 format!("model.n_layer={layers}"),
                 format!("model.n_head={heads}"),
                 format!("model.n_embd={width}"),
                 format!("train.activation_checkpointing={checkpointing}"),
+                format!("hardware.dtype={dtype}"),
             ]);
             let batch = batch(plan.train.batch_size, plan.train.sequence_length);
             // Opened by the first call, so that a benchmark that is filtered out costs nothing.

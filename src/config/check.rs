@@ -248,8 +248,8 @@ mod tests {
             ),
             (
                 "hardware.dtype",
-                "\"bf16\"",
-                "`hardware.dtype` must be \"f32\" or \"f16\", not the string \"bf16\" | bfloat16 does not exist here; \"f16\" is mixed precision on a GPU",
+                "\"bfloat16\"",
+                "`hardware.dtype` must be \"f32\", \"bf16\" or \"f16\", not the string \"bfloat16\" | did you mean \"bf16\"?",
             ),
             (
                 "hardware.requires",

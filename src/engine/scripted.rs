@@ -72,7 +72,14 @@ impl ScriptedEngine {
 impl Engine for ScriptedEngine {
     fn device(&self) -> DeviceInfo {
         let name = "loss curve from a formula".to_owned();
-        DeviceInfo { device: "scripted".to_owned(), name, dtype: "f32".to_owned(), kernel: None, threads: 1 }
+        DeviceInfo {
+            device: "scripted".to_owned(),
+            name,
+            dtype: "f32".to_owned(),
+            kernel: None,
+            product_flops_per_sec: None,
+            threads: 1,
+        }
     }
 
     fn model(&self) -> ModelInfo {

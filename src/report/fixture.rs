@@ -123,6 +123,7 @@ fn describe(manifest: &mut Manifest) {
         name: "Example CPU".to_owned(),
         dtype: "f32".to_owned(),
         kernel: None,
+        product_flops_per_sec: Some(8e12),
         threads: 2,
     });
     manifest.data = Some(DataInfo {

@@ -214,6 +214,9 @@ pub struct DeviceInfo {
     /// What multiplies where there is a choice, as for bf16 on the processor. A run keeps to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<String>,
+    /// What matrix products alone do there, on all threads, by a short probe when the run began: FLOP/s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product_flops_per_sec: Option<f64>,
     pub threads: usize,
 }
 

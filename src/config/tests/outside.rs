@@ -24,7 +24,7 @@ fn a_key_is_explained_with_range_default_and_foreign_names() {
     let foreign = explain("lr").expect("a foreign name");
     assert!(foreign.starts_with("lr (PyTorch)\nHere it is called optimizer.learning_rate.\n"), "{foreign}");
     assert!(explain("training_args.warmup_ratio").expect("foreign").contains("a share of all steps there"));
-    assert!(explain("fp16").expect("foreign").contains("mixed precision, on a GPU"));
+    assert!(explain("fp16").expect("foreign").contains("\"f16\" on a GPU"));
     assert!(explain("num_workers").expect("foreign").contains("There is no such key"));
 }
 

@@ -183,3 +183,20 @@ fn a_problem_is_not_followed_by_others_that_come_from_it() {
     let both = errors("[model]\nlr = 1\nn_embd = 10\nn_head = 3\n");
     assert!(both.ends_with("2 problems in 1 file; nothing was started"), "{both}");
 }
+
+#[test]
+fn a_number_format_that_the_device_does_not_have_is_rejected_with_those_it_has() {
+    let text = "[hardware]\ndevice = \"cpu\"\ndtype = \"f16\"\n";
+    assert_problem(
+        text,
+        3,
+        &["f16 is mixed precision on NVIDIA GPUs", "hardware.dtype = \"bf16\"", "\"f32\""],
+    );
+    for device in ["cuda", "cuda:1"] {
+        let text = format!("[hardware]\ndevice = \"{device}\"\ndtype = \"bf16\"\n");
+        assert_problem(&text, 3, &["bf16 is for the processor", "hardware.dtype = \"f16\"", "\"cpu\""]);
+    }
+    for (device, dtype) in [("cpu", "bf16"), ("cuda", "f16"), ("auto", "bf16"), ("auto", "f16")] {
+        plan(&format!("[hardware]\ndevice = \"{device}\"\ndtype = \"{dtype}\"\n"));
+    }
+}

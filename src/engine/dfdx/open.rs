@@ -7,7 +7,8 @@ use super::{Budget, DfdxEngine, Engine, EngineError};
 use crate::config::experiment::{DtypeKind, RunPlan};
 use crate::engine::device;
 use crate::engine::memory::Place;
-use crate::ops::cpu::bf16::Kernel;
+use crate::ops::cpu::bf16::{Kernel, product_flops_per_sec};
+use crate::ops::cpu::matmul::Workers;
 use crate::store::manifest::DeviceInfo;
 
 /// Opens the engine on the processor. In bf16 `kernel` multiplies if it is there, else the fastest one.
@@ -20,10 +21,15 @@ pub fn open_cpu(
     let budget = Budget::new(plan, vocab_size, Place::Host, None);
     let device = Cpu::default();
     let mut engine = DfdxEngine::<f32, _, _>::open(plan, vocab_size, &device, Plain, budget, info)?;
-    if plan.hardware.dtype == DtypeKind::Bf16 {
-        let kept = kernel.and_then(Kernel::of_name).filter(|kernel| kernel.is_available());
-        engine.round_products(kept.unwrap_or_else(Kernel::choose));
-    }
+    engine.info.product_flops_per_sec = Some(match plan.hardware.dtype {
+        DtypeKind::Bf16 => {
+            let kept = kernel.and_then(Kernel::of_name).filter(|kernel| kernel.is_available());
+            let kernel = kept.unwrap_or_else(Kernel::choose);
+            engine.round_products(kernel);
+            kernel.flops_per_sec(Workers::All)
+        }
+        DtypeKind::F32 | DtypeKind::F16 => product_flops_per_sec::<f32>((), Workers::All),
+    });
     Ok(Box::new(engine))
 }
 
@@ -73,5 +79,12 @@ pub fn open_cuda(_: &RunPlan, _: usize, ordinal: usize) -> Result<Box<dyn Engine
 }
 
 fn device_info(device: String, name: String) -> DeviceInfo {
-    DeviceInfo { device, name, dtype: String::new(), kernel: None, threads: rayon::current_num_threads() }
+    DeviceInfo {
+        device,
+        name,
+        dtype: String::new(),
+        kernel: None,
+        product_flops_per_sec: None,
+        threads: rayon::current_num_threads(),
+    }
 }

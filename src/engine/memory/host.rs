@@ -30,9 +30,8 @@ const KEPT_SINGLE_WIDTHS: f64 = 2.0;
 /// gradient; four of the residual stream's in f32.
 const SCRATCH_ROUNDED_WIDTHS: f64 = 2.0 * 4.0 + 3.0 + 3.0;
 const SCRATCH_SINGLE_WIDTHS: f64 = 4.0;
-/// Positions whose exponentials are alive at once, and tokens of the vocabulary that are widened at once.
+/// Positions whose exponentials are alive at once.
 const BF16_HEAD_ROWS: f64 = 2048.0;
-const WIDENED_WORDS: f64 = 4096.0;
 /// Copies of a tensor while it is written to a checkpoint: its values, and these as bytes.
 const SAVED_COPIES: f64 = 2.0;
 /// Of a number in f32.
@@ -132,20 +131,21 @@ impl Sizes {
             + NUMBER_BYTES * (KEPT_SINGLE_WIDTHS * width + heads + KEPT_STATISTICS);
         let copies = layers * BLOCK_MATRICES * width * width + self.head();
         let scratch = BF16_BYTES * SCRATCH_ROUNDED_WIDTHS + NUMBER_BYTES * SCRATCH_SINGLE_WIDTHS;
-        let positions = tokens.min(BF16_HEAD_ROWS);
         let part = |name, bytes, grows_with_batch| MemoryPart { name, bytes, grows_with_batch };
         let mut parts = vec![
             part("weights in bf16", BF16_BYTES * copies, false),
             part("activations kept for the backward pass", self.kept(of_layer), true),
             part("working memory of the layers", tokens * scratch * width, true),
-            part("exponentials of a chunk's logits", BF16_BYTES * positions * vocabulary, true),
         ];
         if widens {
-            // Left, right and result of the largest products, and what the products of the head share.
-            let left = (4.0 * width * tokens).max(WIDENED_WORDS.min(vocabulary) * positions);
-            let right = (4.0 * width * width).max(WIDENED_WORDS.min(vocabulary) * width);
-            let widened = left + right + 4.0 * width * tokens + positions * width;
-            parts.push(part("products in f32", NUMBER_BYTES * widened, true));
+            // Left and result of the largest products, and right.
+            let (with_batch, without) = (2.0 * 4.0 * width * tokens, 4.0 * width * width + self.head());
+            parts.push(part("activations in f32", NUMBER_BYTES * with_batch, true));
+            parts.push(part("weights in f32", NUMBER_BYTES * without, false));
+            parts.push(part("logits of a chunk", NUMBER_BYTES * tokens.min(HEAD_ROWS) * vocabulary, true));
+        } else {
+            let positions = tokens.min(BF16_HEAD_ROWS);
+            parts.push(part("exponentials of a chunk's logits", BF16_BYTES * positions * vocabulary, true));
         }
         parts
     }

@@ -11,7 +11,7 @@
 use dfdx::prelude::*;
 use rayon::prelude::*;
 
-use bf16::Rounded;
+use bf16::{Kernel, Rounded};
 
 use super::{Block, BlockPass, Dropout, LayerNorm, Matrix, Ops, Scalar};
 
@@ -148,7 +148,12 @@ impl Ops<f32> for Cpu {
         let (x_mc, mut tape) = x_mc.split_tape();
         let x = copy(&x_mc)?;
         let try_loss = |gradients: Option<head::Gradients<'_>>| match rounded {
-            None => head::loss(&x, &copy(wte_vc)?, targets, gradients),
+            None => head::loss(&x, &copy(wte_vc)?, targets, head::Numbers::Single, gradients),
+            // In f32 the order of the exact head is the faster one.
+            Some(w) if w.kernel() == Kernel::Widened => {
+                let (x, w) = (bf16::widened(&x)?, bf16::widened_again(&w.try_read(wte_vc)?)?);
+                head::loss(&x, &w, targets, head::Numbers::Rounded, gradients)
+            }
             Some(w) => head::transposed::loss(w.kernel(), &x, &w.try_read(wte_vc)?, targets, gradients),
         };
         let device = x_mc.device();

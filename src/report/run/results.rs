@@ -49,6 +49,11 @@ fn table(page: &Page) -> String {
     row("Throughput", optional(Unit::TokensPerSec, summary.tokens_per_sec));
     if let Some(flops) = summary.model_flops_per_sec {
         row("Model FLOPs per second", units::flops(flops) + "/s");
+        let device = page.record.manifest.device.as_ref();
+        if let Some(alone) = device.and_then(|device| device.product_flops_per_sec) {
+            let share = units::percent(flops / alone);
+            row("Of what products alone do here", format!("{share} of {}/s", units::flops(alone)));
+        }
     }
     row("Peak memory", optional(Unit::Bytes, summary.peak_memory_bytes));
     let cost = page.record.manifest.cost.as_ref();

@@ -106,7 +106,7 @@ fn the_engine_says_what_multiplies_and_keeps_to_it() {
     assert_eq!(device.kernel.as_deref(), Some(Kernel::choose().name()));
     let before = DeviceInfo { kernel: Some(Kernel::Widened.name().to_owned()), ..device };
     let again = crate::engine::open_like(&plan, 61, Some(&before)).unwrap().device();
-    assert_eq!(again, before);
+    assert_eq!(again.kernel, before.kernel);
     // One that is not there cannot be kept to.
     let elsewhere = DeviceInfo { kernel: Some("MMX".to_owned()), ..before };
     let here = crate::engine::open_like(&plan, 61, Some(&elsewhere)).unwrap().device();

@@ -40,6 +40,7 @@ pub use number::Bf16;
 pub use prepared::Prepared;
 pub use product::{Kernel, LINE, Line, Packed, Rhs};
 pub use rounded::{Rounded, RoundedBlock};
+pub use widened::{widened, widened_again};
 
 use super::matmul::Workers;
 use super::operand::Destination;

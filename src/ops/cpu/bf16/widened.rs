@@ -2,15 +2,18 @@
 
 use std::cell::RefCell;
 
+use dfdx::prelude::CpuError;
 use rayon::prelude::*;
 
 use super::Bf16;
 use super::number::{round_all, widen_all};
 use crate::ops::cpu::matmul::{self, Workers, Write};
+use crate::ops::cpu::memory::Buffer;
 use crate::ops::cpu::operand::Destination;
-use crate::ops::cpu::rows::ROWS;
+use crate::ops::cpu::rows::{ELEMENTS, ROWS};
 use crate::ops::cpu::simd::vectorised;
 use crate::ops::cpu::view::{View, ViewMut};
+use crate::ops::profile::{Part, timed};
 
 thread_local! {
     /// Operands and result of the last products, in f32. They grow to the largest of them: a block of the head, or the hidden
@@ -81,6 +84,31 @@ pub fn widen_rows(matrix: View<'_, Bf16>, wide: &mut [f32]) {
             }
         }
     });
+}
+
+/// What bf16 makes of the numbers, in f32.
+pub fn widened(x: &[f32]) -> Result<Buffer, CpuError> {
+    let mut wide = Buffer::try_take(x.len())?;
+    x.par_chunks(ELEMENTS).zip(wide.par_chunks_mut(ELEMENTS)).for_each(|(x, wide)| {
+        vectorised(
+            #[inline(always)]
+            || wide.iter_mut().zip(x).for_each(|(wide, &x)| *wide = Bf16::round(x).widen()),
+        );
+    });
+    Ok(wide)
+}
+
+/// The numbers in f32.
+pub fn widened_again(x: &[Bf16]) -> Result<Buffer, CpuError> {
+    let _timed = timed(Part::Copies);
+    let mut wide = Buffer::try_take(x.len())?;
+    x.par_chunks(ELEMENTS).zip(wide.par_chunks_mut(ELEMENTS)).for_each(|(x, wide)| {
+        vectorised(
+            #[inline(always)]
+            || widen_all(x, wide),
+        );
+    });
+    Ok(wide)
 }
 
 /// The same matrix in f32, in `work`, without gaps.

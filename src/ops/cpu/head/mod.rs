@@ -4,6 +4,7 @@
 use dfdx::prelude::CpuError;
 use rayon::prelude::*;
 
+use super::bf16::Bf16;
 use super::matmul::{Workers, Write, matmul, multiply};
 use super::memory::Buffer;
 use super::simd::{exp, exp_and_sum, max, sum, vectorised};
@@ -25,11 +26,21 @@ pub struct Gradients<'a> {
     pub dw: &'a mut [f32],
 }
 
+/// What the products take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbers {
+    /// f32 as it is.
+    Single,
+    /// Numbers that bf16 can hold, in f32: those of the caller are, and the gradient of the logits is rounded.
+    Rounded,
+}
+
 /// Mean cross entropy in nats per token of the logits `x w^T` against `targets`: (m, c), (v, c), m ids.
 pub fn loss(
     x: &[f32],
     w: &[f32],
     targets: &[u32],
+    numbers: Numbers,
     mut gradients: Option<Gradients<'_>>,
 ) -> Result<f64, CpuError> {
     let _timed = timed(Part::CrossEntropy);
@@ -47,7 +58,7 @@ pub fn loss(
         let losses: Vec<f32> = logits
             .par_chunks_mut(vocabulary)
             .zip(targets)
-            .map(|(logits, &target)| cross_entropy(logits, target as usize, keep.then_some(share)))
+            .map(|(logits, &target)| cross_entropy(logits, target as usize, keep.then_some(share), numbers))
             .collect();
         total += losses.iter().map(|&loss| f64::from(loss)).sum::<f64>();
 
@@ -66,7 +77,7 @@ pub fn loss(
 }
 
 /// The cross entropy of one row of logits. With a `share` they are replaced by their gradient times it.
-fn cross_entropy(logits: &mut [f32], target: usize, share: Option<f32>) -> f32 {
+fn cross_entropy(logits: &mut [f32], target: usize, share: Option<f32>, numbers: Numbers) -> f32 {
     let of_target = logits[target];
     let (max, total) = vectorised(
         #[inline(always)]
@@ -86,6 +97,12 @@ fn cross_entropy(logits: &mut [f32], target: usize, share: Option<f32>) -> f32 {
     );
     if let Some(share) = share {
         logits[target] -= share;
+        if numbers == Numbers::Rounded {
+            vectorised(
+                #[inline(always)]
+                || logits.iter_mut().for_each(|x| *x = Bf16::round(*x).widen()),
+            );
+        }
     }
     total.ln() + max - of_target
 }
