@@ -257,11 +257,14 @@ fn block(criterion: &mut Criterion) {
     time(&mut group, "composed-dropout", Body::Composed, &operation);
 }
 
-/// A block whose scores lie hundreds apart. Each softmax takes one key, and its other weights underflow: sizes are those of
-/// `block/fused`, and so should be times.
+/// Scores that lie hundreds apart, and logits that lie tens apart. Each softmax takes one key or token, and its other weights
+/// underflow: sizes are those of `block/fused` and `head_loss/fused`, and so should be times.
 fn saturated(criterion: &mut Criterion) {
-    let operation = WholeBlock::new(&Cpu::default(), 0.3);
+    let device = Cpu::default();
+    let operation = WholeBlock::new(&device, 0.3);
     time(&mut group(criterion, "block"), "fused-saturated", Body::Fused, &operation);
+    let operation = HeadLoss::new(&device, 0.5);
+    time(&mut group(criterion, "head_loss"), "fused-saturated", Body::Fused, &operation);
 }
 
 struct Norm {
@@ -309,6 +312,17 @@ struct HeadLoss {
     targets: Vec<u32>,
 }
 
+impl HeadLoss {
+    /// With token embeddings of this standard deviation.
+    fn new(device: &Cpu, std: f32) -> Self {
+        Self {
+            x_mc: matrix(device, POSITIONS, WIDTH, 1.0),
+            wte_vc: matrix(device, VOCABULARY, WIDTH, std),
+            targets: token_ids(),
+        }
+    }
+}
+
 impl Operation for HeadLoss {
     type Output = Rank0;
 
@@ -331,12 +345,7 @@ impl Operation for HeadLoss {
 }
 
 fn head_loss(criterion: &mut Criterion) {
-    let device = Cpu::default();
-    let operation = HeadLoss {
-        x_mc: matrix(&device, POSITIONS, WIDTH, 1.0),
-        wte_vc: matrix(&device, VOCABULARY, WIDTH, 0.02),
-        targets: token_ids(),
-    };
+    let operation = HeadLoss::new(&Cpu::default(), 0.02);
     let mut group = group(criterion, "head_loss");
     time(&mut group, "fused", Body::Fused, &operation);
     time(&mut group, "composed", Body::Composed, &operation);
