@@ -13,6 +13,7 @@ use runner::ops::{
     AttentionShape, Block, BlockDropout, BlockPass, Dropout, LayerNorm, Linear, Matrix, Ops, Row, Scalar,
     composed, try_tape,
 };
+use runner::threads::{self, Pool};
 
 const SHAPE: AttentionShape = AttentionShape { batch: 4, tokens: 128, heads: 12 };
 const POSITIONS: usize = SHAPE.batch * SHAPE.tokens;
@@ -21,12 +22,14 @@ const VOCABULARY: usize = 50_257;
 const BLOCK_SIZE: usize = 1024;
 const DROPOUT: Dropout = Dropout { rate: 0.1, seed: 1 };
 
-criterion_group!(benches, embedding, dropout, block, layer_norm, head, head_loss);
+criterion_group!(benches, embedding, dropout, block, saturated, layer_norm, head, head_loss);
 
 fn main() {
     // As in a run, where the thread that calls the operations is one of those that share their work.
     let pool = Pool::new(0, "bench").expect("a pool of threads");
     pool.install(|| {
+        // As an engine does for its steps.
+        let _flushing = threads::flush();
         benches();
         Criterion::default().configure_from_args().final_summary();
     });
@@ -190,14 +193,16 @@ struct WholeBlock {
 }
 
 impl WholeBlock {
-    fn new(device: &Cpu) -> Self {
-        let linear = |inputs, outputs| Linear {
-            weight_io: matrix(device, inputs, outputs, 0.02),
+    /// With queries, keys and values from weights of this standard deviation.
+    fn new(device: &Cpu, attention_std: f32) -> Self {
+        let linear_of = |inputs, outputs, std| Linear {
+            weight_io: matrix(device, inputs, outputs, std),
             bias_o: Some(row(device, outputs)),
         };
+        let linear = |inputs, outputs| linear_of(inputs, outputs, 0.02);
         let block = Block {
             ln_1: norm(device),
-            attn_c_attn: linear(WIDTH, 3 * WIDTH),
+            attn_c_attn: linear_of(WIDTH, 3 * WIDTH, attention_std),
             attn_c_proj: linear(WIDTH, WIDTH),
             ln_2: norm(device),
             mlp_c_fc: linear(WIDTH, 4 * WIDTH),
@@ -240,7 +245,7 @@ impl Operation for WholeBlock {
 }
 
 fn block(criterion: &mut Criterion) {
-    let mut operation = WholeBlock::new(&Cpu::default());
+    let mut operation = WholeBlock::new(&Cpu::default(), 0.02);
     let mut group = group(criterion, "block");
     time(&mut group, "fused", Body::Fused, &operation);
     time(&mut group, "composed", Body::Composed, &operation);
@@ -251,6 +256,16 @@ fn block(criterion: &mut Criterion) {
         BlockDropout { attention: Some(DROPOUT), attention_out: Some(DROPOUT), mlp_out: Some(DROPOUT) };
     time(&mut group, "fused-dropout", Body::Fused, &operation);
     time(&mut group, "composed-dropout", Body::Composed, &operation);
+}
+
+/// Scores that lie hundreds apart, and logits that lie tens apart. Each softmax takes one key or token, and its other weights
+/// underflow: sizes are those of `block/fused` and `head_loss/fused`, and so should be times.
+fn saturated(criterion: &mut Criterion) {
+    let device = Cpu::default();
+    let operation = WholeBlock::new(&device, 0.3);
+    time(&mut group(criterion, "block"), "fused-saturated", Body::Fused, &operation);
+    let operation = HeadLoss::new(&device, 0.5);
+    time(&mut group(criterion, "head_loss"), "fused-saturated", Body::Fused, &operation);
 }
 
 struct Norm {
@@ -298,6 +313,17 @@ struct HeadLoss {
     targets: Vec<u32>,
 }
 
+impl HeadLoss {
+    /// With token embeddings of this standard deviation.
+    fn new(device: &Cpu, std: f32) -> Self {
+        Self {
+            x_mc: matrix(device, POSITIONS, WIDTH, 1.0),
+            wte_vc: matrix(device, VOCABULARY, WIDTH, std),
+            targets: token_ids(),
+        }
+    }
+}
+
 impl Operation for HeadLoss {
     type Output = Rank0;
 
@@ -320,12 +346,7 @@ impl Operation for HeadLoss {
 }
 
 fn head_loss(criterion: &mut Criterion) {
-    let device = Cpu::default();
-    let operation = HeadLoss {
-        x_mc: matrix(&device, POSITIONS, WIDTH, 1.0),
-        wte_vc: matrix(&device, VOCABULARY, WIDTH, 0.02),
-        targets: token_ids(),
-    };
+    let operation = HeadLoss::new(&Cpu::default(), 0.02);
     let mut group = group(criterion, "head_loss");
     time(&mut group, "fused", Body::Fused, &operation);
     time(&mut group, "composed", Body::Composed, &operation);
