@@ -19,7 +19,7 @@ const VOCABULARY: u32 = 256;
 /// The kernel keeps one count for the whole process: tests take turns.
 static MEMORY: Mutex<()> = Mutex::new(());
 
-fn open(checkpointing: bool) -> Box<dyn Engine> {
+fn open(checkpointing: bool, dtype: &str) -> Box<dyn Engine> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/step.toml");
     let set = [
         "model.n_layer=2".to_owned(),
@@ -31,6 +31,7 @@ fn open(checkpointing: bool) -> Box<dyn Engine> {
         format!("train.sequence_length={TOKENS}"),
         "train.batch_size=8".to_owned(),
         format!("train.activation_checkpointing={checkpointing}"),
+        format!("hardware.dtype={dtype}"),
         "data.tokenizer=byte".to_owned(),
     ];
     let plans = config::load(&[file], &LoadOptions { set: set.to_vec(), only: Vec::new() });
@@ -65,9 +66,9 @@ fn assert_memory_stays(name: &str, warm_up: usize, times: usize, mut work: impl 
 #[test]
 fn steps_take_no_more_memory_than_the_first_ones() {
     let _turn = MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
-    for checkpointing in [false, true] {
-        let (mut engine, batch) = (open(checkpointing), batch());
-        assert_memory_stays(&format!("checkpointing {checkpointing}"), 3, 24, || {
+    for (checkpointing, dtype) in [(false, "f32"), (true, "f32"), (false, "bf16"), (true, "bf16")] {
+        let (mut engine, batch) = (open(checkpointing, dtype), batch());
+        assert_memory_stays(&format!("{dtype}, checkpointing {checkpointing}"), 3, 24, || {
             engine.train_step(&[batch.clone(), batch.clone()], 1e-3).unwrap();
         });
     }
@@ -76,7 +77,7 @@ fn steps_take_no_more_memory_than_the_first_ones() {
 #[test]
 fn samples_and_evaluations_between_steps_do_not_pile_up() {
     let _turn = MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
-    let (mut engine, batch) = (open(false), batch());
+    let (mut engine, batch) = (open(false, "f32"), batch());
     // Texts that grow to the end of the context and beyond: a length of its own for each token.
     assert_memory_stays("sampling", 2, 6, || {
         engine.train_step(std::slice::from_ref(&batch), 1e-3).unwrap();
