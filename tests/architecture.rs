@@ -67,7 +67,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("indicatif", &["sinks/progress"]),
     ("nvml_wrapper", &["monitor"]),
     ("plotters", &["report/plot"]),
-    ("pulp", &["infer/panels", "ops/cpu/simd", "optim/cpu"]),
+    ("pulp", &["infer/int8", "infer/panels", "ops/cpu/simd", "optim/cpu"]),
     ("safetensors", &["engine", "model"]),
     ("tar", &["store/archive"]),
     ("tiktoken_rs", &["data/tokenizer"]),

@@ -66,7 +66,7 @@ fn attend_head(text: &Queries<'_>, head: usize, head_width: usize) -> Vec<f32> {
         for (p, panel) in text.cache.keys(head).take(room / WIDTH).enumerate() {
             let sums: &mut [Lanes] = &mut sums[..rows.len()];
             sums.fill([0.0; WIDTH]);
-            add_products(rows, panel, None, sums);
+            add_products(rows, panel, sums);
             for (scores, sums) in scores.chunks_exact_mut(room).zip(sums) {
                 scores[p * WIDTH..][..WIDTH].copy_from_slice(sums);
             }
@@ -78,7 +78,7 @@ fn attend_head(text: &Queries<'_>, head: usize, head_width: usize) -> Vec<f32> {
         for (p, panel) in text.cache.values(head).enumerate() {
             let sums: &mut [Lanes] = &mut sums[..rows.len()];
             sums.fill([0.0; WIDTH]);
-            add_products(&weights, &panel[..seen], None, sums);
+            add_products(&weights, &panel[..seen], sums);
             let columns = WIDTH.min(head_width - p * WIDTH);
             for (i, sums) in sums.iter().enumerate() {
                 let row = &mut result[(first + i) * head_width..][..head_width];

@@ -1,18 +1,22 @@
-//! Weight matrices in panels, in single precision or smaller.
+//! Weight matrices in panels, in single precision or smaller. How rows are multiplied with one is decided when it is packed, and
+//! not by their number, so that a row has the same bits alone and among others.
 
 use rayon::prelude::*;
 
-use super::panels::{Bf16, Element, Lanes, Line, STREAMS, Scales, WIDTH, add_products};
+use super::int8;
+use super::panels::{Element, Lanes, Line, STREAMS, WIDTH, add_products};
+use crate::ops::cpu::bf16::Bf16;
 
-/// How the weights are held. Everything is computed in f32.
+/// How the weights are held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum WeightKind {
     /// As they were trained.
     #[default]
     F32,
-    /// Rounded to the upper half of an f32: half of the memory.
+    /// Rounded to the upper half of an f32: half of the memory. Multiplied in f32.
     Bf16,
-    /// Rounded to 8 bits, with a scale for each 128 weights of an output: a quarter of the memory.
+    /// Rounded to 8 bits, with a scale for each 128 weights of an output: a quarter of the memory. Multiplied by rows that are
+    /// rounded in the same way.
     Int8,
 }
 
@@ -28,8 +32,6 @@ impl WeightKind {
     }
 }
 
-/// Rows that share a scale.
-const GROUP: usize = 128;
 /// Weights that are read in less time than it takes to hand them to another thread.
 const SMALL_TASK: usize = 1 << 15;
 
@@ -45,7 +47,7 @@ pub struct Matrix {
 enum Weights {
     F32(Vec<Line<f32>>),
     Bf16(Vec<Line<Bf16>>),
-    Int8 { lines: Vec<Line<i8>>, scales: Vec<Line<f32>> },
+    Int8(int8::Weights),
 }
 
 /// Where element (i, j) of a matrix lies in a slice.
@@ -79,16 +81,7 @@ impl Matrix {
                 let zeros = Line([Bf16::default(); WIDTH]);
                 Weights::Bf16(fill(panels, rows, zeros, |p, i| Line(line(p, i).map(Bf16::round))))
             }
-            WeightKind::Int8 => {
-                let groups = rows.div_ceil(GROUP);
-                let scales = fill(panels, groups, Line([0.0; WIDTH]), |p, g| {
-                    scale_of((g * GROUP..rows.min((g + 1) * GROUP)).map(|i| line(p, i)))
-                });
-                let lines = fill(panels, rows, Line([0; WIDTH]), |p, i| {
-                    quantise(&line(p, i), &scales[p * groups + i / GROUP].0)
-                });
-                Weights::Int8 { lines, scales }
-            }
+            WeightKind::Int8 => Weights::Int8(int8::Weights::pack(panels, rows, line)),
         };
         Self { rows, columns, weights }
     }
@@ -106,7 +99,7 @@ impl Matrix {
         match &self.weights {
             Weights::F32(lines) => size_of_val(lines.as_slice()),
             Weights::Bf16(lines) => size_of_val(lines.as_slice()),
-            Weights::Int8 { lines, scales } => size_of_val(lines.as_slice()) + size_of_val(scales.as_slice()),
+            Weights::Int8(weights) => weights.bytes(),
         }
     }
 
@@ -116,11 +109,8 @@ impl Matrix {
         for (i, x) in column.iter_mut().enumerate() {
             *x = match &self.weights {
                 Weights::F32(lines) => lines[start + i].0[lane],
-                Weights::Bf16(lines) => f32::from_bits(u32::from(lines[start + i].0[lane].0) << 16),
-                Weights::Int8 { lines, scales } => {
-                    let scale = scales[j / WIDTH * self.rows.div_ceil(GROUP) + i / GROUP].0[lane];
-                    f32::from(lines[start + i].0[lane]) * scale
-                }
+                Weights::Bf16(lines) => lines[start + i].0[lane].widen(),
+                Weights::Int8(weights) => weights.at(i, j),
             };
         }
     }
@@ -130,16 +120,18 @@ impl Matrix {
     /// # Shapes
     /// (m, rows) -> (m, columns); the bias is in panels, see [`in_panels`].
     pub fn multiply(&self, x: &[f32], bias: Option<&[Lanes]>, y: &mut [f32]) {
-        let rows: Vec<&[f32]> = x.chunks_exact(self.rows).collect();
-        let m = rows.len();
+        let m = x.len() / self.rows;
         let mut sums = vec![[0.0; WIDTH]; self.columns.div_ceil(WIDTH) * m];
         if let Some(bias) = bias {
             sums.chunks_exact_mut(m).zip(bias).for_each(|(sums, bias)| sums.fill(*bias));
         }
         match &self.weights {
-            Weights::F32(lines) => self.run(&rows, lines, None, &mut sums),
-            Weights::Bf16(lines) => self.run(&rows, lines, None, &mut sums),
-            Weights::Int8 { lines, scales } => self.run(&rows, lines, Some(scales), &mut sums),
+            Weights::F32(lines) => self.run(x, lines, &mut sums),
+            Weights::Bf16(lines) => self.run(x, lines, &mut sums),
+            Weights::Int8(weights) => {
+                let rows = int8::Rows::round(x, self.rows);
+                self.share_out(&mut sums, m, |first, sums| weights.add_products(&rows, first, sums));
+            }
         }
         // From panel by panel to row by row.
         for (i, y) in y.chunks_exact_mut(self.columns).enumerate() {
@@ -149,30 +141,24 @@ impl Matrix {
         }
     }
 
-    fn run<T: Element>(
-        &self,
-        rows: &[&[f32]],
-        lines: &[Line<T>],
-        scales: Option<&[Line<f32>]>,
-        sums: &mut [Lanes],
-    ) {
-        let groups = self.rows.div_ceil(GROUP);
-        let product = |piece: usize, sums: &mut [Lanes]| {
-            let (first, count) = (piece * STREAMS, sums.len() / rows.len());
-            let lines = &lines[first * self.rows..][..count * self.rows];
-            let scales =
-                scales.map(|all| Scales { lines: &all[first * groups..][..count * groups], rows: GROUP });
-            add_products(rows, lines, scales, sums);
-        };
-        let len = STREAMS * rows.len();
-        let work = self.rows * WIDTH * STREAMS * rows.len().div_ceil(8);
+    fn run<T: Element>(&self, x: &[f32], lines: &[Line<T>], sums: &mut [Lanes]) {
+        let rows: Vec<&[f32]> = x.chunks_exact(self.rows).collect();
+        self.share_out(sums, rows.len(), |first, sums| {
+            let panels = sums.len() / rows.len();
+            add_products(&rows, &lines[first * self.rows..][..panels * self.rows], sums);
+        });
+    }
+
+    /// Calls `product` with the sums of some panels, on several threads where that pays, and the number of the first panel.
+    fn share_out(&self, sums: &mut [Lanes], m: usize, product: impl Fn(usize, &mut [Lanes]) + Sync) {
+        let work = self.rows * WIDTH * STREAMS * m.div_ceil(8);
         let pieces = self.columns.div_ceil(WIDTH).div_ceil(STREAMS);
         let together = SMALL_TASK.div_ceil(work).max(pieces / (8 * rayon::current_num_threads()));
+        let run = |(piece, sums): (usize, &mut [Lanes])| product(piece * STREAMS, sums);
         if together >= pieces {
-            return sums.chunks_mut(len).enumerate().for_each(|(piece, sums)| product(piece, sums));
+            return sums.chunks_mut(STREAMS * m).enumerate().for_each(run);
         }
-        let tasks = sums.par_chunks_mut(len).with_min_len(together).enumerate();
-        tasks.for_each(|(piece, sums)| product(piece, sums));
+        sums.par_chunks_mut(STREAMS * m).with_min_len(together).enumerate().for_each(run);
     }
 }
 
@@ -194,27 +180,4 @@ fn fill<T: Copy + Send>(
 pub fn in_panels(row: &[f32]) -> Vec<Lanes> {
     let lanes = |piece: &[f32]| std::array::from_fn(|lane| piece.get(lane).copied().unwrap_or(0.0));
     row.chunks(WIDTH).map(lanes).collect()
-}
-
-/// The largest absolute value of each column becomes 127.
-fn scale_of(lines: impl Iterator<Item = Lanes>) -> Line<f32> {
-    let mut largest = [0.0f32; WIDTH];
-    for line in lines {
-        // A NaN stays: it must not become a number on the way.
-        largest.iter_mut().zip(line).for_each(|(max, x)| {
-            if x.is_nan() || x.abs() > *max {
-                *max = x.abs();
-            }
-        });
-    }
-    Line(largest.map(|max| max / 127.0))
-}
-
-fn quantise(line: &Lanes, scales: &Lanes) -> Line<i8> {
-    let mut rounded = [0; WIDTH];
-    for ((rounded, x), scale) in rounded.iter_mut().zip(line).zip(scales) {
-        // A column of zeros has no scale. The cast stays within the range of i8.
-        *rounded = if *scale > 0.0 { (x / scale).round_ties_even() as i8 } else { 0 };
-    }
-    Line(rounded)
 }

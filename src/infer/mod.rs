@@ -1,13 +1,23 @@
 //! GPT-2 for generating text on the processor: no gradients, no tensors, weights in panels and a cache of keys and values.
 //!
 //! The numbers are those of the training forward pass in [`model`](crate::model), but for rounding; `tests` holds the two
-//! against each other. Which texts are computed together changes no bit of any of them.
+//! against each other. Which texts are computed together changes no bit of any of them: a matrix has one way of multiplying,
+//! chosen when it is packed and not by how many rows there are.
+//!
+//! | weights | multiplied |
+//! |---|---|
+//! | f32 | in f32 ([`panels`]) |
+//! | bf16 | in f32, widened on the way ([`panels`]) |
+//! | int8 | in whole numbers, exactly, and scaled in f32 ([`int8`]) |
+//!
+//! Keys and values are kept and multiplied in f32.
 
 mod attention;
 mod cache;
 mod decoder;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod int8;
 mod load;
 pub mod matrix;
 pub mod panels;

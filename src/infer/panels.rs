@@ -6,6 +6,8 @@
 
 use pulp::{Arch, NullaryFnOnce, Simd, WithSimd};
 
+use crate::ops::cpu::bf16::Bf16;
+
 /// Columns of a panel.
 pub const WIDTH: usize = 32;
 
@@ -30,69 +32,47 @@ impl Element for f32 {
     }
 }
 
-/// The upper half of an f32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(transparent)]
-pub struct Bf16(pub u16);
-
-impl Bf16 {
-    /// The nearest one; of two equally near the even one. A NaN stays one.
-    pub fn round(x: f32) -> Self {
-        Self(half::bf16::from_f32(x).to_bits())
-    }
-}
-
 impl Element for Bf16 {
     #[inline(always)]
     fn widen(line: &Line<Self>) -> Lanes {
         // Plain loops over arrays of a known size become vector instructions; `map` on arrays of this size does not.
         let mut wide = [0.0; WIDTH];
         for (wide, x) in wide.iter_mut().zip(&line.0) {
-            *wide = f32::from_bits(u32::from(x.0) << 16);
+            *wide = x.widen();
         }
         wide
     }
-}
-
-impl Element for i8 {
-    #[inline(always)]
-    fn widen(line: &Line<Self>) -> Lanes {
-        let mut wide = [0.0; WIDTH];
-        for (wide, x) in wide.iter_mut().zip(&line.0) {
-            *wide = f32::from(*x);
-        }
-        wide
-    }
-}
-
-/// Scales of a panel's columns, each for some of its rows.
-#[derive(Clone, Copy, Debug)]
-pub struct Scales<'a> {
-    /// For the first `rows` rows of the panel, for the next `rows`, ...
-    pub lines: &'a [Line<f32>],
-    pub rows: usize,
 }
 
 /// Panels of a piece of work: as many are read at the same time, at most, so that several places in memory are on their way.
 pub const STREAMS: usize = 4;
 
-/// `sums[p][i] += rows[i] * panels[p]` for some panels that follow each other, as their scales do.
+/// Asks the processor for the lines that come 4 KiB after this one. The products of several rows leave it no room to look far ahead
+/// by itself: with 8 of them, weights from memory then come a fifth (f32) to a half (int8) faster, measured on a Skylake Xeon.
+#[inline(always)]
+pub fn fetch_ahead<T>(line: &T) {
+    #[cfg(target_arch = "x86_64")]
+    for start in (0..size_of::<T>()).step_by(64) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let place = std::ptr::from_ref(line).cast::<i8>().wrapping_add(4096 + start);
+        // SAFETY: a prefetch changes nothing that the program sees, and does nothing where no memory is.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(place) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = line;
+}
+
+/// `sums[p][i] += rows[i] * panels[p]` for some panels that follow each other.
 ///
 /// # Shapes
 /// (m, k), (panels, k, 32) -> (panels, m, 32).
-pub fn add_products<T: Element>(
-    rows: &[&[f32]],
-    panels: &[Line<T>],
-    scales: Option<Scales<'_>>,
-    sums: &mut [Lanes],
-) {
-    Arch::new().dispatch(Products { rows, panels, scales, sums });
+pub fn add_products<T: Element>(rows: &[&[f32]], panels: &[Line<T>], sums: &mut [Lanes]) {
+    Arch::new().dispatch(Products { rows, panels, sums });
 }
 
 struct Products<'a, T> {
     rows: &'a [&'a [f32]],
     panels: &'a [Line<T>],
-    scales: Option<Scales<'a>>,
     sums: &'a mut [Lanes],
 }
 
@@ -173,40 +153,31 @@ impl<T: Element, S: Simd, const N: usize, const B: usize, const P: usize> Nullar
     #[inline(always)]
     fn call(self) {
         let Self { simd, place: Place { all, first_panel, first_row } } = self;
-        let Products { rows, panels, scales, sums } = all;
+        let Products { rows, panels, sums } = all;
         let (m, k) = (rows.len(), rows[*first_row].len());
-        let zero = simd.splat_f32s(0.0);
-        let one = [1.0; WIDTH];
-        let group = scales.map_or(k, |scales| scales.rows).max(1);
-        let groups = k.div_ceil(group);
-        for g in 0..groups {
-            let (start, len) = (g * group, group.min(k - g * group));
-            let rows: [&[f32]; B] = std::array::from_fn(|b| &rows[*first_row + b][start..][..len]);
-            let lines: [&[Line<T>]; P] =
-                std::array::from_fn(|p| &panels[(*first_panel + p) * k + start..][..len]);
-            let mut totals = [[[zero; N]; B]; P];
-            for i in 0..len {
-                let x: [S::f32s; B] = std::array::from_fn(|b| simd.splat_f32s(rows[b][i]));
-                for (lines, totals) in lines.iter().zip(&mut totals) {
-                    let wide = T::widen(&lines[i]);
-                    let (wide, _) = S::as_simd_f32s(&wide);
-                    let wide: [S::f32s; N] = std::array::from_fn(|n| wide[n]);
-                    for (x, totals) in x.iter().zip(totals) {
-                        for (total, wide) in totals.iter_mut().zip(wide) {
-                            *total = simd.mul_add_e_f32s(*x, wide, *total);
-                        }
+        let rows: [&[f32]; B] = std::array::from_fn(|b| rows[*first_row + b]);
+        let lines: [&[Line<T>]; P] = std::array::from_fn(|p| &panels[(*first_panel + p) * k..][..k]);
+        let mut totals = [[[simd.splat_f32s(0.0); N]; B]; P];
+        for i in 0..k {
+            let x: [S::f32s; B] = std::array::from_fn(|b| simd.splat_f32s(rows[b][i]));
+            for (lines, totals) in lines.iter().zip(&mut totals) {
+                fetch_ahead(&lines[i]);
+                let wide = T::widen(&lines[i]);
+                let (wide, _) = S::as_simd_f32s(&wide);
+                let wide: [S::f32s; N] = std::array::from_fn(|n| wide[n]);
+                for (x, totals) in x.iter().zip(totals) {
+                    for (total, wide) in totals.iter_mut().zip(wide) {
+                        *total = simd.mul_add_e_f32s(*x, wide, *total);
                     }
                 }
             }
-            for (p, totals) in totals.into_iter().enumerate() {
-                let panel = *first_panel + p;
-                let scale = scales.and_then(|scales| scales.lines.get(panel * groups + g));
-                let (scale, _) = S::as_simd_f32s(scale.map_or(&one, |line| &line.0));
-                for (sums, totals) in sums[panel * m + *first_row..][..B].iter_mut().zip(totals) {
-                    let (sums, _) = S::as_mut_simd_f32s(sums);
-                    for ((sum, total), scale) in sums.iter_mut().zip(totals).zip(scale) {
-                        *sum = simd.mul_add_e_f32s(total, *scale, *sum);
-                    }
+        }
+        for (p, totals) in totals.into_iter().enumerate() {
+            let sums = &mut sums[(*first_panel + p) * m + *first_row..][..B];
+            for (sums, totals) in sums.iter_mut().zip(totals) {
+                let (sums, _) = S::as_mut_simd_f32s(sums);
+                for (sum, total) in sums.iter_mut().zip(totals) {
+                    *sum = simd.add_f32s(total, *sum);
                 }
             }
         }
@@ -221,17 +192,14 @@ mod tests {
     #[test]
     fn however_many_rows_and_panels_are_taken_together_no_bit_changes() {
         let mut next = noise(3);
-        let (k, group, groups) = (70, 32, 3);
+        let k = 70;
         let rows: Vec<Vec<f32>> = (0..11).map(|_| (0..k).map(|_| next()).collect()).collect();
         let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
-        let lines: Vec<Line<i8>> =
-            (0..STREAMS * k).map(|_| Line(std::array::from_fn(|_| (127.0 * next()) as i8))).collect();
-        let scales: Vec<Line<f32>> =
-            (0..STREAMS * groups).map(|_| Line(std::array::from_fn(|_| next()))).collect();
+        let lines: Vec<Line<Bf16>> =
+            (0..STREAMS * k).map(|_| Line(std::array::from_fn(|_| Bf16::round(next())))).collect();
         let one = |p: usize, row: &[f32]| {
             let mut sums = [[0.5; WIDTH]];
-            let scales = Some(Scales { lines: &scales[p * groups..][..groups], rows: group });
-            add_products(&[row], &lines[p * k..][..k], scales, &mut sums);
+            add_products(&[row], &lines[p * k..][..k], &mut sums);
             sums[0]
         };
         for (m, panels) in (1..=rows.len()).flat_map(|m| (1..=STREAMS).map(move |panels| (m, panels))) {
@@ -239,16 +207,15 @@ mod tests {
                 .flat_map(|p| rows[..m].iter().map(move |row| (p, *row)))
                 .map(|(p, row)| one(p, row))
                 .collect();
-            let scales = Some(Scales { lines: &scales[..panels * groups], rows: group });
             let mut sums = vec![[0.5; WIDTH]; panels * m];
-            add_products(&rows[..m], &lines[..panels * k], scales, &mut sums);
+            add_products(&rows[..m], &lines[..panels * k], &mut sums);
             assert_eq!(sums, expected, "{m} rows, {panels} panels");
             // Processors with fewer registers take fewer of them together, and may round otherwise.
             let mut sums = vec![[0.5; WIDTH]; panels * m];
-            Products { rows: &rows[..m], panels: &lines[..panels * k], scales, sums: &mut sums }
+            Products { rows: &rows[..m], panels: &lines[..panels * k], sums: &mut sums }
                 .with_simd(pulp::Scalar::new());
             for (found, expected) in sums.iter().flatten().zip(expected.iter().flatten()) {
-                assert!((found - expected).abs() <= 1e-5 * expected.abs().max(100.0), "{found} {expected}");
+                assert!((found - expected).abs() <= 1e-5 * expected.abs().max(1.0), "{found} {expected}");
             }
         }
     }
