@@ -59,7 +59,7 @@ pub enum Rhs<'a> {
 pub struct Packed {
     pub rows: usize,
     pub columns: usize,
-    /// [panel][step][tile][pair of rows][column][row of the pair], at a multiple of 64 bytes.
+    /// By panel, step, tile, pair of rows, column and row of the pair, at a multiple of 64 bytes.
     pub data: Vec<Line>,
 }
 
