@@ -5,7 +5,8 @@ use rayon::prelude::*;
 
 use super::int8;
 use super::panels::{Element, Lanes, Line, STREAMS, WIDTH, add_products};
-use crate::ops::cpu::bf16::Bf16;
+use crate::ops::cpu::bf16::{Bf16, Kernel, Packed};
+use crate::ops::cpu::operand::{Operand, round_rows};
 
 /// How the weights are held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -13,7 +14,8 @@ pub enum WeightKind {
     /// As they were trained.
     #[default]
     F32,
-    /// Rounded to the upper half of an f32: half of the memory. Multiplied in f32.
+    /// Rounded to the upper half of an f32: half of the memory. Multiplied in bf16 where the processor is faster at that, else
+    /// in f32.
     Bf16,
     /// Rounded to 8 bits, with a scale for each 128 weights of an output: a quarter of the memory. Multiplied by rows that are
     /// rounded in the same way.
@@ -47,6 +49,8 @@ pub struct Matrix {
 enum Weights {
     F32(Vec<Line<f32>>),
     Bf16(Vec<Line<Bf16>>),
+    /// In panels as the kernel for bf16 reads them.
+    Bf16Packed(Kernel, Vec<Packed>),
     Int8(int8::Weights),
 }
 
@@ -62,6 +66,18 @@ pub enum Order {
 impl Matrix {
     /// Packs `values`, which are `rows` * `columns`.
     pub fn pack(values: &[f32], rows: usize, columns: usize, order: Order, kind: WeightKind) -> Self {
+        Self::pack_for(values, rows, columns, order, kind, Kernel::choose())
+    }
+
+    /// As [`Matrix::pack`], with the kernel that is to multiply bf16.
+    pub(super) fn pack_for(
+        values: &[f32],
+        rows: usize,
+        columns: usize,
+        order: Order,
+        kind: WeightKind,
+        kernel: Kernel,
+    ) -> Self {
         assert_eq!(values.len(), rows * columns, "the values are not those of the matrix");
         let at = |i: usize, j: usize| match order {
             Order::RowMajor => values[i * columns + j],
@@ -77,6 +93,13 @@ impl Matrix {
         let panels = columns.div_ceil(WIDTH);
         let weights = match kind {
             WeightKind::F32 => Weights::F32(fill(panels, rows, Line([0.0; WIDTH]), |p, i| Line(line(p, i)))),
+            WeightKind::Bf16 if kernel != Kernel::Widened => {
+                let panel = |p| {
+                    let rounded: Vec<Bf16> = (0..rows).flat_map(|i| line(p, i).map(Bf16::round)).collect();
+                    Packed::of_rows(&rounded, WIDTH)
+                };
+                Weights::Bf16Packed(kernel, (0..panels).into_par_iter().map(panel).collect())
+            }
             WeightKind::Bf16 => {
                 let zeros = Line([Bf16::default(); WIDTH]);
                 Weights::Bf16(fill(panels, rows, zeros, |p, i| Line(line(p, i).map(Bf16::round))))
@@ -99,6 +122,9 @@ impl Matrix {
         match &self.weights {
             Weights::F32(lines) => size_of_val(lines.as_slice()),
             Weights::Bf16(lines) => size_of_val(lines.as_slice()),
+            Weights::Bf16Packed(_, panels) => {
+                panels.iter().map(|panel| size_of_val(panel.data.as_slice())).sum()
+            }
             Weights::Int8(weights) => weights.bytes(),
         }
     }
@@ -110,6 +136,7 @@ impl Matrix {
             *x = match &self.weights {
                 Weights::F32(lines) => lines[start + i].0[lane],
                 Weights::Bf16(lines) => lines[start + i].0[lane].widen(),
+                Weights::Bf16Packed(_, panels) => panels[j / WIDTH].get(i, lane).widen(),
                 Weights::Int8(weights) => weights.at(i, j),
             };
         }
@@ -128,6 +155,15 @@ impl Matrix {
         match &self.weights {
             Weights::F32(lines) => self.run(x, lines, &mut sums),
             Weights::Bf16(lines) => self.run(x, lines, &mut sums),
+            Weights::Bf16Packed(kernel, panels) => {
+                let mut rows = vec![Bf16::default(); m * Bf16::stride(self.rows)];
+                round_rows(x, self.rows, &mut rows);
+                self.share_out(&mut sums, m, |first, sums| {
+                    for (panel, sums) in panels[first..].iter().zip(sums.chunks_exact_mut(m)) {
+                        panel.add_product(*kernel, &rows, sums.as_flattened_mut());
+                    }
+                });
+            }
             Weights::Int8(weights) => {
                 let rows = int8::Rows::round(x, self.rows);
                 self.share_out(&mut sums, m, |first, sums| weights.add_products(&rows, first, sums));

@@ -7,7 +7,7 @@
 //! | weights | multiplied |
 //! |---|---|
 //! | f32 | in f32 ([`panels`]) |
-//! | bf16 | in f32, widened on the way ([`panels`]) |
+//! | bf16 | in bf16 and summed in f32, where the processor is faster at that; else in f32, widened on the way ([`panels`]) |
 //! | int8 | in whole numbers, exactly, and scaled in f32 ([`int8`]) |
 //!
 //! Keys and values are kept and multiplied in f32.

@@ -198,3 +198,42 @@ fn broken_weights_are_not_hidden_by_rounding() {
         assert!(y[7].is_nan() && y[8].is_finite(), "{}: {}", kind.name(), y[7]);
     }
 }
+
+/// Where a processor lacks the instructions they are emulated.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[test]
+fn bf16_kernels_multiply_each_row_as_if_it_were_alone() {
+    use crate::ops::cpu::bf16::Kernel;
+    use crate::ops::cpu::bf16::emulated::Means;
+    let (rows, columns, m) = (70, 65, 5);
+    let numbers = |len: usize, step: f32| (0..len).map(|i| (i as f32 * step).sin()).collect::<Vec<_>>();
+    let (values, x, bias) = (numbers(rows * columns, 0.7), numbers(m * rows, 1.3), numbers(columns, 0.3));
+    let bias = super::matrix::in_panels(&bias);
+    let pack =
+        |kernel| Matrix::pack_for(&values, rows, columns, Order::ColumnMajor, WeightKind::Bf16, kernel);
+    let multiply = |matrix: &Matrix, x: &[f32]| {
+        let mut y = vec![f32::NAN; x.len() / rows * columns];
+        matrix.multiply(x, Some(&bias), &mut y);
+        y
+    };
+    let widened = pack(Kernel::Widened);
+    let expected = multiply(&widened, &x);
+    for kernel in [Kernel::Amx, Kernel::Avx512] {
+        let Some(_means) = Means::find(kernel) else { continue };
+        let matrix = pack(kernel);
+        let together = multiply(&matrix, &x);
+        for (found, expected) in together.iter().zip(&expected) {
+            // Rows are rounded too: 70 products of numbers below 1.
+            assert!((found - expected).abs() < 0.05, "{kernel:?}: {found} instead of {expected}");
+        }
+        for (x, together) in x.chunks(rows).zip(together.chunks(columns)) {
+            assert_eq!(multiply(&matrix, x), together, "{kernel:?}");
+        }
+        let (mut column, mut other) = (vec![0.0; rows], vec![0.0; rows]);
+        for j in [0, 31, 64] {
+            matrix.copy_column(j, &mut column);
+            widened.copy_column(j, &mut other);
+            assert_eq!(column, other, "{kernel:?}: column {j}");
+        }
+    }
+}

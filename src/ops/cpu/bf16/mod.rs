@@ -15,7 +15,7 @@ mod amx;
 mod avx512;
 mod choice;
 #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
-mod emulated;
+pub(crate) mod emulated;
 #[cfg(target_arch = "x86_64")]
 mod nest;
 pub mod number;

@@ -3,9 +3,9 @@
 use super::{Bf16, widened};
 #[cfg(target_arch = "x86_64")]
 use super::{amx, avx512};
-use crate::ops::cpu::matmul::Workers;
-use crate::ops::cpu::operand::Destination;
-use crate::ops::cpu::view::View;
+use crate::ops::cpu::matmul::{Workers, Write};
+use crate::ops::cpu::operand::{Destination, view};
+use crate::ops::cpu::view::{View, ViewMut};
 
 /// Who multiplies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +55,33 @@ pub enum Rhs<'a> {
 
 /// A right-hand side as tiles want it: panels of 32 columns, each of steps of 32 rows, each of two tiles of 16 columns, each of
 /// 16 pairs of rows; beyond the matrix are zeros.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Packed {
     pub rows: usize,
     pub columns: usize,
     /// By panel, step, tile, pair of rows, column and row of the pair, at a multiple of 64 bytes.
     pub data: Vec<Line>,
+}
+
+impl Packed {
+    /// Packs rows (k, n) without gaps.
+    pub fn of_rows(rows: &[Bf16], columns: usize) -> Self {
+        Self::pack(View::new(rows, columns))
+    }
+
+    /// Element (i, j).
+    pub fn get(&self, i: usize, j: usize) -> Bf16 {
+        assert!(i < self.rows && j < self.columns, "the element is not in the matrix");
+        let (steps, tile, pair) = (self.rows.div_ceil(LINE), j % LINE / 16, i % LINE / 2);
+        let line = ((j / LINE * steps + i / LINE) * 2 + tile) * 16 + pair;
+        self.data[line].0[j % 16 * 2 + i % 2]
+    }
+
+    /// `to (m, n) += rows * self`, by this thread alone; the rows (m, k) are an operand's.
+    pub fn add_product(&self, kernel: Kernel, rows: &[Bf16], to: &mut [f32]) {
+        let to = Destination::Sums { to: ViewMut::new(to, self.columns), write: Write::Add };
+        kernel.multiply(to, view(rows, self.rows), Rhs::Packed(self));
+    }
 }
 
 /// Numbers of a line.
