@@ -228,7 +228,7 @@ fn every_class_of_failure_is_told_apart_and_the_others_finish() {
     let shop = Shop::new();
     shop.experiment(
         "a.toml",
-        "fail_at = 30\nfail_as = \"error\"\n[on_failure]\nretry_killed = 0\nretry_device = 0\ntimeout = \"500ms\"\nretry_timeout = 0\n\
+        "fail_at = 30\nfail_as = \"error\"\n[on_failure]\nretry_killed = 0\nretry_device = 0\ntimeout = \"3s\"\nretry_timeout = 0\n\
          [sweep.grid]\nscripted.fail_as = [\"error\", \"panic\", \"abort\", \"kill\", \"out_of_memory\", \"hang\"]\n",
     );
     shop.experiment("fine.toml", "");
