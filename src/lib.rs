@@ -29,7 +29,8 @@
 //! | metric | one entry in [`metric`]; header, progress line, plots and tables follow |
 //! | sink | a file in [`sinks`], one line where sinks are opened |
 //! | configuration key | its row in the key table of [`config`], its default with a comment in `defaults.toml`, its use |
-//! | optimizer, schedule | a variant in [`config::experiment`]; the compiler points at the arms |
+//! | optimizer | what is known of it: a file and a line in [`facts::optimizer`]; what it does: a file and an arm in [`optim`] |
+//! | schedule | a variant in [`config::experiment`]; the compiler points at the arm |
 //! | operation | a method of the trait in [`ops`] with a body composed from dfdx operations; its fused twin in `ops/cpu` |
 //! | device | one arm in [`engine::open`] |
 //! | number format | a variant of `DtypeKind` and what it is refused for in [`config`]; on a GPU a type in `ops/format.rs`, on the processor an `Operand` in `ops/cpu` |
@@ -49,6 +50,7 @@ pub mod engine;
 pub mod error;
 pub mod event;
 pub mod export;
+pub mod facts;
 pub mod generate;
 pub mod infer;
 pub mod launcher;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::facts::optimizer::OptimizerKind;
 use crate::store::manifest::{Reference, StopReason};
 
 /// One training of one sweep point with one seed.
@@ -147,13 +148,6 @@ impl TrainPlan {
     pub fn tokens_per_step(&self) -> u64 {
         (self.batch_size * self.sequence_length * self.gradient_accumulation_steps) as u64
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OptimizerKind {
-    Adamw,
-    Sgd,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -81,10 +81,9 @@ pub(super) fn for_section(name: &str) -> Option<&'static str> {
 
 /// The word of a choice that was meant.
 pub(super) fn for_value(key: &Key, word: &str, words: &'static [&'static str]) -> Option<&'static str> {
-    let foreign = names::FOREIGN_VALUES
-        .iter()
+    let foreign = names::foreign_values()
         .find(|(name, foreign, _)| *name == key.name && foreign.eq_ignore_ascii_case(word));
-    foreign.map(|(_, _, ours)| *ours).or_else(|| nearest_word(&word.to_lowercase(), words.iter().copied()))
+    foreign.map(|(_, _, ours)| ours).or_else(|| nearest_word(&word.to_lowercase(), words.iter().copied()))
 }
 
 /// The requirement that was meant.

@@ -5,9 +5,8 @@ use std::ops::Bound::{self, Excluded, Included, Unbounded};
 
 use serde::Deserialize;
 
-use super::experiment::{
-    DtypeKind, OptimizerKind, ScheduleKind, ScriptedFailure, TargetMetric, TokenizerKind, WindowOrder,
-};
+use super::experiment::{DtypeKind, ScheduleKind, ScriptedFailure, TargetMetric, TokenizerKind, WindowOrder};
+use crate::facts::optimizer::OptimizerKind;
 use crate::units;
 
 /// A key of the configuration.
@@ -175,7 +174,7 @@ sections! {
         final_eval: bool = of(Kind::Switch);
     }
     optimizer: OptimizerSection {
-        kind: OptimizerKind = choice(&["adamw", "sgd"]);
+        kind: OptimizerKind = choice(OptimizerKind::WORDS);
         learning_rate: f64 = ABOVE_ZERO;
         beta1: f64 = BELOW_ONE;
         beta2: f64 = BELOW_ONE;

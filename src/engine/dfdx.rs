@@ -306,9 +306,10 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> Engine for D
     }
 
     fn saved_bytes(&self) -> u64 {
-        let tensors = 1 + self.optimizer.moments().len() as u64;
+        let numbers =
+            |parameter: &Parameter| parameter.len() as u64 * (1 + self.optimizer.state().count(parameter));
         // In single precision; the headers and the small files take a few hundred bytes a tensor.
-        self.model().parameters * 4 * tensors + (64 << 10)
+        4 * self.gpt.layout().iter().map(numbers).sum::<u64>() + (64 << 10)
     }
 
     fn load(&mut self, dir: &Path) -> Result<(), EngineError> {

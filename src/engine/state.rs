@@ -12,7 +12,7 @@ use crate::model::Gpt;
 use crate::model::params::{Parameter, Visit};
 use crate::model::tensor_file::{Entry, TensorFile, TensorFileError, values, write};
 use crate::ops::{DropoutSource, DropoutState, Ops};
-use crate::optim::{Moments, Optimizer};
+use crate::optim::{Moments, Optimizer, State, Update};
 
 const MOMENTS_FILE: &str = "optimizer.safetensors";
 const STATE_FILE: &str = "engine.json";
@@ -28,7 +28,7 @@ struct EngineState {
 }
 
 /// Writes the state files into `dir`.
-pub fn write_state<E: Dtype, D: Ops<E>>(
+pub fn write_state<E: Dtype, D: Update<E>>(
     dir: &Path,
     gpt: &Gpt<E, D>,
     optimizer: &Optimizer<E, D>,
@@ -36,8 +36,9 @@ pub fn write_state<E: Dtype, D: Ops<E>>(
     loss_scale: Option<LossScale>,
 ) -> Result<(), EngineError> {
     let mut entries = Vec::new();
-    for (name, moments) in optimizer.moments() {
-        let Ok(()) = gpt.visit(&mut Collect { name, moments, entries: &mut entries });
+    let state = optimizer.state();
+    for (name, moments) in state.iter() {
+        let Ok(()) = gpt.visit(&mut Collect { state, name, moments, entries: &mut entries });
     }
     let path = dir.join(MOMENTS_FILE);
     write(&path, entries).map_err(|error| weights_error(&path, error))?;
@@ -50,7 +51,7 @@ pub fn write_state<E: Dtype, D: Ops<E>>(
 }
 
 /// Reads what [`write_state`] wrote, and returns its loss scale.
-pub fn read_state<E: Dtype, D: Ops<E>>(
+pub fn read_state<E: Dtype, D: Update<E>>(
     dir: &Path,
     gpt: &Gpt<E, D>,
     optimizer: &mut Optimizer<E, D>,
@@ -70,17 +71,19 @@ pub fn read_state<E: Dtype, D: Ops<E>>(
     let path = dir.join(MOMENTS_FILE);
     let bytes = std::fs::read(&path).map_err(|source| EngineError::Io { path: path.clone(), source })?;
     let file = TensorFile::parse(&bytes).map_err(|error| weights_error(&path, error))?;
-    let kinds: Vec<&str> = optimizer.moments().iter().map(|(kind, _)| *kind).collect();
     let is_known = |name: &str| {
-        name.split_once('.').is_some_and(|(kind, parameter)| {
-            kinds.contains(&kind) && gpt.layout().iter().any(|known| known.name == parameter)
+        name.split_once('.').is_some_and(|(moments, parameter)| {
+            let is_kept =
+                |known: &Parameter| known.name == parameter && optimizer.state().has(known, moments);
+            gpt.layout().iter().any(is_kept)
         })
     };
     if let Some(name) = file.names().find(|name| !is_known(name)) {
         return Err(weights_error(&path, TensorFileError::Unexpected { name: name.to_owned() }));
     }
-    for (name, moments) in optimizer.moments_mut() {
-        let mut restore = Restore { name, moments, file: &file };
+    let names: Vec<&str> = optimizer.state().iter().map(|(name, _)| name).collect();
+    for name in names {
+        let mut restore = Restore { name, state: optimizer.state_mut(), file: &file };
         gpt.visit(&mut restore).map_err(|error| weights_error(&path, error))?;
     }
     optimizer.set_steps(state.optimizer_steps);
@@ -96,6 +99,7 @@ fn invalid(path: &Path, error: &serde_json::Error) -> EngineError {
 }
 
 struct Collect<'a, 'm, E: Dtype, D: Storage<E>> {
+    state: &'m State<E, D>,
     name: &'static str,
     moments: &'m Moments<E, D>,
     entries: &'a mut Vec<(String, Entry<'m>)>,
@@ -105,6 +109,9 @@ impl<E: Dtype, D: Ops<E>> Visit<E, D> for Collect<'_, '_, E, D> {
     type Err = std::convert::Infallible;
 
     fn visit<S: Shape>(&mut self, parameter: &Parameter, tensor: &Tensor<S, E, D>) -> Result<(), Self::Err> {
+        if !self.state.has(parameter, self.name) {
+            return Ok(());
+        }
         let name = format!("{}.{}", self.name, parameter.name);
         let (moments, parameter) = (self.moments, tensor.clone());
         self.entries.push((name, Entry::new(tensor.shape(), move || moments.try_values(&parameter))));
@@ -114,7 +121,7 @@ impl<E: Dtype, D: Ops<E>> Visit<E, D> for Collect<'_, '_, E, D> {
 
 struct Restore<'a, 'f, E: Dtype, D: Storage<E>> {
     name: &'static str,
-    moments: &'a mut Moments<E, D>,
+    state: &'a mut State<E, D>,
     file: &'a TensorFile<'f>,
 }
 
@@ -126,10 +133,12 @@ impl<E: Dtype, D: Ops<E>> Visit<E, D> for Restore<'_, '_, E, D> {
         parameter: &Parameter,
         tensor: &Tensor<S, E, D>,
     ) -> Result<(), TensorFileError> {
+        if !self.state.has(parameter, self.name) {
+            return Ok(());
+        }
+        let Some(moments) = self.state.get_mut(self.name) else { return Ok(()) };
         let name = format!("{}.{}", self.name, parameter.name);
         let view = self.file.expect(&name, &parameter.shape)?;
-        self.moments
-            .try_set(tensor, &values(&view))
-            .map_err(|error| TensorFileError::Device(error.to_string()))
+        moments.try_set(tensor, &values(&view)).map_err(|error| TensorFileError::Device(error.to_string()))
     }
 }

@@ -4,6 +4,7 @@
 use dfdx::prelude::*;
 
 use super::ModelConfig;
+use crate::facts::optimizer::Role;
 use crate::store::manifest::{ModelInfo, ParameterGroup};
 
 /// Part of the model that a parameter belongs to.
@@ -61,6 +62,15 @@ impl Parameter {
     /// Whether the tensor has no elements; no valid configuration has such a tensor.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What it is to an optimizer.
+    pub fn role(&self) -> Role {
+        match self.part {
+            _ if !self.is_matrix() => Role::Vector,
+            Part::TokenEmbedding | Part::PositionEmbedding => Role::Embedding,
+            Part::Attention | Part::Mlp | Part::LayerNorm => Role::Matrix,
+        }
     }
 
     /// Matrices and embeddings are pulled towards zero by weight decay, biases and layer norms are not.

@@ -3,9 +3,11 @@
 
 use dfdx::prelude::*;
 
-use crate::config::experiment::{OptimizerKind, OptimizerPlan};
+use crate::config::experiment::OptimizerPlan;
+use crate::facts::optimizer::OptimizerKind;
 use crate::model::Gpt;
 use crate::model::params::{Parameter, VisitMut};
+use crate::ops::Buffer;
 use crate::ops::cpu::bf16::Rounded;
 
 mod adamw;
@@ -16,33 +18,49 @@ mod decay;
 mod moments;
 pub mod schedule;
 mod sgd;
+mod state;
 mod update;
 
 #[cfg(test)]
 mod tests;
 
-pub use adamw::AdamW;
 pub use clip::{clip_factor, try_norm};
-pub use decay::Decay;
+pub use decay::decay;
 pub use moments::Moments;
 pub use schedule::learning_rate;
-pub use sgd::Sgd;
+pub use state::State;
 pub use update::{AdamWRule, Aside, SgdRule, Update};
 
 /// The optimizer that a plan asks for, with its state.
 #[derive(Debug)]
-pub enum Optimizer<E: Dtype, D: Storage<E>> {
-    AdamW(AdamW<E, D>),
-    Sgd(Sgd<E, D>),
+pub struct Optimizer<E: Dtype, D: Storage<E>> {
+    plan: OptimizerPlan,
+    steps: u64,
+    state: State<E, D>,
+    scratch: Vec<E>,
+}
+
+/// One parameter, and all that its update depends on.
+#[derive(Debug)]
+struct Change<'a, S: Shape, E: Dtype, D: Storage<E>> {
+    plan: &'a OptimizerPlan,
+    /// Steps so far with this one, so 1 in the first.
+    step: u64,
+    learning_rate: f64,
+    /// What the gradient is multiplied by first.
+    clip: f64,
+    parameter: &'a Parameter,
+    tensor: &'a mut Tensor<S, E, D>,
+    gradient: &'a mut Buffer<E, D>,
+    state: &'a mut State<E, D>,
+    aside: Aside<'a, E>,
 }
 
 impl<E: Dtype, D: Update<E>> Optimizer<E, D> {
-    /// A new optimizer for this model; its moments are zero.
+    /// A new optimizer for this model; what it keeps is zero.
     pub fn try_build(plan: &OptimizerPlan, gpt: &Gpt<E, D>) -> Result<Self, D::Err> {
-        Ok(match plan.kind {
-            OptimizerKind::Adamw => Self::AdamW(AdamW::try_build(plan, gpt)?),
-            OptimizerKind::Sgd => Self::Sgd(Sgd::try_build(plan, gpt)?),
-        })
+        let state = State::try_zeros(plan.kind, gpt)?;
+        Ok(Self { plan: plan.clone(), steps: 0, state, scratch: Vec::new() })
     }
 
     /// Updates every parameter from its gradient times `clip`, and leaves zeros in the gradients.
@@ -53,44 +71,32 @@ impl<E: Dtype, D: Update<E>> Optimizer<E, D> {
         clip: f64,
         learning_rate: f64,
     ) -> Result<(), D::Err> {
-        if let Self::AdamW(adamw) = self {
-            adamw.begin_step();
-        }
+        // A checkpoint can say anything, and beyond the first thousands a bias correction is 1 anyway.
+        self.steps = self.steps.saturating_add(1);
         let rounded = gpt.rounded().into_iter();
         gpt.visit_mut(&mut Step { optimizer: self, gradients, rounded, clip, learning_rate })
     }
 }
 
 impl<E: Dtype, D: Storage<E>> Optimizer<E, D> {
-    /// Steps taken, as far as the optimizer's rule depends on it.
+    /// Steps taken.
     pub fn steps(&self) -> u64 {
-        match self {
-            Self::AdamW(adamw) => adamw.steps,
-            Self::Sgd(_) => 0,
-        }
+        self.steps
     }
 
     /// Restores what [`Optimizer::steps`] gave.
     pub fn set_steps(&mut self, steps: u64) {
-        if let Self::AdamW(adamw) = self {
-            adamw.steps = steps;
-        }
+        self.steps = steps;
     }
 
-    /// What is kept per parameter, by PyTorch's names.
-    pub fn moments(&self) -> Vec<(&'static str, &Moments<E, D>)> {
-        match self {
-            Self::AdamW(adamw) => vec![("exp_avg", &adamw.first), ("exp_avg_sq", &adamw.second)],
-            Self::Sgd(sgd) => vec![("momentum_buffer", &sgd.velocity)],
-        }
+    /// What is kept from step to step.
+    pub fn state(&self) -> &State<E, D> {
+        &self.state
     }
 
-    /// As [`Optimizer::moments`], to restore them.
-    pub fn moments_mut(&mut self) -> Vec<(&'static str, &mut Moments<E, D>)> {
-        match self {
-            Self::AdamW(adamw) => vec![("exp_avg", &mut adamw.first), ("exp_avg_sq", &mut adamw.second)],
-            Self::Sgd(sgd) => vec![("momentum_buffer", &mut sgd.velocity)],
-        }
+    /// As [`Optimizer::state`], to restore it.
+    pub fn state_mut(&mut self) -> &mut State<E, D> {
+        &mut self.state
     }
 }
 
@@ -108,14 +114,22 @@ impl<E: Dtype, D: Update<E>> VisitMut<E, D> for Step<'_, E, D> {
 
     fn visit<S: Shape>(&mut self, parameter: &Parameter, tensor: &mut Tensor<S, E, D>) -> Result<(), D::Err> {
         let gradient = self.gradients.get_or_alloc_mut(&*tensor)?;
-        let (clip, learning_rate) = (self.clip, self.learning_rate);
         let rounded = self.rounded.next().flatten();
-        let rounded = rounded.as_ref();
-        match self.optimizer {
-            Optimizer::AdamW(adamw) => {
-                adamw.try_update(parameter, tensor, gradient, rounded, clip, learning_rate)
-            }
-            Optimizer::Sgd(sgd) => sgd.try_update(parameter, tensor, gradient, rounded, clip, learning_rate),
+        let Optimizer { plan, steps, state, scratch } = &mut *self.optimizer;
+        let change = Change {
+            plan,
+            step: *steps,
+            learning_rate: self.learning_rate,
+            clip: self.clip,
+            parameter,
+            tensor,
+            gradient,
+            state,
+            aside: Aside { scratch, rounded: rounded.as_ref() },
+        };
+        match plan.kind {
+            OptimizerKind::Adamw => adamw::try_update(change),
+            OptimizerKind::Sgd => sgd::try_update(change),
         }
     }
 }

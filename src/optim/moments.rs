@@ -8,7 +8,7 @@ use crate::model::Gpt;
 use crate::model::params::{Parameter, Visit};
 use crate::ops::{Buffer, Ops};
 
-/// One buffer per parameter of a model.
+/// One buffer per parameter of a model, or of some of them.
 ///
 /// dfdx's optimizer kernels work on raw storage, and `Gradients` is what hands that out, keyed by tensor. So moments are
 /// kept in one, though they are no gradients. It has no access for readers, hence the cell.
@@ -16,10 +16,10 @@ use crate::ops::{Buffer, Ops};
 pub struct Moments<E: Dtype, D: Storage<E>>(RefCell<Gradients<E, D>>);
 
 impl<E: Dtype, D: Ops<E>> Moments<E, D> {
-    /// Zeros for every parameter of the model.
-    pub fn try_zeros(gpt: &Gpt<E, D>) -> Result<Self, D::Err> {
+    /// Zeros for the parameters of the model that are `wanted`.
+    pub fn try_zeros(gpt: &Gpt<E, D>, wanted: impl Fn(&Parameter) -> bool) -> Result<Self, D::Err> {
         let mut moments = Self(RefCell::new(Gradients::leaky()));
-        gpt.visit(&mut moments)?;
+        gpt.visit(&mut Zero { moments: &mut moments, wanted })?;
         Ok(moments)
     }
 
@@ -39,11 +39,19 @@ impl<E: Dtype, D: Ops<E>> Moments<E, D> {
     }
 }
 
-impl<E: Dtype, D: Ops<E>> Visit<E, D> for Moments<E, D> {
+struct Zero<'a, E: Dtype, D: Storage<E>, F> {
+    moments: &'a mut Moments<E, D>,
+    wanted: F,
+}
+
+impl<E: Dtype, D: Ops<E>, F: Fn(&Parameter) -> bool> Visit<E, D> for Zero<'_, E, D, F> {
     type Err = D::Err;
 
-    fn visit<S: Shape>(&mut self, _: &Parameter, tensor: &Tensor<S, E, D>) -> Result<(), D::Err> {
+    fn visit<S: Shape>(&mut self, parameter: &Parameter, tensor: &Tensor<S, E, D>) -> Result<(), D::Err> {
+        if !(self.wanted)(parameter) {
+            return Ok(());
+        }
         // Written once, for the reason that the engine writes its gradients.
-        tensor.device().try_fill_with_zeros(self.try_get(tensor)?)
+        tensor.device().try_fill_with_zeros(self.moments.try_get(tensor)?)
     }
 }

@@ -6,6 +6,8 @@ mod keys;
 pub(super) use keys::COMMON;
 pub use keys::FOREIGN;
 
+use crate::facts::optimizer::{Facts, OptimizerKind};
+
 /// A name from elsewhere.
 #[derive(Debug)]
 pub struct ForeignName {
@@ -61,11 +63,17 @@ pub static FOREIGN_SECTIONS: &[(&str, &str)] = &[
 ];
 
 /// Other names of values: key, word from elsewhere, word here.
-pub static FOREIGN_VALUES: &[(&str, &str, &str)] = &[
-    ("optimizer.kind", "adam", "adamw"),
-    ("optimizer.kind", "adamw_torch", "adamw"),
-    ("optimizer.kind", "adamw_torch_fused", "adamw"),
-    ("optimizer.kind", "momentum", "sgd"),
+pub fn foreign_values() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let of_kind =
+        |facts: &'static Facts| facts.other_words.iter().map(|word| ("optimizer.kind", *word, facts.word));
+    FOREIGN_VALUES
+        .iter()
+        .copied()
+        .chain(OptimizerKind::ALL.iter().flat_map(move |kind| of_kind(kind.facts())))
+}
+
+/// Those that are not an optimizer's.
+static FOREIGN_VALUES: &[(&str, &str, &str)] = &[
     ("schedule.kind", "wsd", "warmup-stable-decay"),
     ("schedule.kind", "warmup_stable_decay", "warmup-stable-decay"),
     ("schedule.kind", "trapezoidal", "warmup-stable-decay"),
@@ -182,12 +190,12 @@ mod tests {
             );
             assert!(!schema::SECTIONS.contains(name), "{name} is a section");
         }
-        for (key, word, ours) in FOREIGN_VALUES {
+        for (key, word, ours) in foreign_values() {
             match schema::key(key).expect(key).kind {
                 Kind::Choice(words) => {
-                    assert!(words.contains(ours) && !words.contains(word), "{key} = {word}")
+                    assert!(words.contains(&ours) && !words.contains(&word), "{key} = {word}")
                 }
-                Kind::Device => assert_eq!(*ours, "cuda"),
+                Kind::Device => assert_eq!(ours, "cuda"),
                 kind => panic!("{key} is {kind:?}"),
             }
         }

@@ -5,7 +5,7 @@
 //! what an emulated GPU allocates.
 
 use super::{MemoryPart, Workload};
-use crate::config::experiment::{DtypeKind, OptimizerKind};
+use crate::config::experiment::DtypeKind;
 use crate::model::params::layout;
 use crate::model::{Limits, ModelConfig};
 
@@ -32,10 +32,7 @@ pub fn parts(config: &ModelConfig, workload: &Workload, limits: Limits) -> Vec<M
     let mixed = workload.dtype == DtypeKind::F16;
     let of_passes = if mixed { HALF } else { SINGLE };
     let parameters: f64 = layout(config).iter().map(|parameter| parameter.len() as f64).sum();
-    let moments = match workload.optimizer {
-        OptimizerKind::Adamw => 2.0,
-        OptimizerKind::Sgd => 1.0,
-    };
+    let moments = super::optimizer_numbers(config, workload.optimizer);
     let tokens = workload.batch_size as f64 * workload.sequence_length as f64;
     let (layers, width) = (config.n_layer as f64, config.n_embd as f64);
     let scores = tokens * workload.sequence_length as f64 * config.n_head as f64;
@@ -60,7 +57,7 @@ pub fn parts(config: &ModelConfig, workload: &Workload, limits: Limits) -> Vec<M
     vec![
         part("parameters", SINGLE * parameters, false),
         part("gradients", SINGLE * parameters, false),
-        part("optimizer's moments", SINGLE * moments * parameters, false),
+        part("optimizer's moments", SINGLE * moments, false),
         part("parameters and gradients in half precision", in_half, false),
         part("activations kept for the backward pass", of_passes * kept, true),
         part("embeddings and last layer norm", of_passes * OUTSIDE_WIDTHS * width * tokens, true),

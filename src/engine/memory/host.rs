@@ -1,7 +1,7 @@
 //! The memory of the process that trains on the processor.
 
 use super::{MemoryPart, Workload};
-use crate::config::experiment::{DtypeKind, OptimizerKind, TokenizerKind};
+use crate::config::experiment::{DtypeKind, TokenizerKind};
 use crate::model::ModelConfig;
 use crate::model::params::layout;
 
@@ -50,10 +50,7 @@ pub fn parts(config: &ModelConfig, workload: &Workload) -> Vec<MemoryPart> {
     let sizes = layout(config);
     let parameters: f64 = sizes.iter().map(|parameter| parameter.len() as f64).sum();
     let largest = sizes.iter().map(|parameter| parameter.len() as f64).fold(0.0, f64::max);
-    let moments = match workload.optimizer {
-        OptimizerKind::Adamw => 2.0,
-        OptimizerKind::Sgd => 1.0,
-    };
+    let moments = super::optimizer_numbers(config, workload.optimizer);
     let tokenizer = match workload.tokenizer {
         TokenizerKind::Gpt2 => GPT2_TOKENIZER_BYTES,
         TokenizerKind::Char | TokenizerKind::Byte => 0.0,
@@ -72,7 +69,7 @@ pub fn parts(config: &ModelConfig, workload: &Workload) -> Vec<MemoryPart> {
     let mut parts = vec![
         part("parameters", parameters),
         part("gradients", parameters),
-        part("optimizer's moments", moments * parameters),
+        part("optimizer's moments", moments),
         part("optimizer's working memory", largest),
     ];
     parts.extend(match workload.dtype {

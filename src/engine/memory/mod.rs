@@ -4,7 +4,9 @@ mod advice;
 mod gpu;
 mod host;
 
-use crate::config::experiment::{DtypeKind, OptimizerKind, TokenizerKind};
+use crate::config::experiment::{DtypeKind, TokenizerKind};
+use crate::facts::optimizer::OptimizerKind;
+use crate::model::params::layout;
 use crate::model::{Limits, ModelConfig};
 
 /// What is trained at a time, and how.
@@ -89,6 +91,15 @@ impl MemoryNeed {
         };
         MemoryEstimate { parts: parts.into_iter().filter(|part| part.bytes > 0.0).collect() }
     }
+}
+
+/// Numbers that an optimizer keeps from step to step.
+fn optimizer_numbers(config: &ModelConfig, optimizer: OptimizerKind) -> f64 {
+    let kept = layout(config).into_iter().map(|parameter| {
+        let state = (optimizer.facts().state)(parameter.role());
+        (state.len() * parameter.len()) as f64
+    });
+    kept.sum()
 }
 
 #[cfg(test)]

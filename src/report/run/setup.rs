@@ -2,6 +2,7 @@
 
 use toml::Table;
 
+use crate::facts::optimizer::OptimizerKind;
 use crate::markdown::{self, Align, code, escape};
 use crate::report::settings::{number, text, value};
 use crate::store::manifest::{InitFrom, ModelInfo};
@@ -127,17 +128,11 @@ fn optimizer(config: &Table) -> String {
         return units::MISSING.to_owned();
     };
     let key = |name: &str| text(config, &format!("optimizer.{name}"));
-    let mut parts = Vec::new();
-    match kind {
-        "adamw" => {
-            parts.push(format!("AdamW, learning rate {}", key("learning_rate")));
-            parts.push(format!("betas ({}, {}), eps {}", key("beta1"), key("beta2"), key("eps")));
-        }
-        "sgd" => {
-            parts.push(format!("SGD, learning rate {}, momentum {}", key("learning_rate"), key("momentum")))
-        }
-        other => parts.push(format!("{other}, learning rate {}", key("learning_rate"))),
-    }
+    let mut parts = vec![match OptimizerKind::of_word(kind) {
+        Some(kind) => (kind.facts().describe)(&key),
+        // Of a later version.
+        None => format!("{kind}, learning rate {}", key("learning_rate")),
+    }];
     if number(config, "optimizer.weight_decay").is_some_and(|decay| decay == 0.0) {
         parts.push("no weight decay".to_owned());
     } else {

@@ -9,6 +9,7 @@ use super::loss_scale::LossScale;
 use super::passes::Plain;
 use super::*;
 use crate::config::experiment::*;
+use crate::facts::optimizer::OptimizerKind;
 use crate::ops::cpu::bf16::{Bf16, Rounded};
 
 mod bf16;

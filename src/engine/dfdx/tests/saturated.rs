@@ -25,7 +25,7 @@ struct Moments<'a>(&'a OnCpu<f32>, Vec<f32>);
 impl Visit<f32, Cpu> for Moments<'_> {
     type Err = CpuError;
     fn visit<S: Shape>(&mut self, _: &Parameter, tensor: &Tensor<S, f32, Cpu>) -> Result<(), CpuError> {
-        let (name, first) = self.0.optimizer.moments()[0];
+        let (name, first) = self.0.optimizer.state().iter().next().unwrap();
         assert_eq!(name, "exp_avg");
         self.1.extend(first.try_values(tensor)?);
         Ok(())

@@ -1,0 +1,18 @@
+//! Adam with decoupled weight decay.
+
+use super::Facts;
+
+pub const FACTS: Facts = Facts {
+    word: "adamw",
+    other_words: &["adam", "adamw_torch", "adamw_torch_fused"],
+    state: |_| &["exp_avg", "exp_avg_sq"],
+    describe: |key| {
+        format!(
+            "AdamW, learning rate {}, betas ({}, {}), eps {}",
+            key("learning_rate"),
+            key("beta1"),
+            key("beta2"),
+            key("eps")
+        )
+    },
+};

@@ -1,0 +1,92 @@
+//! What is known of each optimizer: its word in a configuration, what it keeps and computes for a parameter, and what is said
+//! of it. What it does is in [`optim`](crate::optim).
+
+use serde::{Deserialize, Serialize};
+
+mod adamw;
+mod sgd;
+
+/// What a parameter is to an optimizer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A weight that activations are multiplied by, in a block.
+    Matrix,
+    /// A table with a row for each token or position; the head is tied to one.
+    Embedding,
+    /// A bias, or a layer norm's scale.
+    Vector,
+}
+
+/// An optimizer without its numbers.
+#[derive(Debug)]
+pub struct Facts {
+    /// As `optimizer.kind` has it.
+    pub word: &'static str,
+    /// What other programs call it.
+    pub other_words: &'static [&'static str],
+    /// What it keeps of a parameter from step to step, each as large as the parameter, by PyTorch's names.
+    pub state: fn(Role) -> &'static [&'static str],
+    /// One sentence's part with its numbers, of which the argument gives each by its key: `AdamW, learning rate 0.001, ...`.
+    pub describe: fn(&dyn Fn(&str) -> String) -> String,
+}
+
+macro_rules! optimizers {
+    ($( $(#[doc = $doc:literal])* $Kind:ident: $module:ident, )*) => {
+        /// `optimizer.kind`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum OptimizerKind {
+            $( $(#[doc = $doc])* $Kind, )*
+        }
+
+        impl OptimizerKind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$( Self::$Kind, )*];
+            /// Their words, in the same order.
+            pub const WORDS: &'static [&'static str] = &[$( $module::FACTS.word, )*];
+
+            /// What is known of it.
+            pub const fn facts(self) -> &'static Facts {
+                match self {
+                    $( Self::$Kind => &$module::FACTS, )*
+                }
+            }
+        }
+    };
+}
+
+optimizers! {
+    /// Adam with decoupled weight decay.
+    Adamw: adamw,
+    /// Gradient descent with momentum.
+    Sgd: sgd,
+}
+
+impl OptimizerKind {
+    /// The optimizer of this word.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.facts().word == word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_the_one_that_a_configuration_is_read_by() {
+        for (kind, word) in OptimizerKind::ALL.iter().zip(OptimizerKind::WORDS) {
+            assert_eq!(serde_json::from_str::<OptimizerKind>(&format!("\"{word}\"")).unwrap(), *kind);
+            assert_eq!(OptimizerKind::of_word(word), Some(*kind));
+            assert!(kind.facts().other_words.iter().all(|other| OptimizerKind::of_word(other).is_none()));
+        }
+    }
+
+    #[test]
+    fn every_optimizer_says_its_learning_rate() {
+        for kind in OptimizerKind::ALL {
+            let text = (kind.facts().describe)(&|key| format!("<{key}>"));
+            assert!(text.contains("<learning_rate>"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Gradient descent with momentum.
+
+use super::Facts;
+
+pub const FACTS: Facts = Facts {
+    word: "sgd",
+    other_words: &["momentum"],
+    state: |_| &["momentum_buffer"],
+    describe: |key| format!("SGD, learning rate {}, momentum {}", key("learning_rate"), key("momentum")),
+};
