@@ -9,7 +9,7 @@ use crate::store::manifest::{Reference, StopReason};
 use super::experiment::*;
 use super::layers::{Resolved, Setting};
 use super::parse;
-use super::schema::{OnFailureSection, RawPlan, ReferenceSection};
+use super::schema::{OnFailureSection, OptimizerSection, RawPlan, ReferenceSection};
 
 /// What a plan says of itself beyond its keys.
 pub(super) struct Identity {
@@ -44,6 +44,7 @@ pub(super) fn build(resolved: &Resolved, identity: Identity) -> RunPlan {
     let (sequence_length, decay_steps, eval_interval) =
         (sequence_length(&raw), decay_steps(&raw), eval_interval(&raw));
     let seed = raw.experiment.seed + identity.repeat;
+    let momentum = momentum(resolved);
     RunPlan {
         name: String::new(),
         point: identity.point.into_iter().map(|setting| (setting.key.name.into(), setting.value)).collect(),
@@ -97,10 +98,11 @@ pub(super) fn build(resolved: &Resolved, identity: Identity) -> RunPlan {
             beta1: raw.optimizer.beta1,
             beta2: raw.optimizer.beta2,
             eps: raw.optimizer.eps,
-            momentum: raw.optimizer.momentum,
+            momentum,
             weight_decay: raw.optimizer.weight_decay,
             decay_all: raw.optimizer.decay_all,
             grad_clip: raw.optimizer.grad_clip,
+            muon: muon(&raw.optimizer),
         },
         schedule: SchedulePlan {
             kind: raw.schedule.kind,
@@ -158,12 +160,37 @@ fn resolved_keys(
         let (value, source) = match setting.key.name {
             "experiment.name" if value.as_str() == Some("") => (experiment.into(), "name of the file".into()),
             "experiment.seed" if repeat > 0 => (whole(seed), format!("{source}, repeat {repeat}")),
+            "optimizer.momentum" if setting.origin.is_default() => (Value::Float(momentum(resolved)), source),
             "train.eval_interval" if setting.origin.is_default() => (whole(eval_interval), source),
             _ => (value, source),
         };
         ResolvedKey { key: setting.key.name.into(), value, source }
     };
     resolved.settings.iter().map(described).collect()
+}
+
+/// What is set, or what is usual for the optimizer.
+fn momentum(resolved: &Resolved) -> f64 {
+    let optimizer = &resolved.raw.optimizer;
+    let is_set =
+        resolved.setting("optimizer.momentum").is_some_and(|(_, setting)| !setting.origin.is_default());
+    let usual = optimizer.kind.facts().usual_momentum;
+    usual.filter(|_| !is_set).unwrap_or(optimizer.momentum)
+}
+
+fn muon(raw: &OptimizerSection) -> MuonPlan {
+    let given = raw.ns_coefficients.each();
+    let of_step = |step: usize| given.get(step).or(given.last()).copied();
+    MuonPlan {
+        adamw_learning_rate: match raw.adamw_learning_rate {
+            0.0 => raw.learning_rate,
+            rate => rate,
+        },
+        nesterov: raw.nesterov,
+        coefficients: (0..raw.ns_steps).filter_map(of_step).collect(),
+        adjust_lr: raw.adjust_lr_fn,
+        split_qkv: raw.split_qkv,
+    }
 }
 
 fn on_failure(raw: &OnFailureSection) -> OnFailurePlan {

@@ -48,6 +48,7 @@ pub(super) fn check(key: &'static Key, value: Value, base: &Path) -> Result<Valu
         }
         (Kind::Texts, Value::Array(items)) => items.iter().all(Value::is_str).then(|| value.clone()),
         (Kind::Curve, Value::Array(points)) => curve(points),
+        (Kind::Coefficients, Value::Array(numbers)) => coefficients(numbers),
         _ => None,
     };
     fits.ok_or_else(|| complain(key, &value))
@@ -76,6 +77,21 @@ fn curve(points: &[Value]) -> Option<Value> {
     Some(Value::Array(curve))
 }
 
+fn coefficients(list: &[Value]) -> Option<Value> {
+    if list.is_empty() {
+        return None;
+    }
+    let of_one = |numbers: &[Value]| {
+        let numbers: Option<Vec<Value>> =
+            numbers.iter().map(|value| number(value).filter(|x| x.is_finite()).map(Value::Float)).collect();
+        numbers.filter(|numbers| numbers.len() == 3).map(Value::Array)
+    };
+    if let Some(one) = of_one(list) {
+        return Some(one);
+    }
+    list.iter().map(|numbers| of_one(numbers.as_array()?)).collect::<Option<Vec<Value>>>().map(Value::Array)
+}
+
 fn complain(key: &'static Key, value: &Value) -> Complaint {
     let written = shortened(&value_text(value));
     let named = if is_simple_name(value) { written.clone() } else { format!("{} {written}", the(value)) };
@@ -93,7 +109,7 @@ fn the(value: &Value) -> String {
 }
 
 fn help(key: &'static Key, value: &Value, written: &str) -> Option<String> {
-    let takes_list = matches!(key.kind, Kind::Requirements | Kind::Texts | Kind::Curve);
+    let takes_list = matches!(key.kind, Kind::Requirements | Kind::Texts | Kind::Curve | Kind::Coefficients);
     match (&key.kind, value) {
         (_, Value::Array(_)) if !takes_list => Some(format!(
             "a list means several runs only in a sweep:\n[sweep.grid]\n{} = {written}",

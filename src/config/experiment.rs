@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::optimizer::OptimizerKind;
+use crate::facts::optimizer::{AdjustLr, OptimizerKind};
 use crate::store::manifest::{Reference, StopReason};
 
 /// One training of one sweep point with one seed.
@@ -106,6 +106,7 @@ impl TokenizerKind {
 pub enum WindowOrder {
     Random,
     ShuffledEpochs,
+    FixedWindows,
     Sequential,
 }
 
@@ -158,13 +159,27 @@ pub struct OptimizerPlan {
     pub beta1: f64,
     pub beta2: f64,
     pub eps: f64,
-    /// SGD only.
+    /// SGD and Muon.
     pub momentum: f64,
     pub weight_decay: f64,
     /// Decay biases and layer norms too, as PyTorch's default does.
     pub decay_all: bool,
     /// Largest global L2 norm of the gradient; 0: no clipping.
     pub grad_clip: f64,
+    pub muon: MuonPlan,
+}
+
+/// What only Muon reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MuonPlan {
+    /// Peak learning rate of the parameters that AdamW updates. Resolved: never 0.
+    pub adamw_learning_rate: f64,
+    pub nesterov: bool,
+    /// a, b and c of each Newton-Schulz iteration.
+    pub coefficients: Vec<[f64; 3]>,
+    pub adjust_lr: AdjustLr,
+    /// Queries, keys and values each for itself.
+    pub split_qkv: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

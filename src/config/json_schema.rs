@@ -125,6 +125,10 @@ fn kind(kind: &Kind) -> Map<String, Value> {
                 "maxItems": 2
             }
         }),
+        Kind::Coefficients => {
+            let one = json!({ "type": "array", "items": { "type": "number" }, "minItems": 3, "maxItems": 3 });
+            json!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
+        }
     };
     match schema {
         Value::Object(map) => map,

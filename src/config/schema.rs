@@ -6,7 +6,7 @@ use std::ops::Bound::{self, Excluded, Included, Unbounded};
 use serde::Deserialize;
 
 use super::experiment::{DtypeKind, ScheduleKind, ScriptedFailure, TargetMetric, TokenizerKind, WindowOrder};
-use crate::facts::optimizer::OptimizerKind;
+use crate::facts::optimizer::{AdjustLr, OptimizerKind};
 use crate::units;
 
 /// A key of the configuration.
@@ -56,6 +56,8 @@ pub enum Kind {
     Texts,
     /// A list of [step, loss].
     Curve,
+    /// Three numbers, or a list of such lists.
+    Coefficients,
 }
 
 struct Spec {
@@ -95,6 +97,24 @@ const BELOW_ONE: Spec = num(Included(0.0), Excluded(1.0));
 const MAX_STEPS: u64 = 1_000_000_000;
 /// Largest seed: the largest whole number that every tool reading JSON or CSV keeps exact.
 const MAX_SEED: u64 = 1 << 53;
+
+/// The coefficients of all Newton-Schulz iterations, or of each.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Coefficients {
+    Same([f64; 3]),
+    Each(Vec<[f64; 3]>),
+}
+
+impl Coefficients {
+    /// As a list, of which the last serves those that follow.
+    pub fn each(&self) -> &[[f64; 3]] {
+        match self {
+            Self::Same(same) => std::slice::from_ref(same),
+            Self::Each(each) => each,
+        }
+    }
+}
 
 macro_rules! sections {
     ($( $section:ident: $Section:ident { $( $leaf:ident: $type:ty = $spec:expr; )* } )*) => {
@@ -158,7 +178,7 @@ sections! {
         path: String = of(Kind::Path).zero("none, `data.corpus` says what to read");
         tokenizer: TokenizerKind = choice(&["gpt2", "char", "byte"]);
         val_fraction: f64 = BELOW_ONE.zero("no validation, the model trains on the whole text");
-        order: WindowOrder = choice(&["random", "shuffled_epochs", "sequential"]);
+        order: WindowOrder = choice(&["random", "shuffled_epochs", "fixed_windows", "sequential"]);
     }
     train: TrainSection {
         batch_size: usize = int(1, 1_000_000);
@@ -183,6 +203,12 @@ sections! {
         weight_decay: f64 = ZERO_OR_MORE;
         decay_all: bool = of(Kind::Switch);
         grad_clip: f64 = ZERO_OR_MORE.zero("no clipping");
+        adamw_learning_rate: f64 = ZERO_OR_MORE.zero("as `optimizer.learning_rate`");
+        nesterov: bool = of(Kind::Switch);
+        ns_steps: usize = int(1, 99);
+        ns_coefficients: Coefficients = of(Kind::Coefficients);
+        adjust_lr_fn: AdjustLr = choice(AdjustLr::WORDS);
+        split_qkv: bool = of(Kind::Switch);
     }
     schedule: ScheduleSection {
         kind: ScheduleKind = choice(&["constant", "linear", "cosine", "warmup-stable-decay"]);
@@ -317,6 +343,7 @@ impl Kind {
             Kind::Requirements => "a list of \"cuda\", \"init_from\" and \"min_memory_gb=N\"".into(),
             Kind::Texts => "a list of strings".into(),
             Kind::Curve => "a list of [step, loss] with rising steps".into(),
+            Kind::Coefficients => "three numbers [a, b, c], or a list of such lists".into(),
         }
     }
 }

@@ -269,6 +269,19 @@ static RULES: &[Rule] = &[
         },
     },
     Rule {
+        keys: &["optimizer.ns_coefficients", "optimizer.ns_steps"],
+        check: |raw| {
+            let (given, steps) = (raw.optimizer.ns_coefficients.each().len(), raw.optimizer.ns_steps);
+            if given <= steps {
+                return None;
+            }
+            violation(
+                format!("there are coefficients of {given} iterations, and `optimizer.ns_steps` = {steps}"),
+                format!("set `ns_steps = {given}`, or leave out the last {}", given - steps),
+            )
+        },
+    },
+    Rule {
         keys: &["target.metric", "data.val_fraction"],
         check: |raw| {
             if !targets_validation(raw) || raw.data.val_fraction > 0.0 {

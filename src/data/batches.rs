@@ -39,7 +39,7 @@ impl Batch {
 }
 
 /// Deals out batches without end. Which windows come, and in which order, depends on the tokens, the sequence length,
-/// the order and the seed alone; with `random` and `shuffled_epochs` not on the batch size, so that one batch of 8
+/// the order and the seed alone; except with `sequential` not on the batch size, so that one batch of 8
 /// holds the same windows as two batches of 4.
 #[derive(Clone, Debug)]
 pub struct Batches {
@@ -48,7 +48,7 @@ pub struct Batches {
     sequence_length: usize,
     seed: u64,
     position: BatchState,
-    /// Window starts of the current epoch, in the order dealt out; `shuffled_epochs` only.
+    /// Window starts of the current epoch, in the order dealt out; `shuffled_epochs` and `fixed_windows` only.
     epoch_starts: Vec<usize>,
 }
 
@@ -60,6 +60,8 @@ pub enum BatchState {
     Random { windows: u64 },
     /// `windows`: how many of this epoch, from 0, were dealt out.
     ShuffledEpochs { epoch: u64, windows: u64 },
+    /// As with `shuffled_epochs`.
+    FixedWindows { epoch: u64, windows: u64 },
     /// `position`: the next batch's first token.
     Sequential { position: u64 },
 }
@@ -73,6 +75,7 @@ impl Batches {
     /// - `shuffled_epochs`: each epoch cuts the tokens into windows that do not overlap, from an offset below T that
     ///   the epoch draws, and deals each out once, shuffled. A batch may hold the end of one epoch and the start of
     ///   the next.
+    /// - `fixed_windows`: the same with an offset of 0 in every epoch, so that its windows are always the same.
     ///
     /// # Errors
     /// [`DataError::TooShort`] when there are fewer tokens than one window (`sequential`: one batch) needs.
@@ -87,11 +90,12 @@ impl Batches {
         let position = match order {
             WindowOrder::Random => BatchState::Random { windows: 0 },
             WindowOrder::ShuffledEpochs => BatchState::ShuffledEpochs { epoch: 0, windows: 0 },
+            WindowOrder::FixedWindows => BatchState::FixedWindows { epoch: 0, windows: 0 },
             WindowOrder::Sequential => BatchState::Sequential { position: 0 },
         };
         let mut batches =
             Batches { tokens, batch_size, sequence_length, seed, position, epoch_starts: Vec::new() };
-        if order == WindowOrder::ShuffledEpochs {
+        if matches!(order, WindowOrder::ShuffledEpochs | WindowOrder::FixedWindows) {
             batches.epoch_starts = batches.shuffled_starts(0);
         }
         Ok(batches)
@@ -120,7 +124,8 @@ impl Batches {
     pub fn restore(&mut self, state: BatchState) -> Result<(), DataError> {
         match (&self.position, &state) {
             (BatchState::Random { .. }, BatchState::Random { .. }) => {}
-            (BatchState::ShuffledEpochs { .. }, BatchState::ShuffledEpochs { epoch, windows }) => {
+            (BatchState::ShuffledEpochs { .. }, BatchState::ShuffledEpochs { epoch, windows })
+            | (BatchState::FixedWindows { .. }, BatchState::FixedWindows { epoch, windows }) => {
                 let starts = self.shuffled_starts(*epoch);
                 if *windows > starts.len() as u64 {
                     let reason = format!("window {windows} of an epoch that has {}", starts.len());
@@ -153,17 +158,25 @@ impl Batches {
                 self.random_start(windows)
             }
             BatchState::ShuffledEpochs { epoch, windows } => {
-                let (epoch, windows) = match self.epoch_starts.get(windows as usize) {
-                    Some(_) => (epoch, windows),
-                    None => {
-                        self.epoch_starts = self.shuffled_starts(epoch + 1);
-                        (epoch + 1, 0)
-                    }
-                };
-                self.position = BatchState::ShuffledEpochs { epoch, windows: windows + 1 };
-                self.epoch_starts[windows as usize]
+                let (epoch, window) = self.next_of_epoch(epoch, windows);
+                self.position = BatchState::ShuffledEpochs { epoch, windows: window + 1 };
+                self.epoch_starts[window as usize]
+            }
+            BatchState::FixedWindows { epoch, windows } => {
+                let (epoch, window) = self.next_of_epoch(epoch, windows);
+                self.position = BatchState::FixedWindows { epoch, windows: window + 1 };
+                self.epoch_starts[window as usize]
             }
         }
+    }
+
+    /// The epoch and the number in it of the window that comes after so many of this epoch.
+    fn next_of_epoch(&mut self, epoch: u64, windows: u64) -> (u64, u64) {
+        if (windows as usize) < self.epoch_starts.len() {
+            return (epoch, windows);
+        }
+        self.epoch_starts = self.shuffled_starts(epoch + 1);
+        (epoch + 1, 0)
     }
 
     /// The start of the n-th random window: a function of n, so that resuming needs no replay.
@@ -178,7 +191,10 @@ impl Batches {
         let mut rng = stream(self.seed, EPOCH_STREAM.wrapping_add(epoch));
         let length = self.sequence_length;
         // Offsets are below T, and small enough that one window fits behind them.
-        let offset = below(&mut rng, length.min(self.tokens.len() - length));
+        let offset = match self.position {
+            BatchState::FixedWindows { .. } => 0,
+            _ => below(&mut rng, length.min(self.tokens.len() - length)),
+        };
         let windows = (self.tokens.len() - 1 - offset) / length;
         let mut starts: Vec<usize> = (0..windows).map(|window| offset + window * length).collect();
         for last in (1..starts.len()).rev() {
@@ -197,7 +213,7 @@ pub(super) fn check_length(
 ) -> Result<(), DataError> {
     let split = "training";
     let (windows, purpose, advice) = match order {
-        WindowOrder::Random | WindowOrder::ShuffledEpochs => (
+        WindowOrder::Random | WindowOrder::ShuffledEpochs | WindowOrder::FixedWindows => (
             1,
             format!("one window of train.sequence_length = {sequence_length}"),
             "lower train.sequence_length or data.val_fraction, or use a longer corpus",

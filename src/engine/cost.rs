@@ -3,7 +3,7 @@
 use super::device;
 use super::memory::{MemoryNeed, Place, Workload};
 use crate::config::experiment::{DeviceChoice, DtypeKind, RunPlan};
-use crate::model::flops::{StepFlops, step_flops};
+use crate::model::flops::{StepFlops, optimizer_flops, step_flops};
 use crate::model::{Limits, ModelConfig};
 use crate::store::manifest::CostInfo;
 
@@ -34,7 +34,9 @@ pub fn cost(plan: &RunPlan, vocab_size: usize, corpus_tokens: u64) -> Option<Cos
     let memory = memory_need(plan, vocab_size, corpus_tokens, place);
     let train = &plan.train;
     let sequences = train.batch_size * train.gradient_accumulation_steps;
-    let flops = step_flops(&memory.config, sequences, train.sequence_length, train.activation_checkpointing);
+    let of_passes =
+        step_flops(&memory.config, sequences, train.sequence_length, train.activation_checkpointing);
+    let flops = StepFlops { optimizer: optimizer_flops(&memory.config, &plan.optimizer), ..of_passes };
     Some(Cost { flops, memory })
 }
 

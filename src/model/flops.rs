@@ -2,8 +2,10 @@
 
 use super::ModelConfig;
 use super::params::{Part, layout};
+use crate::config::experiment::OptimizerPlan;
+use crate::facts::optimizer::{Role, Sides};
 
-/// FLOPs of one optimizer step, of its matrix products alone: layer norms, GELU, softmax and the optimizer's update are
+/// FLOPs of one optimizer step, of its matrix products alone: layer norms, GELU, softmax and the update of a parameter are
 /// passes over memory, and a hundredth of the arithmetic. A multiplication and an addition count as two. Floating point,
 /// because integers are outgrown by sizes that a file can ask for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -13,12 +15,14 @@ pub struct StepFlops {
     pub model: f64,
     /// What activation checkpointing computes a second time, which model FLOPs leave out by definition.
     pub recomputed: f64,
+    /// The optimizer's products, as its algorithm is defined; none but Muon has any.
+    pub optimizer: f64,
 }
 
 impl StepFlops {
     /// Everything that the machine computes.
     pub fn total(&self) -> f64 {
-        self.model + self.recomputed
+        self.model + self.recomputed + self.optimizer
     }
 }
 
@@ -60,7 +64,22 @@ pub fn step_flops(
     StepFlops {
         model: 3.0 * (blocks + head),
         recomputed: if activation_checkpointing { blocks } else { 0.0 },
+        optimizer: 0.0,
     }
+}
+
+/// FLOPs of an optimizer's own products in one step. Muon's iterations are counted as its authors define them, with all of a
+/// symmetric result; half of that need not be computed.
+pub fn optimizer_flops(config: &ModelConfig, optimizer: &OptimizerPlan) -> f64 {
+    let of_parameter = optimizer.kind.facts().flops;
+    let matrices = layout(config).into_iter().filter(|parameter| parameter.role() == Role::Matrix);
+    matrices
+        .map(|matrix| {
+            let pieces = if optimizer.muon.split_qkv { matrix.matrices() } else { 1 };
+            let sides = Sides { inputs: matrix.shape[0], outputs: matrix.shape[1], pieces };
+            of_parameter(Role::Matrix, sides, optimizer.muon.coefficients.len())
+        })
+        .sum()
 }
 
 #[cfg(test)]
@@ -78,7 +97,7 @@ mod tests {
         let products = 6.0 * (12.0 * 12.0 * 768.0 * 768.0 + 50_257.0 * 768.0) * 2048.0;
         let attention = 3.0 * 4.0 * 12.0 * 768.0 * 16.0 * 8256.0;
         let flops = step_flops(&GPT2, 16, 128, false);
-        assert_eq!(flops, StepFlops { model: products + attention, recomputed: 0.0 });
+        assert_eq!(flops, StepFlops { model: products + attention, recomputed: 0.0, optimizer: 0.0 });
         assert!((flops.total() / 1.5326e12 - 1.0).abs() < 1e-4, "{}", flops.total());
     }
 

@@ -73,6 +73,11 @@ impl Parameter {
         }
     }
 
+    /// Matrices that lie side by side in this one: those of queries, keys and values.
+    pub fn matrices(&self) -> usize {
+        if self.name.ends_with(".attn.c_attn.weight") { 3 } else { 1 }
+    }
+
     /// Matrices and embeddings are pulled towards zero by weight decay, biases and layer norms are not.
     pub fn is_matrix(&self) -> bool {
         self.shape.len() == 2

@@ -23,13 +23,15 @@ pub enum Part {
     Copies,
     /// The gradient's norm, clipping, moments and update.
     Optimizer,
+    /// Muon's products.
+    Orthogonalisation,
     /// All that nobody claimed.
     Other,
 }
 
 impl Part {
     /// Every kind, in the order of a report.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Products,
         Self::Attention,
         Self::LayerNorms,
@@ -39,6 +41,7 @@ impl Part {
         Self::Embeddings,
         Self::Copies,
         Self::Optimizer,
+        Self::Orthogonalisation,
         Self::Other,
     ];
 
@@ -53,6 +56,7 @@ impl Part {
             Self::Embeddings => "embeddings",
             Self::Copies => "copies of weights and activations",
             Self::Optimizer => "optimizer",
+            Self::Orthogonalisation => "Muon's orthogonalisation",
             Self::Other => "other",
         }
     }
@@ -69,7 +73,7 @@ impl Profile {
 
     /// Whether an operation said anything. On devices whose operations do not, all is [`Part::Other`].
     pub fn is_telling(&self) -> bool {
-        let silent = [Part::Other, Part::Optimizer];
+        let silent = [Part::Other, Part::Optimizer, Part::Orthogonalisation];
         Part::ALL.iter().any(|&part| !silent.contains(&part) && !self.get(part).is_zero())
     }
 }

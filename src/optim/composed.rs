@@ -4,8 +4,9 @@ use dfdx::prelude::*;
 use dfdx::tensor_ops::{AdamConfig, Momentum, SgdConfig, WeightDecay};
 
 use super::Update;
-use super::update::{AdamWRule, SgdRule};
-use crate::ops::{Buffer, Ops};
+use super::update::{AdamWRule, MuonRule, SgdRule};
+use crate::ops::cpu::orthogonal::{Coefficients, EPS};
+use crate::ops::{Buffer, Matrix, Ops, number};
 
 pub fn try_adamw<S: Shape, E: Dtype, D: Update<E>>(
     rule: &AdamWRule,
@@ -40,6 +41,61 @@ pub fn try_sgd<S: Shape, E: Dtype, D: Update<E>>(
     D::try_scale(tensor, gradient, rule.clip)?;
     config.try_update(tensor, velocity, gradient)?;
     tensor.device().try_fill_with_zeros(gradient)
+}
+
+/// The update by Muon.
+///
+/// dfdx's SGD is what reads a gradient's storage: from a parameter of zeros and with a rate of -1 it leaves the velocity there, or
+/// the gradient plus so much of it.
+pub fn try_muon<S: Shape, E: Dtype, D: Update<E>>(
+    rule: &MuonRule<'_>,
+    tensor: &mut Tensor<S, E, D>,
+    gradient: &mut Buffer<E, D>,
+    velocity: &mut Buffer<E, D>,
+) -> Result<(), D::Err> {
+    let device = tensor.device().clone();
+    D::try_scale(tensor, gradient, rule.clip * (1.0 - rule.momentum))?;
+    let momentum = if rule.nesterov { Momentum::Nesterov } else { Momentum::Classic };
+    let config = SgdConfig { lr: -1.0, momentum: Some(momentum(rule.momentum)), weight_decay: None };
+    let mut update: Matrix<E, D> = device.try_zeros_like(&(rule.rows, rule.pieces * rule.columns))?;
+    config.try_update(&mut update, velocity, gradient)?;
+
+    let mut done: Option<Matrix<E, D>> = None;
+    for i in 0..rule.pieces {
+        let columns = i * rule.columns..(i + 1) * rule.columns;
+        let piece = update.clone().try_slice((0..rule.rows, columns))?;
+        let piece = try_orthogonalise(piece, rule.coefficients)?;
+        done = Some(match done {
+            None => piece,
+            Some(before) => (before, piece).try_concat_along(Axis::<1>)?,
+        });
+    }
+    let Some(update) = done else { return Ok(()) };
+    let update = update.try_reshape_like(tensor.shape())?;
+    tensor.try_axpy(1.0 - rule.learning_rate * rule.decay, &update, -rule.learning_rate * rule.scale)?;
+    device.try_fill_with_zeros(gradient)
+}
+
+/// The orthogonal matrix near this one, as [`orthogonal`](crate::ops::cpu::orthogonal) defines it.
+fn try_orthogonalise<E: Dtype, D: Update<E>>(
+    x_io: Matrix<E, D>,
+    coefficients: &[Coefficients],
+) -> Result<Matrix<E, D>, D::Err> {
+    let shape = *x_io.shape();
+    let norm = x_io.clone().try_square()?.try_sum::<Rank0, _>()?.try_sqrt()?;
+    let norm = norm.try_clamp(EPS, f64::from(f32::MAX))?;
+    let mut x_io = x_io.try_div(norm.try_broadcast_like(&shape)?)?;
+    for coefficients in coefficients {
+        let [a, b, c] = coefficients.map(number::<E>);
+        let x_oi = x_io.clone().try_permute::<_, Axes2<1, 0>>()?;
+        let is_wide = shape.0 <= shape.1;
+        let gram = if is_wide { x_io.clone().try_matmul(x_oi)? } else { x_oi.try_matmul(x_io.clone())? };
+        let square = gram.clone().try_matmul(gram.clone())?;
+        let step = gram.try_mul(b)?.try_add(square.try_mul(c)?)?;
+        let product = if is_wide { step.try_matmul(x_io.clone())? } else { x_io.clone().try_matmul(step)? };
+        x_io = x_io.try_mul(a)?.try_add(product)?;
+    }
+    Ok(x_io)
 }
 
 /// Multiplies a parameter's gradient by `factor`.

@@ -10,8 +10,12 @@ use dfdx::prelude::*;
 use pulp::{Arch, NullaryFnOnce};
 use rayon::prelude::*;
 
-use super::update::{AdamWRule, Aside, SgdRule, Update};
-use crate::ops::cpu::bf16::Bf16;
+use super::composed;
+use super::update::{AdamWRule, Aside, MuonRule, SgdRule, Update};
+use crate::ops::cpu::bf16::{Bf16, Rounded};
+use crate::ops::cpu::orthogonal::try_orthogonalise;
+use crate::ops::cpu::view::ViewMut;
+use crate::ops::profile::{Part, timed};
 use crate::ops::{Buffer, Ops, number};
 
 /// Elements per task. Four buffers of so many f32 fit into a core's second-level cache, and a task is far longer than it
@@ -27,6 +31,9 @@ pub trait Float: Dtype + Into<f64> {
 
     /// As an f32.
     fn single(self) -> f32;
+
+    /// Many of them as f32, if they are.
+    fn all_single(numbers: &mut [Self]) -> Option<&mut [f32]>;
 }
 
 impl Float for f32 {
@@ -39,6 +46,10 @@ impl Float for f32 {
     fn single(self) -> f32 {
         self
     }
+
+    fn all_single(numbers: &mut [Self]) -> Option<&mut [f32]> {
+        Some(numbers)
+    }
 }
 
 impl Float for f64 {
@@ -50,6 +61,10 @@ impl Float for f64 {
     #[inline(always)]
     fn single(self) -> f32 {
         self as f32
+    }
+
+    fn all_single(_: &mut [Self]) -> Option<&mut [f32]> {
+        None
     }
 }
 
@@ -123,6 +138,42 @@ where
             let chunks = p.par_chunks_mut(CHUNK).zip(in_chunks(rounded, p_len));
             let chunks = chunks.zip(gradient.par_chunks_mut(CHUNK)).zip(velocity.par_chunks_mut(CHUNK));
             chunks.for_each(|(((p, rounded), g), v)| arch.dispatch(SgdPass { rule, p, rounded, g, v }));
+        })
+    }
+
+    fn try_muon<S: Shape>(
+        rule: &MuonRule<'_>,
+        tensor: &mut Tensor<S, E, Self>,
+        gradient: &mut Buffer<E, Self>,
+        velocity: &mut Buffer<E, Self>,
+        aside: Aside<'_, E>,
+    ) -> Result<(), Self::Err> {
+        if E::all_single(gradient).is_none() {
+            return composed::try_muon(rule, tensor, gradient, velocity);
+        }
+        let arch = Arch::new();
+        let (gradient, velocity): (&mut [E], &mut [E]) = (gradient, velocity);
+        let momentum = &Momentum::new(rule);
+        gradient
+            .par_chunks_mut(CHUNK)
+            .zip(velocity.par_chunks_mut(CHUNK))
+            .for_each(|(g, v)| arch.dispatch(MomentumPass { rule: momentum, g, v }));
+        if let Some(matrices) = E::all_single(gradient) {
+            let _timed = timed(Part::Orthogonalisation);
+            let kernel = aside.rounded.map(Rounded::kernel);
+            let matrices = ViewMut::new(matrices, rule.pieces * rule.columns).cut(false, rule.columns);
+            matrices
+                .into_iter()
+                .try_for_each(|matrix| try_orthogonalise(matrix, kernel, rule.coefficients))?;
+        }
+        let (keep, rate) = (1.0 - rule.learning_rate * rule.decay, rule.learning_rate * rule.scale);
+        let (keep, rate) = (number(keep), number(rate));
+        change(tensor, aside, |p, rounded| {
+            let p_len = p.len();
+            let chunks = p.par_chunks_mut(CHUNK).zip(in_chunks(rounded, p_len));
+            chunks.zip(gradient.par_chunks_mut(CHUNK)).for_each(|((p, rounded), g)| {
+                arch.dispatch(MovePass { keep, rate, p, rounded, g });
+            });
         })
     }
 }
@@ -287,5 +338,68 @@ impl<E: Float> NullaryFnOnce for SgdPass<'_, E> {
             *g = E::default();
         }
         round_all(self.p, self.rounded);
+    }
+}
+
+/// The numbers of a [`MuonRule`] that gradient and velocity meet.
+struct Momentum<E> {
+    /// Clipping, and 1 - momentum.
+    share: E,
+    momentum: E,
+    nesterov: bool,
+}
+
+impl<E: Float> Momentum<E> {
+    fn new(rule: &MuonRule<'_>) -> Self {
+        Self {
+            share: number(rule.clip * (1.0 - rule.momentum)),
+            momentum: number(rule.momentum),
+            nesterov: rule.nesterov,
+        }
+    }
+}
+
+/// Leaves in the gradient where to move.
+struct MomentumPass<'a, E> {
+    rule: &'a Momentum<E>,
+    g: &'a mut [E],
+    v: &'a mut [E],
+}
+
+impl<E: Float> NullaryFnOnce for MomentumPass<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let &Momentum { share, momentum, nesterov } = self.rule;
+        let ahead = if nesterov { momentum } else { number(1.0) };
+        let own = if nesterov { share } else { E::default() };
+        for (g, v) in self.g.iter_mut().zip(self.v) {
+            *v = *v * momentum + *g * share;
+            *g = *v * ahead + *g * own;
+        }
+    }
+}
+
+/// p = keep * p - rate * g.
+struct MovePass<'a, E> {
+    keep: E,
+    rate: E,
+    p: &'a mut [E],
+    rounded: Option<&'a mut [Bf16]>,
+    g: &'a mut [E],
+}
+
+impl<E: Float> NullaryFnOnce for MovePass<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { keep, rate, p, rounded, g } = self;
+        for (p, g) in p.iter_mut().zip(g) {
+            *p = *p * keep - *g * rate;
+            *g = E::default();
+        }
+        round_all(p, rounded);
     }
 }

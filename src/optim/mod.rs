@@ -16,6 +16,7 @@ mod composed;
 mod cpu;
 mod decay;
 mod moments;
+mod muon;
 pub mod schedule;
 mod sgd;
 mod state;
@@ -29,7 +30,7 @@ pub use decay::decay;
 pub use moments::Moments;
 pub use schedule::learning_rate;
 pub use state::State;
-pub use update::{AdamWRule, Aside, SgdRule, Update};
+pub use update::{AdamWRule, Aside, MuonRule, SgdRule, Update};
 
 /// The optimizer that a plan asks for, with its state.
 #[derive(Debug)]
@@ -130,6 +131,7 @@ impl<E: Dtype, D: Update<E>> VisitMut<E, D> for Step<'_, E, D> {
         match plan.kind {
             OptimizerKind::Adamw => adamw::try_update(change),
             OptimizerKind::Sgd => sgd::try_update(change),
+            OptimizerKind::Muon => muon::try_update(change),
         }
     }
 }

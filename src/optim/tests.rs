@@ -241,3 +241,66 @@ fn the_norm_of_a_long_gradient_does_not_drown_in_rounding() {
     Cpu::try_add_squares(&mut norm, &mut gradients, &p).unwrap();
     assert!((norm / 3.0 - 1.0).abs() < 1e-6, "{norm}");
 }
+
+/// Three matrices of 24 x 8 side by side, or one of 24 x 24.
+fn muon_rule(pieces: usize, nesterov: bool) -> MuonRule<'static> {
+    MuonRule {
+        rows: 24,
+        columns: 24 / pieces,
+        pieces,
+        learning_rate: 0.02,
+        scale: 1.5,
+        momentum: 0.9,
+        nesterov,
+        coefficients: &[[3.4445, -4.775, 2.0315]; 5],
+        decay: 0.1,
+        clip: 0.5,
+    }
+}
+
+fn moved_by_muon(rule: &MuonRule<'_>, body: Body) -> [Vec<f64>; 4] {
+    let mut state = State::<f32>::random(rule.rows * rule.columns * rule.pieces, 4);
+    for _ in 0..3 {
+        state.fill(0, -2.0, 2.0);
+        let State { p, buffers: [gradient, velocity, _], .. } = &mut state;
+        let (gradient, velocity) =
+            (gradient.get_or_alloc_mut(p).unwrap(), velocity.get_or_alloc_mut(p).unwrap());
+        match body {
+            Body::Fused => {
+                Cpu::try_muon(rule, p, gradient, velocity, Aside { scratch: &mut Vec::new(), rounded: None })
+            }
+            Body::Composed => composed::try_muon(rule, p, gradient, velocity),
+        }
+        .unwrap();
+    }
+    state.values()
+}
+
+#[test]
+fn muon_written_for_the_cpu_agrees_with_that_on_any_device() {
+    for (pieces, nesterov) in [(1, true), (1, false), (3, true), (3, false)] {
+        let rule = muon_rule(pieces, nesterov);
+        for rows in [4, 24, 60] {
+            let rule = MuonRule { rows, ..rule };
+            let [fused, composed] = [Body::Fused, Body::Composed].map(|body| moved_by_muon(&rule, body));
+            let distance = distance(&fused, &composed);
+            assert!(distance < 1e-4, "{rule:?}: {distance}");
+            assert!(fused[1].iter().all(|&x| x == 0.0), "the gradient is left");
+        }
+    }
+}
+
+#[test]
+fn muon_moves_each_piece_for_itself_and_by_its_own_scale() {
+    let one = moved_by_muon(&muon_rule(1, true), Body::Fused);
+    let three = moved_by_muon(&muon_rule(3, true), Body::Fused);
+    assert!(distance(&one, &three) > 1e-3);
+    let still = MuonRule { scale: 0.0, decay: 0.0, ..muon_rule(3, true) };
+    let start = State::<f32>::random(24 * 24, 4).values();
+    assert_eq!(moved_by_muon(&still, Body::Fused)[0], start[0]);
+    // The decay is that of the learning rate alone.
+    let decayed = MuonRule { decay: 0.1, ..still };
+    let shrunk = moved_by_muon(&decayed, Body::Fused);
+    let factor = (1.0 - 0.02 * 0.1_f64).powi(3);
+    assert!(shrunk[0].iter().zip(&start[0]).all(|(found, start)| (found - factor * start).abs() < 1e-6));
+}

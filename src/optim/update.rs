@@ -4,6 +4,7 @@ use dfdx::prelude::*;
 
 use super::composed;
 use crate::ops::cpu::bf16::Rounded;
+use crate::ops::cpu::orthogonal::Coefficients;
 use crate::ops::{Buffer, Ops};
 
 /// The numbers of one AdamW update.
@@ -28,6 +29,28 @@ pub struct SgdRule {
     /// Share of the parameter that is added to its gradient; 0: nothing.
     pub decay: f64,
     /// What the gradient is multiplied by first, before decay is added.
+    pub clip: f64,
+}
+
+/// The numbers of one update by Muon.
+#[derive(Clone, Copy, Debug)]
+pub struct MuonRule<'a> {
+    /// Rows of the parameter, which are inputs.
+    pub rows: usize,
+    /// Columns of each piece.
+    pub columns: usize,
+    /// Matrices that lie side by side in the parameter, each of which becomes orthogonal for itself.
+    pub pieces: usize,
+    pub learning_rate: f64,
+    /// What the learning rate is multiplied by, but not for the decay.
+    pub scale: f64,
+    pub momentum: f64,
+    pub nesterov: bool,
+    /// Of each Newton-Schulz iteration.
+    pub coefficients: &'a [Coefficients],
+    /// Share of the learning rate by which the parameter shrinks; 0: not at all.
+    pub decay: f64,
+    /// What the gradient is multiplied by first.
     pub clip: f64,
 }
 
@@ -94,6 +117,18 @@ pub trait Update<E: Dtype>: Ops<E> {
         _aside: Aside<'_, E>,
     ) -> Result<(), Self::Err> {
         composed::try_sgd(rule, tensor, gradient, velocity)
+    }
+
+    /// v = momentum * v + (1 - momentum) * g, the `velocity`, u = momentum * v + (1 - momentum) * g with Nesterov's momentum and
+    /// else v, then p -= lr * scale * orthogonal(u) + lr * decay * p.
+    fn try_muon<S: Shape>(
+        rule: &MuonRule<'_>,
+        tensor: &mut Tensor<S, E, Self>,
+        gradient: &mut Buffer<E, Self>,
+        velocity: &mut Buffer<E, Self>,
+        _aside: Aside<'_, E>,
+    ) -> Result<(), Self::Err> {
+        composed::try_muon(rule, tensor, gradient, velocity)
     }
 }
 

@@ -9,6 +9,7 @@ not somebody's module. Linear weights are stored (in, out). The versions used ar
 import json
 import math
 import pathlib
+import unittest.mock
 
 import numpy
 import safetensors.torch
@@ -18,6 +19,7 @@ N_LAYER, N_HEAD, N_EMBD, BLOCK_SIZE, VOCAB_SIZE = 2, 2, 16, 12, 37
 BATCH_SIZE, SEQUENCE_LENGTH = 3, 12
 STEPS, LEARNING_RATE, BETAS, EPS, WEIGHT_DECAY = 5, 3e-3, (0.9, 0.95), 1e-8, 0.1
 SGD_LEARNING_RATE, SGD_MOMENTUM, SGD_WEIGHT_DECAY = 0.1, 0.9, 0.01
+MUON_LEARNING_RATE, MUON_ADAMW_LEARNING_RATE, MUON_MOMENTUM, MUON_WEIGHT_DECAY = 0.02, 3e-3, 0.95, 0.1
 MAX_NORM = 0.25
 HERE = pathlib.Path(__file__).parent
 
@@ -121,6 +123,56 @@ def sgd(parameters):
     )
 
 
+class Muon:
+    """torch.optim.Muon on the blocks' matrices and AdamW on the rest.
+
+    Muon takes matrices (out, in), and queries, keys and values each for itself if `split_qkv`. It orthogonalises in bf16 whatever
+    it is given; with `exact` the same code does so in double precision.
+    """
+
+    def __init__(self, parameters, nesterov=True, adjust_lr_fn="original", split_qkv=True, exact=True):
+        self.exact, self.pieces, others = exact, [], []
+        for name, parameter in parameters.items():
+            if name.startswith("h.") and parameter.dim() == 2:
+                count = 3 if split_qkv and name.endswith("c_attn.weight") else 1
+                for columns in parameter.detach().chunk(count, dim=1):
+                    self.pieces.append((parameter, columns, torch.nn.Parameter(columns.T.clone())))
+            else:
+                others.append(parameter)
+        muon = torch.optim.Muon(
+            [piece for _, _, piece in self.pieces],
+            lr=MUON_LEARNING_RATE,
+            weight_decay=MUON_WEIGHT_DECAY,
+            momentum=MUON_MOMENTUM,
+            nesterov=nesterov,
+            adjust_lr_fn=adjust_lr_fn,
+        )
+        groups = [
+            {"params": [p for p in others if p.dim() == 2], "weight_decay": MUON_WEIGHT_DECAY},
+            {"params": [p for p in others if p.dim() != 2], "weight_decay": 0.0},
+        ]
+        self.optimizers = [muon, torch.optim.AdamW(groups, lr=MUON_ADAMW_LEARNING_RATE, betas=BETAS, eps=EPS)]
+        self.parameters = parameters
+
+    def zero_grad(self):
+        for parameter in self.parameters.values():
+            parameter.grad = None
+
+    def step(self):
+        for parameter, columns, piece in self.pieces:
+            start = columns.storage_offset()
+            piece.grad = parameter.grad[:, start : start + columns.shape[1]].T.clone()
+        with unittest.mock.patch.object(torch, "bfloat16", torch.float64 if self.exact else torch.bfloat16):
+            for optimizer in self.optimizers:
+                optimizer.step()
+        for _, columns, piece in self.pieces:
+            columns.copy_(piece.detach().T)
+
+
+def muon(**settings):
+    return lambda parameters: Muon(parameters, **settings)
+
+
 def main():
     generator = torch.Generator().manual_seed(20240229)
     start = draw_parameters(generator)
@@ -158,6 +210,10 @@ def main():
             "sgd_learning_rate": SGD_LEARNING_RATE,
             "sgd_momentum": SGD_MOMENTUM,
             "sgd_weight_decay": SGD_WEIGHT_DECAY,
+            "muon_learning_rate": MUON_LEARNING_RATE,
+            "muon_adamw_learning_rate": MUON_ADAMW_LEARNING_RATE,
+            "muon_momentum": MUON_MOMENTUM,
+            "muon_weight_decay": MUON_WEIGHT_DECAY,
         },
         "batches": [
             {"inputs": inputs.flatten().tolist(), "targets": targets.flatten().tolist()} for inputs, targets in batches
@@ -166,6 +222,12 @@ def main():
         "adamw_decay_all": train(start, batches, adamw(decay_all=True)),
         "adamw_clipped": train(start, batches, adamw(decay_all=False), MAX_NORM),
         "sgd": train(start, batches, sgd),
+        "muon": train(start, batches, muon()),
+        "muon_plain_momentum": train(start, batches, muon(nesterov=False)),
+        "muon_match_rms_adamw": train(start, batches, muon(adjust_lr_fn="match_rms_adamw")),
+        "muon_whole_qkv": train(start, batches, muon(split_qkv=False)),
+        "muon_clipped": train(start, batches, muon(), MAX_NORM),
+        "muon_bf16": train(start, batches, muon(exact=False)),
     }
     (HERE / "tiny.json").write_text(json.dumps(numbers, indent=1) + "\n")
 

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const ORDERS: [WindowOrder; 3] = [WindowOrder::Random, WindowOrder::ShuffledEpochs, WindowOrder::Sequential];
+const ORDERS: [WindowOrder; 4] =
+    [WindowOrder::Random, WindowOrder::ShuffledEpochs, WindowOrder::FixedWindows, WindowOrder::Sequential];
 
 /// Tokens that are their own places, so that a window says where it begins.
 fn places(count: usize) -> Arc<[u32]> {
@@ -125,6 +126,18 @@ fn random_windows_begin_everywhere_equally_often() {
 }
 
 #[test]
+fn fixed_windows_are_the_same_in_every_epoch_in_another_order() {
+    let mut dealt = batches(1_005, 10, 10, WindowOrder::FixedWindows, 3);
+    let [first, second] = [(); 2].map(|()| starts(&mut dealt, 10));
+    assert_eq!(dealt.state(), BatchState::FixedWindows { epoch: 1, windows: 100 });
+    assert_ne!(first, second);
+    for mut epoch in [first, second] {
+        epoch.sort_unstable();
+        assert_eq!(epoch, (0..1_000).step_by(10).collect::<Vec<u32>>());
+    }
+}
+
+#[test]
 fn epochs_are_shuffled_and_differ() {
     let mut dealt = batches(1_001, 10, 10, WindowOrder::ShuffledEpochs, 3);
     let first = starts(&mut dealt, 10);
@@ -135,7 +148,7 @@ fn epochs_are_shuffled_and_differ() {
 
 #[test]
 fn seeds_give_different_windows_and_the_same_seed_the_same() {
-    for order in [WindowOrder::Random, WindowOrder::ShuffledEpochs] {
+    for order in [WindowOrder::Random, WindowOrder::ShuffledEpochs, WindowOrder::FixedWindows] {
         let [a, b, c] = [1, 1, 2].map(|seed| starts(&mut batches(5_000, 4, 16, order, seed), 10));
         assert_eq!(a, b);
         assert_ne!(a, c);
@@ -187,6 +200,8 @@ fn positions_that_do_not_fit_are_refused() {
         (WindowOrder::Sequential, BatchState::Sequential { position: 90 }),
         (WindowOrder::Sequential, BatchState::Sequential { position: u64::MAX }),
         (WindowOrder::ShuffledEpochs, BatchState::ShuffledEpochs { epoch: 3, windows: 100 }),
+        (WindowOrder::FixedWindows, BatchState::FixedWindows { epoch: 3, windows: 100 }),
+        (WindowOrder::FixedWindows, BatchState::ShuffledEpochs { epoch: 0, windows: 1 }),
     ];
     for (order, state) in positions {
         let mut dealt = batches(100, 2, 10, order, 0);

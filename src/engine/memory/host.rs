@@ -2,6 +2,7 @@
 
 use super::{MemoryPart, Workload};
 use crate::config::experiment::{DtypeKind, TokenizerKind};
+use crate::facts::optimizer::OptimizerKind;
 use crate::model::ModelConfig;
 use crate::model::params::layout;
 
@@ -71,6 +72,7 @@ pub fn parts(config: &ModelConfig, workload: &Workload) -> Vec<MemoryPart> {
         part("gradients", parameters),
         part("optimizer's moments", moments),
         part("optimizer's working memory", largest),
+        part("orthogonalisation", orthogonalisation(config, workload.optimizer)),
     ];
     parts.extend(match workload.dtype {
         DtypeKind::Bf16 => sizes.of_passes_in_bf16(workload.widens),
@@ -83,6 +85,16 @@ pub fn parts(config: &ModelConfig, workload: &Workload) -> Vec<MemoryPart> {
         bytes("program and tokenizer", PROGRAM_BYTES + tokenizer),
     ]);
     parts
+}
+
+/// Numbers of Muon's working memory for its largest matrix: twice that matrix, and four squares of its shorter side. In bf16 they
+/// take less.
+fn orthogonalisation(config: &ModelConfig, optimizer: OptimizerKind) -> f64 {
+    if optimizer != OptimizerKind::Muon {
+        return 0.0;
+    }
+    let width = config.n_embd as f64;
+    2.0 * 4.0 * width * width + 4.0 * width * width
 }
 
 /// What the memory of a pass through the model depends on.

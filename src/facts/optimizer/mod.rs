@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 mod adamw;
+mod muon;
 mod sgd;
 
 /// What a parameter is to an optimizer.
@@ -17,6 +18,14 @@ pub enum Role {
     Vector,
 }
 
+/// Inputs and outputs of a matrix, and into how many matrices beside each other its outputs are cut for an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sides {
+    pub inputs: usize,
+    pub outputs: usize,
+    pub pieces: usize,
+}
+
 /// An optimizer without its numbers.
 #[derive(Debug)]
 pub struct Facts {
@@ -26,6 +35,11 @@ pub struct Facts {
     pub other_words: &'static [&'static str],
     /// What it keeps of a parameter from step to step, each as large as the parameter, by PyTorch's names.
     pub state: fn(Role) -> &'static [&'static str],
+    /// Its momentum where a configuration does not set one; `None`: as `defaults.toml` has it.
+    pub usual_momentum: Option<f64>,
+    /// FLOPs of a step that grow faster than the parameters, for a matrix of such sides that is updated in so many pieces side
+    /// by side, with so many iterations.
+    pub flops: fn(Role, Sides, usize) -> f64,
     /// One sentence's part with its numbers, of which the argument gives each by its key: `AdamW, learning rate 0.001, ...`.
     pub describe: fn(&dyn Fn(&str) -> String) -> String,
 }
@@ -60,12 +74,36 @@ optimizers! {
     Adamw: adamw,
     /// Gradient descent with momentum.
     Sgd: sgd,
+    /// Momentum made orthogonal for matrices, AdamW for the rest.
+    Muon: muon,
 }
 
 impl OptimizerKind {
     /// The optimizer of this word.
     pub fn of_word(word: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.facts().word == word)
+    }
+}
+
+/// `optimizer.adjust_lr_fn`: how the size of a matrix scales Muon's learning rate, by PyTorch's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdjustLr {
+    Original,
+    MatchRmsAdamw,
+}
+
+impl AdjustLr {
+    /// As a configuration has them.
+    pub const WORDS: &'static [&'static str] = &["original", "match_rms_adamw"];
+
+    /// The factor for a matrix of such sides.
+    pub fn factor(self, inputs: usize, outputs: usize) -> f64 {
+        let (inputs, outputs) = (inputs as f64, outputs as f64);
+        match self {
+            Self::Original => (outputs / inputs).max(1.0).sqrt(),
+            Self::MatchRmsAdamw => 0.2 * inputs.max(outputs).sqrt(),
+        }
     }
 }
 

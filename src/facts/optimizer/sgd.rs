@@ -6,5 +6,7 @@ pub const FACTS: Facts = Facts {
     word: "sgd",
     other_words: &["momentum"],
     state: |_| &["momentum_buffer"],
+    usual_momentum: None,
+    flops: |_, _, _| 0.0,
     describe: |key| format!("SGD, learning rate {}, momentum {}", key("learning_rate"), key("momentum")),
 };

@@ -25,9 +25,10 @@ pub mod layer_norm;
 pub mod matmul;
 mod memory;
 pub mod operand;
+pub mod orthogonal;
 mod rows;
 pub mod simd;
-mod view;
+pub mod view;
 mod weights;
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ fn ten_steps_follow_those_in_single_precision() {
 
 #[test]
 fn an_update_writes_the_weights_copies() {
-    for kind in [OptimizerKind::Adamw, OptimizerKind::Sgd] {
+    for &kind in OptimizerKind::ALL {
         let mut plan = plan(true, 0.0);
         plan.optimizer.kind = kind;
         let mut engine = bf16(&plan);

@@ -9,7 +9,7 @@ use super::loss_scale::LossScale;
 use super::passes::Plain;
 use super::*;
 use crate::config::experiment::*;
-use crate::facts::optimizer::OptimizerKind;
+use crate::facts::optimizer::{AdjustLr, OptimizerKind};
 use crate::ops::cpu::bf16::{Bf16, Rounded};
 
 mod bf16;
@@ -87,6 +87,13 @@ fn tiny_plan() -> RunPlan {
             weight_decay: setting("weight_decay"),
             decay_all: false,
             grad_clip: 0.0,
+            muon: MuonPlan {
+                adamw_learning_rate: setting("learning_rate"),
+                nesterov: true,
+                coefficients: vec![[3.4445, -4.775, 2.0315]; 5],
+                adjust_lr: AdjustLr::Original,
+                split_qkv: true,
+            },
         },
         schedule: SchedulePlan { kind: ScheduleKind::Constant, warmup_steps: 0, decay_steps: 5, min_lr: 0.0 },
         target: None,

@@ -162,7 +162,7 @@ fn kept_gradients(engine: &OnCpu<f32>) -> Vec<f32> {
 
 #[test]
 fn a_step_leaves_zeros_in_every_gradient() {
-    for kind in [OptimizerKind::Adamw, OptimizerKind::Sgd] {
+    for &kind in OptimizerKind::ALL {
         let mut plan = tiny_plan();
         (plan.optimizer.kind, plan.optimizer.grad_clip) = (kind, 0.1);
         let mut engine = engine::<f32>(&plan);
@@ -212,7 +212,7 @@ fn gradients_of_a_step_that_was_given_up_do_not_reach_the_next() {
 
 #[test]
 fn a_saved_engine_goes_on_as_if_nothing_had_happened() {
-    for kind in [OptimizerKind::Adamw, OptimizerKind::Sgd] {
+    for &kind in OptimizerKind::ALL {
         let mut plan = fresh_plan();
         (plan.optimizer.kind, plan.optimizer.momentum, plan.model.dropout) = (kind, 0.9, 0.2);
         let mut original = engine::<f32>(&plan);

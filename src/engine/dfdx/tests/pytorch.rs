@@ -127,3 +127,59 @@ fn sgd_with_momentum_matches_pytorch() {
     plan.optimizer.decay_all = true;
     training_matches("sgd", &plan);
 }
+
+/// The numbers of `torch.optim.Muon`, whose arithmetic was recorded in f64; `change` is what a recording does otherwise.
+fn muon_matches(name: &str, change: impl Fn(&mut OptimizerPlan)) {
+    let recorded = recorded();
+    let setting = |key: &str| recorded["optimizer"][key].as_f64().unwrap();
+    let mut plan = tiny_plan();
+    plan.optimizer.kind = OptimizerKind::Muon;
+    plan.optimizer.learning_rate = setting("muon_learning_rate");
+    plan.optimizer.muon.adamw_learning_rate = setting("muon_adamw_learning_rate");
+    plan.optimizer.momentum = setting("muon_momentum");
+    plan.optimizer.weight_decay = setting("muon_weight_decay");
+    change(&mut plan.optimizer);
+    training_matches_in::<f64>(name, &plan, 1e-9);
+    training_matches_in::<f32>(name, &plan, MUON_SINGLE);
+}
+
+/// What f32 may be off by with Muon: where a gradient has small singular values, what rounds them is made large.
+const MUON_SINGLE: f64 = 1e-4;
+
+#[test]
+fn muon_matches_pytorch() {
+    muon_matches("muon", |_| ());
+}
+
+#[test]
+fn muon_with_plain_momentum_matches_pytorch() {
+    muon_matches("muon_plain_momentum", |plan| plan.muon.nesterov = false);
+}
+
+#[test]
+fn muon_scaled_as_adamw_matches_pytorch() {
+    muon_matches("muon_match_rms_adamw", |plan| plan.muon.adjust_lr = AdjustLr::MatchRmsAdamw);
+}
+
+#[test]
+fn muon_on_queries_keys_and_values_together_matches_pytorch() {
+    muon_matches("muon_whole_qkv", |plan| plan.muon.split_qkv = false);
+}
+
+#[test]
+fn muon_with_clipping_matches_pytorch() {
+    muon_matches("muon_clipped", |plan| {
+        plan.grad_clip = recorded()["optimizer"]["max_norm"].as_f64().unwrap();
+    });
+}
+
+#[test]
+fn muon_is_near_what_pytorch_makes_of_it_in_bf16() {
+    let recorded = recorded();
+    let losses = |name: &str| -> Vec<f64> {
+        recorded[name]["losses"].as_array().unwrap().iter().map(|loss| loss.as_f64().unwrap()).collect()
+    };
+    let differences =
+        losses("muon").into_iter().zip(losses("muon_bf16")).map(|(exact, rounded)| (exact - rounded).abs());
+    assert!(differences.fold(0.0, f64::max) < 1e-3);
+}

@@ -1,0 +1,44 @@
+//! Muon for the blocks' matrices, AdamW for embeddings, layer norms and biases.
+
+use super::{Facts, Role, Sides};
+
+pub const FACTS: Facts = Facts {
+    word: "muon",
+    other_words: &["muon_adamw", "muon_with_aux_adam", "muonwithauxadam", "dist_muon"],
+    state: |role| match role {
+        Role::Matrix => &["momentum_buffer"],
+        Role::Embedding | Role::Vector => &["exp_avg", "exp_avg_sq"],
+    },
+    usual_momentum: Some(0.95),
+    flops: |role, sides, iterations| match role {
+        Role::Matrix => of_iterations(sides) * iterations as f64,
+        Role::Embedding | Role::Vector => 0.0,
+    },
+    describe: |key| {
+        let adamw = match key("adamw_learning_rate").as_str() {
+            "0" | "0.0" | "-" => key("learning_rate"),
+            rate => rate.to_owned(),
+        };
+        let nesterov = if key("nesterov") == "false" { "" } else { " (Nesterov)" };
+        let qkv = if key("split_qkv") == "false" { "" } else { ", queries, keys and values each for itself" };
+        format!(
+            "Muon, learning rate {} ({}), momentum {}{nesterov}, {} Newton-Schulz iterations{qkv}; embeddings, layer norms and \
+             biases by AdamW, learning rate {adamw}, betas ({}, {}), eps {}",
+            key("learning_rate"),
+            key("adjust_lr_fn"),
+            key("momentum"),
+            key("ns_steps"),
+            key("beta1"),
+            key("beta2"),
+            key("eps")
+        )
+    },
+};
+
+/// FLOPs of one Newton-Schulz iteration as it is defined: A = X X^T, A^2, and that polynomial times X. Symmetric results and steps
+/// on A alone make it cheaper.
+fn of_iterations(Sides { inputs, outputs, pieces }: Sides) -> f64 {
+    let outputs = outputs / pieces.max(1);
+    let (side, length) = (inputs.min(outputs) as f64, inputs.max(outputs) as f64);
+    pieces as f64 * (4.0 * side * side * length + 2.0 * side * side * side)
+}
