@@ -7,6 +7,8 @@ use pulp::x86::{V3, V4};
 
 use super::Quad;
 use super::kernel::Dots;
+#[cfg(all(test, target_os = "linux"))]
+use crate::ops::cpu::emulated::Emulation;
 
 /// AVX-512 with VNNI. A value of this type is a proof that the processor has them.
 #[derive(Clone, Copy, Debug)]
@@ -20,11 +22,23 @@ impl Avx512Vnni {
     pub fn try_new() -> Option<Self> {
         V4::try_new().filter(|_| is_x86_feature_detected!("avx512vnni")).map(Self)
     }
+
+    /// To be used no longer than the emulation lives.
+    #[cfg(all(test, target_os = "linux"))]
+    pub fn emulated(_: &Emulation) -> Option<Self> {
+        V4::try_new().map(Self)
+    }
 }
 
 impl AvxVnni {
     pub fn try_new() -> Option<Self> {
         V3::try_new().filter(|_| is_x86_feature_detected!("avxvnni")).map(Self)
+    }
+
+    /// To be used no longer than the emulation lives.
+    #[cfg(all(test, target_os = "linux"))]
+    pub fn emulated(_: &Emulation) -> Option<Self> {
+        V3::try_new().map(Self)
     }
 }
 
