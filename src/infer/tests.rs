@@ -204,7 +204,7 @@ fn broken_weights_are_not_hidden_by_rounding() {
 #[test]
 fn bf16_kernels_multiply_each_row_as_if_it_were_alone() {
     use crate::ops::cpu::bf16::Kernel;
-    use crate::ops::cpu::bf16::emulated::Means;
+    use crate::ops::cpu::emulated::Means;
     let (rows, columns, m) = (70, 65, 5);
     let numbers = |len: usize, step: f32| (0..len).map(|i| (i as f32 * step).sin()).collect::<Vec<_>>();
     let (values, x, bias) = (numbers(rows * columns, 0.7), numbers(m * rows, 1.3), numbers(columns, 0.3));

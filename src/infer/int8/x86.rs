@@ -7,6 +7,8 @@ use pulp::x86::{V3, V4};
 
 use super::Quad;
 use super::kernel::Dots;
+#[cfg(all(test, target_os = "linux"))]
+use crate::ops::cpu::emulated::Emulation;
 
 /// AVX-512 with VNNI. A value of this type is a proof that the processor has them.
 #[derive(Clone, Copy, Debug)]
@@ -20,124 +22,111 @@ impl Avx512Vnni {
     pub fn try_new() -> Option<Self> {
         V4::try_new().filter(|_| is_x86_feature_detected!("avx512vnni")).map(Self)
     }
+
+    /// To be used no longer than the emulation lives.
+    #[cfg(all(test, target_os = "linux"))]
+    pub fn emulated(_: &Emulation) -> Option<Self> {
+        V4::try_new().map(Self)
+    }
 }
 
 impl AvxVnni {
     pub fn try_new() -> Option<Self> {
         V3::try_new().filter(|_| is_x86_feature_detected!("avxvnni")).map(Self)
     }
-}
 
-impl Dots for V4 {
-    type Sums = [__m512i; 2];
-    type Four = __m512i;
-    const MANY: bool = true;
-
-    #[inline(always)]
-    fn four(self, four: i32) -> __m512i {
-        self.avx512f._mm512_set1_epi32(four)
-    }
-
-    #[inline(always)]
-    fn add(self, sums: &mut [__m512i; 2], four: __m512i, weights: &Quad) {
-        let ones = self.avx512f._mm512_set1_epi16(1);
-        let weights: [__m512i; 2] = pulp::cast(weights.0);
-        for (sum, weights) in sums.iter_mut().zip(weights) {
-            let twos = self.avx512bw._mm512_maddubs_epi16(four, weights);
-            *sum = self.avx512f._mm512_add_epi32(*sum, self.avx512bw._mm512_madd_epi16(twos, ones));
-        }
-    }
-
-    #[inline(always)]
-    fn vectorise(self, f: impl NullaryFnOnce<Output = ()>) {
-        V4::vectorize(self, f);
+    /// To be used no longer than the emulation lives.
+    #[cfg(all(test, target_os = "linux"))]
+    pub fn emulated(_: &Emulation) -> Option<Self> {
+        V3::try_new().map(Self)
     }
 }
 
-impl Dots for V3 {
-    type Sums = [__m256i; 4];
-    type Four = __m256i;
-    const MANY: bool = false;
+/// A kernel: the instruction sets that it is compiled for beside those that came with AVX2, the registers that hold the sums
+/// of a panel, whether sums of many rows fit, and what it does with one register: filling it with four numbers of a row, and
+/// adding their products with weights.
+macro_rules! dots {
+    (
+        $kernel:ty, $sets:literal, [$register:ty; $count:literal], MANY = $many:literal,
+        |$to_fill:ident, $number:ident| $fill:expr,
+        |$to_add:ident, $sum:ident, $four:ident, $weights:ident| $add:expr $(,)?
+    ) => {
+        impl Dots for $kernel {
+            type Sums = [$register; $count];
+            type Four = $register;
+            const MANY: bool = $many;
 
-    #[inline(always)]
-    fn four(self, four: i32) -> __m256i {
-        self.avx._mm256_set1_epi32(four)
-    }
+            #[inline(always)]
+            fn four(self, $number: i32) -> $register {
+                let $to_fill = self;
+                $fill
+            }
 
-    #[inline(always)]
-    fn add(self, sums: &mut [__m256i; 4], four: __m256i, weights: &Quad) {
-        let ones = self.avx._mm256_set1_epi16(1);
-        let weights: [__m256i; 4] = pulp::cast(weights.0);
-        for (sum, weights) in sums.iter_mut().zip(weights) {
-            let twos = self.avx2._mm256_maddubs_epi16(four, weights);
-            *sum = self.avx2._mm256_add_epi32(*sum, self.avx2._mm256_madd_epi16(twos, ones));
+            #[inline(always)]
+            fn add(self, sums: &mut Self::Sums, $four: $register, weights: &Quad) {
+                let $to_add = self;
+                let weights: Self::Sums = pulp::cast(weights.0);
+                for (sum, $weights) in sums.iter_mut().zip(weights) {
+                    let $sum = *sum;
+                    *sum = $add;
+                }
+            }
+
+            #[inline(always)]
+            fn vectorise(self, f: impl NullaryFnOnce<Output = ()>) {
+                #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt", enable = $sets)]
+                fn run(f: impl NullaryFnOnce<Output = ()>) {
+                    f.call();
+                }
+                // SAFETY: the processor has all of these, or there would be no `self`.
+                unsafe { run(f) }
+            }
         }
-    }
-
-    #[inline(always)]
-    fn vectorise(self, f: impl NullaryFnOnce<Output = ()>) {
-        V3::vectorize(self, f);
-    }
+    };
 }
 
-impl Dots for Avx512Vnni {
-    type Sums = [__m512i; 2];
-    type Four = __m512i;
-    const MANY: bool = true;
+dots!(
+    V4,
+    "avx512f,avx512bw,avx512cd,avx512dq,avx512vl",
+    [__m512i; 2],
+    MANY = true,
+    |sets, four| sets.avx512f._mm512_set1_epi32(four),
+    |sets, sum, four, weights| {
+        let twos = sets.avx512bw._mm512_maddubs_epi16(four, weights);
+        let fours = sets.avx512bw._mm512_madd_epi16(twos, sets.avx512f._mm512_set1_epi16(1));
+        sets.avx512f._mm512_add_epi32(sum, fours)
+    },
+);
 
-    #[inline(always)]
-    fn four(self, four: i32) -> __m512i {
-        self.0.four(four)
-    }
+dots!(
+    V3,
+    "avx2",
+    [__m256i; 4],
+    MANY = false,
+    |sets, four| sets.avx._mm256_set1_epi32(four),
+    |sets, sum, four, weights| {
+        let twos = sets.avx2._mm256_maddubs_epi16(four, weights);
+        let fours = sets.avx2._mm256_madd_epi16(twos, sets.avx._mm256_set1_epi16(1));
+        sets.avx2._mm256_add_epi32(sum, fours)
+    },
+);
 
-    #[inline(always)]
-    fn add(self, sums: &mut [__m512i; 2], four: __m512i, weights: &Quad) {
-        let weights: [__m512i; 2] = pulp::cast(weights.0);
-        for (sum, weights) in sums.iter_mut().zip(weights) {
-            // SAFETY: the processor has VNNI, or there would be no `self`.
-            *sum = unsafe { _mm512_dpbusd_epi32(*sum, four, weights) };
-        }
-    }
+dots!(
+    Avx512Vnni,
+    "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512vnni",
+    [__m512i; 2],
+    MANY = true,
+    |sets, four| sets.0.four(four),
+    // SAFETY: the processor has VNNI, or there would be no `sets`.
+    |_sets, sum, four, weights| unsafe { _mm512_dpbusd_epi32(sum, four, weights) },
+);
 
-    #[inline(always)]
-    fn vectorise(self, f: impl NullaryFnOnce<Output = ()>) {
-        #[target_feature(
-            enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512vnni,avx2,fma,bmi1,bmi2,lzcnt,popcnt"
-        )]
-        fn run(f: impl NullaryFnOnce<Output = ()>) {
-            f.call();
-        }
-        // SAFETY: the processor has all of these, or there would be no `self`.
-        unsafe { run(f) }
-    }
-}
-
-impl Dots for AvxVnni {
-    type Sums = [__m256i; 4];
-    type Four = __m256i;
-    const MANY: bool = false;
-
-    #[inline(always)]
-    fn four(self, four: i32) -> __m256i {
-        self.0.four(four)
-    }
-
-    #[inline(always)]
-    fn add(self, sums: &mut [__m256i; 4], four: __m256i, weights: &Quad) {
-        let weights: [__m256i; 4] = pulp::cast(weights.0);
-        for (sum, weights) in sums.iter_mut().zip(weights) {
-            // SAFETY: the processor has AVX-VNNI, or there would be no `self`.
-            *sum = unsafe { _mm256_dpbusd_avx_epi32(*sum, four, weights) };
-        }
-    }
-
-    #[inline(always)]
-    fn vectorise(self, f: impl NullaryFnOnce<Output = ()>) {
-        #[target_feature(enable = "avxvnni,avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
-        fn run(f: impl NullaryFnOnce<Output = ()>) {
-            f.call();
-        }
-        // SAFETY: the processor has all of these, or there would be no `self`.
-        unsafe { run(f) }
-    }
-}
+dots!(
+    AvxVnni,
+    "avxvnni",
+    [__m256i; 4],
+    MANY = false,
+    |sets, four| sets.0.four(four),
+    // SAFETY: the processor has AVX-VNNI, or there would be no `sets`.
+    |_sets, sum, four, weights| unsafe { _mm256_dpbusd_avx_epi32(sum, four, weights) },
+);

@@ -20,6 +20,8 @@ mod attention;
 pub mod bf16;
 mod block;
 mod embedding;
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+pub(crate) mod emulated;
 mod head;
 pub mod layer_norm;
 pub mod matmul;

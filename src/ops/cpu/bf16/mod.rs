@@ -10,12 +10,10 @@
 //! same bits on any machine that has it.
 
 #[cfg(target_arch = "x86_64")]
-mod amx;
+pub(super) mod amx;
 #[cfg(target_arch = "x86_64")]
-mod avx512;
+pub(super) mod avx512;
 mod choice;
-#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
-pub(crate) mod emulated;
 #[cfg(target_arch = "x86_64")]
 mod nest;
 pub mod number;
@@ -27,7 +25,7 @@ mod product;
 mod rounded;
 mod threads;
 #[cfg(test)]
-mod twin;
+pub(super) mod twin;
 mod widened;
 
 #[cfg(test)]

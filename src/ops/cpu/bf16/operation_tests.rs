@@ -147,7 +147,7 @@ fn the_head_in_the_order_of_bf16_is_its_composed_twin() {
 #[test]
 fn blocks_and_heads_are_their_composed_twins_on_every_kernel() {
     for kernel in [Kernel::Amx, Kernel::Avx512] {
-        let Some(_means) = super::emulated::Means::find(kernel) else { continue };
+        let Some(_means) = crate::ops::cpu::emulated::Means::find(kernel) else { continue };
         for (batch, tokens, heads, head_width) in [(1, 1, 1, 8), (2, 70, 3, 11), (1, 33, 1, 32)] {
             let dropout =
                 BlockDropout { mlp_out: Some(Dropout { rate: 0.3, seed: 7 }), ..Default::default() };

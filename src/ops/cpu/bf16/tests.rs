@@ -8,9 +8,9 @@ use nix::libc::{
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::emulated::Means;
 use super::twin::{self, Rule};
 use super::{Bf16, Destination, Kernel, Packed, Rhs, amx, avx512};
+use crate::ops::cpu::emulated::Means;
 use crate::ops::cpu::matmul::Write;
 use crate::ops::cpu::view::{View, ViewMut};
 

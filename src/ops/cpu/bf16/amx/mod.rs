@@ -56,7 +56,7 @@ pub fn multiply(destination: Destination<'_>, lhs: View<'_, Bf16>, rhs: Rhs<'_>)
 /// Whether the instructions can be executed, by the processor or by the emulation of tests.
 fn is_usable() -> bool {
     #[cfg(all(test, target_os = "linux"))]
-    if super::emulated::is_on() {
+    if crate::ops::cpu::emulated::is_on() {
         return true;
     }
     is_available()

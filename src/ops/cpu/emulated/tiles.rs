@@ -1,12 +1,11 @@
-//! What the instructions do.
+//! What the instructions on tiles do.
 
 use std::cell::RefCell;
 
-use nix::libc::ucontext_t;
-
-use super::decode::{Instruction, Memory, Source, decode};
-use super::registers::{Registers, Vector};
-use crate::ops::cpu::bf16::{Bf16, twin};
+use super::decode::{Instruction, Memory};
+use super::execute::pair;
+use super::registers::Registers;
+use crate::ops::cpu::bf16::twin;
 
 /// The tiles of a thread.
 struct Tiles {
@@ -21,73 +20,8 @@ thread_local! {
     static TILES: RefCell<Tiles> = const { RefCell::new(RELEASED) };
 }
 
-/// Does the instruction at which the thread stopped; false if it is none of those that are emulated, or would not be valid on
-/// a processor that has it.
-pub fn next_instruction(context: &mut ucontext_t) -> bool {
-    let mut registers = Registers(context);
-    // No instruction is longer.
-    // SAFETY: the thread was about to execute it. Behind the kernels there is more code.
-    let code = unsafe { std::slice::from_raw_parts(registers.instruction(), 15) };
-    let Some((instruction, len)) = decode(code) else { return false };
-    if execute(instruction, len, &mut registers).is_none() {
-        return false;
-    }
-    registers.skip(len);
-    true
-}
-
-fn execute(instruction: Instruction, len: usize, registers: &mut Registers<'_>) -> Option<()> {
-    match instruction {
-        Instruction::MultiplyVectors(..) | Instruction::RoundTwo(..) | Instruction::RoundOne(..) => {
-            on_vectors(instruction, len, registers)
-        }
-        _ => TILES.with_borrow_mut(|tiles| tiles.execute(instruction, len, registers)),
-    }
-}
-
-fn on_vectors(instruction: Instruction, len: usize, registers: &mut Registers<'_>) -> Option<()> {
-    if !registers.have_vectors() {
-        return None;
-    }
-    let last = |source: Source| source_vector(source, len, registers);
-    let rounded = |x: Vector| x.map(|x| Bf16::round(f32::from_bits(x)));
-    let (to, vector) = match instruction {
-        Instruction::MultiplyVectors(to, a, b) => {
-            let (sums, a, b) = (registers.vector(to), registers.vector(a), last(b));
-            let sum = |i: usize| twin::vdp(f32::from_bits(sums[i]), pair(a[i]), pair(b[i])).to_bits();
-            (to, std::array::from_fn(sum))
-        }
-        Instruction::RoundTwo(to, high, low) => {
-            let (high, low) = (rounded(registers.vector(high)), rounded(last(low)));
-            (to, words(|i| if i < 16 { low[i] } else { high[i - 16] }))
-        }
-        Instruction::RoundOne(to, from) => {
-            let low = rounded(last(from));
-            (to, words(|i| if i < 16 { low[i] } else { Bf16::ZERO }))
-        }
-        _ => return None,
-    };
-    registers.set_vector(to, &vector);
-    Some(())
-}
-
-fn source_vector(source: Source, len: usize, registers: &Registers<'_>) -> Vector {
-    // SAFETY: the instruction reads the same memory.
-    unsafe {
-        match source {
-            Source::Register(number) => registers.vector(number),
-            Source::Memory(memory) => registers.address(&memory, len).cast::<Vector>().read_unaligned(),
-            Source::Broadcast(memory) => [registers.address(&memory, len).cast::<u32>().read_unaligned(); 16],
-        }
-    }
-}
-
-fn pair(word: u32) -> [Bf16; 2] {
-    [Bf16(word as u16), Bf16((word >> 16) as u16)]
-}
-
-fn words(number: impl Fn(usize) -> Bf16) -> Vector {
-    std::array::from_fn(|i| u32::from(number(2 * i).0) | u32::from(number(2 * i + 1).0) << 16)
+pub fn execute(instruction: Instruction, len: usize, registers: &Registers<'_>) -> Option<()> {
+    TILES.with_borrow_mut(|tiles| tiles.execute(instruction, len, registers))
 }
 
 impl Tiles {

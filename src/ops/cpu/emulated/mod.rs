@@ -1,5 +1,6 @@
-//! The bf16 instructions on processors that lack them, for tests: where one of them ends in SIGILL, it is decoded and done in
-//! plain Rust, after the rules of [`super::twin`]. All other instructions of a kernel run on the processor.
+//! Instructions for bf16 and for bytes on processors that lack them, for tests: where one of them ends in SIGILL, it is decoded
+//! and done in plain Rust, after the rules of [`twin`](super::bf16::twin) and [`whole`]. All other instructions of a kernel run
+//! on the processor.
 //!
 //! What the kernel then shows is that it computes the right products out of the right elements. That the processor does what
 //! the twin says has to be tried on one that has the instructions: there these tests run on them.
@@ -18,6 +19,39 @@ use crate::ops::cpu::bf16::{Kernel, amx, avx512};
 mod decode;
 mod execute;
 mod registers;
+mod tests;
+mod tiles;
+mod whole;
+
+/// Instructions that a kernel needs and not every processor has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extension {
+    Amx,
+    Avx512Bf16,
+    Avx512Vnni,
+    AvxVnni,
+}
+
+impl From<Kernel> for Extension {
+    fn from(kernel: Kernel) -> Self {
+        match kernel {
+            Kernel::Amx => Self::Amx,
+            Kernel::Avx512 => Self::Avx512Bf16,
+            Kernel::Widened => panic!("any processor has what this kernel needs"),
+        }
+    }
+}
+
+impl Extension {
+    fn is_available(self) -> bool {
+        match self {
+            Self::Amx => amx::is_available(),
+            Self::Avx512Bf16 => avx512::is_available(),
+            Self::Avx512Vnni => is_x86_feature_detected!("avx512vnni"),
+            Self::AvxVnni => is_x86_feature_detected!("avxvnni"),
+        }
+    }
+}
 
 /// The means by which a test runs a kernel, as long as this lives.
 #[derive(Debug)]
@@ -40,33 +74,29 @@ pub fn is_on() -> bool {
 
 impl Means {
     /// The best means for a kernel, which it tells the reader of the test's output; none where not even the emulation works.
-    pub fn find(kernel: Kernel) -> Option<Self> {
-        let is_available = match kernel {
-            Kernel::Amx => amx::is_available(),
-            Kernel::Avx512 => avx512::is_available(),
-            Kernel::Widened => true,
-        };
-        if is_available {
-            say(kernel, "ON THE PROCESSOR");
+    pub fn find(needed: impl Into<Extension>) -> Option<Self> {
+        let needed = needed.into();
+        if needed.is_available() {
+            say(needed, "ON THE PROCESSOR");
             return Some(Self::Processor);
         }
         if !is_x86_feature_detected!("avx512f") || !is_x86_feature_detected!("avx512bw") {
-            say(kernel, "SKIPPED, the emulation needs AVX-512F and AVX-512BW");
+            say(needed, "SKIPPED, the emulation needs AVX-512F and AVX-512BW");
             return None;
         }
-        if kernel == Kernel::Amx && has_forbidden_tiles() {
-            say(kernel, "SKIPPED, the system does not let this process use the processor's tiles");
+        if needed == Extension::Amx && has_forbidden_tiles() {
+            say(needed, "SKIPPED, the system does not let this process use the processor's tiles");
             return None;
         }
-        say(kernel, "EMULATED, this processor does not have it");
+        say(needed, "EMULATED, this processor does not have it");
         Some(Self::Emulation(Emulation::start()))
     }
 }
 
 /// Past the test harness, which keeps what tests print to itself if they pass.
-fn say(kernel: Kernel, means: &str) {
+fn say(needed: Extension, means: &str) {
     let test = std::thread::current().name().unwrap_or_default().to_owned();
-    let _ = writeln!(std::io::stderr(), "{kernel:?} in {test}: {means}");
+    let _ = writeln!(std::io::stderr(), "{needed:?} in {test}: {means}");
 }
 
 /// Then `ldtilecfg` succeeds, and only later instructions would be emulated, which know of no configuration.

@@ -16,6 +16,7 @@ pub type Vector = [u32; 16];
 /// Numbers of the parts of a saved state.
 const SSE: usize = 1;
 const AVX: usize = 2;
+const MASKS: usize = 5;
 const UPPER_HALVES: usize = 6;
 const UPPER_SIXTEEN: usize = 7;
 
@@ -75,7 +76,7 @@ impl Registers<'_> {
     /// Whether vectors were saved as this file expects.
     pub fn have_vectors(&self) -> bool {
         const MAGIC: u32 = 0x4650_5853;
-        let needed = 1u64 << SSE | 1 << AVX | 1 << UPPER_HALVES | 1 << UPPER_SIXTEEN;
+        let needed = 1u64 << SSE | 1 << AVX | 1 << MASKS | 1 << UPPER_HALVES | 1 << UPPER_SIXTEEN;
         let state = self.state();
         // SAFETY: these are in the first 512 bytes, which are always there.
         unsafe {
@@ -108,6 +109,15 @@ impl Registers<'_> {
                 self.state().add(at).cast::<u32>().copy_from_nonoverlapping(from.as_ptr(), from.len());
             }
         }
+    }
+
+    /// One of those that say which elements of a vector count.
+    pub fn mask(&self, number: u8) -> u64 {
+        if !self.is_in_use(MASKS) {
+            return 0;
+        }
+        // SAFETY: the part is in the saved state.
+        unsafe { self.state().add(offset(MASKS)).cast::<u64>().add(usize::from(number)).read() }
     }
 
     fn state(&self) -> *mut u8 {
