@@ -9,6 +9,8 @@ use std::time::Duration;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, criterion_group};
 use dfdx::prelude::*;
+use runner::ops::cpu::orthogonal::try_orthogonalise;
+use runner::ops::cpu::view::ViewMut;
 use runner::ops::{
     AttentionShape, Block, BlockDropout, BlockPass, Dropout, LayerNorm, Linear, Matrix, Ops, Row, Scalar,
     composed, try_tape,
@@ -22,7 +24,17 @@ const VOCABULARY: usize = 50_257;
 const BLOCK_SIZE: usize = 1024;
 const DROPOUT: Dropout = Dropout { rate: 0.1, seed: 1 };
 
-criterion_group!(benches, embedding, dropout, block, saturated, layer_norm, head, head_loss);
+criterion_group!(
+    benches,
+    embedding,
+    dropout,
+    block,
+    saturated,
+    layer_norm,
+    head,
+    head_loss,
+    orthogonalisation
+);
 
 fn main() {
     // As in a run, where the thread that calls the operations is one of those that share their work.
@@ -33,6 +45,22 @@ fn main() {
         benches();
         Criterion::default().configure_from_args().final_summary();
     });
+}
+
+/// Muon's five iterations on a matrix of attention and on one of the perceptron.
+fn orthogonalisation(criterion: &mut Criterion) {
+    let mut group = group(criterion, "orthogonalisation");
+    for columns in [WIDTH, 4 * WIDTH] {
+        let values: Vec<f32> =
+            (0..WIDTH * columns).map(|i| (i as f32 * 0.7).sin() + (i as f32 * 0.013).cos()).collect();
+        group.bench_function(BenchmarkId::from_parameter(format!("{WIDTH}x{columns}")), |bencher| {
+            let mut matrix = values.clone();
+            bencher.iter(|| {
+                let view = ViewMut::new(&mut matrix, columns);
+                try_orthogonalise(view, None, &[[3.4445, -4.775, 2.0315]; 5]).expect("memory for it");
+            });
+        });
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]

@@ -87,6 +87,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::experiment::MuonPlan;
+    use crate::facts::optimizer::{AdjustLr, OptimizerKind};
 
     const GPT2: ModelConfig =
         ModelConfig { n_layer: 12, n_head: 12, n_embd: 768, block_size: 1024, vocab_size: 50257, bias: true };
@@ -111,6 +113,33 @@ mod tests {
         };
         let ours = step_flops(&GPT2, 1, 1024, false).model / 1024.0;
         assert!((ours / per_token(&GPT2, 1024.0) - 1.0).abs() < 1e-4);
+    }
+
+    #[test]
+    fn muon_at_2048_tokens_costs_about_as_much_as_the_passes() {
+        let optimizer = OptimizerPlan {
+            kind: OptimizerKind::Muon,
+            learning_rate: 0.02,
+            beta1: 0.9,
+            beta2: 0.95,
+            eps: 1e-8,
+            momentum: 0.95,
+            weight_decay: 0.0,
+            decay_all: false,
+            grad_clip: 0.0,
+            muon: MuonPlan {
+                adamw_learning_rate: 3e-3,
+                nesterov: true,
+                coefficients: vec![[3.4445, -4.775, 2.0315]; 5],
+                adjust_lr: AdjustLr::Original,
+                split_qkv: true,
+            },
+        };
+        // Per layer four squares of 768 and two matrices of 768 x 3072.
+        let flops = optimizer_flops(&GPT2, &optimizer);
+        assert_eq!(flops, 12.0 * 5.0 * (4.0 * 6.0 + 2.0 * 18.0) * 768.0_f64.powi(3));
+        assert!((flops / 1.63e12 - 1.0).abs() < 1e-2);
+        assert_eq!(optimizer_flops(&GPT2, &OptimizerPlan { kind: OptimizerKind::Adamw, ..optimizer }), 0.0);
     }
 
     #[test]

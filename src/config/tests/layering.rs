@@ -116,6 +116,31 @@ fn zero_stands_for_what_the_manual_says() {
     let limited = plan("[train]\nmax_time = \"1h 30m\"\n");
     assert_eq!(limited.train.max_time_secs, Some(5400.0));
     assert_eq!(plan("[hardware]\nthreads = 2\n").hardware.threads, Some(2));
+    let muon = plan("[optimizer]\nkind = \"muon\"\nlearning_rate = 0.02\n").optimizer;
+    assert_eq!(muon.muon.adamw_learning_rate, 0.02);
+}
+
+#[test]
+fn muon_has_the_momentum_of_pytorch_unless_another_one_is_set() {
+    let momentum = |text: &str| {
+        let plan = plan(text);
+        let shown = plan.resolved.iter().find(|key| key.key == "optimizer.momentum").expect("a key");
+        assert_eq!(shown.value.as_float(), Some(plan.optimizer.momentum));
+        plan.optimizer.momentum
+    };
+    assert_eq!(momentum("[optimizer]\nkind = \"muon\"\n"), 0.95);
+    assert_eq!(momentum("[optimizer]\nkind = \"muon\"\nmomentum = 0.9\n"), 0.9);
+    assert_eq!(momentum("[optimizer]\nkind = \"sgd\"\n"), 0.9);
+}
+
+#[test]
+fn coefficients_are_those_of_all_iterations_or_of_each() {
+    let coefficients =
+        |text: &str| plan(&format!("[optimizer]\nns_steps = 3\n{text}")).optimizer.muon.coefficients;
+    assert_eq!(coefficients(""), [[3.4445, -4.775, 2.0315]; 3]);
+    assert_eq!(coefficients("ns_coefficients = [2, -1.5, 0.5]\n"), [[2.0, -1.5, 0.5]; 3]);
+    let two = coefficients("ns_coefficients = [[8, -20, 14], [2.0, -1.5, 0.5]]\n");
+    assert_eq!(two, [[8.0, -20.0, 14.0], [2.0, -1.5, 0.5], [2.0, -1.5, 0.5]]);
 }
 
 /// A value other than the default for each key, with whatever else it needs to be valid.

@@ -149,11 +149,26 @@ fn numbers_outside_of_their_range_are_rejected() {
         ("learning_rate = 0", "above 0"),
         ("weight_decay = -inf", "at least 0"),
         ("eps = 0.0", "above 0"),
+        ("ns_steps = 0", "from 1 to 99"),
+        ("ns_coefficients = []", "three numbers [a, b, c], or a list of such lists"),
+        ("ns_coefficients = [1.0, 2.0]", "three numbers"),
+        ("ns_coefficients = [[1.0, 2.0, nan]]", "three numbers"),
+        ("ns_coefficients = [[1, 2, 3], 4]", "three numbers"),
+        ("adjust_lr_fn = \"match_rms\"", "\"match_rms_adamw\""),
     ] {
         assert_problem(&format!("[optimizer]\n{line}\n"), 2, &[rule]);
     }
     // Wild but possible: it diverges, which is an outcome and not a mistake in the file.
     assert_eq!(plan("[optimizer]\nlearning_rate = 1e9\n").optimizer.learning_rate, 1e9);
+}
+
+#[test]
+fn coefficients_of_more_iterations_than_there_are_is_rejected() {
+    assert_problem(
+        "[optimizer]\nns_steps = 1\nns_coefficients = [[1, 2, 3], [1, 2, 3]]\n",
+        3,
+        &["coefficients of 2 iterations, and `optimizer.ns_steps` = 1", "ns_steps = 2"],
+    );
 }
 
 #[test]

@@ -40,6 +40,14 @@ fn every_parameter_has_a_gradient_and_the_moments_of_its_optimizer() {
 }
 
 #[test]
+fn muon_keeps_one_number_of_each_matrix_and_works_on_the_largest() {
+    let muon = Workload { optimizer: OptimizerKind::Muon, ..WORKLOAD };
+    let matrices = 12.0 * 12.0 * 768.0 * 768.0;
+    assert_eq!(part(&GPT2, &muon, "optimizer's moments"), 2.0 * PARAMETERS - matrices);
+    assert_eq!(part(&GPT2, &muon, "orthogonalisation"), (2.0 * 4.0 + 4.0) * 768.0 * 768.0);
+}
+
+#[test]
 fn the_optimizer_works_on_the_largest_tensor() {
     let name = "optimizer's working memory";
     assert_eq!(part(&GPT2, &WORKLOAD, name), 50_257.0 * 768.0);

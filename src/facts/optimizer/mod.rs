@@ -127,4 +127,42 @@ mod tests {
             assert!(text.contains("<learning_rate>"), "{text}");
         }
     }
+
+    #[test]
+    fn muon_says_what_differs_from_the_usual() {
+        let said = |changes: &[(&str, &str)]| {
+            let value =
+                |key: &str| changes.iter().find(|(name, _)| *name == key).map_or("1", |(_, value)| value);
+            (OptimizerKind::Muon.facts().describe)(&|key| value(key).to_owned())
+        };
+        let usual = said(&[("learning_rate", "0.02"), ("adamw_learning_rate", "0.0"), ("split_qkv", "true")]);
+        assert!(
+            usual
+                .contains("momentum 1 (Nesterov), 1 Newton-Schulz iterations, queries, keys and values each"),
+            "{usual}"
+        );
+        assert!(usual.contains("by AdamW, learning rate 0.02,"), "{usual}");
+        let other = said(&[("nesterov", "false"), ("split_qkv", "false"), ("adamw_learning_rate", "3e-3")]);
+        assert!(other.contains("momentum 1, 1 Newton-Schulz iterations; embeddings"), "{other}");
+        assert!(other.contains("by AdamW, learning rate 3e-3,"), "{other}");
+    }
+
+    #[test]
+    fn an_iteration_costs_two_long_products_and_a_square_one() {
+        let flops = |inputs, outputs, pieces| {
+            (OptimizerKind::Muon.facts().flops)(Role::Matrix, Sides { inputs, outputs, pieces }, 5)
+        };
+        let cube = 768.0_f64.powi(3);
+        assert_eq!(flops(768, 768, 1), 5.0 * 6.0 * cube);
+        assert_eq!(flops(768, 3072, 1), 5.0 * 18.0 * cube);
+        assert_eq!(flops(3072, 768, 1), flops(768, 3072, 1));
+        assert_eq!(flops(768, 2304, 3), 3.0 * flops(768, 768, 1));
+    }
+
+    #[test]
+    fn a_larger_side_of_outputs_raises_the_rate() {
+        assert_eq!(AdjustLr::Original.factor(100, 400), 2.0);
+        assert_eq!(AdjustLr::Original.factor(400, 100), 1.0);
+        assert!((AdjustLr::MatchRmsAdamw.factor(400, 100) - 4.0).abs() < 1e-12);
+    }
 }
