@@ -28,7 +28,7 @@ pub mod mixed;
 mod open;
 pub mod passes;
 
-pub use open::{open_cpu, open_cuda};
+pub use open::{open_cpu, open_cuda, probe_cpu};
 
 #[cfg(test)]
 mod tests;

@@ -21,16 +21,25 @@ pub fn open_cpu(
     let budget = Budget::new(plan, vocab_size, Place::Host, None);
     let device = Cpu::default();
     let mut engine = DfdxEngine::<f32, _, _>::open(plan, vocab_size, &device, Plain, budget, info)?;
-    engine.info.product_flops_per_sec = Some(match plan.hardware.dtype {
-        DtypeKind::Bf16 => {
-            let kept = kernel.and_then(Kernel::of_name).filter(|kernel| kernel.is_available());
-            let kernel = kept.unwrap_or_else(Kernel::choose);
-            engine.round_products(kernel);
-            kernel.flops_per_sec(Workers::All)
-        }
-        DtypeKind::F32 | DtypeKind::F16 => product_flops_per_sec::<f32>((), Workers::All),
-    });
+    if plan.hardware.dtype == DtypeKind::Bf16 {
+        engine.round_products(kernel_for(kernel));
+    }
     Ok(Box::new(engine))
+}
+
+/// What products alone do on the processor in the plan's number format: FLOP/s, by a short probe now. `kernel` is as for
+/// [`open_cpu`].
+pub fn probe_cpu(plan: &RunPlan, kernel: Option<&str>) -> f64 {
+    match plan.hardware.dtype {
+        DtypeKind::Bf16 => kernel_for(kernel).flops_per_sec(Workers::All),
+        DtypeKind::F32 | DtypeKind::F16 => product_flops_per_sec::<f32>((), Workers::All),
+    }
+}
+
+/// The kernel of this name if it is there, else the fastest one.
+fn kernel_for(name: Option<&str>) -> Kernel {
+    let named = name.and_then(Kernel::of_name).filter(|kernel| kernel.is_available());
+    named.unwrap_or_else(Kernel::choose)
 }
 
 /// Opens the engine on a GPU.
@@ -84,7 +93,7 @@ fn device_info(device: String, name: String) -> DeviceInfo {
         name,
         dtype: String::new(),
         kernel: None,
-        product_flops_per_sec: None,
+        product_probes: Vec::new(),
         threads: rayon::current_num_threads(),
     }
 }

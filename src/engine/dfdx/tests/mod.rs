@@ -165,7 +165,7 @@ fn info() -> DeviceInfo {
         name: "test".to_owned(),
         dtype: "f32".to_owned(),
         kernel: None,
-        product_flops_per_sec: None,
+        product_probes: Vec::new(),
         threads: 1,
     }
 }
