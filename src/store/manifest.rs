@@ -226,6 +226,18 @@ pub struct DeviceInfo {
 }
 
 impl DeviceInfo {
+    /// What [`kernel`](Self::kernel) is where bf16 is widened and multiplied by the kernels for f32.
+    pub const F32_KERNELS: &str = "f32 kernels";
+
+    /// The number format and what multiplies: `f32`, `bf16 by AMX`, or `bf16, multiplied in f32`.
+    pub fn format(&self) -> String {
+        match self.kernel.as_deref() {
+            None => self.dtype.clone(),
+            Some(Self::F32_KERNELS) => format!("{}, multiplied in f32", self.dtype),
+            Some(kernel) => format!("{} by {kernel}", self.dtype),
+        }
+    }
+
     /// What matrix products alone do there: the best of the probes, in FLOP/s. `None` where there was one alone, and where they
     /// lie so far apart that something else must have had the machine during one of them.
     pub fn product_flops_per_sec(&self) -> Option<f64> {

@@ -5,12 +5,7 @@ use crate::store::manifest::{DeviceInfo, Manifest};
 /// Notes in the manifest where this attempt computes, and in the attempt what multiplies. The run's own kernel, by which what
 /// `goes_on` was multiplied, stays noted where the attempt has to do without it: a later one on a machine that has it returns
 /// to it. Then what a person should know is returned. `probe` is what products alone do before this attempt.
-pub fn note(
-    manifest: &mut Manifest,
-    now: DeviceInfo,
-    probe: Option<f64>,
-    goes_on: bool,
-) -> Option<String> {
+pub fn note(manifest: &mut Manifest, now: DeviceInfo, probe: Option<f64>, goes_on: bool) -> Option<String> {
     if let Some(attempt) = manifest.attempts.last_mut() {
         attempt.kernel.clone_from(&now.kernel);
     }

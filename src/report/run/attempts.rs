@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn attempts_that_multiplied_by_something_else_are_named() {
-        let mut record = run(&[(0, StopReason::Killed), (20, StopReason::Killed), (30, StopReason::MaxSteps)]);
+        let mut record =
+            run(&[(0, StopReason::Killed), (20, StopReason::Killed), (30, StopReason::MaxSteps)]);
         let kernels = |record: &mut RunRecord, kernels: [&str; 3]| {
             record.manifest.device.as_mut().unwrap().kernel = Some("AMX".to_owned());
             for (attempt, kernel) in record.manifest.attempts.iter_mut().zip(kernels) {

@@ -40,6 +40,12 @@ impl Kernel {
         Self::ALL.into_iter().find(|kernel| kernel.name() == name)
     }
 
+    /// The kernel of this name if this machine has it, else the one that it [chooses](Self::choose).
+    pub fn named_or_chosen(name: Option<&str>) -> Self {
+        let named = name.and_then(Self::of_name).filter(|kernel| kernel.is_available());
+        named.unwrap_or_else(Self::choose)
+    }
+
     /// The fastest of those that this machine has, by a probe of some milliseconds that a process makes once.
     pub fn choose() -> Self {
         static CHOICE: OnceLock<Kernel> = OnceLock::new();
