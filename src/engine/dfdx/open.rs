@@ -18,11 +18,11 @@ pub fn open_cpu(
     kernel: Option<&str>,
 ) -> Result<Box<dyn Engine>, EngineError> {
     let info = device_info("cpu".to_owned(), device::cpu_name());
-    let budget = Budget::new(plan, vocab_size, Place::Host, None);
+    let budget = Budget::new(plan, vocab_size, Place::Host, kernel, None);
     let device = Cpu::default();
     let mut engine = DfdxEngine::<f32, _, _>::open(plan, vocab_size, &device, Plain, budget, info)?;
     if plan.hardware.dtype == DtypeKind::Bf16 {
-        engine.round_products(kernel_for(kernel));
+        engine.round_products(Kernel::named_or_chosen(kernel));
     }
     Ok(Box::new(engine))
 }
@@ -31,15 +31,9 @@ pub fn open_cpu(
 /// [`open_cpu`].
 pub fn probe_cpu(plan: &RunPlan, kernel: Option<&str>) -> f64 {
     match plan.hardware.dtype {
-        DtypeKind::Bf16 => kernel_for(kernel).flops_per_sec(Workers::All),
+        DtypeKind::Bf16 => Kernel::named_or_chosen(kernel).flops_per_sec(Workers::All),
         DtypeKind::F32 | DtypeKind::F16 => product_flops_per_sec::<f32>((), Workers::All),
     }
-}
-
-/// The kernel of this name if it is there, else the fastest one.
-fn kernel_for(name: Option<&str>) -> Kernel {
-    let named = name.and_then(Kernel::of_name).filter(|kernel| kernel.is_available());
-    named.unwrap_or_else(Kernel::choose)
 }
 
 /// Opens the engine on a GPU.
@@ -53,7 +47,7 @@ pub fn open_cuda(plan: &RunPlan, vocab_size: usize, ordinal: usize) -> Result<Bo
     let name = format!("cuda:{ordinal}");
     let available_bytes = device::cuda_memory(ordinal).ok().map(|(free_bytes, _)| free_bytes);
     let place = Place::Gpu { ordinal, limits: limits(ordinal) };
-    let budget = Budget::new(plan, vocab_size, place, available_bytes);
+    let budget = Budget::new(plan, vocab_size, place, None, available_bytes);
     let failed = |error: &dyn std::fmt::Display, out_of_memory| match out_of_memory {
         true => EngineError::OutOfMemory {
             device: name.clone(),

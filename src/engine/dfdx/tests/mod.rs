@@ -153,7 +153,7 @@ where
 
 /// Memory that nobody counts, with limits for composed operations.
 fn budget(plan: &RunPlan, limits: Limits) -> Budget {
-    Budget::new(plan, 0, Place::Gpu { ordinal: 0, limits }, None)
+    Budget::new(plan, 0, Place::Gpu { ordinal: 0, limits }, None, None)
 }
 
 /// An engine on the processor with passes in its own dtype.
