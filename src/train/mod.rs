@@ -20,7 +20,7 @@ use crate::config::{
     experiment::{DeviceChoice, RunPlan},
 };
 use crate::data::{self, Dataset, tokenizer::Tokenizer};
-use crate::engine::{self, Engine, cost::cost};
+use crate::engine::{self, Engine, cost::cost_by};
 use crate::monitor::{Monitor, PeakMemory};
 use crate::pretrained::start::{self, Start};
 use crate::sinks::{self, Sink};
@@ -111,9 +111,14 @@ fn train_plan(
 
     manifest.data = Some(dataset.info());
     manifest.model = Some(engine.model());
-    manifest.cost = cost(&plan, vocab_size, dataset.tokens()).map(|cost| cost.info());
     let here = engine.device();
+    let cost = cost_by(&plan, vocab_size, dataset.tokens(), here.kernel.as_deref());
+    manifest.cost = cost.map(|cost| cost.info());
     let other_kernel = device::note(manifest, here.clone(), probe, go_on.is_some());
+    // Once, at the beginning: who goes on with a run knows it.
+    let gains_nothing = go_on.is_none() && here.kernel.is_some() && !engine::device::bf16_gains();
+    let gains_nothing = gains_nothing.then(|| engine::device::BF16_GAINS_NOTHING.to_owned());
+    let notices = damaged.into_iter().chain(other_kernel).chain(gains_nothing).collect();
     let mut attempt = 1;
     if let Some(this) = manifest.attempts.last_mut() {
         this.from_step = go_on.as_ref().map_or(0, |go_on| go_on.state.step);
@@ -129,7 +134,6 @@ fn train_plan(
     let monitor = Monitor::start(monitor_interval(&plan), gpu, peak);
     let opened = Opened { plan: &plan, dir, dataset: &dataset, engine, checkpoints, attempt };
     let mut session = Session::new(opened, go_on, sinks, monitor, stop)?;
-    let notices = damaged.into_iter().chain(other_kernel).collect();
     let ending = session.run(notices);
     if let Err(error) = &ending {
         session.announce_failure(error.class(), &error.to_string());

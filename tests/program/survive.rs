@@ -194,6 +194,8 @@ fn a_run_whose_kernel_is_not_here_goes_on_with_another_one_and_says_so() {
     child.wait_with_output().unwrap();
     let kernel = |run: &toml::Table| run["device"]["kernel"].as_str().unwrap().to_owned();
     let own = kernel(&manifest(&shop, "a/seed=1337"));
+    let log = shop.read("runs/a/seed=1337/log.jsonl");
+    assert_eq!(log.matches("bf16 gains nothing here").count(), usize::from(own == "f32 kernels"));
     let path = shop.path().join("runs/a/seed=1337/manifest.toml");
     // The run comes from a machine with a kernel that no machine has.
     let quoted = |kernel: &str| format!("kernel = \"{kernel}\"");
@@ -205,6 +207,8 @@ fn a_run_whose_kernel_is_not_here_goes_on_with_another_one_and_says_so() {
     signal(&child.id().to_string(), "INT");
     let call = Call::from(child.wait_with_output().unwrap());
     assert!(call.stderr.contains("warning: the run multiplied by MMX until now"), "{}", call.stderr);
+    let log = shop.read("runs/a/seed=1337/log.jsonl");
+    assert!(log.matches("bf16 gains nothing here").count() <= 1, "it was said again");
     let after = manifest(&shop, "a/seed=1337");
     assert_eq!(kernel(&after), "MMX");
     let attempts = after["attempts"].as_array().unwrap();
