@@ -122,7 +122,7 @@ mod tests {
             row.map(|row| row.split('|').nth(2).unwrap().trim().to_owned())
         };
         // The run made 6.4 TFLOP/s of its model's.
-        assert_eq!(row(&[1e13, 1.28e13]).as_deref(), Some("49.9 % of 12.8 TFLOP/s"));
+        assert_eq!(row(&[1e13, 1.28e13]).as_deref(), Some("49.89 % of 12.8 TFLOP/s"));
         assert_eq!(row(&[1e12, 1.28e13]), None, "the machine was busy");
         assert_eq!(row(&[5e12, 6e12]), None, "more than all of it");
         assert_eq!(row(&[1.28e13]), None, "one probe proves nothing");
