@@ -44,8 +44,8 @@ pub fn open_like(
     }
 }
 
-/// What matrix products alone do where [`open_like`] would compute: FLOP/s, by a probe of some milliseconds made now. `None` where
-/// that is not measured, which is on a GPU, and where nothing is computed.
+/// What matrix products alone do where [`open_like`] would compute: FLOP/s, by a probe of some milliseconds made now. `None`
+/// where that is not measured, which is on a GPU, and where nothing is computed.
 pub fn probe_products(plan: &RunPlan, before: Option<&DeviceInfo>) -> Option<f64> {
     let kernel = before.and_then(|device| device.kernel.as_deref());
     (cost::place(&plan.hardware.device) == Some(Place::Host)).then(|| dfdx::probe_cpu(plan, kernel))

@@ -30,8 +30,7 @@ const KEPT_SINGLE_WIDTHS: f64 = 2.0;
 /// gradient; four of the residual stream's in f32.
 const SCRATCH_ROUNDED_WIDTHS: f64 = 2.0 * 4.0 + 3.0 + 3.0;
 const SCRATCH_SINGLE_WIDTHS: f64 = 4.0;
-/// What lies between rows in bf16 so that they do not compete for the same sets of a cache, beside what they hold: a line on 12 to
-/// 16.
+/// What rows in bf16 take with the gaps that keep them from competing for the same sets of a cache: a line on 12 to 16.
 const ROUNDED_GAPS: f64 = 1.07;
 /// Positions whose exponentials are alive at once.
 const BF16_HEAD_ROWS: f64 = 2048.0;
