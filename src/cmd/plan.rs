@@ -47,12 +47,8 @@ pub fn run(args: Args) -> Result<Exit, Error> {
             terminal::out(format_args!("{} will be skipped here: {reason}", name(run)));
         }
     }
-    for run in planned.iter().filter(|run| gains_nothing(&run.plan)) {
-        terminal::out(format_args!(
-            "{}: bf16 gains nothing here, because this processor has no faster way to multiply it than f32's; hardware.dtype = \
-             \"f32\" is as fast and more exact",
-            name(run)
-        ));
+    if let Some(who) = gaining_nothing(&planned) {
+        terminal::out(format_args!("{who}: {}", engine::device::BF16_GAINS_NOTHING));
     }
     if let Some(warning) = short_of_memory(&planned, &launcher) {
         terminal::out(format_args!("warning: {warning}"));
@@ -69,6 +65,17 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         planned.iter().for_each(|run| terminal::out(format_args!("\n{}\n{}", name(run), keys(run))));
     }
     Ok(Exit::Success)
+}
+
+/// The runs that are to train in a number format that is slow on this processor: the name of one, or how many.
+fn gaining_nothing(planned: &[Planned]) -> Option<String> {
+    let found: Vec<&Planned> = planned.iter().filter(|run| gains_nothing(&run.plan)).collect();
+    match found.as_slice() {
+        [] => None,
+        [one] => Some(name(one)),
+        all if all.len() == planned.len() => Some(format!("all {} runs", all.len())),
+        some => Some(format!("{} of the {} runs", some.len(), planned.len())),
+    }
 }
 
 /// Whether the run is to train in a number format that is slow on this processor.

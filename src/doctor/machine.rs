@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Finding, Section};
 use crate::data::{self, KeptCorpora};
-use crate::engine::device::{self, ProductKernels, cpu_name, product_kernels};
+use crate::engine::device::{self, Bf16Kernel, KernelState, ProductKernels, cpu_name, product_kernels};
 use crate::launcher::host;
 use crate::store::disk;
 use crate::units;
@@ -24,7 +24,7 @@ const TOO_LITTLE_DISK_BYTES: u64 = 64 << 20;
 pub(super) fn sections(places: &Places) -> Vec<Section> {
     vec![
         Section::new("Binary", binary()),
-        Section::new("Processor and memory", vec![processor(), formats(), memory()]),
+        Section::new("Processor and memory", vec![processor(), products(), bf16(), memory()]),
         Section::new(
             "Folders",
             vec![
@@ -65,22 +65,38 @@ fn processor() -> Finding {
     }
 }
 
-/// What products do in each number format, measured in some milliseconds.
-fn formats() -> Finding {
-    let (single, bf16) = (device::f32_products(), device::bf16_products());
+/// What products do in the number formats that differ here, measured in some milliseconds.
+fn products() -> Finding {
     let threads = rayon::current_num_threads();
-    let text = format!(
-        "matrix products on {threads} {}: {}/s in f32, {}/s in bf16 by {}",
-        if threads == 1 { "thread" } else { "threads" },
-        units::flops(single.flops_per_sec),
-        units::flops(bf16.flops_per_sec),
-        bf16.kernel.unwrap_or(units::MISSING)
-    );
-    if device::bf16_gains() {
-        Finding::ok(text)
-    } else {
-        Finding::ok(format!("{text}: hardware.dtype = \"bf16\" gains nothing here"))
+    let unit = if threads == 1 { "thread" } else { "threads" };
+    let single = units::flops(device::f32_products().flops_per_sec);
+    let text = format!("matrix products on {threads} {unit}: {single}/s in f32");
+    if !device::bf16_gains() {
+        return Finding::ok(text);
     }
+    let bf16 = device::bf16_products();
+    let (speed, kernel) = (units::flops(bf16.flops_per_sec), bf16.kernel.unwrap_or(units::MISSING));
+    Finding::ok(format!("{text}, {speed}/s in bf16 by {kernel}"))
+}
+
+fn bf16() -> Finding {
+    Finding::ok(bf16_in_words(&device::bf16_kernels()))
+}
+
+/// Which kernels for bf16 there are, and what came of it. Where it is multiplied in f32 there is no speed of it to tell: it would
+/// be f32's but for noise.
+fn bf16_in_words(kernels: &[Bf16Kernel]) -> String {
+    let words = kernels.iter().map(|Bf16Kernel { name, state }| match state {
+        KernelState::Absent => format!("no {name}"),
+        KernelState::Refused => format!("{name} is there, but the system does not let this process use it"),
+        KernelState::Beaten => format!("{name} is there, but lost the probe"),
+        KernelState::Chosen => format!("{name} is there and was chosen"),
+    });
+    let words = words.collect::<Vec<_>>().join("; ");
+    if kernels.iter().any(|kernel| kernel.state == KernelState::Chosen) {
+        return format!("bf16: {words}");
+    }
+    format!("bf16: {words}; so it is multiplied in f32, and hardware.dtype = \"bf16\" gains nothing here")
 }
 
 fn memory() -> Finding {
@@ -156,6 +172,31 @@ fn writable(path: &Path) -> Result<(), String> {
 mod tests {
     use super::*;
     use crate::doctor::Mark;
+
+    #[test]
+    fn what_became_of_each_kernel_for_bf16_is_said() {
+        let words = |amx, avx512| {
+            bf16_in_words(&[
+                Bf16Kernel { name: "AMX", state: amx },
+                Bf16Kernel { name: "AVX512-BF16", state: avx512 },
+            ])
+        };
+        let nothing = "; so it is multiplied in f32, and hardware.dtype = \"bf16\" gains nothing here";
+        assert_eq!(
+            words(KernelState::Absent, KernelState::Absent),
+            format!("bf16: no AMX; no AVX512-BF16{nothing}")
+        );
+        let refused = words(KernelState::Refused, KernelState::Beaten);
+        assert!(
+            refused.contains("AMX is there, but the system does not let this process use it"),
+            "{refused}"
+        );
+        assert!(refused.contains("AVX512-BF16 is there, but lost the probe") && refused.ends_with(nothing));
+        assert_eq!(
+            words(KernelState::Chosen, KernelState::Beaten),
+            "bf16: AMX is there and was chosen; AVX512-BF16 is there, but lost the probe"
+        );
+    }
 
     #[test]
     fn a_folder_that_is_not_there_yet_is_fine_where_it_can_be_made() {

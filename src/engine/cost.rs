@@ -30,8 +30,13 @@ impl Cost {
 /// What training the plan takes with a tokenizer of `vocab_size` ids and a corpus of so many tokens. `None` for the scripted
 /// engine, which only pretends to compute.
 pub fn cost(plan: &RunPlan, vocab_size: usize, corpus_tokens: u64) -> Option<Cost> {
+    cost_by(plan, vocab_size, corpus_tokens, None)
+}
+
+/// As [`cost`], with products by this kernel, where there is a choice; `None`: by the one that is the fastest here.
+pub fn cost_by(plan: &RunPlan, vocab_size: usize, corpus_tokens: u64, kernel: Option<&str>) -> Option<Cost> {
     let place = place(&plan.hardware.device)?;
-    let memory = memory_need(plan, vocab_size, corpus_tokens, place);
+    let memory = memory_need(plan, vocab_size, corpus_tokens, place, kernel);
     let train = &plan.train;
     let sequences = train.batch_size * train.gradient_accumulation_steps;
     let of_passes =
@@ -40,16 +45,24 @@ pub fn cost(plan: &RunPlan, vocab_size: usize, corpus_tokens: u64) -> Option<Cos
     Some(Cost { flops, memory })
 }
 
-/// What an estimate of the plan's memory in this place depends on.
-pub fn memory_need(plan: &RunPlan, vocab_size: usize, corpus_tokens: u64, place: Place) -> MemoryNeed {
+/// What an estimate of the plan's memory in this place depends on. `kernel` is as for [`cost_by`].
+pub fn memory_need(
+    plan: &RunPlan,
+    vocab_size: usize,
+    corpus_tokens: u64,
+    place: Place,
+    kernel: Option<&str>,
+) -> MemoryNeed {
     let train = &plan.train;
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let workload = Workload {
         batch_size: train.batch_size,
         sequence_length: train.sequence_length,
         optimizer: plan.optimizer.kind,
         activation_checkpointing: train.activation_checkpointing,
         dtype: plan.hardware.dtype,
-        widens: plan.hardware.dtype == DtypeKind::Bf16 && !device::bf16_gains(),
+        widens: plan.hardware.dtype == DtypeKind::Bf16 && device::bf16_widens(kernel),
+        threads: plan.hardware.threads.unwrap_or_else(cores),
         tokenizer: plan.data.tokenizer,
         saves: plan.checkpoint.interval > 0,
         corpus_tokens,
@@ -78,15 +91,19 @@ pub fn limits(ordinal: usize) -> Limits {
 mod tests {
     use super::*;
     use crate::config::{self, LoadOptions};
+    use crate::store::manifest::DeviceInfo;
 
-    fn cost_with(set: &[&str]) -> Option<Cost> {
+    fn plans(set: &[&str]) -> Vec<RunPlan> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("a.toml");
         std::fs::write(&path, "[hardware]\ndevice = \"cpu\"\n").expect("writable");
         let options =
             LoadOptions { set: set.iter().map(|set| set.to_string()).collect(), ..LoadOptions::default() };
-        let plans = config::load(&[path], &options).expect("a good experiment");
-        cost(&plans[0], 65, 1000)
+        config::load(&[path], &options).expect("a good experiment")
+    }
+
+    fn cost_with(set: &[&str]) -> Option<Cost> {
+        cost(&plans(set)[0], 65, 1000)
     }
 
     #[test]
@@ -96,6 +113,16 @@ mod tests {
         let three = cost_with(&sets).expect("the processor computes");
         assert_eq!(three.flops.model, 3.0 * one.flops.model);
         assert_eq!(three.memory, one.memory);
+    }
+
+    #[test]
+    fn the_memory_is_that_of_the_kernel_that_a_run_keeps() {
+        let plans = plans(&["hardware.dtype=bf16", "hardware.threads=3"]);
+        let memory = |kernel| cost_by(&plans[0], 65, 1000, kernel).expect("the processor computes").memory;
+        assert!(memory(Some(DeviceInfo::F32_KERNELS)).workload.widens);
+        assert_eq!(memory(None).workload.widens, !device::bf16_gains());
+        assert_eq!(memory(Some("MMX")), memory(None), "it is not here");
+        assert_eq!(memory(None).workload.threads, 3);
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub mod mixed;
 mod open;
 pub mod passes;
 
-pub use open::{open_cpu, open_cuda};
+pub use open::{open_cpu, open_cuda, probe_cpu};
 
 #[cfg(test)]
 mod tests;
@@ -64,10 +64,17 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// For a plan whose corpus does not count, because it lies elsewhere or is small beside the model.
-    pub fn new(plan: &RunPlan, vocab_size: usize, place: Place, available_bytes: Option<u64>) -> Self {
+    /// For a plan whose corpus does not count, because it lies elsewhere or is small beside the model; `kernel` is the run's own,
+    /// where it has one.
+    pub fn new(
+        plan: &RunPlan,
+        vocab_size: usize,
+        place: Place,
+        kernel: Option<&str>,
+        available_bytes: Option<u64>,
+    ) -> Self {
         let accumulation = plan.train.gradient_accumulation_steps;
-        Self { need: memory_need(plan, vocab_size, 0, place), accumulation, available_bytes }
+        Self { need: memory_need(plan, vocab_size, 0, place, kernel), accumulation, available_bytes }
     }
 
     fn limits(&self) -> Limits {

@@ -9,6 +9,7 @@ use crate::model::ModelConfig;
 use crate::model::params::model_info;
 use crate::store::disk;
 use crate::store::manifest::{DeviceInfo, ModelInfo, StepPart};
+use memory::Place;
 
 pub mod cost;
 pub mod device;
@@ -23,8 +24,8 @@ pub fn open(plan: &RunPlan, vocab_size: usize) -> Result<Box<dyn Engine>, Engine
     open_like(plan, vocab_size, None)
 }
 
-/// As [`open`], for a run that computed on `before` until now: where there is a choice of kernels, its own is taken, if this
-/// machine has it.
+/// As [`open`], for a run that computed on `before` until now: where there is a choice of kernels, its own is taken. Where this
+/// machine has not got it another one is, as [`Engine::device`] then says.
 pub fn open_like(
     plan: &RunPlan,
     vocab_size: usize,
@@ -41,6 +42,13 @@ pub fn open_like(
             Ok(Box::new(scripted::ScriptedEngine::open(plan, model)))
         }
     }
+}
+
+/// What matrix products alone do where [`open_like`] would compute: FLOP/s, by a probe of some milliseconds made now. `None`
+/// where that is not measured, which is on a GPU, and where nothing is computed.
+pub fn probe_products(plan: &RunPlan, before: Option<&DeviceInfo>) -> Option<f64> {
+    let kernel = before.and_then(|device| device.kernel.as_deref());
+    (cost::place(&plan.hardware.device) == Some(Place::Host)).then(|| dfdx::probe_cpu(plan, kernel))
 }
 
 /// Whether [`open`] would find the device that the plan asks for, and the plan's dtype on it.

@@ -77,7 +77,7 @@ impl Engine for ScriptedEngine {
             name,
             dtype: "f32".to_owned(),
             kernel: None,
-            product_flops_per_sec: None,
+            product_probes: Vec::new(),
             threads: 1,
         }
     }

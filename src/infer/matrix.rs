@@ -66,7 +66,9 @@ pub enum Order {
 impl Matrix {
     /// Packs `values`, which are `rows` * `columns`.
     pub fn pack(values: &[f32], rows: usize, columns: usize, order: Order, kind: WeightKind) -> Self {
-        Self::pack_for(values, rows, columns, order, kind, Kernel::choose())
+        // Only bf16 has a choice of kernels, and to make it takes a probe.
+        let kernel = if kind == WeightKind::Bf16 { Kernel::choose() } else { Kernel::Widened };
+        Self::pack_for(values, rows, columns, order, kind, kernel)
     }
 
     /// As [`Matrix::pack`], with the kernel that is to multiply bf16.

@@ -123,7 +123,7 @@ fn describe(manifest: &mut Manifest) {
         name: "Example CPU".to_owned(),
         dtype: "f32".to_owned(),
         kernel: None,
-        product_flops_per_sec: Some(8e12),
+        product_probes: vec![7e12, 8e12],
         threads: 2,
     });
     manifest.data = Some(DataInfo {
@@ -216,6 +216,7 @@ pub fn attempts(record: &mut RunRecord, attempts: &[(u64, StopReason)]) {
             message: Some(format!("it ended as {}", class.key())),
             pid: 100,
             hostname: "bench".to_owned(),
+            kernel: None,
         }
     };
     record.manifest.attempts = attempts.iter().enumerate().map(attempt).collect();

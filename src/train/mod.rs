@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 mod clock;
+mod device;
 mod ending;
 mod error;
 mod evaluate;
@@ -19,7 +20,7 @@ use crate::config::{
     experiment::{DeviceChoice, RunPlan},
 };
 use crate::data::{self, Dataset, tokenizer::Tokenizer};
-use crate::engine::{self, Engine, cost::cost};
+use crate::engine::{self, Engine, cost::cost_by};
 use crate::monitor::{Monitor, PeakMemory};
 use crate::pretrained::start::{self, Start};
 use crate::sinks::{self, Sink};
@@ -95,6 +96,8 @@ fn train_plan(
     listeners: Vec<Box<dyn Sink>>,
     stop: &StopFlag,
 ) -> Result<Ending, TrainError> {
+    // First, so that the run's peak of memory is not that of the probe.
+    let probe = engine::probe_products(&plan, manifest.device.as_ref());
     let peak = PeakMemory::begin();
     let tokenizer = begin_from(&plan, dir, manifest)?;
     let mut dataset = data::load_with(&plan.data, tokenizer.as_ref())?;
@@ -108,8 +111,14 @@ fn train_plan(
 
     manifest.data = Some(dataset.info());
     manifest.model = Some(engine.model());
-    manifest.cost = cost(&plan, vocab_size, dataset.tokens()).map(|cost| cost.info());
-    manifest.device = Some(engine.device());
+    let here = engine.device();
+    let cost = cost_by(&plan, vocab_size, dataset.tokens(), here.kernel.as_deref());
+    manifest.cost = cost.map(|cost| cost.info());
+    let other_kernel = device::note(manifest, here.clone(), probe, go_on.is_some());
+    // Once, at the beginning: who goes on with a run knows it.
+    let gains_nothing = go_on.is_none() && here.kernel.is_some() && !engine::device::bf16_gains();
+    let gains_nothing = gains_nothing.then(|| engine::device::BF16_GAINS_NOTHING.to_owned());
+    let notices = damaged.into_iter().chain(other_kernel).chain(gains_nothing).collect();
     let mut attempt = 1;
     if let Some(this) = manifest.attempts.last_mut() {
         this.from_step = go_on.as_ref().map_or(0, |go_on| go_on.state.step);
@@ -121,11 +130,11 @@ fn train_plan(
 
     let mut sinks = sinks::open_files(dir)?;
     sinks.extend(listeners);
-    let gpu = gpu_ordinal(&engine.device().device);
+    let gpu = gpu_ordinal(&here.device);
     let monitor = Monitor::start(monitor_interval(&plan), gpu, peak);
     let opened = Opened { plan: &plan, dir, dataset: &dataset, engine, checkpoints, attempt };
     let mut session = Session::new(opened, go_on, sinks, monitor, stop)?;
-    let ending = session.run(damaged);
+    let ending = session.run(notices);
     if let Err(error) = &ending {
         session.announce_failure(error.class(), &error.to_string());
     }
@@ -133,6 +142,9 @@ fn train_plan(
     manifest.time = session.time();
     if let Some(target) = &mut manifest.target {
         (target.reached_at_step, target.reached_value) = session.target_reached().unzip();
+    }
+    if let (Ok(_), Some(device)) = (&ending, &mut manifest.device) {
+        device.product_probes.extend(engine::probe_products(&plan, Some(&here)));
     }
     ending
 }

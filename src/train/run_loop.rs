@@ -104,12 +104,12 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Trains to the end, whichever it is. What happened until an error stays available in [`Session::results`]. `damaged` says
-    /// which checkpoints could not be used.
-    pub fn run(&mut self, damaged: Vec<String>) -> Result<Ending, TrainError> {
+    /// Trains to the end, whichever it is. What happened until an error stays available in [`Session::results`]. `notices`
+    /// are what a person should know before it begins: which checkpoints could not be used, and what else is not as it was.
+    pub fn run(&mut self, notices: Vec<String>) -> Result<Ending, TrainError> {
         self.emit_started()?;
         let step = self.tally.last().step;
-        damaged.into_iter().try_for_each(|message| self.emit(Event::Warning { step, message }))?;
+        notices.into_iter().try_for_each(|message| self.emit(Event::Warning { step, message }))?;
         match &self.resumed {
             Some(state) => self.emit(Event::Resumed { attempt: self.attempt, step: state.step })?,
             None => self.warn_of_data()?,

@@ -56,6 +56,17 @@ fn plan_shows_what_the_memory_is_made_of() {
 }
 
 #[test]
+fn plan_says_once_for_all_runs_that_bf16_gains_nothing() {
+    let shop = shop();
+    let sweep = ["plan", "big.toml", "--set", "hardware.dtype=bf16", "--set", "experiment.repeats=3"];
+    let call = shop.run(&sweep).expect(0);
+    // Not where the processor has something for it.
+    let lines = call.stdout.lines().filter(|line| line.contains("bf16 gains nothing here"));
+    let lines: Vec<&str> = lines.collect();
+    assert!(lines.is_empty() || lines.len() == 1 && lines[0].starts_with("all 3 runs: "), "{lines:?}");
+}
+
+#[test]
 fn the_scripted_engine_takes_nothing() {
     let shop = Shop::new();
     shop.experiment("a.toml", "");

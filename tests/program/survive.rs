@@ -185,6 +185,40 @@ fn ctrl_c_and_the_same_command_again_go_on_as_if_nothing_had_been() {
 }
 
 #[test]
+fn a_run_whose_kernel_is_not_here_goes_on_with_another_one_and_says_so() {
+    let shop = Shop::new();
+    shop.write("a.toml", REAL.replace("[hardware]\n", "[hardware]\ndtype = \"bf16\"\n"));
+    let child = start(&shop, &["a.toml", "--set", "train.max_steps=4000"]);
+    wait_until("a checkpoint", || rows(&shop, "a/seed=1337") > 30);
+    signal(&child.id().to_string(), "INT");
+    child.wait_with_output().unwrap();
+    let kernel = |run: &toml::Table| run["device"]["kernel"].as_str().unwrap().to_owned();
+    let own = kernel(&manifest(&shop, "a/seed=1337"));
+    let log = shop.read("runs/a/seed=1337/log.jsonl");
+    assert_eq!(log.matches("bf16 gains nothing here").count(), usize::from(own == "f32 kernels"));
+    let path = shop.path().join("runs/a/seed=1337/manifest.toml");
+    // The run comes from a machine with a kernel that no machine has.
+    let quoted = |kernel: &str| format!("kernel = \"{kernel}\"");
+    fs::write(&path, fs::read_to_string(&path).unwrap().replace(&quoted(&own), &quoted("MMX"))).unwrap();
+    let child = start(&shop, &["resume"]);
+    wait_until("the second attempt", || {
+        shop.read("runs/a/seed=1337/log.jsonl").contains("multiplied by MMX until now")
+    });
+    signal(&child.id().to_string(), "INT");
+    let call = Call::from(child.wait_with_output().unwrap());
+    assert!(call.stderr.contains("warning: the run multiplied by MMX until now"), "{}", call.stderr);
+    let log = shop.read("runs/a/seed=1337/log.jsonl");
+    assert!(log.matches("bf16 gains nothing here").count() <= 1, "it was said again");
+    let after = manifest(&shop, "a/seed=1337");
+    assert_eq!(kernel(&after), "MMX");
+    let attempts = after["attempts"].as_array().unwrap();
+    let kernels: Vec<_> = attempts.iter().map(|attempt| attempt["kernel"].as_str().unwrap()).collect();
+    assert_eq!(kernels, ["MMX", own.as_str()]);
+    let report = shop.read("runs/a/seed=1337/report.md");
+    assert!(report.contains(&format!("attempt 2 by {own}")), "{report}");
+}
+
+#[test]
 fn a_stop_in_the_last_measurements_leaves_them_to_be_made_up_for() {
     let shop = Shop::new();
     let sample =

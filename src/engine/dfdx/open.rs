@@ -18,19 +18,22 @@ pub fn open_cpu(
     kernel: Option<&str>,
 ) -> Result<Box<dyn Engine>, EngineError> {
     let info = device_info("cpu".to_owned(), device::cpu_name());
-    let budget = Budget::new(plan, vocab_size, Place::Host, None);
+    let budget = Budget::new(plan, vocab_size, Place::Host, kernel, None);
     let device = Cpu::default();
     let mut engine = DfdxEngine::<f32, _, _>::open(plan, vocab_size, &device, Plain, budget, info)?;
-    engine.info.product_flops_per_sec = Some(match plan.hardware.dtype {
-        DtypeKind::Bf16 => {
-            let kept = kernel.and_then(Kernel::of_name).filter(|kernel| kernel.is_available());
-            let kernel = kept.unwrap_or_else(Kernel::choose);
-            engine.round_products(kernel);
-            kernel.flops_per_sec(Workers::All)
-        }
-        DtypeKind::F32 | DtypeKind::F16 => product_flops_per_sec::<f32>((), Workers::All),
-    });
+    if plan.hardware.dtype == DtypeKind::Bf16 {
+        engine.round_products(Kernel::named_or_chosen(kernel));
+    }
     Ok(Box::new(engine))
+}
+
+/// What products alone do on the processor in the plan's number format: FLOP/s, by a short probe now. `kernel` is as for
+/// [`open_cpu`].
+pub fn probe_cpu(plan: &RunPlan, kernel: Option<&str>) -> f64 {
+    match plan.hardware.dtype {
+        DtypeKind::Bf16 => Kernel::named_or_chosen(kernel).flops_per_sec(Workers::All),
+        DtypeKind::F32 | DtypeKind::F16 => product_flops_per_sec::<f32>((), Workers::All),
+    }
 }
 
 /// Opens the engine on a GPU.
@@ -44,7 +47,7 @@ pub fn open_cuda(plan: &RunPlan, vocab_size: usize, ordinal: usize) -> Result<Bo
     let name = format!("cuda:{ordinal}");
     let available_bytes = device::cuda_memory(ordinal).ok().map(|(free_bytes, _)| free_bytes);
     let place = Place::Gpu { ordinal, limits: limits(ordinal) };
-    let budget = Budget::new(plan, vocab_size, place, available_bytes);
+    let budget = Budget::new(plan, vocab_size, place, None, available_bytes);
     let failed = |error: &dyn std::fmt::Display, out_of_memory| match out_of_memory {
         true => EngineError::OutOfMemory {
             device: name.clone(),
@@ -84,7 +87,7 @@ fn device_info(device: String, name: String) -> DeviceInfo {
         name,
         dtype: String::new(),
         kernel: None,
-        product_flops_per_sec: None,
+        product_probes: Vec::new(),
         threads: rayon::current_num_threads(),
     }
 }

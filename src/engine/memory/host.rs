@@ -31,6 +31,8 @@ const KEPT_SINGLE_WIDTHS: f64 = 2.0;
 /// gradient; four of the residual stream's in f32.
 const SCRATCH_ROUNDED_WIDTHS: f64 = 2.0 * 4.0 + 3.0 + 3.0;
 const SCRATCH_SINGLE_WIDTHS: f64 = 4.0;
+/// What rows in bf16 take with the gaps that keep them from competing for the same sets of a cache: a line on 12 to 16.
+const ROUNDED_GAPS: f64 = 1.07;
 /// Positions whose exponentials are alive at once.
 const BF16_HEAD_ROWS: f64 = 2048.0;
 /// Copies of a tensor while it is written to a checkpoint: its values, and these as bytes.
@@ -39,8 +41,11 @@ const SAVED_COPIES: f64 = 2.0;
 const NUMBER_BYTES: f64 = 4.0;
 /// A token id of the corpus, which is held as a whole.
 const TOKEN_BYTES: f64 = 4.0;
-/// The program itself, its threads and records: the peak of a run of a few thousand parameters, measured on Linux.
-pub(super) const PROGRAM_BYTES: f64 = 10.0 * MIB;
+/// What a thread packs operands in, which is kept: 0.6 to 1.1 MiB, measured with 1 to 8 threads on cores with a second cache of
+/// 1 MiB each.
+pub(super) const THREAD_BYTES: f64 = MIB;
+/// The program itself and its records: the peak of a run of a few thousand parameters, measured on Linux.
+pub(super) const PROGRAM_BYTES: f64 = 13.0 * MIB;
 /// GPT-2's vocabulary and merges in memory, measured in the same way. Characters and bytes need no table to speak of.
 pub(super) const GPT2_TOKENIZER_BYTES: f64 = 17.0 * MIB;
 const MIB: f64 = 1024.0 * 1024.0;
@@ -81,6 +86,7 @@ pub fn parts(config: &ModelConfig, workload: &Workload) -> Vec<MemoryPart> {
     parts.extend([
         part("head's gradient", sizes.head()),
         part("tensor being saved", if workload.saves { SAVED_COPIES * largest } else { 0.0 }),
+        bytes("working memory of the threads", workload.threads as f64 * THREAD_BYTES),
         bytes("corpus", workload.corpus_tokens as f64 * TOKEN_BYTES),
         bytes("program and tokenizer", PROGRAM_BYTES + tokenizer),
     ]);
@@ -136,10 +142,11 @@ impl Sizes {
     /// With products of bf16, by a kernel that widens them or by one that does not.
     fn of_passes_in_bf16(&self, widens: bool) -> Vec<MemoryPart> {
         let &Self { layers, width, heads, vocabulary, tokens, .. } = self;
-        let of_layer = BF16_BYTES * KEPT_ROUNDED_WIDTHS * width
+        let in_rows = BF16_BYTES * ROUNDED_GAPS;
+        let of_layer = in_rows * KEPT_ROUNDED_WIDTHS * width
             + NUMBER_BYTES * (KEPT_SINGLE_WIDTHS * width + heads + KEPT_STATISTICS);
         let copies = layers * BLOCK_MATRICES * width * width + self.head();
-        let scratch = BF16_BYTES * SCRATCH_ROUNDED_WIDTHS + NUMBER_BYTES * SCRATCH_SINGLE_WIDTHS;
+        let scratch = in_rows * SCRATCH_ROUNDED_WIDTHS + NUMBER_BYTES * SCRATCH_SINGLE_WIDTHS;
         let part = |name, bytes, grows_with_batch| MemoryPart { name, bytes, grows_with_batch };
         let mut parts = vec![
             part("weights in bf16", BF16_BYTES * copies, false),
@@ -147,10 +154,12 @@ impl Sizes {
             part("working memory of the layers", tokens * scratch * width, true),
         ];
         if widens {
-            // Left and result of the largest products, and right.
-            let (with_batch, without) = (2.0 * 4.0 * width * tokens, 4.0 * width * width + self.head());
-            parts.push(part("activations in f32", NUMBER_BYTES * with_batch, true));
-            parts.push(part("weights in f32", NUMBER_BYTES * without, false));
+            // Each side and the result of some product is the hidden layer of the whole batch; the right-hand side of others is
+            // a weight. The head's operands have memory of their own.
+            let right = 4.0 * width * tokens.max(width);
+            let activations = 2.0 * 4.0 * width * tokens + right + width * tokens;
+            parts.push(part("activations in f32", NUMBER_BYTES * activations, true));
+            parts.push(part("weights in f32", NUMBER_BYTES * self.head(), false));
             parts.push(part("logits of a chunk", NUMBER_BYTES * tokens.min(HEAD_ROWS) * vocabulary, true));
         } else {
             let positions = tokens.min(BF16_HEAD_ROWS);

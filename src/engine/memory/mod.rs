@@ -24,6 +24,8 @@ pub struct Workload {
     pub tokenizer: TokenizerKind,
     /// Whether checkpoints are written.
     pub saves: bool,
+    /// Threads that compute, where that is on the processor.
+    pub threads: usize,
     /// Tokens of the whole corpus.
     pub corpus_tokens: u64,
 }

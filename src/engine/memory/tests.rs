@@ -1,4 +1,4 @@
-use super::host::{GPT2_TOKENIZER_BYTES, PROGRAM_BYTES};
+use super::host::{GPT2_TOKENIZER_BYTES, PROGRAM_BYTES, THREAD_BYTES};
 use super::*;
 use crate::model::params::layout;
 
@@ -13,6 +13,7 @@ const WORKLOAD: Workload = Workload {
     activation_checkpointing: false,
     dtype: DtypeKind::F32,
     widens: false,
+    threads: 2,
     tokenizer: TokenizerKind::Gpt2,
     saves: false,
     corpus_tokens: 338_025,
@@ -27,7 +28,11 @@ fn part(config: &ModelConfig, workload: &Workload, name: &str) -> f64 {
     let estimate = estimate(config, workload);
     let found = estimate.parts.iter().find(|part| part.name == name);
     let bytes = found.unwrap_or_else(|| panic!("no part {name} in {estimate:?}")).bytes;
-    if ["corpus", "program and tokenizer"].contains(&name) { bytes } else { bytes / 4.0 }
+    if ["corpus", "program and tokenizer", "working memory of the threads"].contains(&name) {
+        bytes
+    } else {
+        bytes / 4.0
+    }
 }
 
 #[test]
@@ -107,6 +112,19 @@ fn a_checkpoint_holds_its_largest_tensor_twice() {
 #[test]
 fn a_token_of_the_corpus_takes_four_bytes() {
     assert_eq!(part(&GPT2, &WORKLOAD, "corpus"), 4.0 * 338_025.0);
+}
+
+#[test]
+fn each_thread_packs_operands() {
+    let threads = |threads| part(&GPT2, &Workload { threads, ..WORKLOAD }, "working memory of the threads");
+    assert_eq!([1, 64].map(threads), [THREAD_BYTES, 64.0 * THREAD_BYTES]);
+}
+
+#[test]
+fn a_kernel_that_widens_holds_three_hidden_layers_and_the_heads_operands_in_f32() {
+    let widening = Workload { dtype: DtypeKind::Bf16, widens: true, ..WORKLOAD };
+    assert_eq!(part(&GPT2, &widening, "activations in f32"), 2048.0 * (3.0 * 4.0 + 1.0) * 768.0);
+    assert_eq!(part(&GPT2, &widening, "weights in f32"), 50_257.0 * 768.0);
 }
 
 #[test]

@@ -137,6 +137,16 @@ impl<T: Pooled> DerefMut for Buffer<T> {
     }
 }
 
+/// The first `len` numbers of working memory that only grows. What they hold is unspecified.
+pub fn room(work: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if work.len() < len {
+        // What it held is of no interest: freed first, it is neither moved nor held beside the new memory.
+        *work = Vec::new();
+        *work = vec![0.0; len];
+    }
+    &mut work[..len]
+}
+
 /// Tells the system, before the memory is touched, that it may come in pages of 2 MiB. A wish: nothing depends on it.
 fn ask_for_huge_pages<T>(memory: &mut Vec<T>) {
     const HUGE_PAGE: usize = 2 << 20;
@@ -234,6 +244,15 @@ mod tests {
         }
         let lengths = f32::with_pool(|pool| pool.free.keys().copied().collect::<Vec<_>>());
         assert_eq!(lengths, Some(vec![capacity(7)]));
+    }
+
+    #[test]
+    fn working_memory_grows_to_the_largest_size_and_stays() {
+        let mut work = Vec::new();
+        for (len, held) in [(3, 3), (1000, 1000), (10, 1000)] {
+            assert_eq!(room(&mut work, len).len(), len);
+            assert_eq!((work.len(), work.capacity()), (held, held));
+        }
     }
 
     #[test]

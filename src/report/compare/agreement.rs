@@ -199,7 +199,7 @@ mod tests {
             name: "test".to_owned(),
             dtype: "f32".to_owned(),
             kernel: None,
-            product_flops_per_sec: None,
+            product_probes: Vec::new(),
             threads: 1,
         });
         record.rows = (1..)

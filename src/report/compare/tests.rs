@@ -63,6 +63,32 @@ fn what_runs_began_from_is_called_by_its_name() {
 }
 
 #[test]
+fn runs_that_were_multiplied_by_different_kernels_are_said_to_be() {
+    let mut records = sweep();
+    let mut set = |dtype: &str, kernels: [Option<&str>; 6]| {
+        for (record, kernel) in records.iter_mut().zip(kernels) {
+            let device = record.manifest.device.as_mut().unwrap();
+            (device.dtype, device.kernel) = (dtype.to_owned(), kernel.map(str::to_owned));
+        }
+        page(&records, &[])
+    };
+    let note = "Products of bf16 were not all made by the same kernel (AMX, f32 kernels)";
+    let amx = Some("AMX");
+    assert!(set("bf16", [amx, amx, Some("f32 kernels"), amx, amx, amx]).contains(note));
+    assert!(!set("bf16", [amx; 6]).contains("kernel"));
+    assert!(!set("f32", [None; 6]).contains("kernel"));
+    // One attempt of a run is enough.
+    let mut records = sweep();
+    for record in &mut records {
+        let device = record.manifest.device.as_mut().unwrap();
+        (device.dtype, device.kernel) = ("bf16".to_owned(), Some("AMX".to_owned()));
+    }
+    fixture::attempts(&mut records[0], &[(0, StopReason::Killed), (20, StopReason::MaxSteps)]);
+    records[0].manifest.attempts[1].kernel = Some("f32 kernels".to_owned());
+    assert!(page(&records, &[]).contains(note));
+}
+
+#[test]
 fn the_order_of_the_runs_does_not_matter() {
     let mut records = sweep();
     let expected = page(&records, &[]);

@@ -1,5 +1,7 @@
 //! The paragraph that says what differs, which setting won, by how much, and how certain that is.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::markdown::{code, escape};
 use crate::metric::Unit;
 use crate::report::summary::TO_TARGET;
@@ -183,6 +185,7 @@ fn caveats(comparison: &Comparison, ranking: Option<&Ranking>, left_out: usize) 
             "The hardware differs, so times and throughputs compare machines as well as settings.".to_owned(),
         );
     }
+    caveats.extend(other_kernels(comparison));
     let tokens = |group: &Group| group.counted().filter_map(|run| run.summary.tokens).max();
     let budgets: Vec<u64> = comparison.groups.iter().filter_map(tokens).collect();
     let by_target = ranking.is_some_and(|ranking| ranking.by_target);
@@ -196,6 +199,27 @@ fn caveats(comparison: &Comparison, ranking: Option<&Ranking>, left_out: usize) 
             .push(format!("{who} not count ({}); see the end of the page.", outcomes(comparison, left_out)));
     }
     caveats
+}
+
+/// That runs of one number format were multiplied by different kernels, each of which sums in an order of its own.
+fn other_kernels(comparison: &Comparison) -> Option<String> {
+    let mut formats: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for run in comparison.groups.iter().flat_map(Group::counted) {
+        let manifest = &run.record.manifest;
+        let Some(device) = &manifest.device else { continue };
+        let of_attempts = manifest.attempts.iter().filter_map(|attempt| attempt.kernel.as_deref());
+        formats
+            .entry(&device.dtype)
+            .or_default()
+            .extend(device.kernel.as_deref().into_iter().chain(of_attempts));
+    }
+    let (format, kernels) = formats.into_iter().find(|(_, kernels)| kernels.len() > 1)?;
+    let kernels = kernels.into_iter().map(escape).collect::<Vec<_>>().join(", ");
+    Some(format!(
+        "Products of {} were not all made by the same kernel ({kernels}), and each sums in an order of its own: small differences \
+         may come from that.",
+        escape(format)
+    ))
 }
 
 /// What became of the runs that do not count: `1 diverged, 2 failed: out_of_memory`. Those without a record are in no group.

@@ -37,8 +37,30 @@ pub fn section(page: &Page) -> String {
     }
     format!(
         "## Attempts\n\n{}\nWhat an attempt had trained after its last checkpoint, the next one trained again. The curves and \
-         times in this report are those of the steps that were kept.\n",
-        table.render()
+         times in this report are those of the steps that were kept.\n{}",
+        table.render(),
+        other_kernels(manifest)
+    )
+}
+
+/// Which attempts multiplied by something else than the run's own kernel.
+fn other_kernels(manifest: &Manifest) -> String {
+    let Some(own) = manifest.device.as_ref().and_then(|device| device.kernel.as_ref()) else {
+        return String::new();
+    };
+    let others = manifest.attempts.iter().filter_map(|attempt| {
+        let kernel = attempt.kernel.as_ref().filter(|kernel| *kernel != own)?;
+        Some(format!("attempt {} by {}", units::count(attempt.number), escape(kernel)))
+    });
+    let others: Vec<String> = others.collect();
+    if others.is_empty() {
+        return String::new();
+    }
+    format!(
+        "\nNot all of them multiplied by {}, the run's own kernel: {}. Another kernel sums in another order, so the steps from \
+         there on are not quite those that the run would have had.\n",
+        escape(own),
+        others.join(", ")
     )
 }
 
@@ -100,6 +122,23 @@ mod tests {
         record.manifest.attempts[1].message = Some("no | room\nat all".to_owned());
         insta::assert_snapshot!(text(&record));
         assert_eq!(count(&record.manifest), ", in 3 attempts");
+    }
+
+    #[test]
+    fn attempts_that_multiplied_by_something_else_are_named() {
+        let mut record =
+            run(&[(0, StopReason::Killed), (20, StopReason::Killed), (30, StopReason::MaxSteps)]);
+        let kernels = |record: &mut RunRecord, kernels: [&str; 3]| {
+            record.manifest.device.as_mut().unwrap().kernel = Some("AMX".to_owned());
+            for (attempt, kernel) in record.manifest.attempts.iter_mut().zip(kernels) {
+                attempt.kernel = Some(kernel.to_owned());
+            }
+        };
+        kernels(&mut record, ["AMX", "f32 kernels", "AMX"]);
+        let found = text(&record);
+        assert!(found.contains("by AMX, the run's own kernel: attempt 2 by f32 kernels."), "{found}");
+        kernels(&mut record, ["AMX", "AMX", "AMX"]);
+        assert!(!text(&record).contains("kernel"));
     }
 
     #[test]

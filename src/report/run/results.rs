@@ -50,9 +50,11 @@ fn table(page: &Page) -> String {
     if let Some(flops) = summary.model_flops_per_sec {
         row("Model FLOPs per second", units::flops(flops) + "/s");
         let device = page.record.manifest.device.as_ref();
-        if let Some(alone) = device.and_then(|device| device.product_flops_per_sec) {
+        // More than all of it says that the probes caught the machine at something else.
+        let alone = device.and_then(|device| device.product_flops_per_sec()).filter(|&alone| flops <= alone);
+        if let Some(alone) = alone {
             let share = units::percent(flops / alone);
-            row("Of what products alone do here", format!("{share} of {}/s", units::flops(alone)));
+            row("Share of this machine's product speed", format!("{share} of {}/s", units::flops(alone)));
         }
     }
     row("Peak memory", optional(Unit::Bytes, summary.peak_memory_bytes));
@@ -100,4 +102,30 @@ fn memorised(page: &Page) -> String {
         ),
     };
     format!("\n{text}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+    use crate::report::summary::Summary;
+    use std::path::Path;
+
+    #[test]
+    fn the_share_of_the_product_speed_stands_only_where_the_probes_agree_and_it_is_one() {
+        let mut record = fixture::run(Path::new("runs"), "rates", "seed=1", 40, 1.0);
+        let mut row = |probes: &[f64]| {
+            record.manifest.device.as_mut().unwrap().product_probes = probes.to_vec();
+            let page = Page { summary: Summary::of(&record), record: &record, figures: Vec::new() };
+            let text = key_numbers(&page);
+            let row = text.lines().find(|line| line.contains("product speed"));
+            row.map(|row| row.split('|').nth(2).unwrap().trim().to_owned())
+        };
+        // The run made 6.4 TFLOP/s of its model's.
+        assert_eq!(row(&[1e13, 1.28e13]).as_deref(), Some("49.89 % of 12.8 TFLOP/s"));
+        assert_eq!(row(&[1e12, 1.28e13]), None, "the machine was busy");
+        assert_eq!(row(&[5e12, 6e12]), None, "more than all of it");
+        assert_eq!(row(&[1.28e13]), None, "one probe proves nothing");
+        assert_eq!(row(&[]), None);
+    }
 }

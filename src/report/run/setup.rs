@@ -191,8 +191,7 @@ fn device(page: &Page) -> String {
     let name = if device.name.is_empty() { String::new() } else { format!(" ({})", escape(&device.name)) };
     let threads = units::count(device.threads as u64);
     let unit = if device.threads == 1 { "thread" } else { "threads" };
-    let kernel = device.kernel.as_ref().map_or_else(String::new, |kernel| format!(" by {}", escape(kernel)));
-    format!("{}{name}, {}{kernel}, {threads} {unit}", code(&device.device), escape(&device.dtype))
+    format!("{}{name}, {}, {threads} {unit}", code(&device.device), escape(&device.format()))
 }
 
 fn host(page: &Page) -> String {
@@ -217,4 +216,27 @@ fn software(page: &Page) -> String {
     }
     parts.extend(manifest.packages.iter().map(|(name, version)| escape(&format!("{name} {version}"))));
     parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+    use crate::report::summary::Summary;
+    use crate::store::manifest::DeviceInfo;
+    use std::path::Path;
+
+    #[test]
+    fn the_device_row_says_what_multiplies() {
+        let mut record = fixture::run(Path::new("runs"), "rates", "seed=1", 40, 1.0);
+        let mut row = |dtype: &str, kernel: Option<&str>| {
+            let info = record.manifest.device.as_mut().unwrap();
+            (info.dtype, info.kernel) = (dtype.to_owned(), kernel.map(str::to_owned));
+            device(&Page { summary: Summary::of(&record), record: &record, figures: Vec::new() })
+        };
+        assert_eq!(row("f32", None), "`cpu` (Example CPU), f32, 2 threads");
+        assert_eq!(row("bf16", Some("AMX")), "`cpu` (Example CPU), bf16 by AMX, 2 threads");
+        let widened = row("bf16", Some(DeviceInfo::F32_KERNELS));
+        assert_eq!(widened, "`cpu` (Example CPU), bf16, multiplied in f32, 2 threads");
+    }
 }

@@ -98,7 +98,7 @@ fn steps_have_the_same_bits_on_any_number_of_threads() {
 }
 
 #[test]
-fn the_engine_says_what_multiplies_and_keeps_to_it() {
+fn the_engine_says_what_multiplies_and_keeps_to_it_where_it_is_there() {
     let mut plan = plan(true, 0.0);
     plan.hardware.dtype = DtypeKind::Bf16;
     let device = crate::engine::open(&plan, 61).unwrap().device();
@@ -107,7 +107,7 @@ fn the_engine_says_what_multiplies_and_keeps_to_it() {
     let before = DeviceInfo { kernel: Some(Kernel::Widened.name().to_owned()), ..device };
     let again = crate::engine::open_like(&plan, 61, Some(&before)).unwrap().device();
     assert_eq!(again.kernel, before.kernel);
-    // One that is not there cannot be kept to.
+    // One that is not there cannot be kept to; the manifest and whoever watches hear of it from the train loop.
     let elsewhere = DeviceInfo { kernel: Some("MMX".to_owned()), ..before };
     let here = crate::engine::open_like(&plan, 61, Some(&elsewhere)).unwrap().device();
     assert_eq!(here.kernel.as_deref(), Some(Kernel::choose().name()));

@@ -160,7 +160,7 @@ where
 
 /// Memory that nobody counts, with limits for composed operations.
 fn budget(plan: &RunPlan, limits: Limits) -> Budget {
-    Budget::new(plan, 0, Place::Gpu { ordinal: 0, limits }, None)
+    Budget::new(plan, 0, Place::Gpu { ordinal: 0, limits }, None, None)
 }
 
 /// An engine on the processor with passes in its own dtype.
@@ -172,7 +172,7 @@ fn info() -> DeviceInfo {
         name: "test".to_owned(),
         dtype: "f32".to_owned(),
         kernel: None,
-        product_flops_per_sec: None,
+        product_probes: Vec::new(),
         threads: 1,
     }
 }

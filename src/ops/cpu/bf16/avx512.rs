@@ -7,13 +7,25 @@ use std::arch::x86_64::*;
 
 use super::nest::{self, Block, Panels, Place, Strip, Strips};
 use super::pack::{SIDE, STEP};
-use super::{Bf16, Destination, Rhs};
+use super::{Bf16, Destination, Presence, Rhs};
 use crate::ops::cpu::view::View;
 
 /// Rows whose sums are held at the same time, in 24 of 32 registers: more chains than the instruction takes cycles.
 const ROWS: usize = 12;
 /// Pairs of elements in a step.
 const PAIRS: usize = 16;
+
+/// Whether the processor has the instructions, and the operating system saves their registers.
+pub fn presence() -> Presence {
+    const AVX512_BF16: u32 = 1 << 5;
+    if is_available() {
+        return Presence::There;
+    }
+    // Leaves that a processor does not know are not asked for: it would answer with those of another one.
+    let has_bit =
+        __cpuid(0).eax >= 7 && __cpuid_count(7, 0).eax >= 1 && __cpuid_count(7, 1).eax & AVX512_BF16 != 0;
+    if has_bit { Presence::Refused } else { Presence::Absent }
+}
 
 pub fn is_available() -> bool {
     is_x86_feature_detected!("avx512f")

@@ -36,7 +36,7 @@ mod tests;
 pub use choice::product_flops_per_sec;
 pub use number::Bf16;
 pub use prepared::Prepared;
-pub use product::{Kernel, LINE, Line, Packed, Rhs};
+pub use product::{Kernel, LINE, Line, Packed, Presence, Rhs};
 pub use rounded::{Rounded, RoundedBlock};
 pub use widened::{widened, widened_again};
 

@@ -9,6 +9,7 @@ use super::pack::{SIDE, STEP, pack_panels, pack_strips};
 use super::pages::Pages;
 use super::{Bf16, Destination, Line, Rhs};
 use crate::ops::cpu::matmul::Write;
+use crate::ops::cpu::memory::room;
 use crate::ops::cpu::simd::vectorised;
 use crate::ops::cpu::view::View;
 
@@ -182,7 +183,7 @@ pub unsafe fn multiply(
             Destination::Operand { mut to, bias } => {
                 for start in (0..rows).step_by(STRIPS * SIDE) {
                     let rows = (rows - start).min(STRIPS * SIDE);
-                    sums.resize(rows * columns, 0.0);
+                    let sums = room(sums, rows * columns);
                     let place = Place::Single { to: sums.as_mut_ptr(), stride: columns, add: false };
                     let lhs = lhs.rows(start, start + rows);
                     // SAFETY: as above.

@@ -15,18 +15,33 @@ pub enum Kernel {
     Widened,
 }
 
+/// Whether a machine has a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// The processor has not got the instructions.
+    Absent,
+    /// It has, and the operating system does not let this process use them.
+    Refused,
+    There,
+}
+
 impl Kernel {
-    /// Whether this machine has it.
-    pub fn is_available(self) -> bool {
+    /// Whether this machine has it, and if not, why.
+    pub fn presence(self) -> Presence {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Amx => amx::is_available(),
+            Self::Amx => amx::presence(),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => avx512::is_available(),
-            Self::Widened => true,
+            Self::Avx512 => avx512::presence(),
+            Self::Widened => Presence::There,
             #[cfg(not(target_arch = "x86_64"))]
-            Self::Amx | Self::Avx512 => false,
+            Self::Amx | Self::Avx512 => Presence::Absent,
         }
+    }
+
+    /// Whether this machine has it.
+    pub fn is_available(self) -> bool {
+        self.presence() == Presence::There
     }
 
     /// `destination (+)= lhs * rhs`, by this thread alone.

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::Bf16;
 use super::number::{round_all, widen_all};
 use crate::ops::cpu::matmul::{self, Workers, Write};
-use crate::ops::cpu::memory::Buffer;
+use crate::ops::cpu::memory::{Buffer, room};
 use crate::ops::cpu::operand::Destination;
 use crate::ops::cpu::rows::{ELEMENTS, ROWS};
 use crate::ops::cpu::simd::vectorised;
@@ -138,9 +138,13 @@ fn widen<'a>(matrix: View<'_, Bf16>, work: &'a mut Vec<f32>, workers: Workers) -
     if transposed { wide.transposed() } else { wide }
 }
 
-fn room(work: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    if work.len() < len {
-        work.resize(len, 0.0);
-    }
-    &mut work[..len]
+/// Gives this thread's working memory back.
+pub fn forget() {
+    WORK.take();
+}
+
+/// Bytes of this thread's working memory.
+#[cfg(test)]
+pub fn held_bytes() -> usize {
+    WORK.with_borrow(|work| work.iter().map(|numbers| size_of::<f32>() * numbers.capacity()).sum())
 }

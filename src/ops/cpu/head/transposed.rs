@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::Gradients;
 use crate::ops::cpu::bf16::{self, Bf16, Kernel, Prepared};
 use crate::ops::cpu::matmul::{Workers, Write};
-use crate::ops::cpu::memory::{Bf16Buffer, Buffer};
+use crate::ops::cpu::memory::{Bf16Buffer, Buffer, room};
 use crate::ops::cpu::operand::{Destination, Operand, round_rows, view};
 use crate::ops::cpu::simd::{exp, vectorised};
 use crate::ops::cpu::view::{View, ViewMut};
@@ -156,8 +156,7 @@ impl Positions<'_> {
         let m = self.targets.len();
         let words = WORDS.min(self.w.rows - first);
         let mut logits = LOGITS.take();
-        logits.resize(logits.len().max(words * m), 0.0);
-        let of_block = &mut logits[..words * m];
+        let of_block = room(&mut logits, words * m);
         x_t.multiply(ViewMut::new(of_block, m), Write::Over, self.w.rows(first, first + words));
         let own = self
             .targets

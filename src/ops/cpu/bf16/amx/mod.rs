@@ -22,7 +22,7 @@ mod plain;
 mod tiles;
 mod woven;
 
-pub use tiles::is_available;
+pub use tiles::{is_available, presence};
 
 use plain::Plain;
 use tiles::Tiles;

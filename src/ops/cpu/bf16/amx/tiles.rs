@@ -1,20 +1,37 @@
 //! Whether there are tiles, and what they look like.
 
 use std::arch::asm;
-use std::arch::x86_64::{__cpuid_count, _xgetbv};
+use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
 use std::marker::PhantomData;
 use std::sync::LazyLock;
 
+use crate::ops::cpu::bf16::Presence;
+
 /// Whether the processor has AMX with bf16 numbers, and the operating system lets this process use it, for which it is asked
 /// once.
+pub fn presence() -> Presence {
+    static PRESENCE: LazyLock<Presence> = LazyLock::new(|| match has_instructions() {
+        false => Presence::Absent,
+        true if is_switched_on() && is_permitted() => Presence::There,
+        true => Presence::Refused,
+    });
+    *PRESENCE
+}
+
+/// Whether tiles can be used.
 pub fn is_available() -> bool {
-    static AVAILABLE: LazyLock<bool> = LazyLock::new(|| has_instructions() && is_permitted());
-    *AVAILABLE
+    presence() == Presence::There
 }
 
 fn has_instructions() -> bool {
     const AMX_BF16: u32 = 1 << 22;
     const AMX_TILE: u32 = 1 << 24;
+    // A processor that does not know the leaf would answer with another one's.
+    __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & (AMX_BF16 | AMX_TILE) == AMX_BF16 | AMX_TILE
+}
+
+/// Whether the system has what the kernel executes beside tiles, and saves tiles.
+fn is_switched_on() -> bool {
     /// States that the operating system saves when it switches threads: configuration and data of tiles.
     const SAVED: u64 = 1 << 17 | 1 << 18;
     let vectors = is_x86_feature_detected!("avx512f")
@@ -22,9 +39,7 @@ fn has_instructions() -> bool {
         && is_x86_feature_detected!("avx512bf16")
         && is_x86_feature_detected!("xsave");
     // SAFETY: the processor has `xgetbv`, and a system that has not switched it on shows no AVX-512.
-    vectors
-        && __cpuid_count(7, 0).edx & (AMX_BF16 | AMX_TILE) == AMX_BF16 | AMX_TILE
-        && unsafe { _xgetbv(0) } & SAVED == SAVED
+    vectors && unsafe { _xgetbv(0) } & SAVED == SAVED
 }
 
 /// Tiles are large, so Linux keeps them for processes that ask. It holds for all threads, those that are there included.
