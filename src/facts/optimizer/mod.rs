@@ -26,6 +26,9 @@ pub struct Sides {
     pub pieces: usize,
 }
 
+/// Numbers of a configuration by their keys in `[optimizer]`, as text.
+pub type Numbers<'a> = &'a dyn Fn(&str) -> String;
+
 /// An optimizer without its numbers.
 #[derive(Debug)]
 pub struct Facts {
@@ -41,7 +44,7 @@ pub struct Facts {
     /// by side, with so many iterations.
     pub flops: fn(Role, Sides, usize) -> f64,
     /// One sentence's part with its numbers, of which the argument gives each by its key: `AdamW, learning rate 0.001, ...`.
-    pub describe: fn(&dyn Fn(&str) -> String) -> String,
+    pub describe: fn(Numbers<'_>) -> String,
 }
 
 macro_rules! optimizers {
