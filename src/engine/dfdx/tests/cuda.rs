@@ -66,10 +66,16 @@ fn twenty_steps_have_the_losses_of_the_cpu() {
         // The settings share the optimizers.
         plan.optimizer.kind = *optimizers.next().unwrap();
         plan.optimizer.momentum = 0.9;
+        if plan.optimizer.kind == OptimizerKind::Muon {
+            plan.optimizer.learning_rate = 0.01;
+        }
         let run =
             |engine: &mut dyn Engine| [ten_steps(engine, accumulate), ten_steps(engine, accumulate)].concat();
         let expected = run(&mut engine::<f32>(&plan));
-        assert_losses(&name, &run(&mut plain(&cuda, &plan)), &expected, 1e-5);
+        // Muon makes the smallest singular values of a gradient, which are rounding, as large as the others.
+        let tolerance = if plan.optimizer.kind == OptimizerKind::Muon { 1e-3 } else { 1e-5 };
+        let found = run(&mut plain(&cuda, &plan));
+        assert_losses(&format!("{name}, {:?}", plan.optimizer.kind), &found, &expected, tolerance);
     }
 }
 
