@@ -58,6 +58,7 @@ pub fn pack_panels(rhs: View<'_, Bf16>, panels: Range<usize>, stride: usize, lin
 }
 
 /// Packs strips of a left-hand side (m, k); each begins `stride` lines after the one before.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only kernels of x86-64 take strips"))]
 pub fn pack_strips(lhs: View<'_, Bf16>, strips: Range<usize>, stride: usize, lines: &mut [Line]) {
     let along_depth = lhs.column_stride == 1;
     each_block(strips, lhs.columns, along_depth, |i, strip, step| {
@@ -88,6 +89,7 @@ fn each_block(
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Operand {
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only kernels of x86-64 take strips"))]
     Left,
     Right,
 }
