@@ -282,7 +282,9 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> Engine for D
             return Vec::new();
         }
         let secs = |part| self.profile.get(part).as_secs_f64();
-        Part::ALL.map(|part| StepPart { part: part.name().to_owned(), secs: secs(part) }).to_vec()
+        // What only some optimizers do is left out where it was not done.
+        let done = Part::ALL.into_iter().filter(|&part| part != Part::Orthogonalisation || secs(part) > 0.0);
+        done.map(|part| StepPart { part: part.name().to_owned(), secs: secs(part) }).collect()
     }
 
     fn loss(&mut self, batch: &Batch) -> Result<f64, EngineError> {

@@ -69,6 +69,18 @@ fn fused_steps_know_where_their_time_went() {
 }
 
 #[test]
+fn only_muon_says_how_long_it_made_matrices_orthogonal() {
+    for (kind, expected) in [(OptimizerKind::Adamw, false), (OptimizerKind::Muon, true)] {
+        let mut plan = plan(true, 0.0);
+        plan.optimizer.kind = kind;
+        let mut engine = engine::<f32>(&plan);
+        engine.train_step(&texts()[..1], 1e-2).unwrap();
+        let said = engine.step_parts().iter().any(|part| part.part.contains("orthogonal"));
+        assert_eq!(said, expected, "{kind:?}");
+    }
+}
+
+#[test]
 fn composed_steps_do_not_pretend_to_know() {
     let mut engine = engine::<f64>(&plan(true, 0.0));
     engine.train_step(&texts()[..1], 1e-2).unwrap();
