@@ -2,7 +2,7 @@
 
 use super::{MemoryPart, Workload};
 use crate::config::experiment::{DtypeKind, TokenizerKind};
-use crate::facts::optimizer::OptimizerKind;
+use crate::facts::optimizer::{OptimizerKind, Role, Sides};
 use crate::model::ModelConfig;
 use crate::model::params::layout;
 
@@ -76,8 +76,7 @@ pub fn parts(config: &ModelConfig, workload: &Workload) -> Vec<MemoryPart> {
         part("parameters", parameters),
         part("gradients", parameters),
         part("optimizer's moments", moments),
-        part("optimizer's working memory", largest),
-        part("orthogonalisation", orthogonalisation(config, workload.optimizer)),
+        part("optimizer's working memory", largest + optimizer_working(config, workload.optimizer)),
     ];
     parts.extend(match workload.dtype {
         DtypeKind::Bf16 => sizes.of_passes_in_bf16(workload.widens),
@@ -93,14 +92,15 @@ pub fn parts(config: &ModelConfig, workload: &Workload) -> Vec<MemoryPart> {
     parts
 }
 
-/// Numbers of Muon's working memory for its largest matrix: twice that matrix, and four squares of its shorter side. In bf16 they
-/// take less.
-fn orthogonalisation(config: &ModelConfig, optimizer: OptimizerKind) -> f64 {
-    if optimizer != OptimizerKind::Muon {
-        return 0.0;
-    }
-    let width = config.n_embd as f64;
-    2.0 * 4.0 * width * width + 4.0 * width * width
+/// Numbers that the optimizer works in for the matrix that takes most of them.
+fn optimizer_working(config: &ModelConfig, optimizer: OptimizerKind) -> f64 {
+    let of_parameter = optimizer.facts().working;
+    let matrices = layout(config).into_iter().filter(|parameter| parameter.role() == Role::Matrix);
+    let numbers = matrices.map(|matrix| {
+        let sides = Sides { inputs: matrix.shape[0], outputs: matrix.shape[1], pieces: matrix.matrices() };
+        of_parameter(matrix.role(), sides)
+    });
+    numbers.fold(0.0, f64::max)
 }
 
 /// What the memory of a pass through the model depends on.

@@ -8,6 +8,7 @@ pub const FACTS: Facts = Facts {
     state: |_| &["exp_avg", "exp_avg_sq"],
     usual_momentum: None,
     flops: |_, _, _| 0.0,
+    working: |_, _| 0.0,
     describe: |key| {
         format!(
             "AdamW, learning rate {}, betas ({}, {}), eps {}",

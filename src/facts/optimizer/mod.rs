@@ -43,6 +43,8 @@ pub struct Facts {
     /// FLOPs of a step that grow faster than the parameters, for a matrix of such sides that is updated in so many pieces side
     /// by side, with so many iterations.
     pub flops: fn(Role, Sides, usize) -> f64,
+    /// Numbers of its working memory while it updates a matrix of such sides on the processor, beside one as large as the matrix.
+    pub working: fn(Role, Sides) -> f64,
     /// One sentence's part with its numbers, of which the argument gives each by its key: `AdamW, learning rate 0.001, ...`.
     pub describe: fn(Numbers<'_>) -> String,
 }
@@ -160,6 +162,16 @@ mod tests {
         assert_eq!(flops(768, 3072, 1), 5.0 * 18.0 * cube);
         assert_eq!(flops(3072, 768, 1), flops(768, 3072, 1));
         assert_eq!(flops(768, 2304, 3), 3.0 * flops(768, 768, 1));
+    }
+
+    #[test]
+    fn muon_works_on_two_copies_of_a_piece_and_four_squares() {
+        let working = |inputs, outputs, pieces| {
+            (OptimizerKind::Muon.facts().working)(Role::Matrix, Sides { inputs, outputs, pieces })
+        };
+        assert_eq!(working(10, 40, 1), 2.0 * 400.0 + 4.0 * 100.0);
+        assert_eq!(working(40, 10, 1), working(10, 40, 1));
+        assert_eq!(working(10, 30, 3), 2.0 * 100.0 + 4.0 * 100.0);
     }
 
     #[test]

@@ -14,6 +14,10 @@ pub const FACTS: Facts = Facts {
         Role::Matrix => of_iterations(sides) * iterations as f64,
         Role::Embedding | Role::Vector => 0.0,
     },
+    working: |role, sides| match role {
+        Role::Matrix => of_an_update(sides),
+        Role::Embedding | Role::Vector => 0.0,
+    },
     describe: |key| {
         let adamw = match key("adamw_learning_rate").as_str() {
             "0" | "0.0" | "-" => key("learning_rate"),
@@ -22,7 +26,7 @@ pub const FACTS: Facts = Facts {
         let nesterov = if key("nesterov") == "false" { "" } else { " (Nesterov)" };
         let qkv = if key("split_qkv") == "false" { "" } else { ", queries, keys and values each for itself" };
         format!(
-            "Muon, learning rate {} ({}), momentum {}{nesterov}, {} Newton-Schulz iterations{qkv}; embeddings, layer norms and \
+            "Muon, learning rate {} (adjust_lr_fn {}), momentum {}{nesterov}, {} Newton-Schulz iterations{qkv}; embeddings, layer norms and \
              biases by AdamW, learning rate {adamw}, betas ({}, {}), eps {}",
             key("learning_rate"),
             key("adjust_lr_fn"),
@@ -38,7 +42,18 @@ pub const FACTS: Facts = Facts {
 /// FLOPs of one Newton-Schulz iteration as it is defined: A = X X^T, A^2, and that polynomial times X. Symmetric results and steps
 /// on A alone make it cheaper.
 fn of_iterations(Sides { inputs, outputs, pieces }: Sides) -> f64 {
-    let outputs = outputs / pieces.max(1);
-    let (side, length) = (inputs.min(outputs) as f64, inputs.max(outputs) as f64);
+    let (side, length) = sides_of_piece(inputs, outputs, pieces);
     pieces as f64 * (4.0 * side * side * length + 2.0 * side * side * side)
+}
+
+/// Twice a piece, and four squares of its shorter side. In bf16 they take less.
+fn of_an_update(Sides { inputs, outputs, pieces }: Sides) -> f64 {
+    let (side, length) = sides_of_piece(inputs, outputs, pieces);
+    2.0 * side * length + 4.0 * side * side
+}
+
+/// The shorter side of a piece, and the longer one.
+fn sides_of_piece(inputs: usize, outputs: usize, pieces: usize) -> (f64, f64) {
+    let outputs = outputs / pieces.max(1);
+    (inputs.min(outputs) as f64, inputs.max(outputs) as f64)
 }

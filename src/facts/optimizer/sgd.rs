@@ -8,5 +8,6 @@ pub const FACTS: Facts = Facts {
     state: |_| &["momentum_buffer"],
     usual_momentum: None,
     flops: |_, _, _| 0.0,
+    working: |_, _| 0.0,
     describe: |key| format!("SGD, learning rate {}, momentum {}", key("learning_rate"), key("momentum")),
 };
