@@ -186,6 +186,8 @@ fn muon(raw: &OptimizerSection) -> MuonPlan {
             0.0 => raw.learning_rate,
             rate => rate,
         },
+        momentum_start: raw.momentum_start,
+        momentum_warmup_steps: raw.momentum_warmup_steps,
         nesterov: raw.nesterov,
         coefficients: (0..raw.ns_steps).filter_map(of_step).collect(),
         adjust_lr: raw.adjust_lr_fn,

@@ -174,6 +174,10 @@ pub struct OptimizerPlan {
 pub struct MuonPlan {
     /// Peak learning rate of the parameters that AdamW updates. Resolved: never 0.
     pub adamw_learning_rate: f64,
+    /// Momentum of the first step, from which it rises linearly over [`MuonPlan::momentum_warmup_steps`].
+    pub momentum_start: f64,
+    /// 0: no warm-up.
+    pub momentum_warmup_steps: u64,
     pub nesterov: bool,
     /// a, b and c of each Newton-Schulz iteration.
     pub coefficients: Vec<[f64; 3]>,

@@ -205,6 +205,8 @@ sections! {
         grad_clip: f64 = ZERO_OR_MORE.zero("no clipping");
         adamw_learning_rate: f64 = ZERO_OR_MORE.zero("as `optimizer.learning_rate`");
         nesterov: bool = of(Kind::Switch);
+        momentum_start: f64 = BELOW_ONE;
+        momentum_warmup_steps: u64 = int(0, MAX_STEPS).zero("no warm-up");
         ns_steps: usize = int(1, 99);
         ns_coefficients: Coefficients = of(Kind::Coefficients);
         adjust_lr_fn: AdjustLr = choice(AdjustLr::WORDS);

@@ -129,6 +129,8 @@ mod tests {
             grad_clip: 0.0,
             muon: MuonPlan {
                 adamw_learning_rate: 3e-3,
+                momentum_start: 0.85,
+                momentum_warmup_steps: 0,
                 nesterov: true,
                 coefficients: vec![[3.4445, -4.775, 2.0315]; 5],
                 adjust_lr: AdjustLr::Original,

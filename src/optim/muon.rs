@@ -8,6 +8,7 @@
 use dfdx::prelude::*;
 
 use super::{Change, MuonRule, Update, adamw, decay};
+use crate::config::experiment::OptimizerPlan;
 use crate::facts::optimizer::Role;
 
 /// Updates one parameter in place, and leaves zeros in its gradient.
@@ -19,7 +20,7 @@ pub fn try_update<S: Shape, E: Dtype, D: Update<E>>(change: Change<'_, S, E, D>)
         let learning_rate = change.learning_rate * (muon.adamw_learning_rate / change.plan.learning_rate);
         return adamw::try_update(Change { learning_rate, ..change });
     };
-    let Change { plan, learning_rate, clip, parameter, tensor, gradient, state, aside, .. } = change;
+    let Change { plan, step, learning_rate, clip, parameter, tensor, gradient, state, aside, .. } = change;
     let pieces = if muon.split_qkv { parameter.matrices() } else { 1 };
     let rule = MuonRule {
         rows,
@@ -27,7 +28,7 @@ pub fn try_update<S: Shape, E: Dtype, D: Update<E>>(change: Change<'_, S, E, D>)
         pieces,
         learning_rate,
         scale: muon.adjust_lr.factor(rows, columns / pieces),
-        momentum: plan.momentum,
+        momentum: momentum_at(plan, step),
         nesterov: muon.nesterov,
         coefficients: &muon.coefficients,
         decay: decay(plan, parameter),
@@ -35,4 +36,14 @@ pub fn try_update<S: Shape, E: Dtype, D: Update<E>>(change: Change<'_, S, E, D>)
     };
     let [momentum] = state.moments(["momentum_buffer"]);
     D::try_muon(&rule, tensor, gradient, momentum.try_get(tensor)?, aside)
+}
+
+/// The momentum of a step, the first of which is 1.
+fn momentum_at(plan: &OptimizerPlan, step: u64) -> f64 {
+    let (muon, taken) = (&plan.muon, step.saturating_sub(1));
+    if taken >= muon.momentum_warmup_steps {
+        return plan.momentum;
+    }
+    let share = taken as f64 / muon.momentum_warmup_steps as f64;
+    muon.momentum_start + share * (plan.momentum - muon.momentum_start)
 }

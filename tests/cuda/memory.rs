@@ -56,8 +56,12 @@ fn act(engine: &mut dyn Engine) -> Result<f64, EngineError> {
 }
 
 /// The kinds of run whose operations differ.
-const KINDS: [&[&str]; 3] =
-    [&[], &["train.activation_checkpointing=true", "optimizer.kind=sgd"], &["hardware.dtype=f16"]];
+const KINDS: [&[&str]; 4] = [
+    &[],
+    &["train.activation_checkpointing=true", "optimizer.kind=sgd"],
+    &["optimizer.kind=muon"],
+    &["hardware.dtype=f16"],
+];
 
 /// That this returns, and how.
 fn without_panic<R>(what: &str, act: impl FnOnce() -> R) -> R {

@@ -126,11 +126,13 @@ def sgd(parameters):
 class Muon:
     """torch.optim.Muon on the blocks' matrices and AdamW on the rest.
 
-    Muon takes matrices (out, in), and queries, keys and values each for itself if `split_qkv`. It orthogonalises in bf16 whatever
+    Muon takes matrices (out, in), and queries, keys and values each for itself if `split_qkv`. Momentum
+    begins at `warmup[0]` and reaches its own value after `warmup[1]` steps. It orthogonalises in bf16 whatever
     it is given; with `exact` the same code does so in double precision.
     """
 
-    def __init__(self, parameters, nesterov=True, adjust_lr_fn="original", split_qkv=True, exact=True):
+    def __init__(self, parameters, nesterov=True, adjust_lr_fn="original", split_qkv=True, warmup=(0.0, 0), exact=True):
+        self.warmup, self.steps = warmup, 0
         self.exact, self.pieces, others = exact, [], []
         for name, parameter in parameters.items():
             if name.startswith("h.") and parameter.dim() == 2:
@@ -162,6 +164,10 @@ class Muon:
         for parameter, columns, piece in self.pieces:
             start = columns.storage_offset()
             piece.grad = parameter.grad[:, start : start + columns.shape[1]].T.clone()
+        start, steps = self.warmup
+        share = min(1.0, self.steps / steps) if steps else 1.0
+        self.optimizers[0].param_groups[0]["momentum"] = start + share * (MUON_MOMENTUM - start)
+        self.steps += 1
         with unittest.mock.patch.object(torch, "bfloat16", torch.float64 if self.exact else torch.bfloat16):
             for optimizer in self.optimizers:
                 optimizer.step()
@@ -224,7 +230,9 @@ def main():
         "sgd": train(start, batches, sgd),
         "muon": train(start, batches, muon()),
         "muon_plain_momentum": train(start, batches, muon(nesterov=False)),
+        "muon_warm_momentum": train(start, batches, muon(warmup=(0.5, 3))),
         "muon_match_rms_adamw": train(start, batches, muon(adjust_lr_fn="match_rms_adamw")),
+        "muon_spectral_unclamped": train(start, batches, muon(adjust_lr_fn="spectral_unclamped")),
         "muon_whole_qkv": train(start, batches, muon(split_qkv=False)),
         "muon_clipped": train(start, batches, muon(), MAX_NORM),
         "muon_bf16": train(start, batches, muon(exact=False)),

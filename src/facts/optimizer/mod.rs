@@ -96,11 +96,12 @@ impl OptimizerKind {
 pub enum AdjustLr {
     Original,
     MatchRmsAdamw,
+    SpectralUnclamped,
 }
 
 impl AdjustLr {
     /// As a configuration has them.
-    pub const WORDS: &'static [&'static str] = &["original", "match_rms_adamw"];
+    pub const WORDS: &'static [&'static str] = &["original", "match_rms_adamw", "spectral_unclamped"];
 
     /// The factor for a matrix of such sides.
     pub fn factor(self, inputs: usize, outputs: usize) -> f64 {
@@ -108,6 +109,7 @@ impl AdjustLr {
         match self {
             Self::Original => (outputs / inputs).max(1.0).sqrt(),
             Self::MatchRmsAdamw => 0.2 * inputs.max(outputs).sqrt(),
+            Self::SpectralUnclamped => (outputs / inputs).sqrt(),
         }
     }
 }
@@ -178,6 +180,8 @@ mod tests {
     fn a_larger_side_of_outputs_raises_the_rate() {
         assert_eq!(AdjustLr::Original.factor(100, 400), 2.0);
         assert_eq!(AdjustLr::Original.factor(400, 100), 1.0);
+        assert_eq!(AdjustLr::SpectralUnclamped.factor(100, 400), 2.0);
+        assert_eq!(AdjustLr::SpectralUnclamped.factor(400, 100), 0.5);
         assert!((AdjustLr::MatchRmsAdamw.factor(400, 100) - 4.0).abs() < 1e-12);
     }
 }

@@ -23,14 +23,17 @@ pub const FACTS: Facts = Facts {
             "0" | "0.0" | "-" => key("learning_rate"),
             rate => rate.to_owned(),
         };
+        let momentum = match key("momentum_warmup_steps").as_str() {
+            "0" | "-" => key("momentum"),
+            steps => format!("{} to {} over {steps} steps", key("momentum_start"), key("momentum")),
+        };
         let nesterov = if key("nesterov") == "false" { "" } else { " (Nesterov)" };
         let qkv = if key("split_qkv") == "false" { "" } else { ", queries, keys and values each for itself" };
         format!(
-            "Muon, learning rate {} (adjust_lr_fn {}), momentum {}{nesterov}, {} Newton-Schulz iterations{qkv}; embeddings, layer norms and \
+            "Muon, learning rate {} (adjust_lr_fn {}), momentum {momentum}{nesterov}, {} Newton-Schulz iterations{qkv}; embeddings, layer norms and \
              biases by AdamW, learning rate {adamw}, betas ({}, {}), eps {}",
             key("learning_rate"),
             key("adjust_lr_fn"),
-            key("momentum"),
             key("ns_steps"),
             key("beta1"),
             key("beta2"),

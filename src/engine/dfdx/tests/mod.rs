@@ -89,6 +89,8 @@ fn tiny_plan() -> RunPlan {
             grad_clip: 0.0,
             muon: MuonPlan {
                 adamw_learning_rate: setting("learning_rate"),
+                momentum_start: 0.0,
+                momentum_warmup_steps: 0,
                 nesterov: true,
                 coefficients: vec![[3.4445, -4.775, 2.0315]; 5],
                 adjust_lr: AdjustLr::Original,

@@ -157,8 +157,21 @@ fn muon_with_plain_momentum_matches_pytorch() {
 }
 
 #[test]
+fn muon_with_momentum_that_warms_up_matches_pytorch() {
+    muon_matches("muon_warm_momentum", |plan| {
+        plan.muon.momentum_start = 0.5;
+        plan.muon.momentum_warmup_steps = 3;
+    });
+}
+
+#[test]
 fn muon_scaled_as_adamw_matches_pytorch() {
     muon_matches("muon_match_rms_adamw", |plan| plan.muon.adjust_lr = AdjustLr::MatchRmsAdamw);
+}
+
+#[test]
+fn muon_scaled_by_its_sides_alone_matches_pytorch() {
+    muon_matches("muon_spectral_unclamped", |plan| plan.muon.adjust_lr = AdjustLr::SpectralUnclamped);
 }
 
 #[test]
