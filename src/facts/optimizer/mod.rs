@@ -142,15 +142,29 @@ mod tests {
                 |key: &str| changes.iter().find(|(name, _)| *name == key).map_or("1", |(_, value)| value);
             (OptimizerKind::Muon.facts().describe)(&|key| value(key).to_owned())
         };
-        let usual = said(&[("learning_rate", "0.02"), ("adamw_learning_rate", "0.0"), ("split_qkv", "true")]);
+        let usual = said(&[
+            ("learning_rate", "0.02"),
+            ("adamw_learning_rate", "0.0"),
+            ("split_qkv", "true"),
+            ("momentum_warmup_steps", "0"),
+        ]);
         assert!(
             usual
                 .contains("momentum 1 (Nesterov), 1 Newton-Schulz iterations, queries, keys and values each"),
             "{usual}"
         );
         assert!(usual.contains("by AdamW, learning rate 0.02,"), "{usual}");
-        let other = said(&[("nesterov", "false"), ("split_qkv", "false"), ("adamw_learning_rate", "3e-3")]);
-        assert!(other.contains("momentum 1, 1 Newton-Schulz iterations; embeddings"), "{other}");
+        let other = said(&[
+            ("nesterov", "false"),
+            ("split_qkv", "false"),
+            ("adamw_learning_rate", "3e-3"),
+            ("momentum_start", "0.85"),
+            ("momentum_warmup_steps", "30"),
+        ]);
+        assert!(
+            other.contains("momentum 0.85 to 1 over 30 steps, 1 Newton-Schulz iterations; embeddings"),
+            "{other}"
+        );
         assert!(other.contains("by AdamW, learning rate 3e-3,"), "{other}");
     }
 
