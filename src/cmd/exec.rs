@@ -37,6 +37,9 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<Exit, Error> {
     let dir = RunDir::open(&args.dir);
+    // Before the lock, so that whoever sees it can stop this process and gets its exit code.
+    let screen = Screen::open(args.quiet || args.supervised);
+    let stop = signals::catch(&screen)?;
     // Not to leave a lock where there is no run.
     dir.read_manifest()?;
     let _lock = match dir.lock() {
@@ -52,8 +55,6 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         terminal::out(format_args!("{}: {}", record.id(), report::ending::sentence(&record)));
         return Ok(exit_of(&manifest));
     }
-    let screen = Screen::open(args.quiet || args.supervised);
-    let stop = signals::catch(&screen)?;
     let mut listeners: Vec<Box<dyn Sink>> = Vec::new();
     if args.supervised {
         stop_when_input_closes(&stop);
