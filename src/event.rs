@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::facts::{Status, StopReason};
 use crate::metric::MetricsRow;
-use crate::store::manifest::{Status, StopReason};
 
 /// One thing that happened in a run, in the order it happened. `log.jsonl` holds them as they were.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

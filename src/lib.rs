@@ -51,6 +51,7 @@ pub mod error;
 pub mod event;
 pub mod export;
 pub mod facts;
+pub mod files;
 pub mod generate;
 pub mod infer;
 pub mod launcher;

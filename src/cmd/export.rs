@@ -6,8 +6,8 @@ use clap::ValueEnum;
 
 use crate::error::{Error, Exit};
 use crate::export;
+use crate::facts::Status;
 use crate::pretrained::{self, Pretrained, Which};
-use crate::store::manifest::Status;
 use crate::store::{RunDir, archive, scan};
 use crate::terminal;
 use crate::units;

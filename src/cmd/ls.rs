@@ -74,8 +74,8 @@ fn row(name: String, manifest: &Manifest, now: Timestamp, shows_attempts: bool) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::{Status, StopReason};
     use crate::store::fixture;
-    use crate::store::manifest::{Status, StopReason};
 
     #[test]
     fn failures_have_their_class_and_attempts_their_column_only_where_there_are_several() {

@@ -7,12 +7,13 @@ use super::sweep::{self, Item, WorkArgs};
 use crate::cli::Folders;
 use crate::config;
 use crate::error::{Error, Exit};
+use crate::facts::{Status, StopReason};
 use crate::launcher::Launcher;
 use crate::launcher::again::{is_unfinished, may_be_retried};
 use crate::report::compare::LeftOut;
 use crate::report::ending::Ending;
 use crate::sinks::progress::Screen;
-use crate::store::manifest::{Manifest, Status, StopReason};
+use crate::store::manifest::Manifest;
 use crate::store::{RunDir, StoreError};
 use crate::terminal;
 

@@ -4,12 +4,12 @@ use super::preflight::{Planned, fetch_corpora, load_plans, short_of_memory};
 use super::sweep::{self, Item, Origin, WorkArgs};
 use crate::cli::{Folders, Selection};
 use crate::error::{Error, Exit};
+use crate::facts::Status;
 use crate::launcher::Launcher;
 use crate::launcher::again::{self, Again, Decision};
 use crate::launcher::prepare::Place;
 use crate::report::compare::LeftOut;
 use crate::sinks::progress::Screen;
-use crate::store::manifest::Status;
 use crate::store::{RunDir, StoreError};
 use crate::terminal;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use toml::Value;
 
-use crate::store::manifest::{Reference, StopReason};
+use crate::facts::{Reference, StopReason};
 
 use super::experiment::*;
 use super::layers::{Resolved, Setting};

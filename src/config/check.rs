@@ -9,7 +9,7 @@ use super::hint;
 use super::parse;
 use super::schema::{Key, Kind};
 use super::value::{kind_of, shortened, value_text};
-use crate::store::{is_device_name, is_folder_name, is_run_name};
+use crate::files::{is_device_name, is_folder_name, is_run_name};
 
 /// Why a value does not fit its key. The place is the caller's.
 #[derive(Debug)]

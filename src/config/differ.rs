@@ -7,7 +7,7 @@ use toml::Value;
 use super::experiment::{ResolvedKey, RunPlan};
 use super::schema::{self, Kind};
 use super::value::value_text;
-use crate::store::manifest::KeyChange;
+use crate::facts::KeyChange;
 
 /// Whether a key decides what a run computes and records. Prose, what is compared with, how failures are met, and what only
 /// decides how fast the same numbers come do not.

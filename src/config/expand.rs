@@ -14,7 +14,7 @@ use super::run_name;
 use super::sections::Findings;
 use super::validate;
 use super::value::value_text;
-use crate::store::is_folder_name;
+use crate::files::is_folder_name;
 use crate::units;
 
 /// Most runs of one experiment. More are a slip in a grid.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::optimizer::{AdjustLr, OptimizerKind};
-use crate::store::manifest::{Reference, StopReason};
+use crate::facts::{Reference, StopReason};
 
 /// One training of one sweep point with one seed.
 #[derive(Clone, Debug, PartialEq)]

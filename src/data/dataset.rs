@@ -7,7 +7,7 @@ use super::batches::check_length;
 use super::corpus;
 use super::tokenizer::Tokenizer;
 use crate::config::experiment::{DataPlan, RunPlan, TrainPlan, WindowOrder};
-use crate::store::manifest::DataInfo;
+use crate::facts::DataInfo;
 
 /// Everything a run needs to know about its data.
 #[derive(Clone, Debug)]

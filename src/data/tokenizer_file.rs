@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::tokenizer::Tokenizer;
-use crate::store::atomic;
+use crate::files::atomic;
 
 /// In run directories and in folders that were exported. (`tokenizer.json` is Hugging Face's.)
 pub const TOKENIZER_FILE: &str = "runner-tokenizer.json";

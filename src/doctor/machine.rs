@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use super::{Finding, Section};
 use crate::data::{self, KeptCorpora};
 use crate::engine::device::{self, Bf16Kernel, KernelState, ProductKernels, cpu_name, product_kernels};
+use crate::files::disk;
 use crate::launcher::host;
-use crate::store::disk;
 use crate::units;
 
 /// Folders that a run writes to.

@@ -3,9 +3,9 @@
 use super::device;
 use super::memory::{MemoryNeed, Place, Workload};
 use crate::config::experiment::{DeviceChoice, DtypeKind, RunPlan};
+use crate::facts::CostInfo;
 use crate::model::flops::{StepFlops, optimizer_flops, step_flops};
 use crate::model::{Limits, ModelConfig};
-use crate::store::manifest::CostInfo;
 
 /// What training a plan takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,7 +91,7 @@ pub fn limits(ordinal: usize) -> Limits {
 mod tests {
     use super::*;
     use crate::config::{self, LoadOptions};
-    use crate::store::manifest::DeviceInfo;
+    use crate::facts::DeviceInfo;
 
     fn plans(set: &[&str]) -> Vec<RunPlan> {
         let folder = tempfile::tempdir().expect("a temporary folder");

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use crate::config::experiment::{DeviceChoice, DtypeKind, ModelPlan, RunPlan};
 use crate::data::batches::Batch;
+use crate::facts::{DeviceInfo, ModelInfo, StepPart};
+use crate::files::disk;
 use crate::model::ModelConfig;
 use crate::model::params::model_info;
-use crate::store::disk;
-use crate::store::manifest::{DeviceInfo, ModelInfo, StepPart};
 use memory::Place;
 
 pub mod cost;

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::{Engine, EngineError, StepOutput};
 use crate::config::experiment::{RunPlan, ScriptedFailure, ScriptedPlan};
 use crate::data::batches::Batch;
-use crate::store::atomic;
-use crate::store::manifest::{DeviceInfo, ModelInfo, StepPart};
+use crate::facts::{DeviceInfo, ModelInfo, StepPart};
+use crate::files::atomic;
 
 /// File of the engine's state in a checkpoint.
 const STATE_FILE: &str = "engine.json";

@@ -1,3 +1,19 @@
-//! What every part may know without knowing the part that does it: names, sizes and words, no tensors and no files.
+//! What every part may know without knowing the part that does it: names, sizes and words, no tensors and no files. Much of it is
+//! written into a run's manifest as it stands here.
 
+mod change;
+mod cost;
+mod data;
+mod device;
+mod model;
 pub mod optimizer;
+mod outcome;
+mod reference;
+
+pub use change::KeyChange;
+pub use cost::{CostInfo, StepPart};
+pub use data::DataInfo;
+pub use device::DeviceInfo;
+pub use model::{InitFrom, ModelInfo, ParameterGroup};
+pub use outcome::{Status, StopReason};
+pub use reference::Reference;

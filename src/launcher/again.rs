@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::{self, differences, experiment::RunPlan};
+use crate::facts::{KeyChange, Status, StopReason};
 use crate::pretrained::start::pinned_change;
-use crate::store::manifest::{ChangedSince, KeyChange, Manifest, Status, StopReason};
+use crate::store::manifest::{ChangedSince, Manifest};
 use crate::store::{RunDir, Writer};
 
 /// What becomes of a plan.

@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::process::ExitStatus;
 
-use crate::store::manifest::StopReason;
+use crate::facts::StopReason;
 
 /// What is known of the end of a process.
 #[derive(Debug)]

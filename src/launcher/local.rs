@@ -9,9 +9,11 @@ use super::death::{Death, last_lines, oom_kills};
 use super::retry::{self, Tries};
 use crate::config;
 use crate::config::experiment::OnFailurePlan;
+use crate::facts::{Status, StopReason};
+use crate::files::disk;
 use crate::sinks::Sink;
-use crate::store::manifest::{Manifest, Status, StopReason};
-use crate::store::{RunDir, StoreError, disk};
+use crate::store::manifest::Manifest;
+use crate::store::{RunDir, StoreError};
 use crate::train::StopFlag;
 use crate::units;
 

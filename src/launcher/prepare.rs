@@ -12,10 +12,9 @@ use crate::data;
 use crate::engine::cost::Cost;
 use crate::engine::device;
 use crate::engine::memory::Place as MemoryPlace;
+use crate::facts::{Status, StopReason};
 use crate::pretrained::Start;
-use crate::store::manifest::{
-    ChangedSince, FORMAT_VERSION, HostInfo, Manifest, RunInfo, Status, StopReason, TargetInfo,
-};
+use crate::store::manifest::{ChangedSince, FORMAT_VERSION, HostInfo, Manifest, RunInfo, TargetInfo};
 use crate::store::{RunDir, StoreError};
 
 /// Where a run will be trained.

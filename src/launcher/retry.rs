@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use crate::config::experiment::{OnFailurePlan, RunPlan};
 use crate::config::{self, ConfigErrors};
-use crate::store::manifest::{KeyChange, Manifest, StopReason};
-use crate::store::{RunDir, StoreError, atomic};
+use crate::facts::{KeyChange, StopReason};
+use crate::files::atomic;
+use crate::store::manifest::Manifest;
+use crate::store::{RunDir, StoreError};
 
 /// Longest wait between two attempts.
 const LONGEST_BACKOFF_SECS: f64 = 600.0;

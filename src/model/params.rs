@@ -5,7 +5,7 @@ use dfdx::prelude::*;
 
 use super::ModelConfig;
 use crate::facts::optimizer::Role;
-use crate::store::manifest::{ModelInfo, ParameterGroup};
+use crate::facts::{ModelInfo, ParameterGroup};
 
 /// Part of the model that a parameter belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

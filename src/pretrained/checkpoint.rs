@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use super::{Origin, Pretrained, PretrainedError, Sampling, tokenizer};
 use crate::config::{self, experiment::DeviceChoice};
+use crate::facts::Status;
 use crate::model::{ModelConfig, WEIGHTS_FILE};
-use crate::store::manifest::Status;
 use crate::store::{RunDir, checksums};
 
 /// Which of a run's checkpoints.

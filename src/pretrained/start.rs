@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use super::{Pretrained, PretrainedError, Which, open};
 use crate::config::{self, experiment::RunPlan};
 use crate::data::tokenizer::Tokenizer;
+use crate::facts::{InitFrom, KeyChange};
 use crate::model::weights::{WeightSizes, check_first_weights};
 use crate::model::{ModelConfig, tensor_file::TensorFileError};
 use crate::store::checksums;
-use crate::store::manifest::{InitFrom, KeyChange};
 
 /// The key that this module is about.
 const KEY: &str = "train.init_from";

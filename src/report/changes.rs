@@ -1,7 +1,8 @@
 //! What was configured otherwise: under way, to get a run through, or since an earlier run of its name.
 
+use crate::facts::KeyChange;
 use crate::markdown::{Align, Table, code, link, percent_encode};
-use crate::store::manifest::{KeyChange, Manifest};
+use crate::store::manifest::Manifest;
 use crate::units;
 
 /// In Markdown, how the configuration was changed under way: `Memory ran out, so ... went from 8 to 4 ...: a step keeps its

@@ -10,7 +10,8 @@ mod words;
 
 use std::path::{Path, PathBuf};
 
-use crate::store::{RunRecord, atomic};
+use crate::files::atomic;
+use crate::store::RunRecord;
 
 use super::ReportError;
 use super::ending::{Ending, sentence};

@@ -1,8 +1,9 @@
 //! How a run ended, in a word and in a sentence. The end of `runner`'s output, `runner ls` and the reports say the same.
 
+use crate::facts::{Status, StopReason};
 use crate::metric::metric;
 use crate::store::RunRecord;
-use crate::store::manifest::{Manifest, Status, StopReason, TargetInfo};
+use crate::store::manifest::{Manifest, TargetInfo};
 use crate::units;
 
 use super::summary::Summary;

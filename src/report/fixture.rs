@@ -5,11 +5,11 @@ use std::path::Path;
 use jiff::SignedDuration;
 
 use crate::event::Event;
-use crate::metric::MetricsRow;
-use crate::store::manifest::{
-    Attempt, CostInfo, DataInfo, DeviceInfo, GitInfo, KeyChange, Manifest, ModelInfo, ParameterGroup,
-    Results, Status, StepPart, StopReason, TargetInfo, TimeInfo,
+use crate::facts::{
+    CostInfo, DataInfo, DeviceInfo, KeyChange, ModelInfo, ParameterGroup, Status, StepPart, StopReason,
 };
+use crate::metric::MetricsRow;
+use crate::store::manifest::{Attempt, GitInfo, Manifest, Results, TargetInfo, TimeInfo};
 use crate::store::{
     Memorisation, RunDir, RunRecord, SampleText, VerbatimCopy, fixture, metrics_header, row_record,
 };

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use crate::store::atomic;
+use crate::files::atomic;
 
 use super::ReportError;
 use crate::markdown::{Align, Table, code, link, percent_encode};

@@ -15,9 +15,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::files::atomic;
 use crate::metric::{Metric, MetricsRow, Unit};
 use crate::report::ReportError;
-use crate::store::{RunRecord, atomic};
+use crate::store::RunRecord;
 
 /// Width of a chart in pixels as shown on a page.
 const WIDTH: u32 = 860;

@@ -13,7 +13,8 @@ mod words;
 
 use std::path::PathBuf;
 
-use crate::store::{RunRecord, atomic};
+use crate::files::atomic;
+use crate::store::RunRecord;
 
 use super::summary::Summary;
 use super::{ReportError, changes};

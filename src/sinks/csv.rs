@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Sink, SinkError};
 use crate::event::Event;
-use crate::store::{atomic, metrics_header, read_rows, row_record};
+use crate::files::atomic;
+use crate::store::{metrics_header, read_rows, row_record};
 
 /// See the module.
 pub struct CsvSink {

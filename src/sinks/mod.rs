@@ -9,7 +9,8 @@ pub mod samples;
 use std::path::PathBuf;
 
 use crate::event::Event;
-use crate::store::{RunDir, disk};
+use crate::files::disk;
+use crate::store::RunDir;
 
 /// Takes a run's events in order. An error ends the run: a record with holes is worse than none.
 pub trait Sink: Send {

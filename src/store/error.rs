@@ -1,7 +1,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::disk;
+use crate::files::disk;
 
 /// A run directory could not be made, written, read or found.
 #[derive(Debug, thiserror::Error)]

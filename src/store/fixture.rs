@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::manifest::{FORMAT_VERSION, HostInfo, Manifest, RunInfo, Status};
+use super::manifest::{FORMAT_VERSION, HostInfo, Manifest, RunInfo};
+use crate::facts::Status;
 
 /// A run that has just begun.
 pub(crate) fn manifest(experiment: &str, run: &str) -> Manifest {

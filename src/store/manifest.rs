@@ -5,30 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use super::stop_reason::StopReason;
+use crate::facts::{
+    CostInfo, DataInfo, DeviceInfo, InitFrom, KeyChange, ModelInfo, Reference, Status, StepPart, StopReason,
+};
 
 /// Version of the run directory's format. Readers accept this one and older ones.
 pub const FORMAT_VERSION: u32 = 1;
-
-/// State of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// Waiting to be started, by a sweep that has made its directory already.
-    Queued,
-    /// Training, or its process died without a word; [`RunDir::read_manifest_now`](super::RunDir::read_manifest_now) tells.
-    Running,
-    /// Came to a planned end: target, last step, or time limit.
-    Finished,
-    /// Stopped by a person or by the system; what was done is kept.
-    Interrupted,
-    /// The loss became NaN or infinite.
-    Diverged,
-    /// An error ended it.
-    Failed,
-    /// Not started: this machine lacks what `hardware.requires` asks for.
-    Skipped,
-}
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -159,16 +141,6 @@ pub struct ChangedSince {
     pub keys: Vec<KeyChange>,
 }
 
-/// One key that was configured otherwise.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct KeyChange {
-    /// Dotted: `optimizer.learning_rate`; `data sha256` for the text itself.
-    pub key: String,
-    /// Values as they are written in TOML.
-    pub before: String,
-    pub now: String,
-}
-
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunInfo {
     pub experiment: String,
@@ -206,114 +178,6 @@ pub struct HostInfo {
 pub struct GitInfo {
     pub commit: String,
     pub dirty: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DeviceInfo {
-    /// `cpu`, `cuda:0`, `scripted`.
-    pub device: String,
-    /// The hardware's own name.
-    pub name: String,
-    pub dtype: String,
-    /// What multiplies where there is a choice, as for bf16 on the processor: the run's own, which it began with and keeps to
-    /// wherever it is there. [`Attempt::kernel`] says what took its place.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kernel: Option<String>,
-    /// What matrix products alone do there, on all threads: FLOP/s, by short probes before and after each attempt.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub product_probes: Vec<f64>,
-    pub threads: usize,
-}
-
-impl DeviceInfo {
-    /// What [`kernel`](Self::kernel) is where bf16 is widened and multiplied by the kernels for f32.
-    pub const F32_KERNELS: &str = "f32 kernels";
-
-    /// The number format and what multiplies: `f32`, `bf16 by AMX`, or `bf16, multiplied in f32`.
-    pub fn format(&self) -> String {
-        match self.kernel.as_deref() {
-            None => self.dtype.clone(),
-            Some(Self::F32_KERNELS) => format!("{}, multiplied in f32", self.dtype),
-            Some(kernel) => format!("{} by {kernel}", self.dtype),
-        }
-    }
-
-    /// What matrix products alone do there: the best of the probes, in FLOP/s. `None` where there was one alone, and where they
-    /// lie so far apart that something else must have had the machine during one of them.
-    pub fn product_flops_per_sec(&self) -> Option<f64> {
-        const APART: f64 = 1.5;
-        let [_, _, ..] = self.product_probes.as_slice() else { return None };
-        let most = self.product_probes.iter().copied().fold(0.0, f64::max);
-        let least = self.product_probes.iter().copied().fold(f64::INFINITY, f64::min);
-        (most > 0.0 && most <= APART * least).then_some(most)
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DataInfo {
-    /// The corpus's name, or the path as given.
-    pub name: String,
-    /// SHA-256 of the text, hexadecimal.
-    pub sha256: String,
-    pub bytes: u64,
-    pub tokenizer: String,
-    /// Size of the tokenizer's vocabulary.
-    pub vocab_size: usize,
-    pub train_tokens: u64,
-    pub val_tokens: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ModelInfo {
-    pub n_layer: usize,
-    pub n_head: usize,
-    pub n_embd: usize,
-    pub block_size: usize,
-    pub vocab_size: usize,
-    pub parameters: u64,
-    /// Parameters by part, in order of the forward pass; they add up to `parameters`.
-    pub breakdown: Vec<ParameterGroup>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ParameterGroup {
-    /// `token embedding (tied head)`, `position embedding`, `attention`, `mlp`, `layer norms`.
-    pub part: String,
-    pub parameters: u64,
-}
-
-/// The trained model that a run begins from, as it was found when the run was made.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct InitFrom {
-    /// What `train.init_from` named, absolute: a run, a checkpoint, a folder or a file.
-    pub given: String,
-    /// The file of its weights, absolute.
-    pub weights: String,
-    /// SHA-256 of that file, hexadecimal.
-    pub sha256: String,
-    /// The run that trained it, `experiment/run`, or the name of its folder. Absent for a file alone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// The steps that the run had trained it for. Absent for what no run of this program made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub step: Option<u64>,
-    /// How many positions it has, where this run took only the first of them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub positions: Option<usize>,
-}
-
-/// What a run takes, counted from its sizes before it starts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CostInfo {
-    /// FLOPs of the matrix products of one optimizer step, forward and backward, all accumulated batches; what activation
-    /// checkpointing computes a second time is left out.
-    pub model_flops_per_step: f64,
-    /// Estimated peak of the process's memory, where it trains on the processor.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory_bytes: Option<u64>,
-    /// Estimated peak of what the run takes of a GPU's memory, where it trains there, without what CUDA itself takes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gpu_memory_bytes: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -399,28 +263,4 @@ impl TimeInfo {
         }
         self
     }
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StepPart {
-    /// `matrix products`, `attention`, `optimizer`, ...
-    pub part: String,
-    pub secs: f64,
-}
-
-/// A published result that the run is compared with; see `[reference]`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Reference {
-    pub name: String,
-    pub source: String,
-    pub hardware: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub final_loss: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub steps: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub secs: Option<f64>,
-    /// Points of the train-loss curve: step, loss in nats per token.
-    pub curve: Vec<(u64, f64)>,
 }

@@ -4,27 +4,22 @@
 //! [`RunRecord`] of whatever a run left behind, and [`scan`] finds runs.
 
 pub mod archive;
-pub mod atomic;
 pub mod checksums;
-pub mod disk;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod lock;
 pub mod manifest;
 mod metrics_csv;
-mod names;
 mod read;
 mod record_sizes;
 mod run_dir;
 pub mod scan;
-mod stop_reason;
 
 pub use crate::event::{Memorisation, NGRAM_WORDS, SampleText, VerbatimCopy};
 pub use error::StoreError;
 pub use lock::{WriteLock, Writer, hostname};
 pub use metrics_csv::{metrics_header, read_rows, row_record};
-pub use names::{is_device_name, is_folder_name, is_run_name};
 pub use read::{RunRecord, read};
 pub use record_sizes::RecordSizes;
 pub use run_dir::{CheckpointsDir, RunDir};

@@ -8,9 +8,10 @@ use crate::metric::MetricsRow;
 
 use super::error::StoreError;
 use super::line_at;
-use super::manifest::{Manifest, Status};
+use super::manifest::Manifest;
 use super::metrics_csv;
 use super::run_dir::RunDir;
+use crate::facts::Status;
 
 /// Everything that a run left behind, as far as it could be read.
 #[derive(Clone, Debug)]

@@ -3,9 +3,9 @@ use std::fs;
 use rayon::prelude::*;
 
 use super::*;
+use crate::facts::StopReason;
 use crate::store::fixture;
 use crate::store::manifest::Results;
-use crate::store::manifest::StopReason;
 
 const HEADER: &str = "step,train_loss\n";
 

@@ -2,11 +2,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::atomic;
 use super::error::StoreError;
 use super::line_at;
 use super::lock::{self, WriteLock, Writer};
-use super::manifest::{FORMAT_VERSION, Manifest, Status, StopReason};
+use super::manifest::{FORMAT_VERSION, Manifest};
+use crate::facts::{Status, StopReason};
+use crate::files::atomic;
 
 /// The file whose lock the writer holds.
 pub(super) const LOCK: &str = "lock";

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::atomic::TEMPORARY;
 use super::error::StoreError;
 use super::manifest::Manifest;
 use super::run_dir::RunDir;
+use crate::files::atomic::TEMPORARY;
 
 /// Every run directory below `root` with its manifest, in order of path, where 2 comes before 10. A folder with `metrics.csv` or `config.toml`
 /// but no manifest counts too, as an error, so that a damaged run is not passed over in silence. Symbolic links are

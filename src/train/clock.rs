@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::store::manifest::{StepPart, TimeInfo};
+use crate::facts::StepPart;
+use crate::store::manifest::TimeInfo;
 
 /// Seconds of training, of the attempts before this one too as far as their steps were kept.
 #[derive(Debug)]

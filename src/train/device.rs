@@ -1,6 +1,7 @@
 //! Where a run computes, as its manifest has it. The device is that of the latest attempt; the kernel is the run's own.
 
-use crate::store::manifest::{DeviceInfo, Manifest};
+use crate::facts::DeviceInfo;
+use crate::store::manifest::Manifest;
 
 /// Notes in the manifest where this attempt computes, and in the attempt what multiplies. The run's own kernel, by which what
 /// `goes_on` was multiplied, stays noted where the attempt has to do without it: a later one on a machine that has it returns

@@ -2,8 +2,8 @@
 
 use super::target;
 use crate::config::experiment::RunPlan;
+use crate::facts::{Status, StopReason};
 use crate::metric::MetricsRow;
-use crate::store::manifest::{Status, StopReason};
 use crate::units;
 
 /// How a run ended.

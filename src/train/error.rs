@@ -3,11 +3,11 @@
 use crate::config;
 use crate::data::DataError;
 use crate::engine::EngineError;
+use crate::facts::StopReason;
 use crate::generate::GenerateError;
 use crate::pretrained::StartError;
 use crate::sinks::SinkError;
 use crate::store::StoreError;
-use crate::store::manifest::StopReason;
 
 use super::checkpoint::CheckpointError;
 

@@ -21,10 +21,11 @@ use crate::config::{
 };
 use crate::data::{self, Dataset, tokenizer::Tokenizer};
 use crate::engine::{self, Engine, cost::cost_by};
+use crate::facts::{InitFrom, Status};
 use crate::monitor::{Monitor, PeakMemory};
 use crate::pretrained::start::{self, Start};
 use crate::sinks::{self, Sink};
-use crate::store::manifest::{InitFrom, Manifest, Status};
+use crate::store::manifest::Manifest;
 use crate::store::{RecordSizes, RunDir, StoreError, hostname};
 use crate::threads::Pool;
 use crate::units;

@@ -14,11 +14,12 @@ use crate::data::Dataset;
 use crate::data::batches::Batches;
 use crate::engine::{Engine, StepOutput};
 use crate::event::Event;
+use crate::facts::{Status, StopReason};
 use crate::metric::MetricsRow;
 use crate::monitor::Monitor;
 use crate::optim::schedule::learning_rate;
 use crate::sinks::Sink;
-use crate::store::manifest::{Results, Status, StopReason, TimeInfo};
+use crate::store::manifest::{Results, TimeInfo};
 use crate::store::{RecordSizes, RunDir};
 
 /// A run under way.

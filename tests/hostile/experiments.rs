@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use runner::config::experiment::RunPlan;
 use runner::config::schema::KEYS;
 use runner::config::{self, ConfigErrors, LoadOptions, MAX_RUNS, Place};
-use runner::store::{is_folder_name, is_run_name};
+use runner::files::{is_folder_name, is_run_name};
 
 use crate::allocation::counted;
 use crate::cases::cases;

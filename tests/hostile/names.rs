@@ -7,8 +7,9 @@ use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
 use runner::config::{self, LoadOptions};
+use runner::files::{is_folder_name, is_run_name};
 use runner::report::compare::{checked_name, name_for};
-use runner::store::{is_folder_name, is_run_name, scan};
+use runner::store::scan;
 
 use crate::cases::cases;
 use crate::listing::listing;

@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn manifests_call_the_kernels_for_f32_what_the_operations_do() {
-        assert_eq!(Kernel::Widened.name(), crate::store::manifest::DeviceInfo::F32_KERNELS);
+        assert_eq!(Kernel::Widened.name(), crate::facts::DeviceInfo::F32_KERNELS);
         assert!(bf16_widens(Some(Kernel::Widened.name())));
     }
 

@@ -7,9 +7,9 @@ use super::{Budget, DfdxEngine, Engine, EngineError};
 use crate::config::experiment::{DtypeKind, RunPlan};
 use crate::engine::device;
 use crate::engine::memory::Place;
+use crate::facts::DeviceInfo;
 use crate::ops::cpu::bf16::{Kernel, product_flops_per_sec};
 use crate::ops::cpu::matmul::Workers;
-use crate::store::manifest::DeviceInfo;
 
 /// Opens the engine on the processor. In bf16 `kernel` multiplies if it is there, else the fastest one.
 pub fn open_cpu(

@@ -3,8 +3,8 @@ use std::path::Path;
 use crate::config::experiment::TokenizerKind;
 use crate::data::batches::Batch;
 use crate::engine::StepOutput;
+use crate::facts::{DeviceInfo, ModelInfo, StepPart};
 use crate::generate::*;
-use crate::store::manifest::{DeviceInfo, ModelInfo, StepPart};
 
 /// Always says that the next token is the last one plus one; remembers what it was asked.
 struct Counting {

@@ -1,10 +1,10 @@
 //! Whether the runs of an experiment have the same losses, for experiments that say they should
 //! (`experiment.same_losses_within`): on another device, say, or with another number of threads.
 
+use crate::facts::Status;
 use crate::markdown::{Align, Table, code};
 use crate::report::ending::Ending;
 use crate::store::RunRecord;
-use crate::store::manifest::Status;
 use crate::units;
 
 /// What became of one experiment's promise.
@@ -186,9 +186,9 @@ pub fn section(agreements: &[Agreement]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::DeviceInfo;
     use crate::metric::MetricsRow;
     use crate::report::fixture;
-    use crate::store::manifest::DeviceInfo;
 
     fn record(name: &str, device: &str, losses: &[f64]) -> RunRecord {
         let folder = tempfile::tempdir().expect("a temporary folder");

@@ -2,8 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::files::{is_device_name, is_folder_name};
 use crate::report::ReportError;
-use crate::store::{is_device_name, is_folder_name};
 
 /// Longest name that is made here, in characters.
 const MAX_LENGTH: usize = 80;

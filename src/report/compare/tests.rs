@@ -1,8 +1,8 @@
 use std::fs;
 use std::path::Path;
 
+use crate::facts::{InitFrom, Status, StopReason};
 use crate::report::fixture;
-use crate::store::manifest::{InitFrom, Status, StopReason};
 
 use super::*;
 

@@ -1,8 +1,9 @@
 //! The times that a process trained the run, and how each ended.
 
+use crate::facts::Status;
 use crate::markdown::{Align, Table, code, escape};
 use crate::report::ending::first_line;
-use crate::store::manifest::{Attempt, Manifest, Status};
+use crate::store::manifest::{Attempt, Manifest};
 use crate::units::{self, MISSING};
 
 use super::Page;
@@ -97,10 +98,10 @@ fn shortened(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::StopReason;
     use crate::report::fixture;
     use crate::report::summary::Summary;
     use crate::store::RunRecord;
-    use crate::store::manifest::StopReason;
     use std::path::Path;
 
     fn run(attempts: &[(u64, StopReason)]) -> RunRecord {

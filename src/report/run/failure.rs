@@ -1,9 +1,9 @@
 //! Why a run did not come to its planned end, and what to do about it.
 
+use crate::facts::StopReason;
 use crate::markdown::{code, fence};
 use crate::report::ending::{self, Ending};
 use crate::shell::quote;
-use crate::store::manifest::StopReason;
 
 use super::Page;
 
@@ -59,10 +59,10 @@ fn command(page: &Page, ending: Ending) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::Status;
     use crate::report::fixture;
     use crate::report::summary::Summary;
     use crate::store::RunRecord;
-    use crate::store::manifest::Status;
     use std::path::Path;
 
     fn failed(class: StopReason, message: &str) -> RunRecord {

@@ -1,9 +1,9 @@
 //! The run beside a published result. Only what the publication states is compared.
 
+use crate::facts::Reference;
 use crate::markdown::{Align, Table, escape};
 use crate::metric::Unit;
 use crate::store::RunRecord;
-use crate::store::manifest::Reference;
 use crate::units::{self, MISSING, optional};
 
 use super::Page;

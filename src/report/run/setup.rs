@@ -3,9 +3,9 @@
 use toml::Table;
 
 use crate::facts::optimizer::OptimizerKind;
+use crate::facts::{InitFrom, ModelInfo};
 use crate::markdown::{self, Align, code, escape};
 use crate::report::settings::{number, text, value};
-use crate::store::manifest::{InitFrom, ModelInfo};
 use crate::units;
 
 use super::{Page, attempts};
@@ -221,9 +221,9 @@ fn software(page: &Page) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::DeviceInfo;
     use crate::report::fixture;
     use crate::report::summary::Summary;
-    use crate::store::manifest::DeviceInfo;
     use std::path::Path;
 
     #[test]

@@ -1,10 +1,11 @@
 use std::fs;
 use std::path::Path;
 
+use crate::facts::{Reference, Status, StopReason};
 use crate::report::ending::sentence;
 use crate::report::fixture;
 use crate::store::SampleText;
-use crate::store::manifest::{ChangedSince, Reference, Results, Status, StopReason};
+use crate::store::manifest::{ChangedSince, Results};
 
 use super::*;
 

@@ -6,9 +6,10 @@ use std::time::UNIX_EPOCH;
 use tar::{Builder, EntryType, Header};
 
 use super::{ArchiveError, LONGEST_NAME};
-use crate::store::names::{is_file_name, is_folder_name, is_run_name};
+use crate::files::atomic;
+use crate::files::{is_file_name, is_folder_name, is_run_name};
+use crate::store::RunDir;
 use crate::store::run_dir::LOCK;
-use crate::store::{RunDir, atomic};
 
 /// zstd's own default: text shrinks to a fifth or so, weights by a tenth, and neither takes long.
 const LEVEL: i32 = 3;

@@ -6,8 +6,9 @@ use tar::{Archive, EntryType};
 use tempfile::TempDir;
 
 use super::{ArchiveError, LONGEST_NAME};
-use crate::store::names::{is_file_name, is_folder_name, is_run_name};
-use crate::store::{RunDir, atomic, disk};
+use crate::files::{atomic, disk};
+use crate::files::{is_file_name, is_folder_name, is_run_name};
+use crate::store::RunDir;
 
 /// How every file of zstd begins (RFC 8878, section 3.1.1).
 const MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];

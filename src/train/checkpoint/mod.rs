@@ -17,9 +17,10 @@ use super::target::Ema;
 use crate::data::batches::BatchState;
 use crate::engine::{Engine, EngineError};
 use crate::event::Memorisation;
+use crate::files::{atomic, disk};
 use crate::metric::MetricsRow;
 use crate::store::manifest::TimeInfo;
-use crate::store::{CheckpointsDir, RecordSizes, StoreError, atomic, checksums, disk};
+use crate::store::{CheckpointsDir, RecordSizes, StoreError, checksums};
 use crate::units;
 
 pub use restore::{GoOn, Restored, newest_step, weights_sums};

@@ -1,6 +1,26 @@
-//! Why a run ended: planned ends, and the classes of failures.
+//! How a run stands, and why it ended: planned ends, and the classes of failures.
 
 use serde::{Deserialize, Serialize};
+
+/// State of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Waiting to be started, by a sweep that has made its directory already.
+    Queued,
+    /// Training, or its process died without a word; whoever reads the run's directory can tell by its lock.
+    Running,
+    /// Came to a planned end: target, last step, or time limit.
+    Finished,
+    /// Stopped by a person or by the system; what was done is kept.
+    Interrupted,
+    /// The loss became NaN or infinite.
+    Diverged,
+    /// An error ended it.
+    Failed,
+    /// Not started: this machine lacks what `hardware.requires` asks for.
+    Skipped,
+}
 
 /// Why a run ended. For a run that did not come to a planned end this is the class of its failure: what
 /// `runner retry --class` chooses by, and what `[on_failure]` is about.

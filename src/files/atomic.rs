@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// What files are called while they are written.
-pub(super) const TEMPORARY: &str = ".tmp-";
+pub const TEMPORARY: &str = ".tmp-";
 
 /// Writes `bytes` to `path` by way of a temporary file in the same folder that is synced and then renamed.
 ///
@@ -16,7 +16,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Puts a temporary file in its place, so that it survives a power cut.
-pub(super) fn persist(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
+pub fn persist(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path).map_err(|failed| failed.error)?;
     sync_dir(folder_of(path))
@@ -39,7 +39,7 @@ fn temporary(folder: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile>
 }
 
 /// An empty file in `folder` that is deleted unless it is put in its place.
-pub(super) fn new_temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+pub fn new_temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY);
     // Temporary files are private by default; records are meant to be shared, as far as the umask allows.
@@ -58,7 +58,7 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
 }
 
 /// The folder that a path lies in.
-pub(super) fn folder_of(path: &Path) -> &Path {
+pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

@@ -1,0 +1,24 @@
+//! What a run takes, before and after it has taken it.
+
+use serde::{Deserialize, Serialize};
+
+/// What a run takes, counted from its sizes before it starts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CostInfo {
+    /// FLOPs of the matrix products of one optimizer step, forward and backward, all accumulated batches; what activation
+    /// checkpointing computes a second time is left out.
+    pub model_flops_per_step: f64,
+    /// Estimated peak of the process's memory, where it trains on the processor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// Estimated peak of what the run takes of a GPU's memory, where it trains there, without what CUDA itself takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_memory_bytes: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepPart {
+    /// `matrix products`, `attention`, `optimizer`, ...
+    pub part: String,
+    pub secs: f64,
+}
