@@ -47,6 +47,8 @@ pub fn try_sgd<S: Shape, E: Dtype, D: Update<E>>(
 ///
 /// dfdx's SGD is what reads a gradient's storage: from a parameter of zeros and with a rate of -1 it leaves the velocity there, or
 /// the gradient plus so much of it.
+///
+/// An update cannot be tried again as a whole, because it changes the velocity; what takes memory in it can.
 pub fn try_muon<S: Shape, E: Dtype, D: Update<E>>(
     rule: &MuonRule<'_>,
     tensor: &mut Tensor<S, E, D>,
@@ -54,26 +56,33 @@ pub fn try_muon<S: Shape, E: Dtype, D: Update<E>>(
     velocity: &mut Buffer<E, D>,
 ) -> Result<(), D::Err> {
     let device = tensor.device().clone();
+    let mut update: Matrix<E, D> =
+        twice(&device, || device.try_zeros_like(&(rule.rows, rule.pieces * rule.columns)))?;
     D::try_scale(tensor, gradient, rule.clip * (1.0 - rule.momentum))?;
     let momentum = if rule.nesterov { Momentum::Nesterov } else { Momentum::Classic };
     let config = SgdConfig { lr: -1.0, momentum: Some(momentum(rule.momentum)), weight_decay: None };
-    let mut update: Matrix<E, D> = device.try_zeros_like(&(rule.rows, rule.pieces * rule.columns))?;
     config.try_update(&mut update, velocity, gradient)?;
 
-    let mut done: Option<Matrix<E, D>> = None;
-    for i in 0..rule.pieces {
-        let columns = i * rule.columns..(i + 1) * rule.columns;
-        let piece = update.clone().try_slice((0..rule.rows, columns))?;
-        let piece = try_orthogonalise(piece, rule.coefficients)?;
-        done = Some(match done {
-            None => piece,
-            Some(before) => (before, piece).try_concat_along(Axis::<1>)?,
-        });
-    }
-    let Some(update) = done else { return Ok(()) };
-    let update = update.try_reshape_like(tensor.shape())?;
+    let update = twice(&device, || try_pieces(rule, &update)?.try_reshape_like(tensor.shape()))?;
     tensor.try_axpy(1.0 - rule.learning_rate * rule.decay, &update, -rule.learning_rate * rule.scale)?;
     device.try_fill_with_zeros(gradient)
+}
+
+/// Does something that takes memory, and once more without the memory that the device keeps for other sizes.
+fn twice<R, D: Cache>(device: &D, act: impl Fn() -> Result<R, D::Err>) -> Result<R, D::Err> {
+    act().or_else(|_| device.try_empty_cache().and_then(|()| act()))
+}
+
+/// Each piece of the update made orthogonal, side by side again.
+fn try_pieces<E: Dtype, D: Update<E>>(
+    rule: &MuonRule<'_>,
+    update: &Matrix<E, D>,
+) -> Result<Matrix<E, D>, D::Err> {
+    let piece = |i: usize| {
+        let columns = i * rule.columns..(i + 1) * rule.columns;
+        try_orthogonalise(update.clone().try_slice((0..rule.rows, columns))?, rule.coefficients)
+    };
+    (1..rule.pieces).try_fold(piece(0)?, |before, i| (before, piece(i)?).try_concat_along(Axis::<1>))
 }
 
 /// The orthogonal matrix near this one, as [`orthogonal`](crate::ops::cpu::orthogonal) defines it.

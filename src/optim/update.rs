@@ -70,7 +70,7 @@ pub struct Aside<'a, E> {
 /// overrides them with the same results.
 ///
 /// Every update leaves zeros in the gradient, to which the next step adds.
-pub trait Update<E: Dtype>: Ops<E> {
+pub trait Update<E: Dtype>: Ops<E> + Cache {
     /// A sum of squares that is being added up, on the host or on the device.
     type Squares;
 
