@@ -20,7 +20,7 @@ set -euo pipefail
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-python3 -m venv "$work/venv"
+python3 -m venv "$work/venv" || exit 2
 "$work/venv/bin/pip" install -q torch==2.15.0 transformers==5.24.0 numpy==2.4.6 || exit 2
 
 "$work/venv/bin/python" - <<'PY'

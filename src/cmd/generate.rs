@@ -170,7 +170,7 @@ pub fn pool(threads: Option<u16>) -> Result<Pool, Error> {
     })
 }
 
-/// `quickstart/seed=1337, step 2351, the best; 1.0 M parameters, f32; seed 17`
+/// `quickstart/seed=1337, step 878, the best; 425,344 parameters, f32; seed 17`
 fn introduction(model: &Model, seed: u64) -> String {
     format!("{}; seed {seed}", describe(model))
 }

@@ -44,7 +44,6 @@ pub(super) fn build(resolved: &Resolved, identity: Identity) -> RunPlan {
     let (sequence_length, decay_steps, eval_interval) =
         (sequence_length(&raw), decay_steps(&raw), eval_interval(&raw));
     let seed = raw.experiment.seed + identity.repeat;
-    let momentum = momentum(resolved);
     RunPlan {
         name: String::new(),
         point: identity.point.into_iter().map(|setting| (setting.key.name.into(), setting.value)).collect(),
@@ -98,7 +97,7 @@ pub(super) fn build(resolved: &Resolved, identity: Identity) -> RunPlan {
             beta1: raw.optimizer.beta1,
             beta2: raw.optimizer.beta2,
             eps: raw.optimizer.eps,
-            momentum,
+            momentum: raw.optimizer.momentum,
             weight_decay: raw.optimizer.weight_decay,
             decay_all: raw.optimizer.decay_all,
             grad_clip: raw.optimizer.grad_clip,
@@ -160,22 +159,12 @@ fn resolved_keys(
         let (value, source) = match setting.key.name {
             "experiment.name" if value.as_str() == Some("") => (experiment.into(), "name of the file".into()),
             "experiment.seed" if repeat > 0 => (whole(seed), format!("{source}, repeat {repeat}")),
-            "optimizer.momentum" if setting.origin.is_default() => (Value::Float(momentum(resolved)), source),
             "train.eval_interval" if setting.origin.is_default() => (whole(eval_interval), source),
             _ => (value, source),
         };
         ResolvedKey { key: setting.key.name.into(), value, source }
     };
     resolved.settings.iter().map(described).collect()
-}
-
-/// What is set, or what is usual for the optimizer.
-fn momentum(resolved: &Resolved) -> f64 {
-    let optimizer = &resolved.raw.optimizer;
-    let is_set =
-        resolved.setting("optimizer.momentum").is_some_and(|(_, setting)| !setting.origin.is_default());
-    let usual = optimizer.kind.facts().usual_momentum;
-    usual.filter(|_| !is_set).unwrap_or(optimizer.momentum)
 }
 
 fn muon(raw: &OptimizerSection) -> MuonPlan {

@@ -11,6 +11,8 @@ use super::error::{ConfigError, Place};
 use super::manual::Manual;
 use super::provenance::Origin;
 use super::schema::{KEYS, Key, RawPlan, key};
+use super::value::value_text;
+use crate::facts::optimizer::OptimizerKind;
 
 /// One key set to a checked value.
 #[derive(Clone, Debug)]
@@ -37,9 +39,10 @@ pub(super) struct Resolved {
 /// Merges the layers of one sweep point. This is the order of precedence, weakest first:
 ///
 /// 1. `defaults.toml`,
-/// 2. what the file extends, parents before children, and the file itself last,
-/// 3. the sweep point,
-/// 4. `--set`.
+/// 2. what is usual for the optimizer that the others choose,
+/// 3. what the file extends, parents before children, and the file itself last,
+/// 4. the sweep point,
+/// 5. `--set`.
 ///
 /// There is no layer of environment variables: a run should not depend on something that nobody wrote down.
 pub(super) fn resolve(files: &[Layer], point: &Layer, overrides: &Layer) -> Result<Resolved, ConfigError> {
@@ -47,7 +50,29 @@ pub(super) fn resolve(files: &[Layer], point: &Layer, overrides: &Layer) -> Resu
     layers.extend(files);
     layers.push(point);
     layers.push(overrides);
+    let usual = usual(&layers);
+    layers.insert(1, &usual);
     merge(&layers)
+}
+
+/// What is usual for the optimizer that these layers, weakest first, choose.
+fn usual(layers: &[&Layer]) -> Layer {
+    let value =
+        |name: &str| layers.iter().rev().find_map(|layer| layer.get(name)).map(|setting| &setting.value);
+    let text = |leaf: &str| match value(&format!("optimizer.{leaf}")) {
+        Some(toml::Value::String(text)) => text.clone(),
+        other => other.map_or_else(String::new, value_text),
+    };
+    let mut usual = Layer::default();
+    let Some(optimizer) = OptimizerKind::of_word(&text("kind")) else { return usual };
+    let facts = optimizer.facts();
+    for (leaf, number) in (facts.usual)(&text) {
+        if let Some(key) = key(&format!("optimizer.{leaf}")) {
+            let value = toml::Value::Float(*number);
+            usual.set(Setting { key, value, origin: Origin::Usual(facts.word) });
+        }
+    }
+    usual
 }
 
 fn merge(layers: &[&Layer]) -> Result<Resolved, ConfigError> {

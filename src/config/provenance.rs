@@ -7,6 +7,8 @@ use super::error::Place;
 pub(super) enum Origin {
     /// `defaults.toml`.
     Default,
+    /// What is usual for the optimizer of this word.
+    Usual(&'static str),
     /// An experiment file or `--set`.
     Written(Place),
     /// A size that `model.preset` stands for, and where that is written.
@@ -16,10 +18,11 @@ pub(super) enum Origin {
 }
 
 impl Origin {
-    /// As a person would name it: `default`, `experiments/a.toml:12`, `preset gpt2`, `sweep`, `--set`.
+    /// As a person would name it: `default`, `usual for muon`, `experiments/a.toml:12`, `preset gpt2`, `sweep`, `--set`.
     pub fn source(&self) -> String {
         match self {
             Origin::Default => "default".into(),
+            Origin::Usual(optimizer) => format!("usual for {optimizer}"),
             Origin::Written(place) => place.short(),
             Origin::Preset { name, .. } => format!("preset {name}"),
             Origin::Sweep(_) => "sweep".into(),
@@ -29,12 +32,12 @@ impl Origin {
     /// Where a person would change it.
     pub fn place(&self) -> Place {
         match self {
-            Origin::Default => Place::Default,
+            Origin::Default | Origin::Usual(_) => Place::Default,
             Origin::Written(place) | Origin::Preset { place, .. } | Origin::Sweep(place) => place.clone(),
         }
     }
 
     pub fn is_default(&self) -> bool {
-        matches!(self, Origin::Default)
+        matches!(self, Origin::Default | Origin::Usual(_))
     }
 }

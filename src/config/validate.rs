@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::build::{decay_steps, sequence_length};
-use super::error::ConfigError;
+use super::error::{ConfigError, Place};
 use super::experiment::{DtypeKind, ScheduleKind, TargetMetric, TokenizerKind};
 use super::layers::{Resolved, Setting};
 use super::provenance::Origin;
-use super::schema::RawPlan;
+use super::schema::{self, RawPlan};
 use super::value::value_text;
+use crate::facts::optimizer::OptimizerKind;
 use crate::units;
 
 /// A rule, the keys it is about (the one to change first comes first), and its check.
@@ -35,6 +36,9 @@ pub(super) fn violations(resolved: &Resolved, doubtful: &BTreeSet<&'static str>)
     if !EVALUATION.iter().any(|key| doubtful.contains(key)) {
         problems.extend(evaluation_without_text(resolved));
     }
+    if !doubtful.contains(KIND) {
+        problems.extend(keys_of_another_optimizer(resolved));
+    }
     problems
 }
 
@@ -53,6 +57,35 @@ fn evaluation_without_text(resolved: &Resolved) -> Option<ConfigError> {
         help: Some("set `data.val_fraction` above 0, or `train.eval_interval = 0`".into()),
     };
     (asked && resolved.raw.data.val_fraction == 0.0).then(|| located(resolved, EVALUATION, violation))
+}
+
+const KIND: &str = "optimizer.kind";
+
+/// What an experiment inherits or compares may hold keys of another optimizer, but who varies one, or sets it for this call, should
+/// hear that nothing reads it.
+fn keys_of_another_optimizer(resolved: &Resolved) -> Vec<ConfigError> {
+    let kind = resolved.raw.optimizer.kind;
+    let Some((chosen_by, _)) = resolved.setting(KIND) else { return Vec::new() };
+    let others = OptimizerKind::ALL.iter().filter(|other| **other != kind);
+    let keys = others.flat_map(|other| other.facts().own_keys.iter().map(|leaf| (other.facts().word, *leaf)));
+    keys.filter_map(|(word, leaf)| {
+        let name = schema::key(&format!("optimizer.{leaf}"))?.name;
+        let (layer, setting) = resolved.setting(name)?;
+        let meant = match &setting.origin {
+            Origin::Sweep(_) => layer > chosen_by,
+            Origin::Written(Place::Set(_)) => true,
+            _ => false,
+        };
+        let violation = Violation {
+            what: format!(
+                "`{name}` is read by {word} alone, and `optimizer.kind` is \"{}\"",
+                kind.facts().word
+            ),
+            help: Some(format!("set `optimizer.kind = \"{word}\"`, or leave the key out")),
+        };
+        meant.then(|| located(resolved, &[name, KIND], violation))
+    })
+    .collect()
 }
 
 /// Puts a violation at the strongest setting among its keys, since that one was added last, and names the others.
@@ -225,6 +258,21 @@ static RULES: &[Rule] = &[
                     "`schedule.warmup_steps` = {warmup} is longer than the training, `train.max_steps` = {steps}"
                 ),
                 "the peak learning rate would never be reached: warm up over less, or train longer",
+            )
+        },
+    },
+    Rule {
+        keys: &["optimizer.momentum_warmup_steps", "train.max_steps", "optimizer.kind"],
+        check: |raw| {
+            let (warmup, steps) = (raw.optimizer.momentum_warmup_steps, raw.train.max_steps);
+            if raw.optimizer.kind != OptimizerKind::Muon || warmup <= steps {
+                return None;
+            }
+            violation(
+                format!(
+                    "`optimizer.momentum_warmup_steps` = {warmup} is longer than the training, `train.max_steps` = {steps}"
+                ),
+                "`optimizer.momentum` would never be reached: warm up over less, or train longer",
             )
         },
     },

@@ -23,7 +23,13 @@ impl Cost {
             Place::Host => (bytes, None),
             Place::Gpu { .. } => (None, bytes),
         };
-        CostInfo { model_flops_per_step: self.flops.model, memory_bytes, gpu_memory_bytes }
+        CostInfo {
+            model_flops_per_step: self.flops.model,
+            recomputed_flops_per_step: self.flops.recomputed,
+            optimizer_flops_per_step: self.flops.optimizer,
+            memory_bytes,
+            gpu_memory_bytes,
+        }
     }
 }
 

@@ -8,6 +8,12 @@ pub struct CostInfo {
     /// FLOPs of the matrix products of one optimizer step, forward and backward, all accumulated batches; what activation
     /// checkpointing computes a second time is left out.
     pub model_flops_per_step: f64,
+    /// FLOPs of activation checkpointing's second passes.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub recomputed_flops_per_step: f64,
+    /// FLOPs of the optimizer's own products.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub optimizer_flops_per_step: f64,
     /// Estimated peak of the process's memory, where it trains on the processor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
@@ -21,4 +27,9 @@ pub struct StepPart {
     /// `matrix products`, `attention`, `optimizer`, ...
     pub part: String,
     pub secs: f64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
 }

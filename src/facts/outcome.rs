@@ -102,7 +102,7 @@ impl StopReason {
             }
             Self::Interrupted => "`runner resume` goes on from the last checkpoint",
             Self::Diverged => {
-                "lower optimizer.learning_rate, add schedule.warmup_steps or set optimizer.grad_clip, and run it again"
+                "lower optimizer.learning_rate (with Muon also adamw_learning_rate), add schedule.warmup_steps or lower optimizer.grad_clip, and run it again"
             }
             Self::Config => "mend the experiment file and give it to `runner` again",
             Self::Data => "put the text or the weights back as they were, then `runner retry --class data`",

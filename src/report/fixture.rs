@@ -163,6 +163,8 @@ fn describe(manifest: &mut Manifest) {
     });
     manifest.cost = Some(CostInfo {
         model_flops_per_step: 1.5326e12,
+        recomputed_flops_per_step: 0.0,
+        optimizer_flops_per_step: 0.0,
         memory_bytes: Some(3 << 30),
         gpu_memory_bytes: None,
     });

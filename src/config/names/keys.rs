@@ -179,6 +179,8 @@ pub static FOREIGN: &[ForeignName] = &[
     same("adam_beta2", "optimizer.beta2", HF),
     same("beta_1", "optimizer.beta1", KERAS),
     same("beta_2", "optimizer.beta2", KERAS),
+    same("adam_b1", "optimizer.beta1", "Optax"),
+    same("adam_b2", "optimizer.beta2", "Optax"),
     same("b1", "optimizer.beta1", "Optax"),
     same("b2", "optimizer.beta2", "Optax"),
     differs("betas", "optimizer.beta1", TORCH, "a pair there, two keys here: `beta1` and `beta2`"),
@@ -213,7 +215,13 @@ pub static FOREIGN: &[ForeignName] = &[
     same("backend_steps", "optimizer.ns_steps", "Muon's first code"),
     same("ns_coeffs", "optimizer.ns_coefficients", "Optax"),
     differs("muon_coefficient_type", "optimizer.ns_coefficients", MEGATRON, "a name there, numbers here"),
-    same("muon_scale_mode", "optimizer.adjust_lr_fn", MEGATRON),
+    differs(
+        "muon_scale_mode",
+        "optimizer.adjust_lr_fn",
+        MEGATRON,
+        "\"shape_scaling\" is \"original\", \"unit_rms_norm\" is \"spectral_unclamped\", \"spectral\" is \"match_rms_adamw\" with a fifth of \
+         the rate",
+    ),
     same("muon_split_qkv", "optimizer.split_qkv", MEGATRON),
     same("optim", "optimizer.kind", HF),
     same("optimizer_type", "optimizer.kind", COMMON),

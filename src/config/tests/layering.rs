@@ -134,6 +134,23 @@ fn muon_has_the_momentum_of_pytorch_unless_another_one_is_set() {
 }
 
 #[test]
+fn muon_has_rates_of_its_own_unless_its_updates_are_as_large_as_adamw_s() {
+    let rates = |text: &str| {
+        let plan = plan(&format!("[optimizer]\nkind = \"muon\"\n{text}")).optimizer;
+        (plan.learning_rate, plan.muon.adamw_learning_rate)
+    };
+    assert_eq!(rates(""), (0.02, 3e-3));
+    assert_eq!(rates("learning_rate = 0.05\n"), (0.05, 3e-3));
+    assert_eq!(rates("adamw_learning_rate = 0\n"), (0.02, 0.02));
+    assert_eq!(rates("adjust_lr_fn = \"match_rms_adamw\"\n"), (3e-4, 3e-4));
+    // Another kind that is inherited or set wins over what is usual for the file's.
+    assert_eq!(plan("[optimizer]\nkind = \"adamw\"\n").optimizer.learning_rate, 3e-4);
+    let shown = plan("[optimizer]\nkind = \"muon\"\n").resolved;
+    let rate = shown.iter().find(|key| key.key == "optimizer.learning_rate").expect("a key");
+    assert_eq!(rate.source, "usual for muon");
+}
+
+#[test]
 fn coefficients_are_those_of_all_iterations_or_of_each() {
     let coefficients =
         |text: &str| plan(&format!("[optimizer]\nns_steps = 3\n{text}")).optimizer.muon.coefficients;

@@ -172,6 +172,26 @@ fn coefficients_of_more_iterations_than_there_are_is_rejected() {
 }
 
 #[test]
+fn a_momentum_that_warms_up_longer_than_the_training_is_rejected() {
+    let text = "[train]\nmax_steps = 20\n[optimizer]\nkind = \"muon\"\nmomentum_warmup_steps = 21\n";
+    assert_problem(text, 5, &["momentum_warmup_steps` = 21", "train.max_steps` = 20"]);
+    plan(&text.replace("21", "20"));
+    plan(&text.replace("muon", "sgd"));
+}
+
+#[test]
+fn varying_what_the_optimizer_does_not_read_is_rejected() {
+    let text = "[sweep.grid]\noptimizer.adamw_learning_rate = [1e-3, 1e-2]\n";
+    assert_problem(
+        text,
+        2,
+        &["`optimizer.adamw_learning_rate` is read by muon alone", "optimizer.kind = \"muon\""],
+    );
+    // Written beside the kind, or varied with it, it may be meant for another run.
+    plan("[optimizer]\nkind = \"sgd\"\nnesterov = false\n");
+}
+
+#[test]
 fn unknown_words_are_rejected_with_the_nearest() {
     for (text, help) in [
         ("[model]\npreset = \"gpt2-larg\"\n", "did you mean \"gpt2-large\"?"),

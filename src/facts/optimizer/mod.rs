@@ -26,7 +26,7 @@ pub struct Sides {
     pub pieces: usize,
 }
 
-/// Numbers of a configuration by their keys in `[optimizer]`, as text.
+/// Values of a configuration by their keys in `[optimizer]`, as they are written in TOML, strings without quotes.
 pub type Numbers<'a> = &'a dyn Fn(&str) -> String;
 
 /// An optimizer without its numbers.
@@ -38,8 +38,11 @@ pub struct Facts {
     pub other_words: &'static [&'static str],
     /// What it keeps of a parameter from step to step, each as large as the parameter, by PyTorch's names.
     pub state: fn(Role) -> &'static [&'static str],
-    /// Its momentum where a configuration does not set one; `None`: as `defaults.toml` has it.
-    pub usual_momentum: Option<f64>,
+    /// Keys of `[optimizer]` that it alone reads.
+    pub own_keys: &'static [&'static str],
+    /// What keys of `[optimizer]` are where a configuration does not set them; the others are as `defaults.toml` has them. The
+    /// argument gives those that decide it.
+    pub usual: fn(Numbers<'_>) -> &'static [(&'static str, f64)],
     /// FLOPs of a step that grow faster than the parameters, for a matrix of such sides that is updated in so many pieces side
     /// by side, with so many iterations.
     pub flops: fn(Role, Sides, usize) -> f64,
@@ -136,6 +139,18 @@ mod tests {
     }
 
     #[test]
+    fn an_optimizer_sets_only_what_it_reads_and_no_other_one_has_its_own_keys() {
+        for kind in OptimizerKind::ALL {
+            let others = OptimizerKind::ALL.iter().filter(|other| *other != kind);
+            let own = kind.facts().own_keys;
+            assert!(others.flat_map(|other| other.facts().own_keys).all(|key| !own.contains(key)));
+        }
+        let usual = |adjust: &'static str| (OptimizerKind::Muon.facts().usual)(&|_| adjust.to_owned());
+        assert!(usual("original").contains(&("adamw_learning_rate", 3e-3)));
+        assert_eq!(usual("match_rms_adamw"), [("momentum", 0.95)]);
+    }
+
+    #[test]
     fn muon_says_what_differs_from_the_usual() {
         let said = |changes: &[(&str, &str)]| {
             let value =
@@ -147,6 +162,7 @@ mod tests {
             ("adamw_learning_rate", "0.0"),
             ("split_qkv", "true"),
             ("momentum_warmup_steps", "0"),
+            ("ns_coefficients", "[3.4445, -4.775, 2.0315]"),
         ]);
         assert!(
             usual
@@ -162,7 +178,7 @@ mod tests {
             ("momentum_warmup_steps", "30"),
         ]);
         assert!(
-            other.contains("momentum 0.85 to 1 over 30 steps, 1 Newton-Schulz iterations; embeddings"),
+            other.contains("momentum 0.85 to 1 over 30 steps, 1 Newton-Schulz iterations with coefficients of their own; embeddings"),
             "{other}"
         );
         assert!(other.contains("by AdamW, learning rate 3e-3,"), "{other}");

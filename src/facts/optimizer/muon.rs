@@ -2,6 +2,9 @@
 
 use super::{Facts, Role, Sides};
 
+/// `optimizer.ns_coefficients` as `defaults.toml` has them.
+const USUAL_COEFFICIENTS: &str = "[3.4445, -4.775, 2.0315]";
+
 pub const FACTS: Facts = Facts {
     word: "muon",
     other_words: &["muon_adamw", "muon_with_aux_adam", "muonwithauxadam", "dist_muon"],
@@ -9,7 +12,21 @@ pub const FACTS: Facts = Facts {
         Role::Matrix => &["momentum_buffer"],
         Role::Embedding | Role::Vector => &["exp_avg", "exp_avg_sq"],
     },
-    usual_momentum: Some(0.95),
+    own_keys: &[
+        "adamw_learning_rate",
+        "nesterov",
+        "momentum_start",
+        "momentum_warmup_steps",
+        "ns_steps",
+        "ns_coefficients",
+        "adjust_lr_fn",
+        "split_qkv",
+    ],
+    usual: |key| match key("adjust_lr_fn").as_str() {
+        // Its updates are as large as AdamW's, and AdamW's rates fit.
+        "match_rms_adamw" => &[("momentum", 0.95)],
+        _ => &[("momentum", 0.95), ("learning_rate", 0.02), ("adamw_learning_rate", 3e-3)],
+    },
     flops: |role, sides, iterations| match role {
         Role::Matrix => of_iterations(sides) * iterations as f64,
         Role::Embedding | Role::Vector => 0.0,
@@ -29,8 +46,12 @@ pub const FACTS: Facts = Facts {
         };
         let nesterov = if key("nesterov") == "false" { "" } else { " (Nesterov)" };
         let qkv = if key("split_qkv") == "false" { "" } else { ", queries, keys and values each for itself" };
+        let coefficients = match key("ns_coefficients").as_str() {
+            USUAL_COEFFICIENTS => "",
+            _ => " with coefficients of their own",
+        };
         format!(
-            "Muon, learning rate {} (adjust_lr_fn {}), momentum {momentum}{nesterov}, {} Newton-Schulz iterations{qkv}; embeddings, layer norms and \
+            "Muon, learning rate {} (adjust_lr_fn {}), momentum {momentum}{nesterov}, {} Newton-Schulz iterations{coefficients}{qkv}; embeddings, layer norms and \
              biases by AdamW, learning rate {adamw}, betas ({}, {}), eps {}",
             key("learning_rate"),
             key("adjust_lr_fn"),

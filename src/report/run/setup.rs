@@ -2,6 +2,7 @@
 
 use toml::Table;
 
+use crate::facts::CostInfo;
 use crate::facts::optimizer::OptimizerKind;
 use crate::facts::{InitFrom, ModelInfo};
 use crate::markdown::{self, Align, code, escape};
@@ -101,9 +102,26 @@ fn data(page: &Page) -> String {
     )
 }
 
+/// All FLOPs of a step, and what they are for where it is not the model alone.
+fn flops(cost: &CostInfo) -> String {
+    let others = [
+        (cost.recomputed_flops_per_step, "for activations computed again"),
+        (cost.optimizer_flops_per_step, "the optimizer's"),
+    ];
+    let all = cost.model_flops_per_step + others.iter().map(|(flops, _)| flops).sum::<f64>();
+    let others = others.iter().filter(|(flops, _)| *flops > 0.0);
+    let others: String = others.map(|(flops, what)| format!(", {} {what}", units::flops(*flops))).collect();
+    match others.as_str() {
+        "" => units::flops(all),
+        others => {
+            format!("{} ({} the model's{others})", units::flops(all), units::flops(cost.model_flops_per_step))
+        }
+    }
+}
+
 fn batch(page: &Page) -> String {
     let config = &page.record.config;
-    let flops = page.record.manifest.cost.as_ref().map(|cost| units::flops(cost.model_flops_per_step));
+    let flops = page.record.manifest.cost.as_ref().map(flops);
     let flops = flops.map_or_else(String::new, |flops| format!(" and {flops}"));
     let per_step =
         format!("{} tokens{flops} per step", units::count(page.record.manifest.run.tokens_per_step));
@@ -238,5 +256,13 @@ mod tests {
         assert_eq!(row("bf16", Some("AMX")), "`cpu` (Example CPU), bf16 by AMX, 2 threads");
         let widened = row("bf16", Some(DeviceInfo::F32_KERNELS));
         assert_eq!(widened, "`cpu` (Example CPU), bf16, multiplied in f32, 2 threads");
+    }
+
+    #[test]
+    fn what_a_step_computes_beside_the_model_is_told_apart() {
+        let mut cost = fixture::run(Path::new("runs"), "rates", "seed=1", 40, 1.0).manifest.cost.unwrap();
+        assert_eq!(flops(&cost), "1.53 TFLOP");
+        cost.optimizer_flops_per_step = 1.3e12;
+        assert_eq!(flops(&cost), "2.83 TFLOP (1.53 TFLOP the model's, 1.30 TFLOP the optimizer's)");
     }
 }

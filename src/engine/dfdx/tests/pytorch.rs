@@ -187,7 +187,7 @@ fn muon_with_clipping_matches_pytorch() {
 }
 
 #[test]
-fn muon_is_near_what_pytorch_makes_of_it_in_bf16() {
+fn pytorch_in_bf16_is_near_its_recording_in_f64() {
     let recorded = recorded();
     let losses = |name: &str| -> Vec<f64> {
         recorded[name]["losses"].as_array().unwrap().iter().map(|loss| loss.as_f64().unwrap()).collect()
