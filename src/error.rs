@@ -87,8 +87,8 @@ pub enum Error {
     Usage(String),
     #[error("standard output cannot be written: {0}; the text is not complete")]
     Output(std::io::Error),
-    #[error("cannot catch Ctrl-C: {0}")]
-    Signal(#[from] ctrlc::Error),
+    #[error("cannot catch signals: {0}")]
+    Signal(std::io::Error),
 }
 
 /// What is wrong with the corpus of an experiment.

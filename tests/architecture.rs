@@ -79,6 +79,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("plotters", &["report/plot"]),
     ("pulp", &["infer/int8", "infer/panels", "ops/cpu/simd", "optim/cpu"]),
     ("safetensors", &["engine", "model"]),
+    ("signal_hook", &["cmd/signals"]),
     ("tar", &["store/archive"]),
     ("tiktoken_rs", &["data/tokenizer"]),
     ("toml", &["config", "export/source", "launcher", "report", "store"]),

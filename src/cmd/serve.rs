@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::generate::{ModelArgs, describe, pool};
+use super::signals;
 use crate::error::{Error, Exit};
 use crate::generate::Model;
 use crate::pretrained;
@@ -160,14 +161,13 @@ fn token(file: Option<&Path>) -> Result<Option<String>, Error> {
     Ok(Some(token.to_owned()))
 }
 
-/// The first Ctrl-C or termination signal asks the server to stop, the second ends the process.
+/// The first signal asks the server to stop, a Ctrl-C a moment later ends the process.
 fn catch() -> Result<watch::Receiver<bool>, Error> {
     let (stop, stopped) = watch::channel(false);
-    ctrlc::set_handler(move || {
-        if stop.send_replace(true) {
-            std::process::exit(i32::from(Exit::Interrupted.code()));
-        }
+    let first = move |_| {
+        stop.send_replace(true);
         terminal::err("stopping when the texts under way are written; Ctrl-C again stops now");
-    })?;
+    };
+    signals::listen(first, || std::process::exit(i32::from(Exit::Interrupted.code())))?;
     Ok(stopped)
 }

@@ -34,10 +34,10 @@ pub fn existing(path: &Path) -> Option<&Path> {
         .find(|path| path.exists())
 }
 
-/// Whether the disk is full, or what the user may use of it.
+/// Whether the disk is full, or what the user may use of it, or a file is as large as the process may make one (`ulimit -f`).
 pub fn is_full(error: &io::Error) -> bool {
-    use io::ErrorKind::{QuotaExceeded, StorageFull};
-    if matches!(error.kind(), StorageFull | QuotaExceeded) {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    if matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge) {
         return true;
     }
     // Libraries wrap the system's error in one of their own.
@@ -54,6 +54,7 @@ mod tests {
         let full = || io::Error::from(io::ErrorKind::StorageFull);
         assert!(is_full(&full()));
         assert!(is_full(&io::Error::other(full())));
+        assert!(is_full(&io::ErrorKind::FileTooLarge.into()));
         assert!(!is_full(&io::Error::from(io::ErrorKind::NotFound)));
         assert!(!is_full(&io::Error::other("disk full")));
     }

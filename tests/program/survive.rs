@@ -258,6 +258,49 @@ fn a_second_ctrl_c_ends_at_once_and_what_was_saved_is_gone_on_with() {
 }
 
 #[test]
+fn a_scheduler_s_signals_save_and_stop_however_often_they_come() {
+    let shop = Shop::new();
+    let long = REAL.replace("max_steps = 300", "max_steps = 900");
+    shop.write("a.toml", &long);
+    shop.write("b.toml", &long);
+    shop.run(&["b.toml"]).expect(0);
+    let mut enough = 5;
+    for warnings in [["TERM", "TERM"], ["USR1", "TERM"], ["USR2", "USR2"], ["XCPU", "TERM"], ["HUP", "INT"]] {
+        let child = start(&shop, &["a.toml"]);
+        wait_until("some training", || rows(&shop, "a/seed=1337") > enough);
+        // Slurm sends them to every process of a job, the second 7 to 12 ms after the first.
+        let processes = [child.id().to_string(), writer(&shop, "a/seed=1337").unwrap()];
+        for name in warnings {
+            processes.iter().for_each(|pid| signal(pid, name));
+            std::thread::sleep(Duration::from_millis(8));
+        }
+        Call::from(child.wait_with_output().unwrap()).expect(130);
+        let ended = manifest(&shop, "a/seed=1337");
+        assert_eq!(ended["status"].as_str(), Some("interrupted"), "{warnings:?}");
+        let steps = rows(&shop, "a/seed=1337");
+        assert!(steps > enough, "{warnings:?}: {steps} rows are kept");
+        assert!(shop.read("runs/a/seed=1337/log.jsonl").contains("checkpoint"), "{warnings:?}");
+        enough = steps + 5;
+    }
+    shop.run(&["a.toml"]).expect(0);
+    assert_eq!(attempts(&shop, "a/seed=1337"), 6);
+    assert_same(&shop, "a/seed=1337", "b/seed=1337");
+}
+
+#[test]
+fn a_file_that_may_not_grow_further_is_a_full_disk() {
+    let shop = Shop::new();
+    shop.write("a.toml", &REAL.replace("max_steps = 300", "max_steps = 9000"));
+    // Blocks of 512 or 1,024 bytes: checkpoints and plots fit, a long log does not.
+    let program = shop.command(&["a.toml"]);
+    let mut limited = Command::new("sh");
+    limited.arg("-c").arg("ulimit -f 512; exec \"$0\" \"$@\"").arg(program.get_program()).args(program.get_args());
+    limited.current_dir(shop.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Call::from(limited.output().unwrap()).expect(4);
+    assert_eq!(class(&shop, "a/seed=1337"), "disk_full");
+}
+
+#[test]
 fn every_class_of_failure_is_told_apart_and_the_others_finish() {
     let shop = Shop::new();
     shop.experiment(

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 
+use crate::cmd::signals::{self, Asked};
 use crate::error::{Error, Exit};
 
 const IDLE: u8 = 0;
 const WORKING: u8 = 1;
 const STOPPED: u8 = 2;
 
-/// The first Ctrl-C ends the text that is being written, and the program where none is; so does the second.
+/// The first Ctrl-C ends the text that is being written, and the program where none is; so does the second, and any other signal.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt(Arc<AtomicU8>);
 
@@ -18,8 +19,8 @@ impl Interrupt {
     pub fn catch() -> Result<Self, Error> {
         let interrupt = Self::default();
         let state = interrupt.0.clone();
-        ctrlc::set_handler(move || {
-            if state.compare_exchange(WORKING, STOPPED, SeqCst, SeqCst).is_err() {
+        signals::each(move |asked| {
+            if asked != Asked::ByPerson || state.compare_exchange(WORKING, STOPPED, SeqCst, SeqCst).is_err() {
                 std::process::exit(i32::from(Exit::Interrupted.code()));
             }
         })?;
