@@ -90,7 +90,8 @@ pub fn each(mut act: impl FnMut(Asked) + Send + 'static) -> Result<(), Error> {
 /// Calls `act` at each Ctrl-C, on a thread of its own.
 #[cfg(not(unix))]
 pub fn each(mut act: impl FnMut(Asked) + Send + 'static) -> Result<(), Error> {
-    ctrlc::set_handler(move || act(Asked::ByPerson)).map_err(|error| Error::Signal(std::io::Error::other(error)))
+    ctrlc::set_handler(move || act(Asked::ByPerson))
+        .map_err(|error| Error::Signal(std::io::Error::other(error)))
 }
 
 #[cfg(unix)]

@@ -294,7 +294,11 @@ fn a_file_that_may_not_grow_further_is_a_full_disk() {
     // Blocks of 512 or 1,024 bytes: checkpoints and plots fit, a long log does not.
     let program = shop.command(&["a.toml"]);
     let mut limited = Command::new("sh");
-    limited.arg("-c").arg("ulimit -f 512; exec \"$0\" \"$@\"").arg(program.get_program()).args(program.get_args());
+    limited
+        .arg("-c")
+        .arg("ulimit -f 512; exec \"$0\" \"$@\"")
+        .arg(program.get_program())
+        .args(program.get_args());
     limited.current_dir(shop.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Call::from(limited.output().unwrap()).expect(4);
     assert_eq!(class(&shop, "a/seed=1337"), "disk_full");
