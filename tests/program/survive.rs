@@ -290,7 +290,7 @@ fn a_scheduler_s_signals_save_and_stop_however_often_they_come() {
 #[test]
 fn a_file_that_may_not_grow_further_is_a_full_disk() {
     let shop = Shop::new();
-    shop.write("a.toml", &REAL.replace("max_steps = 300", "max_steps = 9000"));
+    shop.write("a.toml", REAL.replace("max_steps = 300", "max_steps = 9000"));
     // Blocks of 512 or 1,024 bytes: checkpoints and plots fit, a long log does not.
     let program = shop.command(&["a.toml"]);
     let mut limited = Command::new("sh");

@@ -116,7 +116,8 @@ fn zero_stands_for_what_the_manual_says() {
     let limited = plan("[train]\nmax_time = \"1h 30m\"\n");
     assert_eq!(limited.train.max_time_secs, Some(5400.0));
     assert_eq!(plan("[hardware]\nthreads = 2\n").hardware.threads, Some(2));
-    let muon = plan("[optimizer]\nkind = \"muon\"\nlearning_rate = 0.02\nadamw_learning_rate = 0\n").optimizer;
+    let muon =
+        plan("[optimizer]\nkind = \"muon\"\nlearning_rate = 0.02\nadamw_learning_rate = 0\n").optimizer;
     assert_eq!(muon.muon.adamw_learning_rate, 0.02);
 }
 
