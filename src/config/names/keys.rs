@@ -219,8 +219,8 @@ pub static FOREIGN: &[ForeignName] = &[
         "muon_scale_mode",
         "optimizer.adjust_lr_fn",
         MEGATRON,
-        "\"shape_scaling\" is \"original\", \"unit_rms_norm\" is \"spectral_unclamped\", \"spectral\" is \"match_rms_adamw\" with a fifth of \
-         the rate",
+        "\"shape_scaling\" is \"original\", \"unit_rms_norm\" is \"spectral_unclamped\", \"spectral\" is \"match_rms_adamw\" with five \
+         times the rate",
     ),
     same("muon_split_qkv", "optimizer.split_qkv", MEGATRON),
     same("optim", "optimizer.kind", HF),
