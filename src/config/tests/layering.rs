@@ -2,6 +2,7 @@
 
 use super::super::experiment::{DataSource, RunPlan};
 use super::super::schema::KEYS;
+use super::super::value_text;
 use super::{Folder, LoadOptions, plan, plans_with};
 
 fn source(plan: &RunPlan, key: &str) -> String {
@@ -149,6 +150,20 @@ fn muon_has_rates_of_its_own_unless_its_updates_are_as_large_as_adamw_s() {
     let shown = plan("[optimizer]\nkind = \"muon\"\n").resolved;
     let rate = shown.iter().find(|key| key.key == "optimizer.learning_rate").expect("a key");
     assert_eq!(rate.source, "usual for muon");
+}
+
+#[test]
+fn only_coefficients_that_were_set_are_said_to_be_a_run_s_own() {
+    let said = |text: &str| {
+        let plan = plan(&format!("[optimizer]\nkind = \"muon\"\n{text}"));
+        let value = |leaf: &str| {
+            let key = plan.resolved.iter().find(|key| key.key == format!("optimizer.{leaf}")).expect("a key");
+            value_text(&key.value)
+        };
+        (plan.optimizer.kind.facts().describe)(&value)
+    };
+    assert!(!said("").contains("of their own"), "{}", said(""));
+    assert!(said("ns_coefficients = [2.0, -1.5, 0.5]\n").contains("of their own"));
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub const FACTS: Facts = Facts {
         let nesterov = if key("nesterov") == "false" { "" } else { " (Nesterov)" };
         let qkv = if key("split_qkv") == "false" { "" } else { ", queries, keys and values each for itself" };
         let coefficients = match key("ns_coefficients").as_str() {
-            USUAL_COEFFICIENTS => "",
+            USUAL_COEFFICIENTS | "-" => "",
             _ => " with coefficients of their own",
         };
         format!(
