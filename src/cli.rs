@@ -1,24 +1,23 @@
 //! The command line.
 
-use std::path::PathBuf;
-
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::cmd::{
-    compare, doctor, exec, explain, export, generate, ls, plan, prepare, report, resume, schema, serve,
-    train, verify_resume,
+    compare, doctor, exec, explain, export, generate, ls, plan, prepare, report, reporter, resume, schema,
+    serve, train, verify_resume,
 };
 use crate::error::{Error, Exit};
 
 const AFTER_HELP: &str = "\
 Exit codes:
-  0    all runs finished and each target was met (skipped runs do not count)
+  0    all is done: every run finished and each target was met (skipped runs do not count)
   1    internal error, or a file of the record could not be read or written
   2    configuration or usage error, or a problem that doctor found: nothing was started
   3    all runs finished, but a target was missed
   4    a run failed or diverged, or losses that should be the same are not
-  75   `runner exec` found all GPUs taken: try again later
-  130  interrupted; what was done is recorded and reported
+  75   not all is done, and nothing failed: stopped by a scheduler's signal, or another
+       process has the run or all GPUs; what was done is saved, the same command resumes it
+  130  stopped by Ctrl-C; what was done is saved, the same command resumes it
 
 Examples:
   runner experiments/quickstart.toml
@@ -56,6 +55,9 @@ enum Command {
     VerifyResume(verify_resume::Args),
     /// Write the reports of runs again, from their files alone.
     Report(report::Args),
+    /// What a sweep starts for its reports.
+    #[command(hide = true)]
+    WriteReport,
     /// Compare runs, from their files alone.
     Compare(compare::Args),
     /// List the runs: status, best loss, age.
@@ -74,31 +76,6 @@ enum Command {
     Schema(schema::Args),
 }
 
-/// Where runs and comparisons lie.
-#[derive(Clone, Debug, Args)]
-pub struct Folders {
-    /// Folder of the run directories.
-    #[arg(long, value_name = "DIR", default_value = "runs")]
-    pub runs_dir: PathBuf,
-    /// Folder of the comparisons and their index.
-    #[arg(long, value_name = "DIR", default_value = "reports")]
-    pub reports_dir: PathBuf,
-}
-
-/// Which experiments to expand, and what to change in them.
-#[derive(Clone, Debug, Args)]
-pub struct Selection {
-    /// Experiment files.
-    #[arg(value_name = "FILE")]
-    pub files: Vec<PathBuf>,
-    /// Set a key in every experiment; wins over everything that the files say. Repeatable.
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    /// Take only experiments or runs of this name; `*` stands for anything. Repeatable.
-    #[arg(long, value_name = "NAME")]
-    pub only: Vec<String>,
-}
-
 impl Cli {
     /// Runs the command that was asked for.
     pub fn run(self) -> Result<Exit, Error> {
@@ -115,6 +92,7 @@ impl Cli {
             Some(Command::Exec(args)) => exec::run(args),
             Some(Command::VerifyResume(args)) => verify_resume::run(args),
             Some(Command::Report(args)) => report::run(args),
+            Some(Command::WriteReport) => reporter::run(),
             Some(Command::Compare(args)) => compare::run(args),
             Some(Command::Ls(args)) => ls::run(args),
             Some(Command::Generate(args)) => generate::run(args),
@@ -145,7 +123,7 @@ mod tests {
             Exit::Usage,
             Exit::TargetMissed,
             Exit::RunFailed,
-            Exit::Busy,
+            Exit::Unfinished,
             Exit::Interrupted,
         ];
         for exit in all {

@@ -8,7 +8,7 @@ use crate::engine::EngineError;
 use crate::export::ExportError;
 use crate::generate::GenerateError;
 use crate::launcher::lease::LeaseError;
-use crate::launcher::local::BUSY;
+use crate::launcher::local::WAITS;
 use crate::pretrained::{PretrainedError, StartError};
 use crate::report::ReportError;
 use crate::serve::ServeError;
@@ -29,10 +29,13 @@ pub enum Exit {
     TargetMissed,
     /// A run failed or diverged.
     RunFailed,
-    /// All GPUs are taken: try again later. `EX_TEMPFAIL` of sysexits.h.
-    Busy,
-    /// Stopped by Ctrl-C or a signal; what was done is recorded.
+    /// Nothing failed and not all is done: stopped by a signal from a scheduler or the system, or another process has the run or
+    /// all GPUs. The same command goes on. `EX_TEMPFAIL` of sysexits.h.
+    Unfinished,
+    /// Stopped by Ctrl-C. A code of its own, since a script that starts again what is unfinished should end here.
     Interrupted,
+    /// Said only to the `runner` that started this process: the run has to wait for another process.
+    Waits,
 }
 
 impl Exit {
@@ -43,8 +46,9 @@ impl Exit {
             Self::Usage => 2,
             Self::TargetMissed => 3,
             Self::RunFailed => 4,
-            Self::Busy => BUSY,
+            Self::Unfinished => 75,
             Self::Interrupted => 130,
+            Self::Waits => WAITS,
         }
     }
 }
@@ -63,8 +67,10 @@ pub enum Error {
     #[error("experiment {experiment}: {source}\nNothing was started.")]
     Device { experiment: String, source: EngineError },
     /// `train.init_from` cannot be begun from, found before anything was started.
-    #[error("experiment {experiment}: train.init_from: {}: {source}\nNothing was started.", path.display())]
-    InitFrom { experiment: String, path: PathBuf, source: Box<StartError> },
+    #[error(
+        "experiment {experiment}: train.init_from: {}: {source}\n  = note: {origin}\nNothing was started.", path.display()
+    )]
+    InitFrom { experiment: String, path: PathBuf, source: Box<StartError>, origin: String },
     #[error("cannot make the folder {}: {source}; make it writable, or choose another with --reports-dir\nNothing was started.", path.display())]
     ReportsDir { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
@@ -122,11 +128,9 @@ impl Error {
             | Self::Report(ReportError::BadName { .. }) => Exit::Usage,
             // The directory or the run that the command line names is unusable.
             Self::Store(
-                StoreError::CreateRun { .. }
-                | StoreError::UnknownRun { .. }
-                | StoreError::Locked { .. }
-                | StoreError::NoManifest { .. },
+                StoreError::CreateRun { .. } | StoreError::UnknownRun { .. } | StoreError::NoManifest { .. },
             ) => Exit::Usage,
+            Self::Store(StoreError::Locked { .. }) => Exit::Unfinished,
             // Another model or another prompt has to be given.
             Self::Pretrained(_)
             | Self::Generate(GenerateError::UnknownChars { .. } | GenerateError::Settings { .. }) => {
@@ -142,7 +146,7 @@ impl Error {
                 | ArchiveError::OtherRun { .. },
             ) => Exit::Usage,
             Self::Generate(_) | Self::Serve(_) | Self::Export(_) | Self::Archive(_) => Exit::Internal,
-            Self::Lease(LeaseError::Taken { .. }) => Exit::Busy,
+            Self::Lease(LeaseError::Taken { .. }) => Exit::Unfinished,
             Self::Lease(_) => Exit::Internal,
             Self::Store(_) | Self::Report(_) | Self::Output(_) | Self::Signal(_) => Exit::Internal,
         }

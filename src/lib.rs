@@ -55,6 +55,7 @@ pub mod files;
 pub mod generate;
 pub mod infer;
 pub mod launcher;
+pub mod machine;
 pub mod markdown;
 pub mod metric;
 pub mod model;

@@ -114,7 +114,11 @@ pub fn loss_below(nats: f64, threshold: f64) -> String {
 
 /// A small share of something, such as a relative difference: `2.1e-6`.
 pub fn share(value: f64) -> String {
-    if value == 0.0 { "0".to_owned() } else { format!("{value:.1e}") }
+    match value {
+        0.0 => "0".to_owned(),
+        _ if value >= 0.1 && value.is_finite() => format!("{:.0} %", value * 100.0),
+        _ => format!("{value:.1e}"),
+    }
 }
 
 /// A share as `99.11 %`.

@@ -1,6 +1,6 @@
 //! `runner compare RUN RUN...`: a comparison from the runs' files.
 
-use crate::cli::Folders;
+use super::args::Folders;
 use crate::error::{Error, Exit};
 use crate::report;
 use crate::report::compare::{LeftOut, checked_name, name_for};
@@ -44,6 +44,16 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     let name = name.unwrap_or_else(|| name_for(&experiments));
     let path = report::compare::write(&name, &records, &left_out, &args.folders.reports_dir)?;
     report::index::update(&args.folders.reports_dir)?;
+    let agreements = report::compare::agreements(&records);
+    for agreement in &agreements {
+        terminal::out(agreement.sentence());
+    }
     terminal::out(format_args!("{}", path.display()));
-    Ok(if left_out.is_empty() { Exit::Success } else { Exit::Internal })
+    Ok(if agreements.iter().any(|agreement| !agreement.holds()) {
+        Exit::RunFailed
+    } else if !left_out.is_empty() {
+        Exit::Internal
+    } else {
+        Exit::Success
+    })
 }

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use crate::cli::Folders;
+use super::args::Folders;
 use crate::doctor::{self, Diagnosis, Places, Question};
 use crate::error::{Error, Exit};
 use crate::terminal;

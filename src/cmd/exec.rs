@@ -1,22 +1,24 @@
 //! `runner exec RUN_DIR`: trains one run from its directory, or goes on with it. What a sweep starts for each of its runs, and
 //! what a cluster's job would start.
 
-use std::any::Any;
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use super::signals;
+use super::reporter::{self, Ended, Reported};
+use super::{panic_message, signals};
 use crate::config;
 use crate::error::{Error, Exit};
 use crate::facts::{Status, StopReason};
 use crate::launcher::lease::{self, LeaseError};
+use crate::launcher::requirements::{self, Machine};
 use crate::report::{self, ending::Ending};
 use crate::sinks::Sink;
 use crate::sinks::events::EventsSink;
 use crate::sinks::progress::{Place, Screen};
 use crate::store::manifest::Manifest;
-use crate::store::{RunDir, StoreError, read};
+use crate::store::{Announcer, BEAT, RunDir, StoreError, read};
 use crate::terminal;
 use crate::train::{self, Assignment, StopFlag};
 
@@ -43,31 +45,41 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     let stop = signals::catch(&screen)?;
     // Not to leave a lock where there is no run.
     dir.read_manifest()?;
-    let _lock = match dir.lock() {
+    let lock = match dir.lock() {
         Err(error @ StoreError::Locked { .. }) if args.supervised => {
             terminal::err(error);
-            return Ok(Exit::Busy);
+            return Ok(Exit::Waits);
         }
         other => other?,
     };
+    announce(lock.announcer(), &stop);
     let manifest = dir.read_manifest()?;
-    if is_over(&manifest) {
+    if manifest.is_over() {
         let record = read(dir.path())?;
         terminal::out(format_args!("{}: {}", record.id(), report::ending::sentence(&record)));
-        return Ok(exit_of(&manifest));
+        return Ok(exit_of(&manifest, &stop));
     }
     let mut listeners: Vec<Box<dyn Sink>> = Vec::new();
     if args.supervised {
-        stop_when_input_closes(&stop);
+        stop_when_input_closes(&stop)?;
         listeners.push(Box::<EventsSink>::default());
     } else {
         listeners.extend(screen.sink(Place { index: 1, count: 1 }));
     }
-    let lease = match config::read_frozen(&dir.config()).map(|plan| lease::take(&plan)) {
+    let plan = config::read_frozen(&dir.config(), manifest.config_sha256.as_deref());
+    if let Ok(plan) = &plan
+        && let Some(reason) = requirements::unmet_to_go_on(plan, &dir, &Machine::here())
+    {
+        let what = format!(
+            "this machine lacks something that hardware.requires asks for: {reason}; nothing was started"
+        );
+        return Err(Error::Usage(what));
+    }
+    let lease = match plan.map(|plan| lease::take(&plan)) {
         Ok(Ok(lease)) => lease,
         Ok(Err(error @ LeaseError::Taken { .. })) if args.supervised => {
             terminal::err(error);
-            return Ok(Exit::Busy);
+            return Ok(Exit::Waits);
         }
         Ok(Err(error)) => return Err(error.into()),
         // The run records what is wrong with its configuration.
@@ -75,29 +87,55 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     };
     let assignment = Assignment { threads: args.threads, gpu: lease.as_ref().map(|lease| lease.ordinal) };
     let manifest = train_guarded(&dir, assignment, listeners, &stop)?;
-    if !args.supervised {
-        let record = read(dir.path())?;
-        let path = report::run::write(&record)?;
-        terminal::out(format_args!(
-            "{}: {}\n  {}",
-            record.id(),
-            report::ending::sentence(&record),
-            path.display()
-        ));
+    if args.supervised {
+        return Ok(exit_of(&manifest, &stop));
     }
-    Ok(exit_of(&manifest))
+    let name = format!("{}/{}", manifest.run.experiment, manifest.run.name);
+    let Reported { sentence, report } = reporter::report(Ended::new(dir.path(), &manifest));
+    terminal::out(format_args!("{name}: {sentence}"));
+    match report {
+        Ok(path) => {
+            terminal::out(format_args!("  {}", path.display()));
+            Ok(exit_of(&manifest, &stop))
+        }
+        Err(error) => {
+            terminal::err(format_args!("error: {name}: {error}"));
+            Ok(match exit_of(&manifest, &stop) {
+                Exit::Success | Exit::TargetMissed => Exit::Internal,
+                exit => exit,
+            })
+        }
+    }
 }
 
-/// A run that is not gone on with: it came to its end, or was never meant to start here.
-fn is_over(manifest: &Manifest) -> bool {
-    matches!(manifest.status, Status::Finished | Status::Diverged | Status::Skipped)
+/// Has the lock tell others that its holder is there, and when it is about to let go: they wait then.
+fn announce(announcer: Announcer, stop: &StopFlag) {
+    let stop = stop.clone();
+    let wait = move || {
+        let mut beaten = Instant::now();
+        while !stop.is_requested() {
+            std::thread::sleep(Duration::from_millis(10));
+            if beaten.elapsed() >= BEAT {
+                beaten = Instant::now();
+                announcer.beat();
+            }
+        }
+        let announcer = announcer.stopping();
+        loop {
+            std::thread::sleep(BEAT);
+            announcer.beat();
+        }
+    };
+    // Without the thread others are told that the run is held, which it is.
+    let _ = std::thread::Builder::new().name("announce".to_owned()).spawn(wait);
 }
 
-fn exit_of(manifest: &Manifest) -> Exit {
+fn exit_of(manifest: &Manifest, stop: &StopFlag) -> Exit {
     match Ending::of(manifest) {
+        ending if ending.is_planned() && !manifest.lost.is_empty() => Exit::Internal,
         Ending::TargetReached | Ending::Finished | Ending::Skipped => Exit::Success,
         Ending::TargetMissed => Exit::TargetMissed,
-        Ending::Interrupted | Ending::Queued | Ending::Running => Exit::Interrupted,
+        Ending::Interrupted | Ending::Queued | Ending::Running => signals::exit_of_stopped(stop),
         Ending::Diverged | Ending::Failed => Exit::RunFailed,
     }
 }
@@ -126,21 +164,15 @@ fn train_guarded(
     }
 }
 
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic without a message")
-}
-
 /// Standard input closes when the process at its other end asks for it, and when that process is gone.
-fn stop_when_input_closes(stop: &StopFlag) {
+fn stop_when_input_closes(stop: &StopFlag) -> Result<(), Error> {
     let stop = stop.clone();
-    std::thread::spawn(move || {
+    let listen = move || {
         let mut input = std::io::stdin().lock();
         let mut ignored = [0; 64];
         while !matches!(input.read(&mut ignored), Ok(0) | Err(_)) {}
         stop.request();
-    });
+    };
+    std::thread::Builder::new().name("parent".to_owned()).spawn(listen).map_err(Error::Signal)?;
+    Ok(())
 }

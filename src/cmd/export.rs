@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
+use super::generate::say_unused;
 use crate::error::{Error, Exit};
 use crate::export;
 use crate::facts::Status;
@@ -64,6 +65,7 @@ Examples:
 
 pub fn run(args: Args) -> Result<Exit, Error> {
     args.refuse_what_does_not_fit()?;
+    let mut exit = Exit::Success;
     match args.format {
         Format::Hf => {
             let model = model(&args)?;
@@ -76,10 +78,10 @@ pub fn run(args: Args) -> Result<Exit, Error> {
             );
         }
         Format::Space => export::space(&model(&args)?, &args.out, args.overwrite)?,
-        Format::Archive => pack(&args)?,
+        Format::Archive => exit = pack(&args)?,
     }
     terminal::out(args.out.display());
-    Ok(Exit::Success)
+    Ok(exit)
 }
 
 impl Args {
@@ -104,10 +106,12 @@ fn model(args: &Args) -> Result<Pretrained, Error> {
     let model = pretrained::find(&args.runs_dir, &args.run, args.checkpoint)?;
     let origin = model.origin.as_ref().map(|origin| format!(", {}", origin.describe())).unwrap_or_default();
     terminal::err(format_args!("{}{origin}", model.name));
+    say_unused(&model);
     Ok(model)
 }
 
-fn pack(args: &Args) -> Result<(), Error> {
+/// Ends as [`Exit::Internal`] where a checkpoint had to be left out.
+fn pack(args: &Args) -> Result<Exit, Error> {
     let runs = scan::resolve(&args.runs_dir, &args.run)?;
     let [run] = runs.as_slice() else {
         let names: Vec<String> = runs.iter().take(5).map(|run| run.display().to_string()).collect();
@@ -123,6 +127,9 @@ fn pack(args: &Args) -> Result<(), Error> {
         terminal::err("note: the run is still training; the archive holds what there is so far");
     }
     let packed = archive::pack(&dir, &args.out, args.with_checkpoints, args.overwrite)?;
+    for (path, reason) in &packed.damaged {
+        terminal::err(format_args!("error: left out {}, which is damaged: {reason}", below(path, run)));
+    }
     for path in &packed.left_out {
         terminal::err(format_args!("note: left out {}", below(path, run)));
     }
@@ -134,7 +141,7 @@ fn pack(args: &Args) -> Result<(), Error> {
         units::bytes(packed.bytes as f64),
         units::bytes(size as f64)
     ));
-    Ok(())
+    Ok(if packed.damaged.is_empty() { Exit::Success } else { Exit::Internal })
 }
 
 fn below(path: &Path, folder: &Path) -> String {

@@ -16,7 +16,7 @@ use clap::ValueEnum;
 use crate::error::{Error, Exit};
 use crate::generate::{Batch, Model, Settings, What};
 use crate::infer::WeightKind;
-use crate::pretrained::{self, Which};
+use crate::pretrained::{self, Pretrained, Which};
 use crate::terminal;
 use crate::threads::Pool;
 use crate::units;
@@ -150,6 +150,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     let pool = pool(args.model.threads)?;
     pool.install(|| {
         let model = Model::open(found, args.model.weights.into())?;
+        say_unused(&model.pretrained);
         let settings = args.sampling.settings(&model.defaults)?;
         let interrupt = Interrupt::catch()?;
         if args.interactive {
@@ -160,6 +161,13 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         terminal::err(introduction(&model, settings.seed));
         write(&model, &prompt, &settings, args.sampling.num_samples.get(), format, &interrupt)
     })
+}
+
+/// Says which settings of a model's folder are not used.
+pub fn say_unused(model: &Pretrained) {
+    if let Some(unused) = model.unused() {
+        terminal::err(format_args!("note: {unused}"));
+    }
 }
 
 /// Threads that compute.
@@ -202,7 +210,7 @@ fn write(
         terminal::err(format_args!("note: {remark}"));
     }
     let mut writer = Writer::new(format, model, prompt, tokens.len(), settings.seed);
-    let mut batch = Batch::new(&model.decoder, &model.pretrained.tokenizer);
+    let mut batch = Batch::of(model);
     let working = interrupt.begin();
     let started = Instant::now();
     let mut clock = writer::Clock::start();

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
+use super::args::Folders;
 use super::columns;
-use crate::cli::Folders;
 use crate::error::{Error, Exit};
 use crate::report::ending::outcome;
 use crate::store::manifest::Manifest;
@@ -74,14 +74,14 @@ fn row(name: String, manifest: &Manifest, now: Timestamp, shows_attempts: bool) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{Status, StopReason};
+    use crate::facts::{HostInfo, Status, StopReason};
     use crate::store::fixture;
 
     #[test]
     fn failures_have_their_class_and_attempts_their_column_only_where_there_are_several() {
         let mut manifest = fixture::manifest("rates", "seed=1");
-        manifest.begin_attempt(0, 1, "bench");
-        manifest.begin_attempt(20, 2, "bench");
+        manifest.begin_attempt(0, 1, HostInfo::default());
+        manifest.begin_attempt(20, 2, HostInfo::default());
         manifest.end(Status::Failed, StopReason::DiskFull, "no room".to_owned());
         let now = manifest.finished_at.unwrap();
         let cells = |manifest: &Manifest, shows| row("rates/seed=1".to_owned(), manifest, now, shows);

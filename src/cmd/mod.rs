@@ -1,6 +1,7 @@
 //! One file per command, each in the same order: what it does, `Args`, `run`, then what `run` calls. The only place that
 //! wires the parts of the program together.
 
+mod args;
 pub mod compare;
 pub mod doctor;
 pub mod exec;
@@ -12,6 +13,7 @@ pub mod plan;
 mod preflight;
 pub mod prepare;
 pub mod report;
+pub mod reporter;
 pub mod resume;
 pub mod schema;
 pub mod serve;
@@ -20,12 +22,13 @@ mod sweep;
 pub mod train;
 pub mod verify_resume;
 
+use std::any::Any;
 use std::path::{Path, PathBuf};
 
-use crate::cli::Folders;
 use crate::error::Error;
 use crate::store::{archive, scan};
 use crate::terminal;
+use args::Folders;
 
 /// The run directories that the arguments mean; all runs without arguments. A run in an archive is unpacked among the others
 /// first.
@@ -56,6 +59,15 @@ fn unpacked(file: &Path, runs_dir: &Path) -> Result<PathBuf, Error> {
         false => format!("unpacked {file} into {place}"),
     });
     Ok(dir.path().to_owned())
+}
+
+/// What a panic said.
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic without a message")
 }
 
 /// Left-aligned columns as wide as their widest cell.

@@ -1,20 +1,26 @@
 //! `runner plan FILE...`: what would be run, after the same expansion and validation; nothing is trained.
 
+use std::path::PathBuf;
+
+use super::args::Selection;
 use super::columns;
-use super::preflight::{Planned, load_plans, short_of_memory};
-use crate::cli::Selection;
+use super::preflight::{Planned, load_plans, short_of_disk, short_of_memory, unread_keys, wanted};
 use crate::config::experiment::{DataSource, DeviceChoice, DtypeKind, RunPlan};
 use crate::config::value_text;
 use crate::engine::{self, memory::Place};
 use crate::error::{Error, Exit};
-use crate::launcher::Launcher;
+use crate::launcher::{Launcher, prepare};
 use crate::terminal;
+use crate::train::grace;
 use crate::units;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     selection: Selection,
+    /// Folder of the run directories, to see whether there is room.
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    runs_dir: PathBuf,
     /// Also print every resolved key of every run, and where its value comes from.
     #[arg(long)]
     keys: bool,
@@ -25,7 +31,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<Exit, Error> {
     let launcher = Launcher::new();
-    let planned = load_plans(&args.selection, &launcher)?;
+    let planned = load_plans(&args.selection, &launcher, prepare::Place::Here)?;
     let mut rows = vec![
         [
             "RUN",
@@ -50,7 +56,16 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     if let Some(who) = gaining_nothing(&planned) {
         terminal::out(format_args!("{who}: {}", engine::device::BF16_GAINS_NOTHING));
     }
-    if let Some(warning) = short_of_memory(&planned, &launcher) {
+    let dir = |plan: &RunPlan| args.runs_dir.join(&plan.experiment.name).join(&plan.name);
+    let to_train = wanted(&planned, &launcher).map(|run| (run, dir(&run.plan)));
+    let short_of_disk = short_of_disk(to_train, &args.runs_dir);
+    let slow_to_stop = slow_to_stop(&planned);
+    for warning in unread_keys(&planned)
+        .into_iter()
+        .chain(short_of_memory(&planned, &launcher))
+        .chain(short_of_disk)
+        .chain(slow_to_stop)
+    {
         terminal::out(format_args!("warning: {warning}"));
     }
     terminal::out(format_args!(
@@ -76,6 +91,15 @@ fn gaining_nothing(planned: &[Planned]) -> Option<String> {
         all if all.len() == planned.len() => Some(format!("all {} runs", all.len())),
         some => Some(format!("{} of the {} runs", some.len(), planned.len())),
     }
+}
+
+/// Of the runs whose checkpoints take so long that schedulers may not wait for them, the one with the largest.
+fn slow_to_stop(planned: &[Planned]) -> Option<String> {
+    let saving = planned.iter().filter(|run| run.plan.checkpoint.interval > 0);
+    let sizes =
+        saving.filter_map(|run| Some((run.cost.as_ref()?.checkpoint_bytes(&run.plan.optimizer.kind), run)));
+    let (bytes, run) = sizes.max_by_key(|(bytes, _)| *bytes)?;
+    Some(format!("{}: {}", name(run), grace::beforehand(bytes)?))
 }
 
 /// Whether the run is to train in a number format that is slow on this processor.

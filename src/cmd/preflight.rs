@@ -1,6 +1,9 @@
 //! What is looked at before the first run starts: experiment files, corpora, devices. Nothing starts unless all are good.
 
-use crate::cli::Selection;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::args::Selection;
 use crate::config::experiment::{DataSource, DeviceChoice, RunPlan, TokenizerKind};
 use crate::config::{self, LoadOptions};
 use crate::data::tokenizer::{Tokenizer, fixed_vocab_size};
@@ -9,8 +12,11 @@ use crate::engine;
 use crate::engine::cost::{Cost, cost};
 use crate::error::{CorpusProblem, Error};
 use crate::launcher::Launcher;
+use crate::launcher::disk::{self, Wanted};
+use crate::launcher::prepare::Place;
 use crate::pretrained::{Start, StartError};
 use crate::sinks::progress::Screen;
+use crate::store::Turn;
 use crate::units;
 
 /// Texts up to this size are tokenized beforehand, to see whether they are long enough and fit the model.
@@ -57,14 +63,16 @@ impl Planned {
 }
 
 /// Expands and validates experiment files, and looks at their corpora, weights and devices. What will be skipped on this
-/// machine needs none of these.
-pub fn load_plans(selection: &Selection, launcher: &Launcher) -> Result<Vec<Planned>, Error> {
+/// machine needs none of these, and what will be trained elsewhere no device of this one.
+pub fn load_plans(selection: &Selection, launcher: &Launcher, place: Place) -> Result<Vec<Planned>, Error> {
     let options = LoadOptions { set: selection.set.clone(), only: selection.only.clone() };
     let plans = config::load(&selection.files, &options)?;
     let plans = find_starts(plans, launcher)?;
     let planned = check_corpora(plans, launcher)?;
     check_sizes(&planned, launcher)?;
-    check_devices(wanted(&planned, launcher).map(|run| &run.plan))?;
+    if place == Place::Here {
+        check_devices(wanted(&planned, launcher).map(|run| &run.plan))?;
+    }
     Ok(planned)
 }
 
@@ -76,6 +84,39 @@ pub fn short_of_memory(planned: &[Planned], launcher: &Launcher) -> Option<Strin
         .filter_map(|run| Some((&run.plan, run.cost.as_ref()?)))
         .collect();
     launcher.short_of_memory(&runs)
+}
+
+/// In words, that these runs, those of them which compute, may need more room on the disk than is free below `runs_dir`. Each comes
+/// with its directory, made or not.
+pub fn short_of_disk<'a>(
+    runs: impl Iterator<Item = (&'a Planned, PathBuf)>,
+    runs_dir: &Path,
+) -> Option<String> {
+    let wanted =
+        runs.filter_map(|(run, dir)| Some(Wanted { plan: &run.plan, cost: run.cost.as_ref()?, dir }));
+    disk::shortage(&wanted.collect::<Vec<_>>(), runs_dir)
+}
+
+/// In words, each key that was written for an optimizer which does not read it.
+pub fn unread_keys(planned: &[Planned]) -> Vec<String> {
+    let mut remarks = Vec::new();
+    for plan in planned.iter().map(|run| &run.plan) {
+        for key in plan.resolved.iter().filter(|key| key.unread) {
+            let word = plan.optimizer.kind.facts().word;
+            let remark = format!("`{}` ({}) has no effect: {word} does not read it", key.key, key.source);
+            if !remarks.contains(&remark) {
+                remarks.push(remark);
+            }
+        }
+    }
+    remarks
+}
+
+/// The right to make directories for these runs: one turn for each experiment, in one order, so that two commands cannot wait for
+/// each other.
+pub fn take_turns(planned: &[Planned], runs_dir: &Path) -> Vec<Turn> {
+    let names: BTreeSet<&str> = planned.iter().map(|run| run.plan.experiment.name.as_str()).collect();
+    names.into_iter().filter_map(|name| Turn::take(&runs_dir.join(name))).collect()
 }
 
 /// Downloads the corpora that are not on this machine, once and before the first run, so that a person hears at once when
@@ -94,7 +135,8 @@ pub fn fetch_corpora(planned: &[Planned], launcher: &Launcher, screen: &Screen) 
     Ok(())
 }
 
-fn wanted<'a>(planned: &'a [Planned], launcher: &Launcher) -> impl Iterator<Item = &'a Planned> {
+/// Those that would be started here.
+pub fn wanted<'a>(planned: &'a [Planned], launcher: &Launcher) -> impl Iterator<Item = &'a Planned> {
     planned.iter().filter(|run| launcher.unmet(&run.plan).is_none())
 }
 
@@ -105,11 +147,16 @@ fn problem(plan: &RunPlan, source: DataError) -> CorpusProblem {
         (_, DataSource::Path(_)) => "data.path",
         (_, DataSource::Corpus(_)) => "data.corpus",
     };
-    let origin = match plan.resolved.iter().find(|resolved| resolved.key == key) {
+    let origin = origin(plan, key);
+    CorpusProblem { experiment: plan.experiment.name.clone(), source: Box::new(source), origin }
+}
+
+/// Where the value of a key comes from.
+fn origin(plan: &RunPlan, key: &str) -> String {
+    match plan.resolved.iter().find(|resolved| resolved.key == key) {
         Some(resolved) => format!("`{key}` is {} ({})", resolved.value, resolved.source),
         None => format!("this is about `{key}`"),
-    };
-    CorpusProblem { experiment: plan.experiment.name.clone(), source: Box::new(source), origin }
+    }
 }
 
 /// A corpus as far as it was looked at.
@@ -176,7 +223,8 @@ fn start_of(plan: &RunPlan) -> Result<Option<Start>, StartError> {
 fn init_from_error(plan: &RunPlan, source: StartError) -> Error {
     let experiment = plan.experiment.name.clone();
     let path = plan.train.init_from.clone().unwrap_or_default();
-    Error::InitFrom { experiment, path, source: Box::new(source) }
+    let origin = origin(plan, "train.init_from");
+    Error::InitFrom { experiment, path, source: Box::new(source), origin }
 }
 
 fn check_sizes(planned: &[Planned], launcher: &Launcher) -> Result<(), Error> {

@@ -1,8 +1,8 @@
 //! `runner prepare FILE...`: makes the directories of runs and trains nothing, for `runner exec` on other machines.
 
-use super::preflight::load_plans;
+use super::args::{Folders, Selection};
+use super::preflight::{load_plans, take_turns};
 use super::sweep;
-use crate::cli::{Folders, Selection};
 use crate::error::{Error, Exit};
 use crate::launcher::Launcher;
 use crate::launcher::again::{self, Again, Decision};
@@ -27,7 +27,10 @@ pub struct Args {
 pub fn run(args: Args) -> Result<Exit, Error> {
     let launcher = Launcher::new();
     let again = Again { fresh: args.again, retry: args.retry };
-    for run in load_plans(&args.selection, &launcher)? {
+    let mut exit = Exit::Success;
+    let planned = load_plans(&args.selection, &launcher, Place::Elsewhere)?;
+    let _turns = take_turns(&planned, &args.folders.runs_dir);
+    for run in planned {
         let runs_dir = &args.folders.runs_dir;
         let dir = match again::decide(&run.plan, runs_dir, run.sha256.as_deref(), again) {
             Decision::New(changed) => {
@@ -37,6 +40,11 @@ pub fn run(args: Args) -> Result<Exit, Error> {
             Decision::Keep(dir, manifest) => {
                 let how = crate::report::ending::outcome(&manifest);
                 terminal::err(format_args!("{}: left out: {how} in an earlier call", sweep::name_of(&dir)));
+                continue;
+            }
+            Decision::Unusable(dir, reason) => {
+                sweep::broken(sweep::name_of(&dir), reason);
+                exit = Exit::Internal;
                 continue;
             }
             Decision::Busy(dir, writer) => {
@@ -49,5 +57,5 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         };
         terminal::out(dir.path().display());
     }
-    Ok(Exit::Success)
+    Ok(exit)
 }

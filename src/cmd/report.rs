@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 
-use crate::cli::Folders;
+use super::args::Folders;
 use crate::error::{Error, Exit};
 use crate::report;
 use crate::store::read;

@@ -2,15 +2,18 @@
 
 use std::path::PathBuf;
 
+use jiff::Timestamp;
+
+use super::args::Folders;
 use super::resolve;
 use super::sweep::{self, Item, WorkArgs};
-use crate::cli::Folders;
-use crate::config;
+use crate::config::{self, experiment::RunPlan};
 use crate::error::{Error, Exit};
 use crate::facts::{Status, StopReason};
 use crate::launcher::Launcher;
 use crate::launcher::again::{is_unfinished, may_be_retried};
-use crate::report::compare::LeftOut;
+use crate::launcher::patience::Patience;
+use crate::launcher::retry;
 use crate::report::ending::Ending;
 use crate::sinks::progress::Screen;
 use crate::store::manifest::Manifest;
@@ -52,8 +55,8 @@ fn class(text: &str) -> Result<StopReason, String> {
 
 /// Goes on with runs that were interrupted, whose process was killed with its parent, or that were never started.
 pub fn resume(args: ResumeArgs) -> Result<Exit, Error> {
-    let what = |manifest: &Manifest| {
-        if is_unfinished(manifest) {
+    let what = |manifest: &Manifest, plan: Option<&RunPlan>| {
+        if is_unfinished(manifest, plan) {
             return Ok(());
         }
         Err(match Ending::of(manifest) {
@@ -68,7 +71,7 @@ pub fn resume(args: ResumeArgs) -> Result<Exit, Error> {
 /// Tries failed runs again.
 pub fn retry(args: RetryArgs) -> Result<Exit, Error> {
     let classes = &args.classes;
-    let what = |manifest: &Manifest| {
+    let what = |manifest: &Manifest, _: Option<&RunPlan>| {
         let class = manifest
             .stop_reason
             .filter(|_| matches!(manifest.status, Status::Failed | Status::Diverged | Status::Interrupted));
@@ -93,63 +96,92 @@ fn go_on(
     folders: &Folders,
     work: &WorkArgs,
     wanted: &str,
-    what: impl Fn(&Manifest) -> Result<(), String>,
+    what: impl Fn(&Manifest, Option<&RunPlan>) -> Result<(), String>,
 ) -> Result<Exit, Error> {
     let screen = Screen::open(work.quiet);
     let launcher = Launcher::new();
-    let named = !arguments.is_empty();
+    let mut patience = Patience::default();
     let (mut items, mut others): (Vec<Item>, Vec<PathBuf>) = Default::default();
     let mut experiments = Vec::new();
-    for path in resolve(folders, arguments)? {
+    let mut reasons = Vec::new();
+    let mut failed = Vec::new();
+    let paths = resolve(folders, arguments)?;
+    let alone = !arguments.is_empty() && paths.len() == 1;
+    for path in paths {
         let dir = RunDir::open(&path);
+        let holder = patience.await_holder(&dir, &|line| screen.note(line));
         let manifest = match dir.read_manifest_now() {
             Ok(manifest) => manifest,
-            Err(error) if named => return Err(error.into()),
+            Err(error) if alone => return Err(error.into()),
             Err(error) => {
-                terminal::err(format_args!("error: {error}"));
+                items.push(sweep::broken(sweep::name_of(&dir), error));
                 continue;
             }
         };
-        match what(&manifest).and_then(|()| unmet(&launcher, &dir)) {
+        if let Some(holder) = holder {
+            items.push(sweep::left_out(&dir, format!("is being trained by {holder}")));
+            continue;
+        }
+        let plan = config::read_frozen(&dir.config(), manifest.config_sha256.as_deref()).ok();
+        if let Err(reason) = what(&manifest, plan.as_ref()) {
+            let reason = format!("{} {reason}", sweep::name_of(&dir));
+            match Ending::of(&manifest) {
+                Ending::Failed | Ending::Diverged => failed.push(reason),
+                _ => reasons.push(reason),
+            }
+            others.push(path);
+            continue;
+        }
+        let owed = plan.as_ref().is_some_and(|plan| retry::is_owed(&manifest, plan));
+        // A configuration that cannot be read is the run's own failure.
+        if let Some(reason) = plan.and_then(|plan| launcher.unmet_to_go_on(&plan, &dir)) {
+            items.push(sweep::left_out(&dir, format!("not gone on with here: {reason}")));
+            continue;
+        }
+        items.push(match requeue(&dir, manifest, owed) {
             Ok(()) => {
-                requeue(&dir, manifest.clone())?;
                 experiments.push(path.parent().map(PathBuf::from));
-                items.push(Item::Train(dir));
+                Item::Train(dir)
             }
-            Err(reason) if named && arguments.len() == 1 => {
-                items.push(Item::LeftOut(LeftOut { run: sweep::name_of(&dir), reason }));
-                others.push(path);
+            // Another command was faster.
+            Err(StoreError::Locked { writer, .. }) => {
+                sweep::left_out(&dir, format!("is being trained by {writer}"))
             }
-            Err(_) => others.push(path),
-        }
+            Err(error) => sweep::broken(sweep::name_of(&dir), error),
+        });
     }
-    if !items.iter().any(|item| matches!(item, Item::Train(_))) {
+    if items.is_empty() {
         terminal::out(format_args!("no {wanted} run in {}", folders.runs_dir.display()));
-        for item in &items {
-            if let Item::LeftOut(run) = item {
-                terminal::out(format_args!("  {} {}", run.run, run.reason));
-            }
+        if arguments.len() == 1 {
+            reasons.iter().for_each(|reason| terminal::out(format_args!("  {reason}")));
         }
-        return Ok(Exit::Success);
+        return Ok(with_failed(Exit::Success, &failed));
     }
-    items.retain(|item| matches!(item, Item::Train(_)));
     others.retain(|path| experiments.contains(&path.parent().map(PathBuf::from)));
     if items.len() + others.len() > 1 {
         let path = folders.reports_dir.clone();
         std::fs::create_dir_all(&path).map_err(|source| Error::ReportsDir { path, source })?;
     }
-    sweep::train(items, &[], others, work, folders, &screen)
+    sweep::train(items, &[], others, work, folders, &screen).map(|exit| with_failed(exit, &failed))
 }
 
-/// In words, what this machine lacks for the run. A configuration that cannot be read is the run's own failure.
-fn unmet(launcher: &Launcher, dir: &RunDir) -> Result<(), String> {
-    let plan = config::read_frozen(&dir.config()).ok();
-    plan.and_then(|plan| launcher.unmet_to_go_on(&plan, dir)).map_or(Ok(()), Err)
+/// How many of them are listed.
+const LISTED: usize = 10;
+
+/// Names the runs that failed earlier and that this command does nothing about: where they are, not all is done.
+fn with_failed(exit: Exit, failed: &[String]) -> Exit {
+    failed.iter().take(LISTED).for_each(|reason| terminal::out(format_args!("  {reason}")));
+    if failed.len() > LISTED {
+        terminal::out(format_args!("  ... and {} more", failed.len() - LISTED));
+    }
+    if exit == Exit::Success && !failed.is_empty() { Exit::RunFailed } else { exit }
 }
 
-/// Has the run wait for its process, so that it is gone on with whatever its end was.
-fn requeue(dir: &RunDir, mut manifest: Manifest) -> Result<(), StoreError> {
+/// Has the run wait for its process, so that it is gone on with whatever its end was. `owed`: for an attempt that its policy asks
+/// for, and not anew.
+fn requeue(dir: &RunDir, mut manifest: Manifest, owed: bool) -> Result<(), StoreError> {
     let _lock = dir.lock()?;
+    manifest.retry_at = owed.then(|| manifest.retry_at.unwrap_or_else(Timestamp::now));
     manifest.status = Status::Queued;
     dir.write_manifest(&manifest)
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::generate::{ModelArgs, describe, pool};
+use super::generate::{ModelArgs, describe, pool, say_unused};
 use super::signals;
 use crate::error::{Error, Exit};
+use crate::files::plain;
 use crate::generate::Model;
 use crate::pretrained;
 use crate::serve::{Limits, Served, Server};
@@ -64,6 +65,10 @@ struct LimitArgs {
     /// Connections that are held at the same time.
     #[arg(long, value_name = "N", default_value = "512", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     connections: u32,
+    /// Memory for what waits for clients: bodies that arrive, prompts, answers that are not read. An answer may have half of it, and
+    /// 64 KiB also when others have all; a client that does not read is let go when it needs more.
+    #[arg(long, value_name = "BYTES", default_value = "67108864")]
+    waiting_bytes: NonZeroUsize,
 }
 
 const AFTER_HELP: &str = "\
@@ -86,6 +91,7 @@ impl From<LimitArgs> for Limits {
             queue: args.queue.get(),
             texts: args.texts.get(),
             connections: args.connections as usize,
+            waiting_bytes: args.waiting_bytes.get(),
         }
     }
 }
@@ -112,6 +118,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
             .collect::<Result<Vec<_>, _>>()?;
         for model in &models {
             terminal::err(describe(model));
+            say_unused(&model.pretrained);
         }
         if !args.host.is_loopback() && token.is_none() {
             terminal::err("note: everybody who can reach this address can use it; --token-file or RUNNER_TOKEN changes that");
@@ -146,7 +153,7 @@ fn named(models: Vec<Model>) -> Vec<Served> {
 /// The token of the file, or else of the environment.
 fn token(file: Option<&Path>) -> Result<Option<String>, Error> {
     let token = match file {
-        Some(path) => std::fs::read_to_string(path)
+        Some(path) => plain::read_given_to_string(path)
             .map_err(|error| Error::Usage(format!("--token-file {}: {error}", path.display())))?,
         None => match std::env::var(TOKEN_VARIABLE) {
             Ok(token) => token,

@@ -26,7 +26,10 @@ pub fn catch(screen: &Screen) -> Result<StopFlag, Error> {
     let stop = StopFlag::default();
     let (flag, screen) = (stop.clone(), screen.clone());
     let first = move |asked| {
-        flag.request();
+        match asked {
+            Asked::ByPerson => flag.request_by_person(),
+            Asked::BySystem(_) => flag.request(),
+        }
         screen.say(&match asked {
             Asked::ByPerson => {
                 "stopping after this step; Ctrl-C again stops now and loses what is not saved".to_owned()
@@ -39,6 +42,11 @@ pub fn catch(screen: &Screen) -> Result<StopFlag, Error> {
         std::process::exit(i32::from(Exit::Interrupted.code()));
     })?;
     Ok(stop)
+}
+
+/// The code of a command that was stopped.
+pub fn exit_of_stopped(stop: &StopFlag) -> Exit {
+    if stop.is_requested_by_person() { Exit::Interrupted } else { Exit::Unfinished }
 }
 
 /// Calls `first` at the first signal, and `again` at a Ctrl-C that comes a moment later than that.

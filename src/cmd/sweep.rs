@@ -4,20 +4,23 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Instant;
 
+use super::args::Folders;
+use super::reporter::{self, Compare, Compared, Ended, Reported};
 use super::signals;
-use crate::cli::Folders;
 use crate::engine::cost::Cost;
 use crate::engine::device;
 use crate::engine::memory::Place as MemoryPlace;
 use crate::error::{Error, Exit};
 use crate::facts::Status;
-use crate::launcher::host;
+use crate::launcher::again;
 use crate::launcher::local::{self, Job, Terms, Watcher};
-use crate::report::{self, compare::Agreement, compare::LeftOut, ending::Ending};
+use crate::machine;
+use crate::report::{compare::LeftOut, ending::Ending};
 use crate::sinks::progress::{Place, Screen};
 use crate::store::manifest::Manifest;
-use crate::store::{RunDir, RunRecord, StoreError, read};
+use crate::store::{RunDir, StoreError};
 use crate::terminal;
+use crate::train::StopFlag;
 use crate::units;
 
 /// How runs are worked off.
@@ -59,11 +62,11 @@ impl FromStr for Jobs {
 impl WorkArgs {
     /// Processes at a time and what each gets, for `runs` runs of which these costs are known.
     fn terms(&self, runs: usize, costs: &[&Cost]) -> Terms {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = machine::cores();
         let jobs = match self.jobs {
             Jobs::Number(number) => number,
             Jobs::Auto => {
-                automatic(costs, cores, device::cuda_devices().unwrap_or(0), host::free_memory_bytes())
+                automatic(costs, cores, device::cuda_devices().unwrap_or(0), machine::free_memory_bytes())
             }
         };
         let jobs = jobs.clamp(1, runs.max(1));
@@ -107,9 +110,9 @@ pub enum Item {
     Train(RunDir),
     /// It has an end already that stands.
     Done(RunDir, Box<Manifest>, Origin),
-    /// It is not trained now.
+    /// It is not trained now, and not done: another process has it, or this machine lacks something.
     LeftOut(LeftOut),
-    /// It cannot be recorded; this has been printed.
+    /// Its directory cannot be used; this has been printed.
     Broken(LeftOut),
 }
 
@@ -144,7 +147,10 @@ pub fn train(
                 jobs.push(Job { index, dir, listeners });
             }
             Item::Done(dir, manifest, origin) => sweep.add(index, &dir, *manifest, origin),
-            Item::LeftOut(run) => sweep.left_out.push(run),
+            Item::LeftOut(run) => {
+                (sweep.unfinished, sweep.resumable) = (true, true);
+                sweep.left_out.push(run);
+            }
             Item::Broken(run) => {
                 sweep.broken = true;
                 sweep.left_out.push(run);
@@ -152,29 +158,24 @@ pub fn train(
         }
     }
     let terms = work.terms(jobs.len(), costs);
-    if let Some(warning) = short_together(costs, terms.jobs, host::free_memory_bytes()) {
+    if let Some(warning) = short_together(costs, terms.jobs, machine::free_memory_bytes()) {
         screen.note(&format!("warning: {warning}"));
     }
     local::work(jobs, terms, &stop, &mut sweep);
     sweep.done.sort_by_key(|run| run.index);
 
-    let agreements = sweep.agreements();
-    let exit = sweep.exit(stop.is_requested(), &agreements);
-    let summary = sweep.summary(started.elapsed().as_secs_f64(), &agreements);
     // Written before anything is printed, so that it is there whatever becomes of the terminal.
-    let comparison = (count + others.len() > 1).then(|| sweep.compare(others, &folders.reports_dir));
-    terminal::out(summary);
-    match comparison {
-        None => Ok(exit),
-        Some(Ok(path)) => {
-            terminal::out(format_args!("comparison: {}", path.display()));
-            Ok(exit)
-        }
-        Some(Err(error)) => {
-            error.print();
-            Ok(if exit == Exit::Success { Exit::Internal } else { exit })
-        }
+    let any = !sweep.done.is_empty() || !others.is_empty();
+    let wanted = any && count + others.len() > 1;
+    let compared = sweep.compare(others, wanted.then(|| folders.reports_dir.clone()));
+    terminal::out(sweep.summary(started.elapsed().as_secs_f64(), compared.as_ref().ok()));
+    let page = compared.as_ref().map(|compared| compared.page.as_ref());
+    match page {
+        Ok(None) => {}
+        Ok(Some(Ok(path))) => terminal::out(format_args!("comparison: {}", path.display())),
+        Ok(Some(Err(error))) | Err(error) => terminal::err(format_args!("error: {error}")),
     }
+    Ok(sweep.exit(&stop, &compared))
 }
 
 /// What has become of the runs so far.
@@ -184,8 +185,14 @@ struct Sweep {
     count: usize,
     done: Vec<Done>,
     left_out: Vec<LeftOut>,
-    /// A run could not be recorded.
+    /// A run's directory cannot be used, and the run was not started.
     broken: bool,
+    /// A run's record was gone at its end.
+    lost: bool,
+    /// A run is not done, and this command could do nothing about it.
+    unfinished: bool,
+    /// Another command can go on with a run that this one left out.
+    resumable: bool,
 }
 
 impl Watcher for Sweep {
@@ -194,13 +201,14 @@ impl Watcher for Sweep {
             Ok(manifest) => self.add(index, &dir, manifest, Origin::Now),
             Err(error) => {
                 terminal::err(format_args!("error: {error}"));
-                self.broken = true;
+                self.lost = true;
                 self.left_out.push(LeftOut { run: name_of(&dir), reason: error.to_string() });
             }
         }
     }
 
     fn left_out(&mut self, _index: usize, dir: RunDir, reason: &str) {
+        self.resumable = true;
         self.left_out.push(LeftOut { run: name_of(&dir), reason: reason.to_owned() });
     }
 
@@ -225,73 +233,89 @@ impl Sweep {
     }
 
     /// One line per run with its outcome, and one with the path of its report.
-    fn summary(&self, elapsed_secs: f64, agreements: &[Agreement]) -> String {
+    fn summary(&self, elapsed_secs: f64, compared: Option<&Compared>) -> String {
         let mut lines = Vec::new();
         for run in &self.done {
             lines.push(run.sentence());
-            if let Ok((_, path)) = &run.reported {
-                lines.push(format!("  {}", path.display()));
+            if run.has_lost() {
+                lines.extend(run.manifest.lost.iter().map(|lost| format!("  lost: {lost}")));
+            }
+            match &run.reported.report {
+                Ok(path) => lines.push(format!("  {}", path.display())),
+                Err(_) => lines.push("  no report (see the error above)".to_owned()),
             }
         }
         lines.extend(self.left_out.iter().map(|run| format!("{}: {}", run.run, run.reason)));
         if self.count > 1 {
-            let trained = self.done.iter().filter(|run| run.origin == Origin::Now).count();
-            let kept = self.done.len() - trained;
-            let word = if trained == 1 { "run" } else { "runs" };
-            let kept = if kept > 0 { format!(", {kept} kept as they were") } else { String::new() };
-            lines.push(format!("{trained} {word} in {}{kept}", units::duration(elapsed_secs)));
+            lines.push(self.counts(elapsed_secs));
         }
-        let unfinished = |run: &Done| crate::launcher::again::is_unfinished(&run.manifest);
-        if !self.left_out.is_empty() || self.done.iter().any(unfinished) {
+        let unfinished = |run: &Done| again::is_unfinished(&run.manifest, None);
+        if self.resumable || self.done.iter().any(unfinished) {
             lines.push("`runner resume` goes on with what was interrupted or not started".to_owned());
         }
-        lines.extend(agreements.iter().map(Agreement::sentence));
+        lines.extend(
+            compared
+                .into_iter()
+                .flat_map(|compared| &compared.verdicts)
+                .map(|verdict| verdict.sentence.clone()),
+        );
         lines.join("\n")
     }
 
-    /// The verdicts on experiments whose runs should have the same losses.
-    fn agreements(&self) -> Vec<Agreement> {
-        let records = self.done.iter().filter_map(|run| run.reported.as_ref().ok());
-        report::compare::agreements(&records.map(|(record, _)| record.clone()).collect::<Vec<_>>())
+    /// `3 runs in 12 s, 1 kept as it was, 2 skipped, 1 left out`.
+    fn counts(&self, elapsed_secs: f64) -> String {
+        let is_skipped = |run: &&Done| run.manifest.status == Status::Skipped;
+        let skipped = self.done.iter().filter(is_skipped).count();
+        let others = || self.done.iter().filter(|run| !is_skipped(run));
+        let trained = others().filter(|run| run.origin == Origin::Now).count();
+        let kept = others().count() - trained;
+        let mut counts = vec![format!(
+            "{trained} {} in {}",
+            if trained == 1 { "run" } else { "runs" },
+            units::duration(elapsed_secs)
+        )];
+        match kept {
+            0 => {}
+            1 => counts.push("1 kept as it was".to_owned()),
+            _ => counts.push(format!("{kept} kept as they were")),
+        }
+        if skipped > 0 {
+            counts.push(format!("{skipped} skipped"));
+        }
+        if !self.left_out.is_empty() {
+            counts.push(format!("{} left out", self.left_out.len()));
+        }
+        counts.join(", ")
     }
 
-    fn compare(self, others: Vec<PathBuf>, reports_dir: &Path) -> Result<PathBuf, Error> {
-        let Self { done, mut left_out, .. } = self;
-        let mut records = Vec::new();
-        for run in done {
-            match run.reported {
-                Ok((record, _)) => records.push(record),
-                Err(ref reason) => left_out.push(LeftOut { run: run.name(), reason: reason.clone() }),
-            }
+    /// Writes the comparison, if it has a place, and says whether runs whose losses should be the same have the same.
+    fn compare(&self, others: Vec<PathBuf>, reports_dir: Option<PathBuf>) -> Result<Compared, String> {
+        let ended: Vec<Ended> = self.done.iter().map(|run| Ended::new(&run.dir, &run.manifest)).collect();
+        if reports_dir.is_none() && self.done.iter().all(|run| run.manifest.run.same_losses_within.is_none())
+        {
+            return Ok(Compared::default());
         }
-        // What cannot be read was not asked for.
-        records.extend(others.iter().filter_map(|path| read(path).ok()));
-        let of_record = records.iter().map(|record| record.manifest.run.experiment.clone());
-        let of_left_out = left_out.iter().filter_map(|run| Some(run.run.split_once('/')?.0.to_owned()));
-        let experiments: Vec<String> = of_record.chain(of_left_out).collect();
-        let experiments: Vec<&str> = experiments.iter().map(String::as_str).collect();
-        let name = report::compare::name_for(&experiments);
-        let path = report::compare::write(&name, &records, &left_out, reports_dir)?;
-        report::index::update(reports_dir)?;
-        Ok(path)
+        reporter::compare(Compare { ended, others, left_out: self.left_out.clone(), reports_dir })
     }
 
     /// Skipped runs do not count: the others decide.
-    fn exit(&self, interrupted: bool, agreements: &[Agreement]) -> Exit {
+    fn exit(&self, stop: &StopFlag, compared: &Result<Compared, String>) -> Exit {
         let any = |wanted: &[Ending]| self.done.iter().any(|run| wanted.contains(&Ending::of(&run.manifest)));
-        if interrupted {
-            Exit::Interrupted
-        } else if self.broken
+        if stop.is_requested() {
+            signals::exit_of_stopped(stop)
+        } else if self.lost
             || any(&[Ending::Failed, Ending::Diverged])
-            || agreements.iter().any(|agreement| !agreement.holds())
+            || compared.iter().flat_map(|compared| &compared.verdicts).any(|verdict| !verdict.holds)
         {
             Exit::RunFailed
-        } else if any(&[Ending::Interrupted]) {
-            Exit::Interrupted
-        } else if self.done.iter().any(|run| run.reported.is_err()) {
+        } else if self.broken || self.done.iter().any(|run| run.reported.report.is_err() || run.has_lost()) {
             Exit::Internal
+        } else if self.unfinished || any(&[Ending::Interrupted, Ending::Queued, Ending::Running]) {
+            Exit::Unfinished
         } else if any(&[Ending::TargetMissed]) {
             Exit::TargetMissed
+        } else if compared.as_ref().map_or(true, |compared| matches!(compared.page, Some(Err(_)))) {
+            Exit::Internal
         } else {
             Exit::Success
         }
@@ -301,39 +325,33 @@ impl Sweep {
 /// A run that came to its end.
 struct Done {
     index: usize,
+    dir: PathBuf,
     manifest: Manifest,
     origin: Origin,
-    /// The record and its report; the error has been printed.
-    reported: Result<(RunRecord, PathBuf), String>,
+    reported: Reported,
 }
 
 impl Done {
     fn report(index: usize, dir: &RunDir, manifest: Manifest, origin: Origin) -> Self {
-        let reported = read(dir.path())
-            .map_err(Error::from)
-            .and_then(|mut record| {
-                // Where it could not be written, as on a full disk, this one knows more.
-                record.manifest = manifest.clone();
-                let path = report::run::write(&record)?;
-                Ok((record, path))
-            })
-            .map_err(|error| {
-                error.print();
-                error.to_string()
-            });
-        Self { index, manifest, origin, reported }
+        let reported = reporter::report(Ended::new(dir.path(), &manifest));
+        if let Err(error) = &reported.report {
+            terminal::err(format_args!("error: {}: {error}", name_of(dir)));
+        }
+        Self { index, dir: dir.path().to_owned(), manifest, origin, reported }
     }
 
     fn name(&self) -> String {
         format!("{}/{}", self.manifest.run.experiment, self.manifest.run.name)
     }
 
+    /// Whether its record was damaged, and this call went on with what is left of it.
+    fn has_lost(&self) -> bool {
+        self.origin == Origin::Now && !self.manifest.lost.is_empty()
+    }
+
     /// Name and outcome.
     fn sentence(&self) -> String {
-        let sentence = match &self.reported {
-            Ok((record, _)) => format!("{}: {}", self.name(), report::ending::sentence(record)),
-            Err(error) => format!("{}: not reported: {error}", self.name()),
-        };
+        let sentence = format!("{}: {}", self.name(), self.reported.sentence);
         match (self.origin, self.manifest.status) {
             (Origin::Now, _) => sentence,
             (Origin::Earlier, Status::Failed) => {
@@ -342,6 +360,18 @@ impl Done {
             (Origin::Earlier, _) => format!("{sentence} (kept from an earlier call; --again trains it anew)"),
         }
     }
+}
+
+/// A run that is not trained now.
+pub fn left_out(dir: &RunDir, reason: String) -> Item {
+    Item::LeftOut(LeftOut { run: name_of(dir), reason })
+}
+
+/// A run whose directory cannot be used; says why.
+pub fn broken(run: String, error: impl std::fmt::Display) -> Item {
+    let reason = error.to_string();
+    terminal::err(format_args!("error: {run}: {reason}"));
+    Item::Broken(LeftOut { run, reason })
 }
 
 /// `experiment/run`, as the folders are called.

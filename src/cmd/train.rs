@@ -1,17 +1,18 @@
 //! `runner FILE...`: trains every run that is not done yet, reports each, compares them, and says how it went.
 
-use super::preflight::{Planned, fetch_corpora, load_plans, short_of_memory};
+use super::args::{Folders, Selection};
+use super::preflight::{
+    Planned, fetch_corpora, load_plans, short_of_disk, short_of_memory, take_turns, unread_keys,
+};
 use super::sweep::{self, Item, Origin, WorkArgs};
-use crate::cli::{Folders, Selection};
 use crate::error::{Error, Exit};
 use crate::facts::Status;
 use crate::launcher::Launcher;
 use crate::launcher::again::{self, Again, Decision};
+use crate::launcher::patience::Patience;
 use crate::launcher::prepare::Place;
-use crate::report::compare::LeftOut;
 use crate::sinks::progress::Screen;
-use crate::store::{RunDir, StoreError};
-use crate::terminal;
+use crate::store::StoreError;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -46,9 +47,9 @@ impl Args {
 pub fn run(args: Args) -> Result<Exit, Error> {
     let launcher = Launcher::new();
     let screen = Screen::open(args.work.quiet);
-    let planned = load_plans(&args.selection, &launcher)?;
+    let planned = load_plans(&args.selection, &launcher, Place::Here)?;
     fetch_corpora(&planned, &launcher, &screen)?;
-    if let Some(warning) = short_of_memory(&planned, &launcher) {
+    for warning in unread_keys(&planned).into_iter().chain(short_of_memory(&planned, &launcher)) {
         screen.note(&format!("warning: {warning}"));
     }
     if planned.len() > 1 {
@@ -57,17 +58,24 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     }
     let again = Again { fresh: args.again, retry: args.retry };
     let mut items = Vec::with_capacity(planned.len());
+    let mut patience = Patience::default();
+    // Held until all directories are made: who starts the same at this moment finds them then.
+    let turns = take_turns(&planned, &args.folders.runs_dir);
     for run in &planned {
-        items.push(match item(run, &args.folders, again, &launcher) {
+        items.push(match item(run, &args.folders, again, &launcher, &mut patience, &screen) {
             Ok(item) => item,
             // The folder of all runs is unusable: nothing is started.
-            Err(error) if items.is_empty() => return Err(error.into()),
-            Err(error) => {
-                terminal::err(format_args!("error: {error}"));
-                let run = format!("{}/{}", run.plan.experiment.name, run.plan.name);
-                Item::Broken(LeftOut { run, reason: error.to_string() })
-            }
+            Err(error @ StoreError::CreateRun { .. }) if items.is_empty() => return Err(error.into()),
+            Err(error) => sweep::broken(format!("{}/{}", run.plan.experiment.name, run.plan.name), error),
         });
+    }
+    drop(turns);
+    let to_train = planned.iter().zip(&items).filter_map(|(run, item)| match item {
+        Item::Train(dir) => Some((run, dir.path().to_owned())),
+        _ => None,
+    });
+    if let Some(warning) = short_of_disk(to_train, &args.folders.runs_dir) {
+        screen.note(&format!("warning: {warning}"));
     }
     let costs: Vec<_> = planned
         .iter()
@@ -79,9 +87,24 @@ pub fn run(args: Args) -> Result<Exit, Error> {
 }
 
 /// What is done about a plan. Directories are made before anything is trained, so that `runner resume` knows of all runs.
-fn item(run: &Planned, folders: &Folders, again: Again, launcher: &Launcher) -> Result<Item, StoreError> {
+fn item(
+    run: &Planned,
+    folders: &Folders,
+    again: Again,
+    launcher: &Launcher,
+    patience: &mut Patience,
+    screen: &Screen,
+) -> Result<Item, StoreError> {
     let plan = &run.plan;
-    match again::decide(plan, &folders.runs_dir, run.sha256.as_deref(), again) {
+    let decide = || again::decide(plan, &folders.runs_dir, run.sha256.as_deref(), again);
+    let mut decision = decide();
+    // Who holds it may have brought it to its end, or may be saving.
+    if let Decision::Busy(dir, _) = &decision
+        && patience.await_holder(dir, &|line| screen.note(line)).is_none()
+    {
+        decision = decide();
+    }
+    match decision {
         Decision::New(changed_since) => {
             let (dir, manifest) =
                 launcher.prepare(plan, run.start.as_ref(), &folders.runs_dir, changed_since, Place::Here)?;
@@ -92,13 +115,10 @@ fn item(run: &Planned, folders: &Folders, again: Again, launcher: &Launcher) -> 
         }
         Decision::Keep(dir, manifest) => Ok(Item::Done(dir, manifest, Origin::Earlier)),
         Decision::GoOn(dir, _) => match launcher.unmet_to_go_on(plan, &dir) {
-            Some(reason) => Ok(left_out(&dir, format!("not gone on with here: {reason}"))),
+            Some(reason) => Ok(sweep::left_out(&dir, format!("not gone on with here: {reason}"))),
             None => Ok(Item::Train(dir)),
         },
-        Decision::Busy(dir, writer) => Ok(left_out(&dir, format!("is being trained by {writer}"))),
+        Decision::Unusable(dir, reason) => Ok(sweep::broken(sweep::name_of(&dir), reason)),
+        Decision::Busy(dir, writer) => Ok(sweep::left_out(&dir, format!("is being trained by {writer}"))),
     }
-}
-
-fn left_out(dir: &RunDir, reason: String) -> Item {
-    Item::LeftOut(LeftOut { run: sweep::name_of(dir), reason })
 }

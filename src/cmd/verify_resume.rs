@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
+use super::args::Selection;
 use super::preflight::{Planned, load_plans};
 use super::signals;
-use crate::cli::Selection;
 use crate::error::{Error, Exit};
 use crate::facts::Status;
+use crate::files::plain;
 use crate::launcher::child::Child;
 use crate::launcher::{Launcher, prepare};
 use crate::metric::METRICS;
@@ -106,7 +107,7 @@ fn plan_with_checkpoints(
     screen: &Screen,
 ) -> Result<Planned, Error> {
     let first = |selection: &Selection| {
-        let plans = load_plans(selection, launcher)?;
+        let plans = load_plans(selection, launcher, prepare::Place::Here)?;
         plans.into_iter().next().ok_or_else(|| Error::Usage("there is no run to verify".to_owned()))
     };
     let planned = first(selection)?;
@@ -150,7 +151,7 @@ fn finish(dir: &RunDir, place: Place, screen: &Screen, stop: &StopFlag) -> Resul
 
 fn not_finished(dir: &RunDir, stop: &StopFlag, folder: tempfile::TempDir) -> Exit {
     if stop.is_requested() {
-        return Exit::Interrupted;
+        return signals::exit_of_stopped(stop);
     }
     let how = read(dir.path()).map(|record| crate::report::ending::sentence(&record)).unwrap_or_default();
     terminal::out(format_args!("nothing can be said, because the run did not finish: {how}"));
@@ -238,6 +239,12 @@ fn differences(alone: &RunRecord, killed: &RunRecord) -> Vec<String> {
     }
     if alone.memorisation != killed.memorisation {
         found.push("how much of the samples is copied".to_owned());
+    }
+    let best =
+        |record: &RunRecord| plain::read_to_string(&record.dir.checkpoints().best()).unwrap_or_default();
+    let (a_best, b_best) = (best(alone), best(killed));
+    if a_best != b_best {
+        found.push(format!("the best checkpoint: {:?} and {:?}", a_best.trim_end(), b_best.trim_end()));
     }
     for record in [alone, killed] {
         found.extend(record.damage.iter().map(|damage| format!("damage in {}: {damage}", record.id())));

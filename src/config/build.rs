@@ -154,6 +154,7 @@ fn resolved_keys(
     seed: u64,
     eval_interval: u64,
 ) -> Vec<ResolvedKey> {
+    let unread: Vec<&str> = resolved.unread().map(|(setting, _)| setting.key.name).collect();
     let described = |(_, setting): &(usize, Setting)| {
         let (value, source) = (setting.value.clone(), setting.origin.source());
         let (value, source) = match setting.key.name {
@@ -162,14 +163,20 @@ fn resolved_keys(
             "train.eval_interval" if setting.origin.is_default() => (whole(eval_interval), source),
             _ => (value, source),
         };
-        ResolvedKey { key: setting.key.name.into(), value, source }
+        let unread = unread.contains(&setting.key.name);
+        ResolvedKey { key: setting.key.name.into(), value, source, unread }
     };
     resolved.settings.iter().map(described).collect()
 }
 
-fn muon(raw: &OptimizerSection) -> MuonPlan {
+/// The coefficients of each of Muon's iterations.
+pub(super) fn muon_coefficients(raw: &OptimizerSection) -> Vec<[f64; 3]> {
     let given = raw.ns_coefficients.each();
     let of_step = |step: usize| given.get(step).or(given.last()).copied();
+    (0..raw.ns_steps).filter_map(of_step).collect()
+}
+
+fn muon(raw: &OptimizerSection) -> MuonPlan {
     MuonPlan {
         adamw_learning_rate: match raw.adamw_learning_rate {
             0.0 => raw.learning_rate,
@@ -178,7 +185,7 @@ fn muon(raw: &OptimizerSection) -> MuonPlan {
         momentum_start: raw.momentum_start,
         momentum_warmup_steps: raw.momentum_warmup_steps,
         nesterov: raw.nesterov,
-        coefficients: (0..raw.ns_steps).filter_map(of_step).collect(),
+        coefficients: muon_coefficients(raw),
         adjust_lr: raw.adjust_lr_fn,
         split_qkv: raw.split_qkv,
     }

@@ -1,6 +1,5 @@
 //! An experiment file as text, and where in it things stand.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -10,6 +9,7 @@ use toml::de::DeTable;
 
 use super::error::{ConfigError, Line, Place};
 use super::syntax;
+use crate::files::plain::{self, NotPlain};
 
 /// Larger files are something else: weights, a corpus.
 const MAX_BYTES: u64 = 1 << 20;
@@ -52,10 +52,19 @@ impl Document {
             ));
         }
         let mut bytes = Vec::new();
-        // What the file system says of its size is not to be trusted: a device has none and never ends.
-        File::open(path)
-            .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
-            .map_err(|error| fail(format!("`{shown}` cannot be read: {error}"), "check its permissions"))?;
+        // Only a person can mean a pipe: what a file names is a file.
+        let open = if named_at.is_none() { plain::open_given } else { plain::open };
+        // What the file system says of its size is not to be trusted: a pipe has none, and what is appended to grows.
+        open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(|error| {
+            match plain::not_plain(&error) {
+                Some(NotPlain::Other(kind)) => fail(
+                    format!("`{shown}` is {kind}, not an experiment file"),
+                    "save the text as a file and name that; text from another program can be given as /dev/stdin or by the \
+                     shell's <(...)",
+                ),
+                _ => fail(format!("`{shown}` cannot be read: {error}"), "check its permissions"),
+            }
+        })?;
         if bytes.len() as u64 > MAX_BYTES {
             return Err(fail(
                 format!("`{shown}` has more than {} MiB, which is no experiment file", MAX_BYTES >> 20),

@@ -157,6 +157,15 @@ impl ConfigErrors {
     }
 }
 
+impl ConfigErrors {
+    /// The problems without a heading and without their count, for a sentence that begins elsewhere.
+    pub fn problems_alone(&self) -> String {
+        let problems: Vec<String> = self.problems.iter().take(SHOWN).map(ToString::to_string).collect();
+        let text = problems.join("\n\n");
+        text.strip_prefix("error: ").unwrap_or(&text).to_owned()
+    }
+}
+
 /// How many problems are printed in full. A sweep can have thousands.
 const SHOWN: usize = 50;
 

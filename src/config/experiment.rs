@@ -41,6 +41,8 @@ pub struct ResolvedKey {
     pub value: toml::Value,
     /// `default`, `experiments/a.toml:12`, `sweep`, `--set`, `preset gpt2`.
     pub source: String,
+    /// It was written for the optimizer of this run, which does not read it.
+    pub unread: bool,
 }
 
 /// What the experiment is about.

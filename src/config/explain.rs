@@ -1,11 +1,15 @@
 //! `runner explain`: what a key means, in the words of `defaults.toml`.
 
+use toml::Value;
+
 use super::error::{ConfigError, Place};
 use super::hint::{self, Spelling};
 use super::manual::Manual;
 use super::names::{self, ForeignName};
-use super::schema::{self, KEYS, Key, SECTIONS};
+use super::schema::{self, KEYS, Key, Kind, SECTIONS};
 use super::value::value_text;
+use crate::facts::optimizer::OptimizerKind;
+use crate::units;
 
 /// Columns of the text.
 const WIDTH: usize = 100;
@@ -33,6 +37,10 @@ pub fn explain(name: &str) -> Result<String, ConfigError> {
     let leaf = name.rsplit('.').next().unwrap_or(name).to_lowercase();
     if let Some(foreign) = names::foreign_name(&leaf) {
         return Ok(explain_foreign(foreign));
+    }
+    let choices: Vec<&Key> = KEYS.iter().filter(|key| is_choice(key, &leaf)).collect();
+    if !choices.is_empty() {
+        return Ok(choices.into_iter().map(|key| explain_choice(key, &leaf)).collect::<Vec<_>>().join("\n"));
     }
     let section =
         name.split_once('.').map(|(section, _)| section).filter(|section| SECTIONS.contains(section));
@@ -95,6 +103,35 @@ fn explain_foreign(foreign: &ForeignName) -> String {
         }
         None => format!("{} ({})\nThere is no such key: {}.\n", foreign.name, foreign.used_by, foreign.note),
     }
+}
+
+fn is_choice(key: &Key, word: &str) -> bool {
+    matches!(&key.kind, Kind::Choice(words) if words.contains(&word))
+}
+
+/// A word that is a key's value, and for an optimizer what it reads.
+fn explain_choice(key: &Key, word: &str) -> String {
+    let mut text = format!("{word} is a value of {}.\n\n{}", key.name, explain_key(key));
+    let Some(optimizer) = OptimizerKind::of_word(word).filter(|_| key.name == "optimizer.kind") else {
+        return text;
+    };
+    let mut lines = |label: &str, said: String| {
+        let said = wrapped(&said, &" ".repeat(12));
+        text.push_str(&format!("  {label:<9} {}\n", said.trim()));
+    };
+    let keys = schema::keys_of("optimizer")
+        .map(|key| key.leaf)
+        .filter(|leaf| *leaf != "kind" && optimizer.reads(leaf));
+    lines("reads", keys.collect::<Vec<_>>().join(", "));
+    let usual = (optimizer.facts().usual)(&|leaf| {
+        let default = Manual::get().default_of(&format!("optimizer.{leaf}"));
+        default.and_then(Value::as_str).unwrap_or_default().to_owned()
+    });
+    if !usual.is_empty() {
+        let usual = usual.iter().map(|(leaf, number)| format!("{leaf} = {}", units::number(*number)));
+        lines("usual", usual.collect::<Vec<_>>().join(", "));
+    }
+    text
 }
 
 fn first_sentence(prose: &str) -> &str {

@@ -16,6 +16,8 @@ mod document;
 mod error;
 mod expand;
 mod explain;
+#[cfg(test)]
+mod fixture;
 mod freeze;
 mod hint;
 mod inherit;
@@ -41,6 +43,8 @@ pub use differ::{adapted, differences, pinned};
 pub use error::{ConfigError, ConfigErrors, Line, Place};
 pub use expand::MAX_RUNS;
 pub use explain::{explain, explain_all};
+#[cfg(test)]
+pub(crate) use fixture::frozen_text;
 pub use freeze::{read_frozen, render_frozen};
 pub use json_schema::json_schema;
 pub use manual::DEFAULTS;

@@ -9,6 +9,7 @@ use super::experiment::RunPlan;
 use super::parse::MAX_RUN_NAME as MAX_NAME;
 use super::schema::{self, Kind};
 use super::value::value_text;
+use crate::files::sha256;
 
 /// Longest value within a name.
 const MAX_VALUE: usize = 32;
@@ -59,15 +60,28 @@ fn nearest(key: &str, value: &Value) -> Value {
     }
 }
 
-/// A value in characters that are safe in a folder's name, all of them ASCII.
+/// A value in characters that are safe in a folder's name, all of them ASCII. Of lists of numbers the first, how many follow, and a
+/// part of their hash: cut off they would be alike.
 fn slug(value: &Value) -> String {
+    let whole = unabridged(value);
+    match value {
+        Value::Array(lists) if whole.len() > MAX_VALUE && lists.iter().all(Value::is_array) => {
+            let rest = format!("+{}more-{}", lists.len() - 1, &sha256(whole.as_bytes())[..4]);
+            let first = slug(&lists[0]);
+            format!("{}{rest}", &first[..first.len().min(MAX_VALUE.saturating_sub(rest.len()))])
+        }
+        _ => whole.chars().take(MAX_VALUE).collect(),
+    }
+}
+
+fn unabridged(value: &Value) -> String {
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Float(number) if number.fract() == 0.0 && number.abs() < 1e15 => format!("{number:.0}"),
-        Value::Array(items) => items.iter().map(slug).collect::<Vec<_>>().join("+"),
+        Value::Array(items) => items.iter().map(unabridged).collect::<Vec<_>>().join("+"),
         other => value_text(other),
     };
     let safe = text.chars().map(|c| if c.is_ascii_alphanumeric() || "._+-".contains(c) { c } else { '-' });
-    let slug: String = safe.take(MAX_VALUE).collect();
+    let slug: String = safe.collect();
     if slug.is_empty() { "none".into() } else { slug }
 }

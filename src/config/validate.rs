@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::build::{decay_steps, sequence_length};
+use super::build::{decay_steps, muon_coefficients, sequence_length};
 use super::error::{ConfigError, Place};
 use super::experiment::{DtypeKind, ScheduleKind, TargetMetric, TokenizerKind};
 use super::layers::{Resolved, Setting};
 use super::provenance::Origin;
-use super::schema::{self, RawPlan};
+use super::schema::{OptimizerSection, RawPlan};
 use super::value::value_text;
 use crate::facts::optimizer::OptimizerKind;
 use crate::units;
@@ -65,27 +65,27 @@ const KIND: &str = "optimizer.kind";
 /// hear that nothing reads it.
 fn keys_of_another_optimizer(resolved: &Resolved) -> Vec<ConfigError> {
     let kind = resolved.raw.optimizer.kind;
-    let Some((chosen_by, _)) = resolved.setting(KIND) else { return Vec::new() };
-    let others = OptimizerKind::ALL.iter().filter(|other| **other != kind);
-    let keys = others.flat_map(|other| other.facts().own_keys.iter().map(|leaf| (other.facts().word, *leaf)));
-    keys.filter_map(|(word, leaf)| {
-        let name = schema::key(&format!("optimizer.{leaf}"))?.name;
-        let (layer, setting) = resolved.setting(name)?;
-        let meant = match &setting.origin {
-            Origin::Sweep(_) => layer > chosen_by,
-            Origin::Written(Place::Set(_)) => true,
-            _ => false,
-        };
-        let violation = Violation {
-            what: format!(
-                "`{name}` is read by {word} alone, and `optimizer.kind` is \"{}\"",
-                kind.facts().word
-            ),
-            help: Some(format!("set `optimizer.kind = \"{word}\"`, or leave the key out")),
-        };
-        meant.then(|| located(resolved, &[name, KIND], violation))
-    })
-    .collect()
+    let unread = resolved
+        .unread()
+        .filter(|(setting, _)| matches!(&setting.origin, Origin::Sweep(_) | Origin::Written(Place::Set(_))));
+    unread
+        .map(|(setting, leaf)| {
+            let words: Vec<&str> = OptimizerKind::readers(leaf).map(|reader| reader.facts().word).collect();
+            let violation = Violation {
+                what: format!(
+                    "`{}` is read by {} alone, and `optimizer.kind` is \"{}\"",
+                    setting.key.name,
+                    words.join(" and "),
+                    kind.facts().word
+                ),
+                help: Some(format!(
+                    "set `optimizer.kind = \"{}\"`, or leave the key out",
+                    words[words.len() - 1]
+                )),
+            };
+            located(resolved, &[setting.key.name, KIND], violation)
+        })
+        .collect()
 }
 
 /// Puts a violation at the strongest setting among its keys, since that one was added last, and names the others.
@@ -120,6 +120,16 @@ fn described(setting: &Setting) -> String {
 /// More parameters than this are a slip of the keyboard; it also keeps all arithmetic on sizes within 64 bits.
 const MAX_PARAMETERS: u64 = 100_000_000_000;
 const MAX_TOKENS_PER_STEP: u64 = 1_000_000_000;
+
+/// What Newton-Schulz iterations make of singular values from 0 to 1 at most; infinity where it is no number.
+fn largest_singular_value(optimizer: &OptimizerSection) -> f64 {
+    let coefficients = muon_coefficients(optimizer);
+    let ends = (1..=1000).map(|thousandths| {
+        let start = f64::from(thousandths) / 1000.0;
+        coefficients.iter().fold(start, |x, [a, b, c]| a * x + b * x.powi(3) + c * x.powi(5)).abs()
+    });
+    ends.fold(0.0, |largest, end| if end.is_nan() { f64::INFINITY } else { end.max(largest) })
+}
 
 static RULES: &[Rule] = &[
     Rule {
@@ -319,13 +329,17 @@ static RULES: &[Rule] = &[
     Rule {
         keys: &["optimizer.ns_coefficients", "optimizer.ns_steps"],
         check: |raw| {
-            let (given, steps) = (raw.optimizer.ns_coefficients.each().len(), raw.optimizer.ns_steps);
-            if given <= steps {
+            let largest = largest_singular_value(&raw.optimizer);
+            if raw.optimizer.kind != OptimizerKind::Muon || (1e-6..=1e3).contains(&largest) {
                 return None;
             }
             violation(
-                format!("there are coefficients of {given} iterations, and `optimizer.ns_steps` = {steps}"),
-                format!("set `ns_steps = {given}`, or leave out the last {}", given - steps),
+                format!(
+                    "with these coefficients and `optimizer.ns_steps` = {} every update would {}",
+                    raw.optimizer.ns_steps,
+                    if largest < 1e-6 { "be zero" } else { "explode" }
+                ),
+                "an iteration makes a x + b x^3 + c x^5 of each singular value x from 0 to 1; it has to stay near 1, as with [3.4445, -4.775, 2.0315]",
             )
         },
     },

@@ -3,12 +3,11 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use super::DataError;
 use super::download::{self, Remote};
 use super::folder;
 use crate::config::experiment::{DataPlan, DataSource};
+use crate::files::sha256;
 
 /// A corpus that has a name.
 pub struct KnownCorpus {
@@ -79,7 +78,7 @@ pub(super) fn read(source: &DataSource) -> Result<Corpus, DataError> {
             }
         },
     };
-    let sha256 = sha256_hex(text.as_bytes());
+    let sha256 = sha256(text.as_bytes());
     Ok(Corpus { name, text, sha256, notices })
 }
 
@@ -172,11 +171,6 @@ pub fn kept_corpora() -> Result<KeptCorpora, DataError> {
     Ok(KeptCorpora { corpora: kept.collect(), folder })
 }
 
-/// SHA-256 as 64 hexadecimal digits.
-pub(super) fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn known(name: &str) -> Result<&'static KnownCorpus, DataError> {
     KNOWN.iter().find(|corpus| corpus.name == name).ok_or_else(|| {
         let names: Vec<&str> = KNOWN.iter().map(|corpus| corpus.name).collect();
@@ -231,13 +225,13 @@ mod tests {
         let corpus = read(&embedded()).expect("embedded");
         assert!(!corpus.text.trim().is_empty());
         assert_eq!(corpus.name, "salt-crown");
-        assert_eq!(corpus.sha256, sha256_hex(corpus.text.as_bytes()));
+        assert_eq!(corpus.sha256, sha256(corpus.text.as_bytes()));
     }
 
     #[test]
     fn sha256_is_that_of_the_standard() {
         // FIPS 180-2, appendix B.1.
-        assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(sha256(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 
     #[test]
@@ -247,7 +241,7 @@ mod tests {
             panic!("tinyshakespeare is downloaded");
         };
         assert_eq!(remote.bytes, text.len() as u64);
-        assert_eq!(remote.sha256, sha256_hex(text.as_bytes()));
+        assert_eq!(remote.sha256, sha256(text.as_bytes()));
     }
 
     #[test]

@@ -152,8 +152,8 @@ impl Dataset {
 mod tests {
     use super::*;
     use crate::config::experiment::{DataSource, TokenizerKind};
-    use crate::data::corpus::sha256_hex;
     use crate::data::tests::tiny_shakespeare;
+    use crate::files::sha256;
 
     fn plan_for(text: &str, tokenizer: TokenizerKind, val_fraction: f64) -> (tempfile::TempDir, DataPlan) {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -199,7 +199,7 @@ mod tests {
         let info = load(&plan).expect("good text").info();
         let DataSource::Path(path) = &plan.source else { panic!("a path") };
         assert_eq!(info.name, path.display().to_string());
-        assert_eq!(info.sha256, sha256_hex("Ääh\r\n".as_bytes()));
+        assert_eq!(info.sha256, sha256("Ääh\r\n".as_bytes()));
         assert_eq!((info.bytes, info.vocab_size, info.train_tokens, info.val_tokens), (7, 5, 2, 3));
         assert_eq!(info.tokenizer, "char");
     }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use ureq::Agent;
 
 use super::DataError;
-use super::corpus::sha256_hex;
 use super::error::WantedFile;
+use crate::files::plain;
+use crate::files::sha256;
 
 /// A file at a public address.
 pub(super) struct Remote<'a> {
@@ -42,7 +43,7 @@ pub(super) fn obtain(
 ) -> Result<(String, Vec<String>), DataError> {
     let path = folder.join(remote.file);
     let mut notices = Vec::new();
-    match std::fs::read(&path) {
+    match plain::read(&path) {
         Ok(bytes) => match check(remote, &bytes) {
             Ok(()) => return into_text(bytes, &path).map(|text| (text, notices)),
             Err(problem) => notices.push(format!("{} {problem}: downloading it again", path.display())),
@@ -89,9 +90,9 @@ fn check(remote: &Remote<'_>, bytes: &[u8]) -> Result<(), String> {
     if size != expected {
         return Err(format!("has {size} bytes instead of {expected}"));
     }
-    let sha256 = sha256_hex(bytes);
-    if sha256 != remote.sha256 {
-        return Err(format!("has the SHA-256 {sha256} instead of {}", remote.sha256));
+    let found = sha256(bytes);
+    if found != remote.sha256 {
+        return Err(format!("has the SHA-256 {found} instead of {}", remote.sha256));
     }
     Ok(())
 }

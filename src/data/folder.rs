@@ -1,13 +1,13 @@
 //! A user's own text: one file, or all text files below a folder.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
 use super::DataError;
+use crate::files::plain;
 
 /// Files of a folder that count as text, by the ends of their names (in any case). A single file may be called anything.
 const EXTENSIONS: [&str; 8] = ["txt", "text", "md", "markdown", "rst", "org", "adoc", "tex"];
@@ -69,7 +69,7 @@ pub(super) fn read(folder: &Path) -> Result<String, DataError> {
 
 /// The text of one file, byte for byte.
 pub(super) fn read_file(path: &Path) -> Result<String, DataError> {
-    let bytes = fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
+    let bytes = plain::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
     if bytes.is_empty() {
         return Err(DataError::Empty { path: path.to_owned() });
     }
@@ -82,7 +82,7 @@ pub(super) fn read_file(path: &Path) -> Result<String, DataError> {
 /// The length of a file that can be opened and has something in it.
 pub(super) fn probe_file(path: &Path) -> Result<u64, DataError> {
     let probe = || -> std::io::Result<u64> {
-        let mut file = fs::File::open(path)?;
+        let mut file = plain::open(path)?;
         // Some places can be opened and not read: the first byte tells.
         if file.read(&mut [0])? == 0 { Ok(0) } else { Ok(file.metadata()?.len()) }
     };
@@ -111,6 +111,8 @@ fn unreadable(folder: &Path, error: walkdir::Error) -> DataError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn folder_with(files: &[(&str, &[u8])]) -> tempfile::TempDir {

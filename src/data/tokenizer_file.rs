@@ -1,11 +1,10 @@
 //! The tokenizer beside a model, complete, so that the model can be used without its corpus.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
 use super::tokenizer::Tokenizer;
-use crate::files::atomic;
+use crate::files::{atomic, plain};
 
 /// In run directories and in folders that were exported. (`tokenizer.json` is Hugging Face's.)
 pub const TOKENIZER_FILE: &str = "runner-tokenizer.json";
@@ -24,7 +23,7 @@ pub fn write_tokenizer(folder: &Path, tokenizer: &Tokenizer) -> io::Result<()> {
 /// # Errors
 /// When the file cannot be read, or holds no tokenizer.
 pub fn read_tokenizer(folder: &Path) -> io::Result<Option<Tokenizer>> {
-    let json = match fs::read(folder.join(TOKENIZER_FILE)) {
+    let json = match plain::read(&folder.join(TOKENIZER_FILE)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
     };

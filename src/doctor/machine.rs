@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::{Finding, Section};
 use crate::data::{self, KeptCorpora};
-use crate::engine::device::{self, Bf16Kernel, KernelState, ProductKernels, cpu_name, product_kernels};
+use crate::engine::device::{self, Bf16Kernel, KernelState, ProductKernels, product_kernels};
 use crate::files::disk;
-use crate::launcher::host;
+use crate::launcher::provenance;
+use crate::machine;
 use crate::units;
 
 /// Folders that a run writes to.
@@ -37,7 +38,7 @@ pub(super) fn sections(places: &Places) -> Vec<Section> {
 }
 
 fn binary() -> Vec<Finding> {
-    let packages = host::package_versions();
+    let packages = provenance::package_versions();
     let dfdx = packages.get("dfdx").map_or(units::MISSING, String::as_str);
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
     let cuda = if cfg!(feature = "cuda") { "with CUDA" } else { "without CUDA" };
@@ -49,8 +50,8 @@ fn binary() -> Vec<Finding> {
 }
 
 fn processor() -> Finding {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let name = format!("{}, {cores} {}", cpu_name(), if cores == 1 { "core" } else { "cores" });
+    let cores = machine::cores();
+    let name = format!("{}, {cores} {}", machine::cpu_name(), if cores == 1 { "core" } else { "cores" });
     match product_kernels() {
         ProductKernels::Avx512 => {
             Finding::ok(format!("{name}; AVX-512, AVX2, FMA: products by gemm's AVX-512 kernels"))
@@ -100,8 +101,8 @@ fn bf16_in_words(kernels: &[Bf16Kernel]) -> String {
 }
 
 fn memory() -> Finding {
-    let total = host::host_info().memory_bytes;
-    let Some(free) = host::free_memory_bytes() else {
+    let total = machine::host_info().memory_bytes;
+    let Some(free) = machine::free_memory_bytes() else {
         return Finding::note("the system does not say how much memory is free");
     };
     let text = format!("{} of memory free, of {}", units::bytes(free as f64), units::bytes(total as f64));

@@ -1,10 +1,14 @@
 //! What a run will cost, before it is started: arithmetic and memory.
 
+use super::SMALL_FILES_BYTES;
 use super::device;
-use super::memory::{MemoryNeed, Place, Workload};
+use super::memory::{MemoryNeed, Place, Workload, optimizer_numbers};
 use crate::config::experiment::{DeviceChoice, DtypeKind, RunPlan};
 use crate::facts::CostInfo;
+use crate::facts::optimizer::OptimizerKind;
+use crate::machine;
 use crate::model::flops::{StepFlops, optimizer_flops, step_flops};
+use crate::model::params::model_info;
 use crate::model::{Limits, ModelConfig};
 
 /// What training a plan takes.
@@ -16,6 +20,13 @@ pub struct Cost {
 }
 
 impl Cost {
+    /// About how many bytes a checkpoint takes: parameters and the optimizer's moments in single precision, whatever the run's own.
+    pub fn checkpoint_bytes(&self, optimizer: &OptimizerKind) -> u64 {
+        let config = &self.memory.config;
+        let numbers = model_info(config).parameters as f64 + optimizer_numbers(config, *optimizer);
+        4 * numbers as u64 + SMALL_FILES_BYTES
+    }
+
     /// As the manifest holds it.
     pub fn info(&self) -> CostInfo {
         let bytes = Some(self.memory.estimate().bytes() as u64);
@@ -60,7 +71,7 @@ pub fn memory_need(
     kernel: Option<&str>,
 ) -> MemoryNeed {
     let train = &plan.train;
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = machine::cores;
     let workload = Workload {
         batch_size: train.batch_size,
         sequence_length: train.sequence_length,

@@ -310,15 +310,18 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> Engine for D
 
     fn save(&self, dir: &Path) -> Result<(), EngineError> {
         let path = dir.join(WEIGHTS_FILE);
-        write_weights(&self.gpt, &path).map_err(|error| weights_error(&path, error))?;
+        write_weights(&self.gpt, &path).map_err(|error| match error {
+            TensorFileError::NotFinite { name } => EngineError::NotFinite { tensor: name },
+            error => weights_error(&path, error),
+        })?;
         write_state(dir, &self.gpt, &self.optimizer, &self.dropout, self.passes.loss_scale())
     }
 
     fn saved_bytes(&self) -> u64 {
         let numbers =
             |parameter: &Parameter| parameter.len() as u64 * (1 + self.optimizer.state().count(parameter));
-        // In single precision; the headers and the small files take a few hundred bytes a tensor.
-        4 * self.gpt.layout().iter().map(numbers).sum::<u64>() + (64 << 10)
+        // In single precision.
+        4 * self.gpt.layout().iter().map(numbers).sum::<u64>() + super::SMALL_FILES_BYTES
     }
 
     fn load(&mut self, dir: &Path) -> Result<(), EngineError> {

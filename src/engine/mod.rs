@@ -112,14 +112,20 @@ pub trait Engine {
 
     /// Writes `model.safetensors` (Hugging Face GPT-2 names, f32) into `dir`, and the optimizer's and the dropout
     /// generator's state beside it. `dir` exists.
+    ///
+    /// # Errors
+    /// With [`EngineError::NotFinite`] when the weights are no model any more; what was written until then is worth nothing.
     fn save(&self, dir: &Path) -> Result<(), EngineError>;
 
-    /// About how many bytes [`Engine::save`] would write.
+    /// About how many bytes [`Engine::save`] would write. [`Cost::checkpoint_bytes`](cost::Cost::checkpoint_bytes) knows it before.
     fn saved_bytes(&self) -> u64;
 
     /// Reads what [`Engine::save`] wrote.
     fn load(&mut self, dir: &Path) -> Result<(), EngineError>;
 }
+
+/// A checkpoint's headers and small files: a few hundred bytes a tensor.
+const SMALL_FILES_BYTES: u64 = 64 << 10;
 
 /// What one step says of itself.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -153,6 +159,8 @@ pub enum EngineError {
     /// With what to lower, and by how much.
     #[error("out of memory on {device} in {doing}: {advice}")]
     OutOfMemory { device: String, doing: &'static str, advice: String },
+    #[error("the weights `{tensor}` are no longer finite numbers")]
+    NotFinite { tensor: String },
     #[error("weights in {}: {reason}", path.display())]
     Weights { path: PathBuf, reason: String },
     #[error("{}: {source}", path.display())]

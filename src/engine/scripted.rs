@@ -13,7 +13,7 @@ use super::{Engine, EngineError, StepOutput};
 use crate::config::experiment::{RunPlan, ScriptedFailure, ScriptedPlan};
 use crate::data::batches::Batch;
 use crate::facts::{DeviceInfo, ModelInfo, StepPart};
-use crate::files::atomic;
+use crate::files::{atomic, plain};
 
 /// File of the engine's state in a checkpoint.
 const STATE_FILE: &str = "engine.json";
@@ -132,7 +132,7 @@ impl Engine for ScriptedEngine {
 
     fn load(&mut self, dir: &Path) -> Result<(), EngineError> {
         let path = dir.join(STATE_FILE);
-        let json = std::fs::read(&path).map_err(|source| EngineError::Io { path: path.clone(), source })?;
+        let json = plain::read(&path).map_err(|source| EngineError::Io { path: path.clone(), source })?;
         self.state = serde_json::from_slice(&json)
             .map_err(|error| EngineError::Weights { path, reason: error.to_string() })?;
         Ok(())

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::EngineError;
 use super::dfdx::loss_scale::LossScale;
 use super::dfdx::weights_error;
+use crate::files::plain;
 use crate::model::Gpt;
 use crate::model::params::{Parameter, Visit};
 use crate::model::tensor_file::{Entry, TensorFile, TensorFileError, values, write};
@@ -47,7 +48,7 @@ pub fn write_state<E: Dtype, D: Update<E>>(
     let dropout = dropout.state().clone();
     let state = EngineState { optimizer_steps: optimizer.steps(), dropout, loss_scale };
     let text = serde_json::to_string_pretty(&state).map_err(|error| invalid(&path, &error))?;
-    std::fs::write(&path, text).map_err(|source| EngineError::Io { path, source })
+    plain::write_new(&path, text).map_err(|source| EngineError::Io { path, source })
 }
 
 /// Reads what [`write_state`] wrote, and returns its loss scale.
@@ -59,7 +60,7 @@ pub fn read_state<E: Dtype, D: Update<E>>(
 ) -> Result<Option<LossScale>, EngineError> {
     let path = dir.join(STATE_FILE);
     let text =
-        std::fs::read_to_string(&path).map_err(|source| EngineError::Io { path: path.clone(), source })?;
+        plain::read_to_string(&path).map_err(|source| EngineError::Io { path: path.clone(), source })?;
     let state: EngineState = serde_json::from_str(&text).map_err(|error| invalid(&path, &error))?;
     if state.loss_scale.is_some_and(|scale| !scale.is_sound()) {
         return Err(EngineError::Weights {
@@ -69,7 +70,7 @@ pub fn read_state<E: Dtype, D: Update<E>>(
     }
 
     let path = dir.join(MOMENTS_FILE);
-    let bytes = std::fs::read(&path).map_err(|source| EngineError::Io { path: path.clone(), source })?;
+    let bytes = plain::read(&path).map_err(|source| EngineError::Io { path: path.clone(), source })?;
     let file = TensorFile::parse(&bytes).map_err(|error| weights_error(&path, error))?;
     let is_known = |name: &str| {
         name.split_once('.').is_some_and(|(moments, parameter)| {

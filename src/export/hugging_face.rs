@@ -1,11 +1,11 @@
 //! The folder of a model, as `transformers` writes and reads it.
 
-use std::fs;
 use std::path::Path;
 
 use serde_json::json;
 
 use super::{ExportError, card, tokenizer};
+use crate::files::plain;
 use crate::model::WEIGHTS_FILE;
 use crate::model::tensor_file::TensorFileError;
 use crate::model::weights::convert;
@@ -20,7 +20,7 @@ pub const GIT_ATTRIBUTES: &str =
 pub fn fill(model: &Pretrained, folder: &Path) -> Result<Option<RunRecord>, ExportError> {
     let unusable = |source| ExportError::Weights { path: model.weights.clone(), source };
     let weights = folder.join(WEIGHTS_FILE);
-    let bytes = fs::read(&model.weights).map_err(|error| unusable(error.into()))?;
+    let bytes = plain::read(&model.weights).map_err(|error| unusable(error.into()))?;
     convert(&bytes, &model.model, &weights).map_err(|error| match error {
         TensorFileError::Io(source) => ExportError::Write { path: weights, source },
         error => unusable(error),
@@ -58,5 +58,5 @@ pub fn fill(model: &Pretrained, folder: &Path) -> Result<Option<RunRecord>, Expo
 /// Writes a file of text into the folder.
 pub fn put(folder: &Path, name: &str, text: &str) -> Result<(), ExportError> {
     let path = folder.join(name);
-    fs::write(&path, text).map_err(|source| ExportError::Write { path, source })
+    plain::write_new(&path, text).map_err(|source| ExportError::Write { path, source })
 }

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use include_dir::{Dir, include_dir};
 
+use crate::files::plain;
+
 static SOURCE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src");
 const MANIFEST: &str = include_str!("../../Cargo.toml");
 const LOCK: &str = include_str!("../../Cargo.lock");
@@ -20,9 +22,9 @@ pub fn write(folder: &Path) -> io::Result<()> {
     let source = folder.join("src");
     fs::create_dir_all(&source)?;
     SOURCE.extract(&source)?;
-    fs::write(folder.join("Cargo.toml"), manifest().map_err(io::Error::other)?)?;
-    fs::write(folder.join("Cargo.lock"), LOCK)?;
-    fs::write(folder.join("LICENSE"), LICENSE)
+    plain::write_new(&folder.join("Cargo.toml"), manifest().map_err(io::Error::other)?)?;
+    plain::write_new(&folder.join("Cargo.lock"), LOCK)?;
+    plain::write_new(&folder.join("LICENSE"), LICENSE)
 }
 
 /// The program's manifest without what is not written: tests, benchmarks and other members of the workspace.

@@ -1,7 +1,6 @@
 //! A tokenizer as files that Hugging Face's libraries read.
 
 use std::collections::HashMap;
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -9,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::data::tokenizer::Tokenizer;
 use crate::data::write_tokenizer;
+use crate::files::plain;
 
 /// Writes `tokenizer.json` and `tokenizer_config.json`, for GPT-2's also `vocab.json` and `merges.txt`, and our own file, by
 /// which this program knows it again. `block_size` is the longest text that the model reads, in tokens.
@@ -16,12 +16,12 @@ use crate::data::write_tokenizer;
 /// # Errors
 /// When a file cannot be written.
 pub fn write(folder: &Path, tokenizer: &Tokenizer, block_size: usize) -> io::Result<()> {
-    let put = |name: &str, json: &Value| fs::write(folder.join(name), format!("{json:#}\n"));
+    let put = |name: &str, json: &Value| plain::write_new(&folder.join(name), format!("{json:#}\n"));
     let fast = match tokenizer {
         Tokenizer::Gpt2 => {
             let (vocab, merges) = (vocabulary(tokenizer, printable), merges(tokenizer));
             put("vocab.json", &Value::Object(vocab.clone()))?;
-            fs::write(folder.join("merges.txt"), format!("#version: 0.2\n{}\n", merges.join("\n")))?;
+            plain::write_new(&folder.join("merges.txt"), format!("#version: 0.2\n{}\n", merges.join("\n")))?;
             byte_level(vocab, merges, true)
         }
         Tokenizer::Byte => byte_level(vocabulary(tokenizer, printable), Vec::new(), false),
@@ -170,6 +170,8 @@ fn config(tokenizer: &Tokenizer, block_size: usize) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::config::experiment::TokenizerKind;
 

@@ -1,8 +1,9 @@
 //! Whole files written so that a reader, or a crash, sees the old content or the new one and never half of it.
 
-use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
+
+use super::plain;
 
 /// What files are called while they are written.
 pub const TEMPORARY: &str = ".tmp-";
@@ -25,7 +26,7 @@ pub fn persist(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
 /// As [`write`](fn@write), for files that can be made again: nothing waits for the disk, so a power cut may lose them. A
 /// file that holds these bytes already is left alone, with its time of change.
 pub fn write_remade(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    if fs::read(path).is_ok_and(|old| old == bytes) {
+    if plain::read(path).is_ok_and(|old| old == bytes) {
         return Ok(());
     }
     temporary(folder_of(path), bytes)?.persist(path).map_err(|failed| failed.error)?;
@@ -51,7 +52,7 @@ pub fn new_temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
 /// Makes a rename or a new file in `dir` survive a power cut. Does nothing where folders cannot be synced.
 pub fn sync_dir(dir: &Path) -> io::Result<()> {
     #[cfg(unix)]
-    File::open(dir)?.sync_all()?;
+    std::fs::File::open(dir)?.sync_all()?;
     #[cfg(not(unix))]
     let _ = dir;
     Ok(())
@@ -67,6 +68,8 @@ pub fn folder_of(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -18,6 +18,17 @@ pub fn free_bytes(_path: &Path) -> Option<u64> {
     None
 }
 
+/// Bytes of the files below `path`, as far as they can be seen; links are not followed.
+pub fn bytes_below(path: &Path) -> u64 {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let bytes = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => bytes_below(&entry.path()),
+        Ok(meta) if meta.is_file() => meta.len(),
+        _ => 0,
+    };
+    entries.map(bytes).sum()
+}
+
 /// Less than this is as good as nothing: a manifest and its temporary copy may not fit.
 const NEARLY_NOTHING_BYTES: u64 = 256 << 10;
 
@@ -57,6 +68,18 @@ mod tests {
         assert!(is_full(&io::ErrorKind::FileTooLarge.into()));
         assert!(!is_full(&io::Error::from(io::ErrorKind::NotFound)));
         assert!(!is_full(&io::Error::other("disk full")));
+    }
+
+    #[test]
+    fn files_in_all_folders_below_are_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        std::fs::write(dir.path().join("a/b/c"), [0; 1000]).unwrap();
+        std::fs::write(dir.path().join("d"), [0; 10]).unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(dir.path(), dir.path().join("a/round")).unwrap();
+        assert_eq!(bytes_below(dir.path()), 1010);
+        assert_eq!(bytes_below(&dir.path().join("nowhere")), 0);
     }
 
     #[cfg(unix)]

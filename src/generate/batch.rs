@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::pieces::{Piece, Pieces};
 use super::sampler::{Chance, Sampler, penalise};
-use super::{GenerateError, Settings};
+use super::{GenerateError, Model, Settings};
 use crate::data::tokenizer::Tokenizer;
 use crate::infer::{Cache, Decoder, Feed, InferError};
 use crate::threads;
@@ -60,6 +60,8 @@ impl Ending {
 pub struct Batch<'m> {
     decoder: &'m Decoder,
     tokenizer: &'m Tokenizer,
+    /// After these a text is over.
+    ends: Vec<u32>,
     jobs: Vec<Job>,
 }
 
@@ -90,7 +92,17 @@ struct Text {
 
 impl<'m> Batch<'m> {
     pub fn new(decoder: &'m Decoder, tokenizer: &'m Tokenizer) -> Self {
-        Self { decoder, tokenizer, jobs: Vec::new() }
+        Self { decoder, tokenizer, ends: tokenizer.end_token().into_iter().collect(), jobs: Vec::new() }
+    }
+
+    /// Of this model, whose folder may say what ends a text.
+    pub fn of(model: &'m Model) -> Self {
+        Self::new(&model.decoder, &model.pretrained.tokenizer).ending_at(model.end_tokens())
+    }
+
+    /// Texts are over after these tokens, and no others.
+    pub fn ending_at(self, ends: Vec<u32>) -> Self {
+        Self { ends, ..self }
     }
 
     /// Nothing is under way.
@@ -160,7 +172,7 @@ impl<'m> Batch<'m> {
         let mut rows = logits.into_iter();
         for job in &mut self.jobs {
             let rows: Vec<&[f32]> = rows.by_ref().take(job.texts.len()).collect();
-            match job.go_on(decoder, self.tokenizer, &rows) {
+            match job.go_on(decoder, self.tokenizer, &self.ends, &rows) {
                 Ok(said) => news.extend(said),
                 Err(error) => {
                     news.push(News { job: job.id, sample: 0, what: What::Failed(error) });
@@ -188,6 +200,7 @@ impl Job {
         &mut self,
         decoder: &Decoder,
         tokenizer: &Tokenizer,
+        ends: &[u32],
         rows: &[&[f32]],
     ) -> Result<Vec<News>, GenerateError> {
         let mut rows = rows.to_vec();
@@ -204,7 +217,11 @@ impl Job {
             .par_iter_mut()
             .zip(rows)
             .map(|(text, row)| {
-                if text.waiting == 0 { text.write(tokenizer, settings, row) } else { Ok((Vec::new(), None)) }
+                if text.waiting == 0 {
+                    text.write(tokenizer, ends, settings, row)
+                } else {
+                    Ok((Vec::new(), None))
+                }
             })
             .collect::<Result<_, GenerateError>>()?;
         let mut news = VecDeque::new();
@@ -259,6 +276,7 @@ impl Text {
     fn write(
         &mut self,
         tokenizer: &Tokenizer,
+        ends: &[u32],
         settings: &Settings,
         logits: &[f32],
     ) -> Result<(Vec<Piece>, Option<Ending>), GenerateError> {
@@ -273,7 +291,7 @@ impl Text {
             self.repeated.insert(token);
             token
         };
-        if Some(token) == tokenizer.end_token() {
+        if ends.contains(&token) {
             return Ok((self.pieces.finish(), Some(Ending::Stop)));
         }
         let chance = settings.alternatives.map(|count| Chance::of(token, known, count));

@@ -28,7 +28,7 @@ impl Model {
         let (said, common) = (&pretrained.sampling, Settings::default());
         let defaults = Settings {
             max_new_tokens: said.max_new_tokens.unwrap_or(common.max_new_tokens),
-            temperature: said.temperature.unwrap_or(common.temperature),
+            temperature: said.temperature().unwrap_or(common.temperature),
             top_k: said.top_k.unwrap_or(common.top_k),
             top_p: said.top_p.unwrap_or(common.top_p),
             repetition_penalty: said.repetition_penalty.unwrap_or(common.repetition_penalty),
@@ -40,6 +40,14 @@ impl Model {
         }
         let prompts = pretrained.sampling.prompts.clone();
         Ok(Self { pretrained, decoder, defaults, prompts })
+    }
+
+    /// The tokens after which a text is over.
+    pub fn end_tokens(&self) -> Vec<u32> {
+        match &self.pretrained.sampling.end_tokens {
+            none if none.is_empty() => self.pretrained.tokenizer.end_token().into_iter().collect(),
+            said => said.clone(),
+        }
     }
 
     /// The tokens of a prompt; an empty one is the token that begins a text.

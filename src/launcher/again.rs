@@ -1,12 +1,14 @@
 //! The same command once more: what a plan needs when there are runs of its name already.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
+use super::retry;
 use crate::config::{self, differences, experiment::RunPlan};
 use crate::facts::{KeyChange, Status, StopReason};
 use crate::pretrained::start::pinned_change;
 use crate::store::manifest::{ChangedSince, Manifest};
-use crate::store::{RunDir, Writer};
+use crate::store::{RunDir, StoreError, Writer};
 
 /// What becomes of a plan.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub enum Decision {
     GoOn(RunDir, Box<Manifest>),
     /// Another process trains it at this moment.
     Busy(RunDir, Writer),
+    /// There is a run of its name that cannot be read, or whose configuration is damaged: for this reason.
+    Unusable(RunDir, String),
 }
 
 /// What the command line says about runs that are there already.
@@ -39,12 +43,22 @@ pub fn decide(plan: &RunPlan, runs_dir: &Path, sha256: Option<&str>, again: Agai
     let mut newest_change = None;
     for path in earlier(&runs_dir.join(&plan.experiment.name), &plan.name) {
         let dir = RunDir::open(&path);
-        let Ok(manifest) = dir.read_manifest_now() else { continue };
+        let manifest = match dir.read_manifest_now() {
+            Ok(manifest) => manifest,
+            // Half-made, by a version that did not build aside.
+            Err(StoreError::NoManifest { .. }) if was_never_made(&dir) => continue,
+            Err(error) => return Decision::Unusable(dir, unusable(&error)),
+        };
         // Nothing was trained there.
         if manifest.status == Status::Skipped {
             continue;
         }
-        let Ok(before) = config::read_frozen(&dir.config()) else { continue };
+        let before = match config::read_frozen(&dir.config(), manifest.config_sha256.as_deref()) {
+            Ok(before) => before,
+            Err(_) if was_never_made(&dir) => continue,
+            // Whether it is the run that is asked for is not known, and training it anew would be a wrong guess in silence.
+            Err(errors) => return Decision::Unusable(dir, unusable(&errors.problems_alone())),
+        };
         let mut adapted = manifest.adapted.clone();
         adapted.extend(manifest.init_from.as_ref().and_then(|info| pinned_change(info, plan)));
         let mut keys = differences(&before, &adapted, plan);
@@ -56,7 +70,7 @@ pub fn decide(plan: &RunPlan, runs_dir: &Path, sha256: Option<&str>, again: Agai
         if let Some(writer) = dir.writer() {
             return Decision::Busy(dir, writer);
         }
-        return if is_unfinished(&manifest) || again.retry && may_be_retried(&manifest) {
+        return if is_unfinished(&manifest, Some(&before)) || again.retry && may_be_retried(&manifest) {
             Decision::GoOn(dir, Box::new(manifest))
         } else {
             Decision::Keep(dir, Box::new(manifest))
@@ -65,9 +79,22 @@ pub fn decide(plan: &RunPlan, runs_dir: &Path, sha256: Option<&str>, again: Agai
     Decision::New(newest_change)
 }
 
-/// Whether the run was stopped before its end, by a person or with its machine, so that going on needs no decision.
-pub fn is_unfinished(manifest: &Manifest) -> bool {
+fn unusable(reason: &dyn Display) -> String {
+    format!("can be neither kept nor resumed: {reason}")
+}
+
+/// Whether its process ended while it made the directory.
+fn was_never_made(dir: &RunDir) -> bool {
+    [dir.config(), dir.metrics()].iter().all(|file| file.try_exists().is_ok_and(|there| !there))
+        && dir.checkpoints().steps().is_ok_and(|steps| steps.is_empty())
+}
+
+/// Whether the run was stopped before its end, by a person or with its machine, or while it waited for another attempt that its
+/// plan asks for, so that going on needs no decision.
+pub fn is_unfinished(manifest: &Manifest, plan: Option<&RunPlan>) -> bool {
     matches!(manifest.status, Status::Queued | Status::Interrupted)
+        || manifest.waits_for_retry()
+        || plan.is_some_and(|plan| retry::is_owed(manifest, plan))
 }
 
 /// Whether it failed in a way that may be otherwise another time. A run that diverged or cannot be configured would do the same

@@ -5,7 +5,6 @@
 //! of. What it prints besides, panics and messages of the system, goes to `output.log` in the run's directory.
 
 use std::collections::BTreeSet;
-use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Read};
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::event::Event;
+use crate::files::plain;
 use crate::sinks::Sink;
 use crate::store::RunDir;
 
@@ -47,7 +47,8 @@ impl Child {
     /// Starts the run in `dir`, with `threads` instead of all cores if its configuration leaves that open. `listeners` hear its
     /// events.
     pub fn start(dir: &RunDir, threads: Option<usize>, listeners: Vec<Box<dyn Sink>>) -> io::Result<Self> {
-        let output = OpenOptions::new().create(true).append(true).open(dir.output())?;
+        let output = plain::append(&dir.output())
+            .map_err(|error| io::Error::other(format!("{}: {error}", dir.output().display())))?;
         let mut command = this_program()?;
         command.args(["exec", "--supervised"]);
         if let Some(threads) = threads {
@@ -66,11 +67,15 @@ impl Child {
             process
         };
         let heard = Arc::new(Mutex::new(Instant::now()));
-        let listener = process.stdout.take().map(|stdout| {
-            let heard = Arc::clone(&heard);
-            std::thread::spawn(move || listen(stdout, listeners, &heard))
-        });
-        Ok(Self { stdin: process.stdin.take(), process, listener, heard })
+        let stdout = process.stdout.take();
+        let mut child = Self { stdin: process.stdin.take(), process, listener: None, heard };
+        if let Some(stdout) = stdout {
+            let heard = Arc::clone(&child.heard);
+            let thread = std::thread::Builder::new().name("listener".to_owned());
+            // Dropped on an error, the child is asked to stop.
+            child.listener = Some(thread.spawn(move || listen(stdout, listeners, &heard))?);
+        }
+        Ok(child)
     }
 
     /// Asks the run to save and stop. Asking again changes nothing.
@@ -119,7 +124,7 @@ impl Drop for Child {
 }
 
 /// This very program, also when another has taken its place on disk since it was started.
-fn this_program() -> io::Result<Command> {
+pub fn this_program() -> io::Result<Command> {
     let path = std::env::current_exe()?;
     #[cfg(target_os = "linux")]
     {

@@ -1,11 +1,11 @@
 //! Why a run's process is gone when it could not say so itself.
 
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::process::ExitStatus;
 
 use crate::facts::StopReason;
+use crate::files::plain;
 
 /// What is known of the end of a process.
 #[derive(Debug)]
@@ -90,15 +90,19 @@ const TAIL_BYTES: u64 = 16 << 10;
 /// The last lines of a text file, or after a panic the first ones of its message, before the backtrace; none when there is no file.
 pub fn last_lines(path: &Path) -> Vec<String> {
     let read = || {
-        let mut file = File::open(path)?;
+        let mut file = plain::open_own(path)?;
         let length = file.metadata()?.len();
         file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
         let mut bytes = Vec::new();
         file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
         std::io::Result::Ok(bytes)
     };
-    let bytes = read().unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
+    last_lines_of(&read().unwrap_or_default())
+}
+
+/// As [`last_lines`], of the text itself.
+pub fn last_lines_of(text: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(text);
     let clean = |line: &str| line.chars().filter(|c| !c.is_control() || *c == '\t').take(400).collect();
     let lines: Vec<String> =
         text.lines().map(clean).filter(|line: &String| !line.trim().is_empty()).collect();

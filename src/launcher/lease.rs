@@ -4,12 +4,13 @@
 //! differs between processes that see different GPUs. The lock is the system's (`flock`), so it goes with its holder. Containers
 //! that share a GPU and not that folder do not see each other.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use crate::config::experiment::{DeviceChoice, RunPlan};
 use crate::engine::device;
+use crate::files::plain;
 use crate::store::Writer;
 
 /// The right to a GPU, for as long as it lives.
@@ -57,7 +58,7 @@ fn take_first(folder: &Path, ordinals: &[usize], id: impl Fn(usize) -> String) -
         match file.try_lock() {
             Ok(()) => {
                 // Only for people: another user's file cannot be written to, and the lock counts.
-                let _ = write_holder(&path);
+                let _ = write_holder(&mut file);
                 return Ok(Lease { _file: file, ordinal });
             }
             Err(TryLockError::WouldBlock) => holders.push(read_holder(&mut file)),
@@ -80,14 +81,13 @@ fn open(path: &Path) -> io::Result<File> {
         std::fs::create_dir_all(folder)?;
         open_to_all(folder, 0o1777);
     }
-    let made = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-    match made {
+    match plain::open_lock(path) {
         Ok(file) => {
-            open_to_all(path, 0o666);
+            open_file_to_all(&file);
             Ok(file)
         }
         // Another user's file: reading is enough for a lock.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => File::open(path),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => plain::open_own(path),
         Err(error) => Err(error),
     }
 }
@@ -103,8 +103,21 @@ fn open_to_all(path: &Path, mode: u32) {
     let _ = (path, mode);
 }
 
-fn write_holder(path: &Path) -> io::Result<()> {
-    OpenOptions::new().write(true).truncate(true).open(path)?.write_all(Writer::here().to_string().as_bytes())
+/// As [`open_to_all`], for the file that was opened, whatever lies in its place by now.
+fn open_file_to_all(file: &File) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let _ = file.set_permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    #[cfg(not(unix))]
+    let _ = file;
+}
+
+fn write_holder(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(Writer::here().to_string().as_bytes())
 }
 
 fn read_holder(file: &mut File) -> String {

@@ -46,8 +46,8 @@ pub trait Watcher {
     fn note(&mut self, line: &str);
 }
 
-/// The exit code of `runner exec` when all GPUs are taken: `EX_TEMPFAIL` of sysexits.h, try again later.
-pub const BUSY: u8 = 75;
+/// The exit code of `runner exec --supervised` when all GPUs are taken, or the run itself. Not the one that a stopped run ends with.
+pub const WAITS: u8 = 79;
 
 /// How often processes are looked after.
 const TICK: Duration = Duration::from_millis(10);
@@ -76,7 +76,7 @@ pub fn work(jobs: Vec<Job>, terms: Terms, stop: &StopFlag, watcher: &mut dyn Wat
             running.iter_mut().for_each(|run| run.child.ask_to_stop());
         }
         while running.len() < terms.jobs.max(1)
-            && let Some(waiting) = next_due(&mut queue)
+            && let Some(waiting) = next_due(&mut queue, &running, failed, terms.max_fail)
         {
             match waiting.start(terms.threads) {
                 Ok(run) => running.push(run),
@@ -111,29 +111,47 @@ struct Waiting {
     job: Job,
     tries: Tries,
     not_before: Instant,
+    /// Its last attempt in this call failed, and it is tried again.
+    failed: bool,
     /// A person was told that it waits for others.
     told: bool,
 }
 
-/// The first in the queue whose time has come.
-fn next_due(queue: &mut VecDeque<Waiting>) -> Option<Waiting> {
+/// The first in the queue whose time has come. If enough runs will have failed should those fail for good that are tried again, one of
+/// those.
+fn next_due(
+    queue: &mut VecDeque<Waiting>,
+    running: &[Running],
+    failed: usize,
+    max_fail: Option<usize>,
+) -> Option<Waiting> {
+    let under_way = running.iter().map(|run| &run.waiting);
+    let again = queue.iter().chain(under_way).filter(|waiting| waiting.failed).count();
+    let only_again = max_fail.is_some_and(|most| failed + again >= most);
     let now = Instant::now();
-    let place = queue.iter().position(|waiting| waiting.not_before <= now)?;
+    let place =
+        queue.iter().position(|waiting| waiting.not_before <= now && (waiting.failed || !only_again))?;
     queue.remove(place)
 }
 
 impl Waiting {
     fn new(job: Job) -> Self {
-        Self { job, tries: Tries::default(), not_before: Instant::now(), told: false }
+        let tries = job.dir.read_manifest().map(|manifest| Tries::of(&manifest)).unwrap_or_default();
+        Self { job, tries, not_before: Instant::now(), failed: false, told: false }
     }
 
     fn start(self, threads: Option<usize>) -> Result<Running, End> {
-        let policy = config::read_frozen(&self.job.dir.config()).ok();
+        // The run says itself what is wrong with either file.
+        let policy = self.job.dir.read_manifest().ok().and_then(|manifest| {
+            config::read_frozen(&self.job.dir.config(), manifest.config_sha256.as_deref()).ok()
+        });
         let (policy, batch_size) = policy.map(|plan| (plan.on_failure, plan.train.batch_size)).unzip();
+        let attempts = attempts_of(&self.job.dir);
         match Child::start(&self.job.dir, threads, (self.job.listeners)()) {
             Ok(child) => Ok(Running {
                 waiting: self,
                 child,
+                attempts,
                 policy,
                 batch_size: batch_size.unwrap_or(1),
                 oom_kills: oom_kills(),
@@ -161,6 +179,8 @@ impl Waiting {
 struct Running {
     waiting: Waiting,
     child: Child,
+    /// How many attempts the run had before this one.
+    attempts: usize,
     /// Of its configuration, and `None` where that cannot be read.
     policy: Option<OnFailurePlan>,
     batch_size: usize,
@@ -207,7 +227,7 @@ impl Running {
         let dir = self.waiting.job.dir.clone();
         remove_if_empty(&dir);
         let manifest = match &status {
-            Ok(status) if status.code() == Some(i32::from(BUSY)) && !stop.is_requested() => {
+            Ok(status) if status.code() == Some(i32::from(WAITS)) && !stop.is_requested() => {
                 return Next::Again(self.wait_for_others(watcher));
             }
             Ok(status) => self.manifest_after(*status),
@@ -248,7 +268,11 @@ impl Running {
             }
         }
         watcher.note(&format!("{name} failed ({}): {why}; {how}", class.key()));
+        manifest.retry_at = jiff::Timestamp::now().checked_add(again.wait).ok();
+        // Whoever goes on with the run after this process sees that it is not over. On a full disk its policy says so too.
+        let _ = write_end(&dir, manifest);
         waiting.not_before = Instant::now() + again.wait;
+        waiting.failed = true;
         Next::Again(waiting)
     }
 
@@ -270,7 +294,10 @@ impl Running {
     fn manifest_after(&self, status: ExitStatus) -> Result<Manifest, StoreError> {
         let dir = &self.waiting.job.dir;
         let mut manifest = dir.read_manifest()?;
-        if !matches!(manifest.status, Status::Queued | Status::Running) {
+        // What a manifest says that was not touched is how the attempt before ended.
+        // What stands there may be how an earlier attempt ended, unless nothing was to be done any more.
+        let has_begun = manifest.attempts.len() > self.attempts || manifest.is_over();
+        if !matches!(manifest.status, Status::Queued | Status::Running) && has_begun {
             return Ok(manifest);
         }
         let last_output = last_lines(&dir.output());
@@ -295,6 +322,11 @@ impl Running {
         manifest.end(Status::Failed, class, message);
         write_end(dir, manifest)
     }
+}
+
+/// How often a run was begun, as far as can be read.
+fn attempts_of(dir: &RunDir) -> usize {
+    dir.read_manifest().map_or(0, |manifest| manifest.attempts.len())
 }
 
 /// Most runs print nothing.

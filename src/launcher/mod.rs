@@ -10,11 +10,13 @@
 pub mod again;
 pub mod child;
 pub mod death;
-pub mod host;
+pub mod disk;
 pub mod lease;
 pub mod local;
 pub mod memory;
+pub mod patience;
 pub mod prepare;
+pub mod provenance;
 pub mod requirements;
 pub mod retry;
 

@@ -4,17 +4,18 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::host;
 use super::memory::shortage;
-use super::requirements::{Machine, unmet};
+use super::provenance;
+use super::requirements::{Machine, unmet, unmet_to_go_on};
 use crate::config::{self, experiment::RunPlan};
 use crate::data;
 use crate::engine::cost::Cost;
 use crate::engine::device;
 use crate::engine::memory::Place as MemoryPlace;
-use crate::facts::{Status, StopReason};
+use crate::facts::{HostInfo, Status, StopReason};
+use crate::machine;
 use crate::pretrained::Start;
-use crate::store::manifest::{ChangedSince, FORMAT_VERSION, HostInfo, Manifest, RunInfo, TargetInfo};
+use crate::store::manifest::{ChangedSince, FORMAT_VERSION, Manifest, RunInfo, TargetInfo};
 use crate::store::{RunDir, StoreError};
 
 /// Where a run will be trained.
@@ -48,13 +49,13 @@ impl Default for Launcher {
 impl Launcher {
     /// Looks at the machine once.
     pub fn new() -> Self {
-        let host = host::host_info();
+        let host = machine::host_info();
         let template = Template {
-            command: host::command_line(),
-            git: host::git_info(),
-            packages: host::package_versions(),
+            command: provenance::command_line(),
+            git: provenance::git_info(),
+            packages: provenance::package_versions(),
         };
-        Self { machine: Machine::here(host.memory_bytes), host, template }
+        Self { machine: Machine::here(), host, template }
     }
 
     /// In words, what this machine lacks for the plan.
@@ -62,18 +63,15 @@ impl Launcher {
         unmet(&plan.hardware.requires, plan.train.init_from.as_deref(), &self.machine)
     }
 
-    /// As [`Launcher::unmet`], for a run whose directory is gone on with: what it began from is not needed any more once it has a
-    /// checkpoint.
+    /// As [`Launcher::unmet`], for a run whose directory is gone on with.
     pub fn unmet_to_go_on(&self, plan: &RunPlan, dir: &RunDir) -> Option<String> {
-        let begun = !dir.checkpoints().steps().is_empty();
-        let init_from = plan.train.init_from.as_deref().filter(|_| !begun);
-        unmet(&plan.hardware.requires, init_from, &self.machine)
+        unmet_to_go_on(plan, dir, &self.machine)
     }
 
     /// In words, that some of these runs may need more memory than is free now, and what to lower.
     pub fn short_of_memory(&self, runs: &[(&RunPlan, &Cost)]) -> Option<String> {
         let free = |place| match place {
-            MemoryPlace::Host => host::free_memory_bytes(),
+            MemoryPlace::Host => machine::free_memory_bytes(),
             MemoryPlace::Gpu { ordinal, .. } => device::cuda_memory(ordinal).ok().map(|(free, _)| free),
         };
         shortage(runs, free)
@@ -106,13 +104,13 @@ impl Launcher {
         manifest.init_from = start.map(|start| start.info.clone());
         let pinned = start.map(|start| start.pin(plan));
         let frozen = config::render_frozen(pinned.as_ref().unwrap_or(plan));
-        let dir = RunDir::create(runs_dir, &plan.experiment.name, &plan.name, &mut manifest, &frozen)?;
-        if let Some(tokenizer) = start.and_then(|start| start.tokenizer.as_ref()) {
-            data::write_tokenizer(dir.path(), tokenizer).map_err(|source| StoreError::Write {
-                path: dir.path().join(data::TOKENIZER_FILE),
-                source,
-            })?;
-        }
+        let tokenizer = |folder: &Path| match start.and_then(|start| start.tokenizer.as_ref()) {
+            Some(tokenizer) => data::write_tokenizer(folder, tokenizer)
+                .map_err(|source| StoreError::Write { path: folder.join(data::TOKENIZER_FILE), source }),
+            None => Ok(()),
+        };
+        let experiment = &plan.experiment.name;
+        let dir = RunDir::create(runs_dir, experiment, &plan.name, &mut manifest, &frozen, tokenizer)?;
         Ok((dir, manifest))
     }
 
@@ -125,8 +123,10 @@ impl Launcher {
             stop_reason: None,
             message: None,
             command: self.template.command.clone(),
+            config_sha256: None,
             started_at: Timestamp::now(),
             finished_at: None,
+            retry_at: None,
             run: RunInfo {
                 experiment: experiment.name.clone(),
                 name: plan.name.clone(),
@@ -159,6 +159,7 @@ impl Launcher {
             reference: plan.reference.clone(),
             packages: self.template.packages.clone(),
             adapted: Vec::new(),
+            lost: Vec::new(),
             last_output: Vec::new(),
             changed_since: None,
             attempts: Vec::new(),

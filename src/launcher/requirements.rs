@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-use crate::config::experiment::Requirement;
+use crate::config::experiment::{Requirement, RunPlan};
 use crate::engine::device;
+use crate::machine;
+use crate::store::RunDir;
 
 /// What the requirements are held against.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,9 +17,17 @@ pub struct Machine {
 
 impl Machine {
     /// The one that this process runs on.
-    pub fn here(memory_bytes: u64) -> Self {
-        Self { cuda_devices: device::cuda_devices(), memory_bytes }
+    pub fn here() -> Self {
+        Self { cuda_devices: device::cuda_devices(), memory_bytes: machine::host_info().memory_bytes }
     }
+}
+
+/// As [`unmet`], for a run whose directory is gone on with: what it began from is not needed any more once it has a checkpoint.
+pub fn unmet_to_go_on(plan: &RunPlan, dir: &RunDir, machine: &Machine) -> Option<String> {
+    // What cannot be read now is not gone.
+    let begun = dir.checkpoints().steps().map_or(true, |steps| !steps.is_empty());
+    let init_from = plan.train.init_from.as_deref().filter(|_| !begun);
+    unmet(&plan.hardware.requires, init_from, machine)
 }
 
 /// In words, the first requirement that the machine does not meet. `init_from` is what the run begins from.

@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use crate::config::experiment::{OnFailurePlan, RunPlan};
 use crate::config::{self, ConfigErrors};
-use crate::facts::{KeyChange, StopReason};
-use crate::files::atomic;
+use crate::facts::{KeyChange, Status, StopReason};
 use crate::store::manifest::Manifest;
 use crate::store::{RunDir, StoreError};
 
 /// Longest wait between two attempts.
 const LONGEST_BACKOFF_SECS: f64 = 600.0;
 
-/// The attempts of one run in this call, by the class of failure that each ended with.
+/// The attempts of one run, by the class of failure that each ended with.
 #[derive(Debug, Default)]
 pub struct Tries(BTreeMap<StopReason, u64>);
 
@@ -26,6 +25,17 @@ pub struct Retry {
 }
 
 impl Tries {
+    /// Of a run that an earlier call left while it waited for another attempt: those that it had count.
+    pub fn of(manifest: &Manifest) -> Self {
+        let mut tries = Self::default();
+        if manifest.retry_at.is_some() {
+            for class in manifest.attempts.iter().filter_map(|attempt| attempt.stop_reason) {
+                *tries.0.entry(class).or_insert(0) += 1;
+            }
+        }
+        tries
+    }
+
     /// Whether a run that ended with `class` is tried again.
     pub fn after(&mut self, class: StopReason, policy: &OnFailurePlan, batch_size: usize) -> Option<Retry> {
         let failures = self.0.entry(class).or_insert(0);
@@ -46,6 +56,16 @@ impl Tries {
     }
 }
 
+/// Whether a failed run's record says that its policy asks for another attempt. The process that would have started it may be
+/// gone.
+pub fn is_owed(manifest: &Manifest, plan: &RunPlan) -> bool {
+    let (Status::Failed, Some(class)) = (manifest.status, manifest.stop_reason) else { return false };
+    let halves = class == StopReason::OutOfMemory && plan.on_failure.halve_batch && plan.train.batch_size > 1;
+    let failures =
+        manifest.attempts.iter().filter(|attempt| attempt.stop_reason == Some(class)).count() as u64;
+    manifest.waits_for_retry() || halves || (failures > 0 && failures <= plan.on_failure.retries(class))
+}
+
 /// A run's configuration could not be adapted.
 #[derive(Debug, thiserror::Error)]
 pub enum AdaptError {
@@ -58,14 +78,11 @@ pub enum AdaptError {
 /// Has the run in `dir` go on with a smaller batch and as much more accumulation, so that a step keeps its tokens: half of it, or
 /// for odd sizes the largest part. Evaluations keep their windows too. Says in the manifest what was changed, and returns it.
 pub fn halve_batch(dir: &RunDir, manifest: &mut Manifest) -> Result<Vec<KeyChange>, AdaptError> {
-    let plan = config::read_frozen(&dir.config())?;
+    let plan = config::read_frozen(&dir.config(), manifest.config_sha256.as_deref())?;
     let changes = halved(&plan);
     let values: Vec<(&str, i64)> =
         changes.iter().map(|(key, _, now)| (*key, i64::try_from(*now).unwrap_or(i64::MAX))).collect();
     let adapted = config::adapted(&plan, &values, "on_failure.halve_batch");
-    let path = dir.config();
-    atomic::write(&path, config::render_frozen(&adapted).as_bytes())
-        .map_err(|source| StoreError::Write { path, source })?;
     let mut noted = Vec::new();
     for (key, before, now) in changes {
         let change = KeyChange { key: key.to_owned(), before: before.to_string(), now: now.to_string() };
@@ -76,7 +93,7 @@ pub fn halve_batch(dir: &RunDir, manifest: &mut Manifest) -> Result<Vec<KeyChang
         }
         noted.push(change);
     }
-    dir.write_manifest(manifest)?;
+    dir.replace_config(&config::render_frozen(&adapted), manifest)?;
     Ok(noted)
 }
 

@@ -41,6 +41,11 @@ pub enum TensorFileError {
         "`lm_head.weight` differs from `wte.weight`, but the head of this model is tied to its token embedding"
     )]
     UntiedHead,
+    #[error(
+        "the tensor `{name}` holds numbers that are not finite: the training that wrote it had diverged; use an earlier checkpoint, \
+         or train again with a lower optimizer.learning_rate"
+    )]
+    NotFinite { name: String },
     #[error("copying to or from the device: {0}")]
     Device(String),
 }
@@ -82,6 +87,27 @@ impl<'a> TensorFile<'a> {
         }
         Ok(view)
     }
+
+    /// As [`TensorFile::expect`], for a tensor that is to be computed with.
+    pub fn expect_finite(&self, name: &str, expected: &[usize]) -> Result<TensorView<'a>, TensorFileError> {
+        let view = self.expect(name, expected)?;
+        if is_finite(&view) { Ok(view) } else { Err(TensorFileError::NotFinite { name: name.to_owned() }) }
+    }
+}
+
+fn is_finite(view: &TensorView<'_>) -> bool {
+    let data = view.data();
+    let mut halves = data.as_chunks::<2>().0.iter();
+    match view.dtype() {
+        safetensors::Dtype::F16 => halves.all(|b| half::f16::from_le_bytes(*b).is_finite()),
+        safetensors::Dtype::BF16 => halves.all(|b| half::bf16::from_le_bytes(*b).is_finite()),
+        _ => are_finite(data),
+    }
+}
+
+/// Whether these little-endian f32 are.
+fn are_finite(bytes: &[u8]) -> bool {
+    bytes.as_chunks::<4>().0.iter().all(|b| f32::from_le_bytes(*b).is_finite())
 }
 
 /// Refuses sizes and offsets that no tensor within these bytes could have. The crate that reads the header adds the last
@@ -126,8 +152,8 @@ pub struct Entry<'a> {
     bytes: Bytes<'a>,
 }
 
-/// Makes little-endian f32, or says why the device does not give the values.
-type Bytes<'a> = Box<dyn Fn() -> Result<Vec<u8>, String> + 'a>;
+/// Makes little-endian f32, or says why the values are not to be had.
+type Bytes<'a> = Box<dyn Fn() -> Result<Vec<u8>, TensorFileError> + 'a>;
 
 impl<'a> Entry<'a> {
     /// The entry of a tensor of this shape with these values, row by row.
@@ -136,10 +162,23 @@ impl<'a> Entry<'a> {
         values: impl Fn() -> Result<Vec<E>, R> + 'a,
     ) -> Self {
         let bytes = move || {
-            let values = values().map_err(|error| error.to_string())?;
+            let values = values().map_err(|error| TensorFileError::Device(error.to_string()))?;
             Ok(values.iter().flat_map(|x| x.to_f32().unwrap_or(f32::NAN).to_le_bytes()).collect())
         };
         Self { shape: shape.concrete().into_iter().collect(), bytes: Box::new(bytes) }
+    }
+
+    /// The same, where numbers that are not finite are an error.
+    pub fn finite(self, name: &str) -> Self {
+        let (bytes, name) = (self.bytes, name.to_owned());
+        let checked = move || {
+            let bytes = bytes()?;
+            if are_finite(&bytes) {
+                return Ok(bytes);
+            }
+            Err(TensorFileError::NotFinite { name: name.clone() })
+        };
+        Self { shape: self.shape, bytes: Box::new(checked) }
     }
 
     fn byte_len(&self) -> usize {
@@ -150,7 +189,7 @@ impl<'a> Entry<'a> {
 /// An entry while it is written. The crate that writes asks for bytes and takes no error: zeros stand in, the error is kept.
 struct Written<'a> {
     entry: Entry<'a>,
-    failure: &'a RefCell<Option<String>>,
+    failure: &'a RefCell<Option<TensorFileError>>,
 }
 
 impl View for Written<'_> {
@@ -187,7 +226,7 @@ pub fn write_about(
     about: &[(&str, &str)],
 ) -> Result<(), TensorFileError> {
     // The crate writes through a temporary file that only its owner may read.
-    let permissions = std::fs::File::create(path)?.metadata()?.permissions();
+    let permissions = crate::files::plain::create(path)?.metadata()?.permissions();
     let failure = RefCell::new(None);
     let written = entries.into_iter().map(|(name, entry)| (name, Written { entry, failure: &failure }));
     // Transformers of before 2025 refuse files that do not say for which library they are.
@@ -199,7 +238,7 @@ pub fn write_about(
         other => TensorFileError::Format(other),
     })?;
     if let Some(error) = failure.take() {
-        return Err(TensorFileError::Device(error));
+        return Err(error);
     }
     Ok(std::fs::set_permissions(path, permissions)?)
 }

@@ -15,6 +15,9 @@ use crate::ops::Ops;
 const PREFIX: &str = "transformer.";
 
 /// Writes the weights as f32.
+///
+/// # Errors
+/// Also when a weight is not finite: nobody could use it, and what was saved before is better.
 pub fn write_weights<E: Dtype, D: Ops<E>>(gpt: &Gpt<E, D>, path: &Path) -> Result<(), TensorFileError> {
     struct Collect(Vec<(String, Entry<'static>)>);
     impl<E: Dtype, D: Ops<E>> Visit<E, D> for Collect {
@@ -25,8 +28,8 @@ pub fn write_weights<E: Dtype, D: Ops<E>>(gpt: &Gpt<E, D>, path: &Path) -> Resul
             tensor: &Tensor<S, E, D>,
         ) -> Result<(), TensorFileError> {
             let weights = tensor.clone();
-            self.0
-                .push((parameter.name.clone(), Entry::new(tensor.shape(), move || D::try_values(&weights))));
+            let entry = Entry::new(tensor.shape(), move || D::try_values(&weights));
+            self.0.push((parameter.name.clone(), entry.finite(&parameter.name)));
             Ok(())
         }
     }
@@ -134,7 +137,7 @@ fn fill<E: Dtype, D: Ops<E>>(
     path: &Path,
     positions: Positions,
 ) -> Result<(), TensorFileError> {
-    let bytes = std::fs::read(path)?;
+    let bytes = crate::files::plain::read(path)?;
     let file = WeightsFile::parse_with(&bytes, gpt.layout(), positions)?;
     struct Fill<'a>(WeightsFile<'a>);
     impl<E: Dtype, D: CopySlice<E>> VisitMut<E, D> for Fill<'_> {
@@ -205,12 +208,12 @@ fn check(
             && found_width == width
         {
             if positions == Positions::First && found > expected {
-                file.expect(&name, &[found, width])?;
+                file.expect_finite(&name, &[found, width])?;
                 continue;
             }
             return Err(TensorFileError::BlockSize { expected, found });
         }
-        file.expect(&name, &parameter.shape)?;
+        file.expect_finite(&name, &parameter.shape)?;
     }
     for name in file.names() {
         let plain = name.strip_prefix(prefix).unwrap_or(name);

@@ -1,14 +1,15 @@
 //! Checkpoints of runs.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::{Origin, Pretrained, PretrainedError, Sampling, tokenizer};
 use crate::config::{self, experiment::DeviceChoice};
 use crate::facts::Status;
+use crate::files::plain;
 use crate::model::{ModelConfig, WEIGHTS_FILE};
-use crate::store::{RunDir, checksums};
+use crate::store::checksums::{self, Unsound};
+use crate::store::{RunDir, StoreError};
 
 /// Which of a run's checkpoints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,10 +56,10 @@ pub fn name_of(dir: &RunDir) -> String {
 /// The model of a run.
 pub fn of_run(dir: &RunDir, which: Which) -> Result<Pretrained, PretrainedError> {
     let checkpoints = dir.checkpoints();
-    let there = checkpoints.steps();
+    let there = checkpoints.steps()?;
     let Some(&newest) = there.last() else { return Err(no_checkpoint(dir)) };
     let step = match which {
-        Which::Best => pointed(&checkpoints.best()).filter(|step| there.contains(step)).unwrap_or(newest),
+        Which::Best => best(dir)?.unwrap_or(newest),
         Which::Last => newest,
         Which::Step(step) if there.contains(&step) => step,
         Which::Step(step) => return Err(PretrainedError::NoSuchStep { run: name_of(dir), step, there }),
@@ -71,20 +72,29 @@ pub fn at(dir: &RunDir, step: u64) -> Result<Pretrained, PretrainedError> {
     let checkpoints = dir.checkpoints();
     let path = checkpoints.checkpoint(step);
     let run = name_of(dir);
-    let plan = config::read_frozen(&dir.config())
+    let sum = dir.read_manifest().ok().and_then(|manifest| manifest.config_sha256);
+    let plan = config::read_frozen(&dir.config(), sum.as_deref())
         .map_err(|source| PretrainedError::Config { run: run.clone(), source })?;
     if plan.hardware.device == DeviceChoice::Scripted {
         return Err(PretrainedError::Scripted { run });
     }
-    checksums::verify_one(&path, WEIGHTS_FILE).map_err(|reason| {
-        let others: Vec<String> =
-            checkpoints.steps().iter().filter(|&&other| other != step).map(u64::to_string).collect();
-        let advice = match others.as_slice() {
-            [] => "train the run again".to_owned(),
-            others => format!("the run has others, of step {}", others.join(" and ")),
-        };
-        PretrainedError::Damaged { path: path.clone(), reason, advice }
-    })?;
+    match checksums::verify_one(&path, WEIGHTS_FILE) {
+        Ok(()) => {}
+        Err(Unsound::Unreadable { path, source }) => return Err(StoreError::Read { path, source }.into()),
+        Err(Unsound::Newer(found)) => {
+            let supported = checksums::FORMAT_VERSION;
+            return Err(StoreError::NewerFormat { path, found: found.into(), supported }.into());
+        }
+        Err(Unsound::Damaged(reason)) => {
+            let others: Vec<String> =
+                checkpoints.steps()?.iter().filter(|&&other| other != step).map(u64::to_string).collect();
+            let advice = match others.as_slice() {
+                [] => "train the run again".to_owned(),
+                others => format!("the run has others, of step {}", others.join(" and ")),
+            };
+            return Err(PretrainedError::Damaged { path, reason, advice });
+        }
+    }
     let tokenizer = tokenizer::of_run(dir, &run, &plan)?;
     let model = ModelConfig::new(&plan.model, tokenizer.vocab_size());
     let is = |pointer: PathBuf| pointed(&pointer) == Some(step);
@@ -94,9 +104,31 @@ pub fn at(dir: &RunDir, step: u64) -> Result<Pretrained, PretrainedError> {
     Ok(Pretrained { name: run, weights: path.join(WEIGHTS_FILE), model, tokenizer, sampling, origin })
 }
 
+/// The checkpoint that the run calls its best; `None` where it names none, as without evaluations.
+fn best(dir: &RunDir) -> Result<Option<u64>, PretrainedError> {
+    let path = dir.checkpoints().best();
+    let damaged = |reason: String| PretrainedError::Damaged {
+        path: path.clone(),
+        reason,
+        advice: "choose another with --checkpoint: last, or a step".to_owned(),
+    };
+    match plain::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) if checksums::is_damage(&error) => Err(damaged(error.to_string())),
+        Err(source) => Err(StoreError::Read { path, source }.into()),
+        Ok(_) => match pointed(&path) {
+            None => Err(damaged("it names no checkpoint".to_owned())),
+            Some(step) if dir.checkpoints().checkpoint(step).is_dir() => Ok(Some(step)),
+            Some(step) => {
+                Err(damaged(format!("the checkpoint of step {step}, which it names, is not there")))
+            }
+        },
+    }
+}
+
 /// The step in a file like `best`, which names a checkpoint.
 fn pointed(pointer: &Path) -> Option<u64> {
-    fs::read_to_string(pointer).ok()?.trim_end().strip_prefix("step-")?.parse().ok()
+    plain::read_to_string(pointer).ok()?.trim_end().strip_prefix("step-")?.parse().ok()
 }
 
 fn no_checkpoint(dir: &RunDir) -> PretrainedError {
@@ -106,13 +138,17 @@ fn no_checkpoint(dir: &RunDir) -> PretrainedError {
         Some(Status::Running | Status::Queued) => {
             (" yet", "one is written every `checkpoint.interval` steps: wait for the first".to_owned())
         }
-        Some(Status::Failed | Status::Interrupted) => {
-            (": it ended before the first one", format!("go on with it: runner resume {run}"))
-        }
+        Some(Status::Failed | Status::Interrupted) => (
+            ": none is left, or it ended before the first one",
+            format!("go on with it: runner resume {run}"),
+        ),
+        Some(Status::Diverged) => (
+            ": it diverged before the first one",
+            "train it again with a lower optimizer.learning_rate or a longer schedule.warmup_steps"
+                .to_owned(),
+        ),
         Some(Status::Skipped) => (": it was skipped here", "train it where it fits".to_owned()),
-        Some(Status::Finished | Status::Diverged) | None => {
-            ("", "train it again with checkpoint.interval above 0".to_owned())
-        }
+        Some(Status::Finished) | None => ("", "train it again with checkpoint.interval above 0".to_owned()),
     };
     PretrainedError::NoCheckpoint { run, why: why.to_owned(), advice }
 }

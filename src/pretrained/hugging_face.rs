@@ -1,13 +1,14 @@
 //! Hugging Face's folders: `config.json`, `model.safetensors` and files of the tokenizer.
 
 use std::collections::HashMap;
-use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
 use super::{GENERATION_FILE, Pretrained, PretrainedError, Sampling, tokenizer};
 use crate::data::tokenizer::Tokenizer;
+use crate::files::plain;
 use crate::model::{ModelConfig, WEIGHTS_FILE};
 
 /// File of the model's sizes.
@@ -149,10 +150,15 @@ fn gpt2_tokenizer(folder: &Path, model: &ModelConfig) -> Result<Tokenizer, Pretr
 
 fn read_object(path: &Path) -> Result<Map<String, Value>, PretrainedError> {
     let failed = |reason: String| PretrainedError::File { path: path.to_owned(), reason };
-    let size = fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
-    if size > LARGEST_JSON_BYTES {
-        return Err(failed(format!("{size} bytes are too many for such a file")));
+    let mut json = Vec::new();
+    plain::open(path)
+        .and_then(|file| file.take(LARGEST_JSON_BYTES + 1).read_to_end(&mut json))
+        .map_err(|error| failed(error.to_string()))?;
+    if json.len() as u64 > LARGEST_JSON_BYTES {
+        return Err(failed(format!(
+            "more than {} MiB are too many for such a file",
+            LARGEST_JSON_BYTES >> 20
+        )));
     }
-    let json = fs::read(path).map_err(|error| failed(error.to_string()))?;
     serde_json::from_slice(&json).map_err(|error| failed(format!("this is not a JSON object: {error}")))
 }

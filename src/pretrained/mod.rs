@@ -45,6 +45,20 @@ pub struct Origin {
     pub is_last: bool,
 }
 
+impl Pretrained {
+    /// In words, which settings came with the model and are not used here.
+    pub fn unused(&self) -> Option<String> {
+        let unused = &self.sampling.unused;
+        (!unused.is_empty()).then(|| {
+            format!(
+                "{} sets {} in its {GENERATION_FILE}, which runner does not have: left out",
+                self.name,
+                unused.join(", ")
+            )
+        })
+    }
+}
+
 impl Origin {
     /// `step 2000, the best`.
     pub fn describe(&self) -> String {

@@ -7,6 +7,7 @@ use super::{Pretrained, PretrainedError, Which, open};
 use crate::config::{self, experiment::RunPlan};
 use crate::data::tokenizer::Tokenizer;
 use crate::facts::{InitFrom, KeyChange};
+use crate::files::plain;
 use crate::model::weights::{WeightSizes, check_first_weights};
 use crate::model::{ModelConfig, tensor_file::TensorFileError};
 use crate::store::checksums;
@@ -71,7 +72,7 @@ impl Start {
         };
         let weights = known.as_ref().map_or(given.as_path(), |known| &known.weights);
         let failed = |source| StartError::Weights { path: weights.to_owned(), source };
-        let bytes = fs::read(weights).map_err(|error| failed(error.into()))?;
+        let bytes = plain::read(weights).map_err(|error| failed(error.into()))?;
         let sizes = WeightSizes::of(&bytes).map_err(failed)?;
         let block_size = plan.model.block_size;
         let as_it_is = ModelConfig {

@@ -44,7 +44,8 @@ fn shop() -> Shop {
     let mut manifest = fixture::manifest("exp", "seed=1");
     let config = "[model]\nn_layer = 2\nn_head = 2\nn_embd = 8\nblock_size = 16\n\
                   [data]\ntokenizer = \"char\"\n[hardware]\ndevice = \"cpu\"\n";
-    let run = RunDir::create(folder.path(), "exp", "seed=1", &mut manifest, config).unwrap();
+    let frozen = crate::config::frozen_text(config);
+    let run = RunDir::create(folder.path(), "exp", "seed=1", &mut manifest, &frozen, |_| Ok(())).unwrap();
     for step in [10, 20] {
         let path = run.checkpoints().checkpoint(step);
         fs::create_dir_all(&path).unwrap();
@@ -110,7 +111,7 @@ fn a_run_keeps_to_the_weights_that_were_found_when_it_was_made() {
 
     let path = shop.folder.path().join("config.toml");
     fs::write(&path, config::render_frozen(&frozen)).unwrap();
-    let frozen = config::read_frozen(&path).unwrap();
+    let frozen = config::read_frozen(&path, None).unwrap();
     assert_eq!(start(&frozen).info.step, Some(10));
     // The same command again means the same run, and another checkpoint another.
     let change = pinned_change(&first.info, &plan);

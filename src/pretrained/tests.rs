@@ -2,6 +2,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
+use crate::config::frozen_text;
 use crate::data::write_tokenizer;
 use crate::store::{checksums, fixture};
 
@@ -11,7 +12,7 @@ const CONFIG: &str =
 /// `runs/exp/<run>` with checkpoints of steps 10 and 20, of which the first is the best.
 fn run_in(runs: &Path, run: &str, config: &str) -> RunDir {
     let mut manifest = fixture::manifest("exp", run);
-    let dir = RunDir::create(runs, "exp", run, &mut manifest, config).unwrap();
+    let dir = RunDir::create(runs, "exp", run, &mut manifest, &frozen_text(config), |_| Ok(())).unwrap();
     for step in [10, 20] {
         let path = dir.checkpoints().checkpoint(step);
         fs::create_dir_all(&path).unwrap();
@@ -113,10 +114,10 @@ fn a_run_without_a_file_of_its_tokenizer_has_that_of_its_corpus() {
     fs::remove_file(dir.path().join(crate::data::TOKENIZER_FILE)).unwrap();
     let corpus = folder.path().join("corpus.txt");
     fs::write(&corpus, "abcd\n".repeat(50)).unwrap();
-    fs::write(dir.config(), format!("{CONFIG}[data]\npath = {:?}\ntokenizer = \"char\"\n", corpus.display()))
-        .unwrap();
+    let config = format!("{CONFIG}[data]\npath = {:?}\ntokenizer = \"char\"\n", corpus.display());
     let mut manifest = dir.read_manifest().unwrap();
-    let plan = crate::config::read_frozen(&dir.config()).unwrap();
+    dir.replace_config(&frozen_text(&config), &mut manifest).unwrap();
+    let plan = crate::config::read_frozen(&dir.config(), manifest.config_sha256.as_deref()).unwrap();
     manifest.data = Some(crate::data::load(&plan.data).unwrap().info());
     dir.write_manifest(&manifest).unwrap();
     assert_eq!(open(dir.path(), Which::Best).unwrap().tokenizer.vocab_size(), 5);

@@ -10,7 +10,9 @@ mod words;
 
 use std::path::{Path, PathBuf};
 
-use crate::files::atomic;
+use serde::{Deserialize, Serialize};
+
+use crate::files::{atomic, plain};
 use crate::store::RunRecord;
 
 use super::ReportError;
@@ -24,7 +26,7 @@ pub use agreement::{Agreement, agreements};
 pub use name::{checked_name, name_for};
 
 /// A run that a comparison does not count, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOut {
     pub run: String,
     pub reason: String,
@@ -45,8 +47,14 @@ pub fn write(
     let file = file_name(name);
     let path = reports_dir.join(format!("{file}.md"));
     // Pages that people wrote lie in the same folder, and names come from manifests.
-    if std::fs::read(&path).is_ok_and(|page| !index::is_comparison(&String::from_utf8_lossy(&page))) {
-        return Err(ReportError::NotOurs { path });
+    match plain::read(&path) {
+        Ok(page) if !index::is_comparison(&String::from_utf8_lossy(&page)) => {
+            return Err(ReportError::NotOurs { path });
+        }
+        Err(source) if plain::not_plain(&source).is_some() => {
+            return Err(ReportError::Write { path, source });
+        }
+        _ => {}
     }
     let comparison = Comparison::of(records);
     let figures = figures::draw(&comparison, &reports_dir.join(&file))?;
@@ -113,6 +121,14 @@ fn all_left_out(comparison: &Comparison, given: &[LeftOut]) -> Vec<LeftOut> {
         }
         all.push(LeftOut { run: run.record.id(), reason });
     }
+    let runs = comparison.groups.iter().flat_map(|group| &group.runs);
+    all.extend(runs.filter_map(|run| {
+        let newer = run.counted_as.as_ref()?;
+        let experiment = &run.record.manifest.run.experiment;
+        let dir = run.record.dir.name();
+        let reason = format!("the same configuration and seed as {newer}, which is newer and counts.");
+        Some(LeftOut { run: format!("{experiment}/{dir}"), reason })
+    }));
     all.sort_by(|a, b| a.run.cmp(&b.run));
     all
 }

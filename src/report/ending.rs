@@ -69,6 +69,9 @@ impl Ending {
 pub fn outcome(manifest: &Manifest) -> String {
     let ending = Ending::of(manifest);
     match (ending, manifest.stop_reason) {
+        (Ending::Failed, Some(class)) if manifest.waits_for_retry() => {
+            format!("{}: {}, is tried again", ending.word(), class.key())
+        }
         (Ending::Failed, Some(class)) => format!("{}: {}", ending.word(), class.key()),
         (Ending::Interrupted, Some(StopReason::Killed)) => format!("{} (killed)", ending.word()),
         _ => ending.word().to_owned(),
@@ -131,7 +134,11 @@ fn failed(manifest: &Manifest, summary: &Summary) -> String {
     // `error` is the class of what has no other.
     let class = manifest.stop_reason.filter(|class| *class != StopReason::Error);
     let class = class.map_or_else(String::new, |class| format!(" ({})", class.key().replace('_', " ")));
-    format!("Failed {when}{class}: {}", why(manifest))
+    let text = format!("Failed {when}{class}: {}", why(manifest));
+    if manifest.waits_for_retry() {
+        return format!("{}; another attempt is owed", text.trim_end_matches('.'));
+    }
+    text
 }
 
 fn reached(manifest: &Manifest, summary: &Summary) -> String {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use crate::files::atomic;
+use crate::files::{atomic, plain};
 
 use super::ReportError;
 use crate::markdown::{Align, Table, code, link, percent_encode};
@@ -47,7 +47,7 @@ pub fn is_comparison(page: &str) -> bool {
 pub fn update(reports_dir: &Path) -> Result<(), ReportError> {
     let list = list(reports_dir)?;
     let path = reports_dir.join("README.md");
-    let text = match fs::read_to_string(&path) {
+    let text = match plain::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             format!("{PREAMBLE}\n{START}\n{END}\n\n{POSTAMBLE}")
@@ -85,7 +85,7 @@ fn list(reports_dir: &Path) -> Result<String, ReportError> {
             continue;
         }
         // A page that cannot be read is somebody else's, or will be remade: the list goes on without it.
-        let Some((date, sentence)) = fs::read_to_string(&path).ok().as_deref().and_then(stamped) else {
+        let Some((date, sentence)) = plain::read_to_string(&path).ok().as_deref().and_then(stamped) else {
             continue;
         };
         comparisons.push((date, name.to_owned(), sentence));

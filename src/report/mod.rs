@@ -15,10 +15,15 @@ pub mod summary;
 use std::io;
 use std::path::PathBuf;
 
+use crate::files::plain;
+
 /// A report could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    #[error("cannot write {}: {source}; check the disk's free space and the folder's permissions", path.display())]
+    #[error(
+        "cannot write {}: {source}{}",
+        path.display(), plain::advice(source, "; check the disk's free space and the folder's permissions")
+    )]
     Write { path: PathBuf, source: io::Error },
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },

@@ -15,7 +15,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::files::atomic;
+use crate::files::{atomic, plain};
 use crate::metric::{Metric, MetricsRow, Unit};
 use crate::report::ReportError;
 use crate::store::RunRecord;
@@ -133,8 +133,8 @@ pub fn write(chart: &Chart, stem: &Path) -> Result<bool, ReportError> {
     let svg = canvas::svg(&layout).map_err(plot_error)?.into_bytes();
     // The same drawing in another form, and by far the dearer one: it is there already when the SVG is, which is written last.
     let [svg_file, png_file] = &files;
-    if fs::read(svg_file).is_ok_and(|old| old == svg)
-        && fs::read(png_file).is_ok_and(|old| canvas::is_whole(&old))
+    if plain::read(svg_file).is_ok_and(|old| old == svg)
+        && plain::read(png_file).is_ok_and(|old| canvas::is_whole(&old))
     {
         return Ok(true);
     }

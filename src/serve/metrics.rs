@@ -35,8 +35,10 @@ pub struct Metrics {
     pub new_tokens: Counter<u64, AtomicU64>,
     pub abandoned: Counter<u64, AtomicU64>,
     pub refused: Counter<u64, AtomicU64>,
+    pub cut_off: Counter<u64, AtomicU64>,
     pub active_texts: Gauge,
     queued: Gauge,
+    waiting_bytes: Gauge,
 }
 
 impl Default for Metrics {
@@ -52,8 +54,10 @@ impl Default for Metrics {
             new_tokens: Counter::default(),
             abandoned: Counter::default(),
             refused: Counter::default(),
+            cut_off: Counter::default(),
             active_texts: Gauge::default(),
             queued: Gauge::default(),
+            waiting_bytes: Gauge::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("requests", "Requests by path and status", metrics.requests.clone());
@@ -76,8 +80,18 @@ impl Default for Metrics {
         );
         registry.register(
             "refused",
-            "Requests that were sent away because the queue was full",
+            "Requests that were sent away because the queue or the memory for what waits was full",
             metrics.refused.clone(),
+        );
+        registry.register(
+            "cut_off",
+            "Orders that were ended because their client did not read what was written",
+            metrics.cut_off.clone(),
+        );
+        registry.register(
+            "waiting_bytes",
+            "Bytes of bodies, prompts and answers that wait in memory",
+            metrics.waiting_bytes.clone(),
         );
         registry.register("active_texts", "Texts that are being written", metrics.active_texts.clone());
         registry.register("queued", "Orders that wait for their turn", metrics.queued.clone());
@@ -88,6 +102,7 @@ impl Default for Metrics {
 /// `GET /metrics`
 pub async fn show(State(app): State<Arc<App>>) -> Response {
     app.metrics.queued.set(app.queue.len() as i64);
+    app.metrics.waiting_bytes.set(app.budget.used() as i64);
     let mut text = String::new();
     if encode(&mut text, &app.metrics.registry).is_err() {
         return axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response();

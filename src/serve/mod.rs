@@ -1,7 +1,8 @@
 //! A web page and an interface like OpenAI's for trained models.
 //!
 //! Connections are looked after by tokio. One thread computes: it takes orders from a queue of limited depth and goes on with
-//! all texts of all models together, token by token. A client that leaves takes its texts with it.
+//! all texts of all models together, token by token. A client that leaves takes its texts with it; one that has only closed its side
+//! of the connection still gets its answer. What waits for clients in memory is bounded: see [`Limits::waiting_bytes`].
 
 mod api;
 mod auth;
@@ -12,6 +13,7 @@ mod metrics;
 mod pages;
 mod queue;
 mod request;
+mod waiting;
 mod worker;
 
 #[cfg(test)]
@@ -32,6 +34,7 @@ use crate::threads::Pool;
 use auth::Token;
 use metrics::Metrics;
 use queue::Queue;
+use waiting::Budget;
 
 /// What one client may ask for, and all of them together.
 #[derive(Clone, Debug)]
@@ -50,6 +53,9 @@ pub struct Limits {
     pub texts: usize,
     /// Connections that are held at the same time. More wait to be accepted.
     pub connections: usize,
+    /// Bytes that wait for all clients together: bodies that arrive, prompts, answers that are not taken. An answer may have half of
+    /// them, and 64 KiB also when others have all. A connection takes up to 64 KiB and sixteen events for itself beside that.
+    pub waiting_bytes: usize,
 }
 
 impl Default for Limits {
@@ -62,6 +68,7 @@ impl Default for Limits {
             queue: 32,
             texts: 16,
             connections: 512,
+            waiting_bytes: 64 << 20,
         }
     }
 }
@@ -95,6 +102,7 @@ struct App {
     served: Vec<Served>,
     limits: Limits,
     queue: Queue,
+    budget: Arc<Budget>,
     metrics: Metrics,
     /// Seconds since 1970 when the server was started.
     started: i64,
@@ -126,7 +134,8 @@ impl Server {
         let queue = Queue::new(limits.queue);
         let metrics = Metrics::default();
         let started = jiff::Timestamp::now().as_second();
-        let app = Arc::new(App { served, limits, queue, metrics, started });
+        let budget = Arc::new(Budget::new(limits.waiting_bytes));
+        let app = Arc::new(App { served, limits, queue, budget, metrics, started });
         Ok(Self { listener, app, token: token.map(|token| Token::new(&token)) })
     }
 

@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use tokio::sync::mpsc;
-
+use super::waiting::{Hold, Outbox};
 use crate::generate::{GenerateError, Settings, What};
 
 /// Samples of one prompt for one client.
@@ -19,8 +18,10 @@ pub struct Order {
     pub deadline: Instant,
     /// Number of the first sample among those of the request.
     pub first: usize,
-    /// Where the texts go. Its size is limited by what the order asks for. A closed one means that the client is gone.
-    pub to: mpsc::UnboundedSender<Delivery>,
+    /// Where the texts go. A closed one means that the client is gone.
+    pub to: Outbox,
+    /// The prompt's place in memory.
+    pub _held: Hold,
 }
 
 /// What the worker tells a client.
@@ -34,6 +35,8 @@ pub enum Delivery {
     TimedOut,
     /// The server stops.
     Closing,
+    /// Too much waits for the client to read it.
+    Slow,
     Failed(GenerateError),
 }
 

@@ -6,6 +6,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::waiting::piece_cost;
 use super::{Limits, Served};
 use crate::generate::Settings;
 
@@ -114,6 +115,21 @@ impl Request {
                 prompts.len(),
                 limits.samples
             )));
+        }
+        if self.stream != Some(true)
+            && let Some(alternatives) = self.logprobs
+        {
+            let all =
+                piece_cost(1, alternatives).saturating_mul(texts).saturating_mul(settings.max_new_tokens);
+            if all > limits.waiting_bytes / 2 {
+                return Err(problem(format!(
+                    "{texts} texts of {} tokens with {alternatives} logprobs take up to {} MiB, and this server holds {} MiB for an \
+                     answer: ask for less, or for a stream",
+                    settings.max_new_tokens,
+                    all >> 20,
+                    limits.waiting_bytes >> 21
+                )));
+            }
         }
         let include_usage = self.stream_options.is_some_and(|options| options.include_usage);
         let stream = self.stream.unwrap_or(false);

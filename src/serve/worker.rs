@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::queue::{Delivery, Order};
+use super::waiting::Lost;
 use super::{App, GRACE};
 use crate::generate::{Batch, GenerateError, JobId, News, What};
 
@@ -19,11 +20,7 @@ struct Active {
 pub fn work(app: &App) {
     let mut worker = Worker {
         app,
-        batches: app
-            .served
-            .iter()
-            .map(|served| Batch::new(&served.model.decoder, &served.model.pretrained.tokenizer))
-            .collect(),
+        batches: app.served.iter().map(|served| Batch::of(&served.model)).collect(),
         spent: vec![Duration::ZERO; app.served.len()],
         active: HashMap::new(),
         next: 0,
@@ -77,7 +74,7 @@ impl Worker<'_> {
                 for (id, active) in self.active.extract_if(|_, active| active.order.model == model) {
                     self.batches[model].cancel(id);
                     let error = GenerateError::Logits { reason: reason.clone() };
-                    let _ = active.order.to.send(Delivery::Failed(error));
+                    let _ = active.order.to.end(Delivery::Failed(error));
                 }
             }
         }
@@ -102,7 +99,7 @@ impl Worker<'_> {
                 self.active.insert(id, Active { order, started: false, left: samples, submitted });
             }
             Err(error) => {
-                let _ = order.to.send(Delivery::Failed(error));
+                let _ = order.to.end(Delivery::Failed(error));
             }
         }
     }
@@ -115,7 +112,7 @@ impl Worker<'_> {
         for (id, active) in self.active.extract_if(|_, active| is_lost(active)) {
             self.batches[active.order.model].cancel(id);
             let last = if closing { Delivery::Closing } else { Delivery::TimedOut };
-            if active.order.to.send(last).is_err() {
+            if active.order.to.end(last).is_err() {
                 self.app.metrics.abandoned.inc();
             }
         }
@@ -132,9 +129,14 @@ impl Worker<'_> {
         let (is_end, is_failure) = (matches!(news.what, What::End(_)), matches!(news.what, What::Failed(_)));
         active.left -= usize::from(is_end);
         let sample = active.order.first + news.sample;
-        let is_gone = active.order.to.send(Delivery::News { sample, what: news.what }).is_err();
+        let lost = active.order.to.send(Delivery::News { sample, what: news.what }).err();
+        let is_gone = lost.is_some();
+        if lost == Some(Lost::Slow) {
+            self.app.metrics.cut_off.inc();
+            let _ = active.order.to.end(Delivery::Slow);
+        }
         if is_gone || is_failure || active.left == 0 {
-            if is_gone && active.left > 0 {
+            if lost == Some(Lost::Gone) && active.left > 0 {
                 self.app.metrics.abandoned.inc();
             }
             self.active.remove(&news.job);

@@ -1,13 +1,13 @@
 //! `metrics.csv`: one row a step, on disk as soon as the step is done.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Sink, SinkError};
 use crate::event::Event;
-use crate::files::atomic;
-use crate::store::{metrics_header, read_rows, row_record};
+use crate::files::plain;
+use crate::store::{metrics_header, read_rows, row_record, write_rows};
 
 /// See the module.
 pub struct CsvSink {
@@ -23,7 +23,7 @@ impl CsvSink {
         if path.metadata().is_ok_and(|metadata| metadata.len() > 0) {
             adopt_columns(path).map_err(failed)?;
         }
-        let file = OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
+        let file = plain::append(path).map_err(failed)?;
         let empty = file.metadata().map_err(failed)?.len() == 0;
         let mut sink = Self { path: path.to_owned(), writer: csv::Writer::from_writer(file) };
         if empty {
@@ -52,18 +52,12 @@ impl Sink for CsvSink {
 
 /// Writes the file again if its header is not today's.
 fn adopt_columns(path: &Path) -> io::Result<()> {
-    let bytes = std::fs::read(path)?;
+    let bytes = plain::read(path)?;
     let header = metrics_header().join(",") + "\n";
     if bytes.starts_with(header.as_bytes()) {
         return Ok(());
     }
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(metrics_header())?;
-    for row in read_rows(path, None)? {
-        writer.write_record(row_record(&row))?;
-    }
-    let bytes = writer.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
-    atomic::write(path, &bytes)
+    write_rows(path, &read_rows(path, None)?)
 }
 
 #[cfg(test)]

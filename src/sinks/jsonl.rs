@@ -1,6 +1,6 @@
 //! `log.jsonl`: every event with the time it was heard, one JSON object a line.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{Sink, SinkError};
 use crate::event::Event;
+use crate::files::plain;
 
 /// See the module.
 pub struct JsonlSink {
@@ -27,11 +28,8 @@ struct Line<'a> {
 impl JsonlSink {
     /// Goes on behind the lines that are there.
     pub fn open(path: &Path) -> Result<Self, SinkError> {
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .map_err(|source| SinkError::Write { path: path.to_owned(), source })?;
+        let file =
+            plain::append(path).map_err(|source| SinkError::Write { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), file })
     }
 }
@@ -62,7 +60,7 @@ mod tests {
     fn lines_read_back_and_those_of_steps_are_passed_over_without_parsing() {
         let folder = tempfile::tempdir().unwrap();
         let mut manifest = fixture::manifest("exp", "seed=1");
-        let run = RunDir::create(folder.path(), "exp", "seed=1", &mut manifest, "").unwrap();
+        let run = RunDir::create(folder.path(), "exp", "seed=1", &mut manifest, "", |_| Ok(())).unwrap();
         fs::write(run.metrics(), metrics_header().join(",") + "\n").unwrap();
         let samples = vec![SampleText { prompt: "\n".to_owned(), text: "O God".to_owned() }];
         let mut sink = JsonlSink::open(&run.log()).unwrap();

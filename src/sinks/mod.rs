@@ -9,7 +9,7 @@ pub mod samples;
 use std::path::PathBuf;
 
 use crate::event::Event;
-use crate::files::disk;
+use crate::files::{disk, plain};
 use crate::store::RunDir;
 
 /// Takes a run's events in order. An error ends the run: a record with holes is worse than none.
@@ -20,7 +20,10 @@ pub trait Sink: Send {
 /// A record could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum SinkError {
-    #[error("cannot write {}: {source}; free space or choose another --runs-dir", path.display())]
+    #[error(
+        "cannot write {}: {source}{}",
+        path.display(), plain::advice(source, "; free space or choose another --runs-dir")
+    )]
     Write { path: PathBuf, source: std::io::Error },
 }
 

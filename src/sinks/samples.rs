@@ -1,12 +1,12 @@
 //! `samples.md`: what the model wrote, by step, for reading while it trains.
 
 use std::fmt::Write as _;
-use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::PathBuf;
 
 use super::{Sink, SinkError};
 use crate::event::{Event, SampleText};
+use crate::files::plain;
 use crate::markdown::{fence, quoted};
 
 /// See the module. The file appears with the first sample.
@@ -23,10 +23,7 @@ impl SamplesSink {
 impl Sink for SamplesSink {
     fn on_event(&mut self, event: &Event) -> Result<(), SinkError> {
         let Event::Sampled { step, samples, .. } = event else { return Ok(()) };
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.path)
+        plain::append(&self.path)
             .and_then(|mut file| file.write_all(render(*step, samples).as_bytes()))
             .map_err(|source| SinkError::Write { path: self.path.clone(), source })
     }

@@ -1,23 +1,32 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::files::disk;
+use crate::files::{disk, plain};
 
 /// A run directory could not be made, written, read or found.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// Found while a run trains.
+    #[error(
+        "{} is no longer the directory of the run that writes there: it was moved, deleted or replaced while the run trained. Move it \
+         back and let `runner resume` go on, or start the run again", dir.display()
+    )]
+    Gone { dir: PathBuf },
     #[error(
         "cannot create a run directory in {}: {source}; make the folder writable, or choose another with --runs-dir",
         path.display()
     )]
     CreateRun { path: PathBuf, source: io::Error },
-    #[error("cannot write {}: {source}; check the disk's free space and the folder's permissions", path.display())]
+    #[error(
+        "cannot write {}: {source}{}",
+        path.display(), plain::advice(source, "; check the disk's free space and the folder's permissions")
+    )]
     Write { path: PathBuf, source: io::Error },
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {source}; make it readable and try again", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("cannot write {}: {reason}", path.display())]
     EncodeManifest { path: PathBuf, reason: String },
-    #[error("{} is not there, so this is not a whole run directory; delete the folder if the run is not needed", path.display())]
+    #[error("{} is not there, so this is not a whole run directory; put it back, or move the folder away and train the run anew", path.display())]
     NoManifest { path: PathBuf },
     #[error("{}:{line}: {reason}; the run cannot be read without its manifest", path.display())]
     BadManifest { path: PathBuf, line: usize, reason: String },

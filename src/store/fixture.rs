@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::manifest::{FORMAT_VERSION, HostInfo, Manifest, RunInfo};
-use crate::facts::Status;
+use super::manifest::{FORMAT_VERSION, Manifest, RunInfo};
+use crate::facts::{HostInfo, Status};
 
 /// A run that has just begun.
 pub(crate) fn manifest(experiment: &str, run: &str) -> Manifest {
@@ -14,8 +14,10 @@ pub(crate) fn manifest(experiment: &str, run: &str) -> Manifest {
         stop_reason: None,
         message: None,
         command: format!("runner experiments/{experiment}.toml"),
+        config_sha256: None,
         started_at: "2026-11-23T14:00:00Z".parse().expect("a timestamp"),
         finished_at: None,
+        retry_at: None,
         run: RunInfo {
             experiment: experiment.to_owned(),
             name: run.to_owned(),
@@ -50,6 +52,7 @@ pub(crate) fn manifest(experiment: &str, run: &str) -> Manifest {
         reference: None,
         packages: BTreeMap::new(),
         adapted: Vec::new(),
+        lost: Vec::new(),
         last_output: Vec::new(),
         changed_since: None,
         attempts: Vec::new(),

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{
-    CostInfo, DataInfo, DeviceInfo, InitFrom, KeyChange, ModelInfo, Reference, Status, StepPart, StopReason,
+    CostInfo, DataInfo, DeviceInfo, HostInfo, InitFrom, KeyChange, ModelInfo, Reference, Status, StepPart,
+    StopReason,
 };
 
 /// Version of the run directory's format. Readers accept this one and older ones.
@@ -24,9 +25,15 @@ pub struct Manifest {
     pub message: Option<String>,
     /// The command line that started the run, quoted for a shell.
     pub command: String,
+    /// SHA-256 of `config.toml` as the program wrote it. Absent in runs of before, and while the program changes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_sha256: Option<String>,
     pub started_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
+    /// When it is to be tried again, as its `[on_failure]` asks for. Present while a failed run waits for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<Timestamp>,
     pub run: RunInfo,
     pub host: HostInfo,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,6 +65,9 @@ pub struct Manifest {
     /// What was changed in the configuration since the run was made, to get it through.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adapted: Vec<KeyChange>,
+    /// What of its record was damaged under way and could not be made good.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<String>,
     /// The last lines that the process printed before it died.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub last_output: Vec<String>,
@@ -70,6 +80,16 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Whether it is not gone on with: it came to its end, or was never meant to start here.
+    pub fn is_over(&self) -> bool {
+        matches!(self.status, Status::Finished | Status::Diverged | Status::Skipped)
+    }
+
+    /// Whether it failed, and is to be tried again.
+    pub fn waits_for_retry(&self) -> bool {
+        self.status == Status::Failed && self.retry_at.is_some()
+    }
+
     /// Notes how the run ended, also in its latest attempt.
     pub fn end(&mut self, status: Status, reason: StopReason, message: String) {
         let now = Timestamp::now();
@@ -84,9 +104,13 @@ impl Manifest {
         }
     }
 
-    /// Notes that a process trains the run from now on, with all steps up to `from_step` behind it.
-    pub fn begin_attempt(&mut self, from_step: u64, pid: u32, hostname: &str) -> u64 {
+    /// Notes that a process of `host` trains the run from now on, with all steps up to `from_step` behind it. The run starts with
+    /// its first attempt: until then it was only made, maybe on another machine.
+    pub fn begin_attempt(&mut self, from_step: u64, pid: u32, host: HostInfo) -> u64 {
         let now = Timestamp::now();
+        if self.attempts.is_empty() {
+            self.started_at = now;
+        }
         // One that ended without a word.
         if let Some(earlier) = self.attempts.last_mut().filter(|attempt| attempt.ended_at.is_none()) {
             earlier.stop_reason = Some(StopReason::Killed);
@@ -100,9 +124,10 @@ impl Manifest {
             stop_reason: None,
             message: None,
             pid,
-            hostname: hostname.to_owned(),
+            hostname: host.hostname.clone(),
             kernel: None,
         });
+        (self.host, self.retry_at) = (host, None);
         self.status = Status::Running;
         (self.results, self.time) = (None, None);
         (self.stop_reason, self.message, self.finished_at) = (None, None, None);
@@ -162,16 +187,6 @@ pub struct RunInfo {
     /// How far apart, as a share, the train losses of the experiment's runs may be at each step, if they should be the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub same_losses_within: Option<f64>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct HostInfo {
-    pub hostname: String,
-    pub os: String,
-    pub arch: String,
-    pub cpu: String,
-    pub cores: usize,
-    pub memory_bytes: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,10 +1,10 @@
 //! `metrics.csv`: one column per metric of [`METRICS`], one row per step. An empty field was not measured.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use crate::files::{atomic, plain};
 use crate::metric::{METRICS, Metric, MetricsRow, metric};
 
 use super::line_at;
@@ -33,6 +33,20 @@ fn number(value: f64) -> String {
     if value.fract() == 0.0 && value.abs() < 1e15 { format!("{value}") } else { format!("{value:?}") }
 }
 
+/// Replaces the file at `path` by one with today's columns and these rows.
+///
+/// # Errors
+/// When it cannot be written; the file that was there is then still whole.
+pub fn write_rows(path: &Path, rows: &[MetricsRow]) -> std::io::Result<()> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(metrics_header())?;
+    for row in rows {
+        writer.write_record(row_record(row))?;
+    }
+    let bytes = writer.into_inner().map_err(|error| std::io::Error::other(error.to_string()))?;
+    atomic::write(path, &bytes)
+}
+
 /// The rows within the first `bytes` of the file at `path`, or in all of it, as far as they can be used. A file that is not there
 /// has none.
 ///
@@ -40,7 +54,7 @@ fn number(value: f64) -> String {
 /// When the file cannot be read.
 pub fn read_rows(path: &Path, bytes: Option<u64>) -> std::io::Result<Vec<MetricsRow>> {
     let mut content = Vec::new();
-    match File::open(path) {
+    match plain::open(path) {
         Ok(file) => file.take(bytes.unwrap_or(u64::MAX)).read_to_end(&mut content)?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),

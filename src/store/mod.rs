@@ -15,14 +15,16 @@ mod read;
 mod record_sizes;
 mod run_dir;
 pub mod scan;
+mod turn;
 
 pub use crate::event::{Memorisation, NGRAM_WORDS, SampleText, VerbatimCopy};
 pub use error::StoreError;
-pub use lock::{WriteLock, Writer, hostname};
-pub use metrics_csv::{metrics_header, read_rows, row_record};
+pub use lock::{Announcer, BEAT, FRESH, WriteLock, Writer};
+pub use metrics_csv::{metrics_header, read_rows, row_record, write_rows};
 pub use read::{RunRecord, read};
 pub use record_sizes::RecordSizes;
-pub use run_dir::{CheckpointsDir, RunDir};
+pub use run_dir::{CheckpointsDir, Identity, RunDir};
+pub use turn::Turn;
 
 /// Number of the line that the byte at `offset` stands in, from 1.
 fn line_at(bytes: &[u8], offset: usize) -> usize {

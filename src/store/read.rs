@@ -1,9 +1,9 @@
 use std::fmt::Display;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::event::{Event, Memorisation, SampleText};
+use crate::files::sha256;
 use crate::metric::MetricsRow;
 
 use super::error::StoreError;
@@ -12,6 +12,7 @@ use super::manifest::Manifest;
 use super::metrics_csv;
 use super::run_dir::RunDir;
 use crate::facts::Status;
+use crate::files::plain;
 
 /// Everything that a run left behind, as far as it could be read.
 #[derive(Clone, Debug)]
@@ -34,6 +35,21 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
+    /// The record as far as the manifest tells it.
+    pub fn of_manifest(dir: RunDir, manifest: Manifest) -> Self {
+        Self {
+            dir,
+            manifest,
+            config: toml::Table::new(),
+            config_text: String::new(),
+            rows: Vec::new(),
+            samples: Vec::new(),
+            memorisation: Vec::new(),
+            warnings: Vec::new(),
+            damage: Vec::new(),
+        }
+    }
+
     /// `experiment/run`: what people call the run, and what `runner report` takes.
     pub fn id(&self) -> String {
         format!("{}/{}", self.manifest.run.experiment, self.manifest.run.name)
@@ -65,6 +81,12 @@ pub fn read(path: impl Into<PathBuf>) -> Result<RunRecord, StoreError> {
         damage.note(&dir.config(), line as u64, error.message());
         toml::Table::new()
     });
+    let written = manifest.config_sha256.as_ref();
+    let is_other = written.is_some_and(|written| *written != sha256(config_text.as_bytes()));
+    // What is missing or no TOML has its note already.
+    if is_other && !config.is_empty() {
+        damage.note(&dir.config(), 0, "not what was written: its SHA-256 is not the one in manifest.toml");
+    }
     let metrics = bytes_of(&dir.metrics(), may_lack_files, &mut damage);
     let rows = metrics_csv::parse(&dir.metrics(), &metrics, running, &mut damage);
     note_missing_steps(&dir, &manifest, &rows, &mut damage);
@@ -115,6 +137,9 @@ fn parse_log(path: &Path, text: &str, running: bool, damage: &mut Damage) -> Log
         }
         match serde_json::from_str(line) {
             Ok(Event::Sampled { step, samples, memorisation }) => {
+                // Only a log that had lost lines when the run went on can have a step twice.
+                log.samples.retain(|(earlier, _)| *earlier < step);
+                log.memorisation.retain(|(earlier, _)| *earlier < step);
                 log.samples.push((step, samples));
                 log.memorisation.extend(memorisation.map(|memorisation| (step, memorisation)));
             }
@@ -135,12 +160,7 @@ fn text_of(path: &Path, may_be_missing: bool, damage: &mut Damage) -> String {
 }
 
 fn bytes_of(path: &Path, may_be_missing: bool, damage: &mut Damage) -> Vec<u8> {
-    // Of a pipe nobody knows when its end comes, and a device has none.
-    if fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
-        damage.note(path, 0, "not a file");
-        return Vec::new();
-    }
-    match fs::read(path) {
+    match plain::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound && may_be_missing => Vec::new(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -14,7 +14,7 @@ fn run() -> (tempfile::TempDir, RunDir) {
     let mut manifest = fixture::manifest("exp", "seed=1");
     manifest.status = Status::Finished;
     let config = "[train]\nmax_steps = 100\n";
-    let run = RunDir::create(dir.path(), "exp", "seed=1", &mut manifest, config).unwrap();
+    let run = RunDir::create(dir.path(), "exp", "seed=1", &mut manifest, config, |_| Ok(())).unwrap();
     fs::write(run.metrics(), format!("{HEADER}1,3.5\n2,3.25\n")).unwrap();
     let log = concat!(
         r#"{"event":"step","step":1,"train_loss":3.5}"#,
@@ -48,7 +48,7 @@ fn an_existing_run_is_never_overwritten_but_numbered() {
     let (dir, first) = run();
     for expected in ["seed=1-2", "seed=1-3"] {
         let mut manifest = fixture::manifest("exp", "seed=1");
-        let next = RunDir::create(dir.path(), "exp", "seed=1", &mut manifest, "").unwrap();
+        let next = RunDir::create(dir.path(), "exp", "seed=1", &mut manifest, "", |_| Ok(())).unwrap();
         assert_eq!(manifest.run.name, expected);
         assert_eq!(next.path(), dir.path().join("exp").join(expected));
         assert_eq!(next.read_manifest().unwrap(), manifest);
@@ -63,7 +63,7 @@ fn processes_that_start_the_same_run_get_a_directory_each() {
         .into_par_iter()
         .map(|_| {
             let mut manifest = fixture::manifest("exp", "run");
-            RunDir::create(dir.path(), "exp", "run", &mut manifest, "").unwrap();
+            RunDir::create(dir.path(), "exp", "run", &mut manifest, "", |_| Ok(())).unwrap();
             manifest.run.name
         })
         .collect();
@@ -76,7 +76,7 @@ fn an_unusable_runs_directory_says_what_to_do() {
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
     let mut manifest = fixture::manifest("exp", "run");
-    let error = RunDir::create(&file, "exp", "run", &mut manifest, "").unwrap_err().to_string();
+    let error = RunDir::create(&file, "exp", "run", &mut manifest, "", |_| Ok(())).unwrap_err().to_string();
     assert!(error.contains(&file.display().to_string()), "{error}");
     assert!(error.contains("--runs-dir"), "{error}");
 }
@@ -99,6 +99,28 @@ fn missing_and_damaged_files_are_noted_and_the_rest_is_used() {
     let record = read(run.path()).unwrap();
     assert!(record.rows.is_empty());
     assert!(record.damage.contains(&"metrics.csv: not there".to_owned()));
+}
+
+#[test]
+fn a_configuration_that_is_not_what_was_written_is_noted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut manifest = fixture::manifest("exp", "seed=1");
+    let run =
+        RunDir::create(folder.path(), "exp", "seed=1", &mut manifest, "[train]\nmax_steps = 3\n", |_| Ok(()))
+            .unwrap();
+    let noted =
+        || read(run.path()).unwrap().damage.iter().any(|note| note.starts_with("config.toml: not what was"));
+    assert!(!noted());
+    fs::write(run.config(), "[train]\nmax_steps = 4\n").unwrap();
+    assert!(noted());
+    // The program's own change is what it wrote.
+    run.replace_config("[train]\nmax_steps = 5\n", &mut manifest).unwrap();
+    assert!(!noted());
+    // Of a run of before no sum is known.
+    manifest.config_sha256 = None;
+    run.write_manifest(&manifest).unwrap();
+    fs::write(run.config(), "[train]\nmax_steps = 6\n").unwrap();
+    assert!(!noted());
 }
 
 #[test]
@@ -147,7 +169,7 @@ fn rows_that_the_manifest_knows_of_and_the_file_lacks_are_noted() {
 fn a_run_that_has_just_begun_is_not_damaged() {
     let dir = tempfile::tempdir().unwrap();
     let mut manifest = fixture::manifest("exp", "run");
-    let run = RunDir::create(dir.path(), "exp", "run", &mut manifest, "").unwrap();
+    let run = RunDir::create(dir.path(), "exp", "run", &mut manifest, "", |_| Ok(())).unwrap();
     let _lock = run.lock().unwrap();
     assert_eq!(read(run.path()).unwrap().damage, Vec::<String>::new());
     fs::write(run.metrics(), format!("{HEADER}1,3.5\n2,")).unwrap();
@@ -159,7 +181,7 @@ fn a_run_that_has_just_begun_is_not_damaged() {
 fn a_run_that_is_said_to_train_is_called_killed_once_nobody_writes_it() {
     let dir = tempfile::tempdir().unwrap();
     let mut manifest = fixture::manifest("exp", "run");
-    let run = RunDir::create(dir.path(), "exp", "run", &mut manifest, "").unwrap();
+    let run = RunDir::create(dir.path(), "exp", "run", &mut manifest, "", |_| Ok(())).unwrap();
     let status = || {
         let manifest = run.read_manifest_now().unwrap();
         (manifest.status, manifest.stop_reason)
@@ -202,4 +224,19 @@ fn a_manifest_of_a_newer_format_is_refused_with_advice() {
     fs::write(run.manifest(), "format_version = 99\n").unwrap();
     let error = read(run.path()).unwrap_err().to_string();
     assert!(error.contains("format version 99") && error.contains("update runner"), "{error}");
+}
+
+#[test]
+fn a_run_directory_that_could_not_be_filled_does_not_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut manifest = fixture::manifest("exp", "run");
+    let full = |path: &Path| {
+        let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        Err(StoreError::Write { path: path.join("tokenizer.json"), source })
+    };
+    RunDir::create(dir.path(), "exp", "run", &mut manifest, "", full).unwrap_err();
+    assert_eq!(std::fs::read_dir(dir.path().join("exp")).unwrap().count(), 0);
+    assert!(crate::store::scan::scan(dir.path()).is_empty());
+    let made = RunDir::create(dir.path(), "exp", "run", &mut manifest, "", |_| Ok(())).unwrap();
+    assert_eq!(made.name(), "run");
 }

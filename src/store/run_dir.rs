@@ -1,5 +1,5 @@
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
@@ -7,7 +7,7 @@ use super::line_at;
 use super::lock::{self, WriteLock, Writer};
 use super::manifest::{FORMAT_VERSION, Manifest};
 use crate::facts::{Status, StopReason};
-use crate::files::atomic;
+use crate::files::{atomic, plain, sha256};
 
 /// The file whose lock the writer holds.
 pub(super) const LOCK: &str = "lock";
@@ -16,11 +16,45 @@ pub(super) const LOCK: &str = "lock";
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RunDir(PathBuf);
 
+/// Which directory on which disk a [`RunDir`] is, where the system tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity(Option<(u64, u64)>);
+
 impl RunDir {
+    /// What it is at this moment, for [`RunDir::check_same`] later on.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn identity(&self) -> Result<Identity, StoreError> {
+        let meta =
+            fs::metadata(&self.0).map_err(|source| StoreError::Read { path: self.0.clone(), source })?;
+        #[cfg(unix)]
+        let identity = {
+            use std::os::unix::fs::MetadataExt;
+            Some((meta.dev(), meta.ino()))
+        };
+        #[cfg(not(unix))]
+        let identity = meta.is_dir().then_some((0, 0));
+        Ok(Identity(identity))
+    }
+
+    /// Looks whether it still is what it was. A system that cannot say so at the moment does not make it another one.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`] when nothing is there, or something else.
+    pub fn check_same(&self, before: Identity) -> Result<(), StoreError> {
+        let gone = match self.identity() {
+            Ok(now) => now != before,
+            Err(StoreError::Read { source, .. }) => source.kind() == io::ErrorKind::NotFound,
+            Err(_) => false,
+        };
+        if gone { Err(StoreError::Gone { dir: self.0.clone() }) } else { Ok(()) }
+    }
+
     /// Makes `runs_dir/experiment/run/` with `manifest.toml` and `config.toml` in it. An existing directory is never
     /// touched: `run-2`, `run-3`, ... is made instead, and `manifest.run.name` set to it. Only the place of a run that
-    /// was skipped is taken: nothing was trained there. Creating a directory is
-    /// atomic, so two processes that start the same run get two directories.
+    /// was skipped is taken: nothing was trained there. `fill` adds further files. The directory is there with all
+    /// that is in it or not at all, and two processes that start the same run get two directories.
     ///
     /// # Errors
     /// When the directory cannot be made or written to.
@@ -30,30 +64,37 @@ impl RunDir {
         run: &str,
         manifest: &mut Manifest,
         config_toml: &str,
+        fill: impl FnOnce(&Path) -> Result<(), StoreError>,
     ) -> Result<RunDir, StoreError> {
         let parent = runs_dir.join(experiment);
         fs::create_dir_all(&parent)
             .map_err(|source| StoreError::CreateRun { path: parent.clone(), source })?;
+        let made = |source| StoreError::CreateRun { path: parent.clone(), source };
+        // Built aside, so that nothing half-made is ever taken for a run.
+        let aside = tempfile::Builder::new().prefix(atomic::TEMPORARY).tempdir_in(&parent).map_err(made)?;
+        let whole = RunDir(aside.path().join("run"));
+        fs::create_dir(whole.path()).map_err(made)?;
+        write(&whole.config(), config_toml.as_bytes())?;
+        manifest.config_sha256 = Some(sha256(config_toml.as_bytes()));
+        fill(whole.path())?;
         let mut name = run.to_owned();
         let mut number = 2_u64;
-        let dir = loop {
+        loop {
             let path = parent.join(&name);
-            match fs::create_dir(&path) {
-                Ok(()) => break RunDir(path),
-                Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {
-                    if was_skipped(&path) && fs::remove_dir_all(&path).is_ok() {
-                        continue;
-                    }
-                    name = format!("{run}-{number}");
-                    number += 1;
-                }
-                Err(source) => return Err(StoreError::CreateRun { path: parent, source }),
+            if path.symlink_metadata().is_ok() && !(was_skipped(&path) && fs::remove_dir_all(&path).is_ok()) {
+                name = format!("{run}-{number}");
+                number += 1;
+                continue;
             }
-        };
-        manifest.run.name = name;
-        dir.write_manifest(manifest)?;
-        write(&dir.config(), config_toml.as_bytes())?;
-        Ok(dir)
+            manifest.run.name.clone_from(&name);
+            whole.write_manifest(manifest)?;
+            match fs::rename(whole.path(), &path) {
+                Ok(()) => return Ok(RunDir(path)),
+                // Another process was faster; its directory is not empty.
+                Err(_) if path.symlink_metadata().is_ok() => {}
+                Err(source) => return Err(made(source)),
+            }
+        }
     }
 
     /// The run directory at `path`. Nothing is read or checked.
@@ -113,6 +154,22 @@ impl RunDir {
         self.0.join("output.log")
     }
 
+    /// Looks whether what a run writes line by line, or below a folder, can be written where the run is, before hours are spent on it.
+    ///
+    /// # Errors
+    /// When something else than a file or a folder of its own stands there: a link, a pipe.
+    pub fn check_places(&self) -> Result<(), StoreError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| StoreError::Write { path, source }
+        };
+        for path in [self.metrics(), self.log(), self.samples()] {
+            plain::check(&path).map_err(failed(&path))?;
+        }
+        let checkpoints = self.checkpoints();
+        plain::check_folder(checkpoints.path()).map_err(failed(checkpoints.path()))
+    }
+
     /// Takes the right to write here, for as long as the answer lives.
     ///
     /// # Errors
@@ -129,6 +186,10 @@ impl RunDir {
     /// Deletes what a process that was killed in the middle of a write left behind. Only who holds the lock may do that.
     pub fn remove_leftovers(&self) {
         for folder in [&self.0, &self.checkpoints().0] {
+            // What lies behind a link is somebody else's.
+            if folder != &self.0 && plain::check_folder(folder).is_err() {
+                continue;
+            }
             for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
                 if entry.file_name().to_string_lossy().starts_with(atomic::TEMPORARY) {
                     // It costs space and nothing else.
@@ -136,6 +197,20 @@ impl RunDir {
                 }
             }
         }
+    }
+
+    /// Replaces the configuration, so that a process that is killed meanwhile leaves one that is gone on with.
+    ///
+    /// # Errors
+    /// When it or the manifest cannot be written.
+    pub fn replace_config(&self, config_toml: &str, manifest: &mut Manifest) -> Result<(), StoreError> {
+        // Neither sum would fit both files.
+        let after = Manifest { config_sha256: Some(sha256(config_toml.as_bytes())), ..manifest.clone() };
+        manifest.config_sha256 = None;
+        self.write_manifest(manifest)?;
+        write(&self.config(), config_toml.as_bytes())?;
+        *manifest = after;
+        self.write_manifest(manifest)
     }
 
     /// Replaces the manifest atomically.
@@ -213,18 +288,36 @@ impl CheckpointsDir {
         self.0.join(format!("step-{step:06}"))
     }
 
-    /// Steps of the checkpoints that are there, in rising order.
-    pub fn steps(&self) -> Vec<u64> {
-        let entries = fs::read_dir(&self.0).into_iter().flatten().flatten();
-        let step = |entry: fs::DirEntry| {
-            let name = entry.file_name();
-            let digits = name.to_str()?.strip_prefix("step-")?;
-            let step = digits.parse().ok()?;
-            (self.checkpoint(step).file_name() == Some(&name) && entry.path().is_dir()).then_some(step)
+    /// Steps of the checkpoints that are there, in rising order. Without the folder there are none.
+    ///
+    /// # Errors
+    /// When it cannot be read which there are: that is not to have none.
+    pub fn steps(&self) -> Result<Vec<u64>, StoreError> {
+        let unreadable = |path: &Path| {
+            let path = path.to_owned();
+            move |source| StoreError::Read { path, source }
         };
-        let mut steps: Vec<u64> = entries.filter_map(step).collect();
+        let entries = match fs::read_dir(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(unreadable(&self.0))?,
+        };
+        let mut steps = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(unreadable(&self.0))?.file_name();
+            let step = name.to_str().and_then(|name| name.strip_prefix("step-")?.parse().ok());
+            let Some(step) = step.filter(|&step| self.checkpoint(step).file_name() == Some(&name)) else {
+                continue;
+            };
+            let path = self.checkpoint(step);
+            match fs::metadata(&path) {
+                Ok(found) if found.is_dir() => steps.push(step),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(StoreError::Read { path, source }),
+            }
+        }
         steps.sort_unstable();
-        steps
+        Ok(steps)
     }
 
     /// A file that names the checkpoint with the lowest loss.
@@ -243,14 +336,15 @@ const LARGEST_MANIFEST_BYTES: u64 = 16 << 20;
 
 /// Reads a file that has an end, and that not too far away.
 fn read_small(path: &Path) -> io::Result<Vec<u8>> {
-    let metadata = fs::metadata(path)?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("this is not a file"));
+    let mut bytes = Vec::new();
+    plain::open(path)?.take(LARGEST_MANIFEST_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST_MANIFEST_BYTES {
+        return Err(io::Error::other(format!(
+            "more than {} MiB are too many for a manifest",
+            LARGEST_MANIFEST_BYTES >> 20
+        )));
     }
-    if metadata.len() > LARGEST_MANIFEST_BYTES {
-        return Err(io::Error::other(format!("{} bytes are too many for a manifest", metadata.len())));
-    }
-    fs::read(path)
+    Ok(bytes)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {

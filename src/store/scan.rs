@@ -143,7 +143,7 @@ mod tests {
             [("quickstart", "seed=1"), ("quickstart", "seed=2"), ("sweep", "lr=0.1,seed=1")]
         {
             let mut manifest = fixture::manifest(experiment, run);
-            RunDir::create(dir.path(), experiment, run, &mut manifest, "").unwrap();
+            RunDir::create(dir.path(), experiment, run, &mut manifest, "", |_| Ok(())).unwrap();
         }
         dir
     }
@@ -183,7 +183,8 @@ mod tests {
             "seed=11",
         ];
         for name in sorted.iter().rev() {
-            RunDir::create(dir.path(), "exp", name, &mut fixture::manifest("exp", name), "").unwrap();
+            RunDir::create(dir.path(), "exp", name, &mut fixture::manifest("exp", name), "", |_| Ok(()))
+                .unwrap();
         }
         let paths: Vec<_> = scan(&dir.path().join("exp")).into_iter().map(|(path, _)| path).collect();
         assert_eq!(names(&dir.path().join("exp"), &paths), sorted);

@@ -28,6 +28,7 @@ pub fn note(manifest: &mut Manifest, now: DeviceInfo, probe: Option<f64>, goes_o
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::HostInfo;
     use crate::store::fixture;
 
     fn on(kernel: &str) -> DeviceInfo {
@@ -45,7 +46,7 @@ mod tests {
     fn attempts(kernels: &[(&str, bool)]) -> (String, Vec<String>, Vec<bool>) {
         let mut manifest = fixture::manifest("a", "b");
         let notice = |&(kernel, goes_on): &(&str, bool)| {
-            manifest.begin_attempt(0, 1, "here");
+            manifest.begin_attempt(0, 1, HostInfo::default());
             note(&mut manifest, on(kernel), None, goes_on).is_some()
         };
         let notices = kernels.iter().map(notice).collect();

@@ -48,6 +48,27 @@ pub fn interrupted(step: u64) -> Ending {
 /// Guessing costs ln(vocabulary), about 11 nats; no run comes back from this loss.
 const LOST_NATS: f64 = 1e6;
 
+/// The end of a run whose weights of `step` are no model any more: `tensor` holds what is not finite.
+pub fn spoilt(step: u64, tensor: &str) -> Ending {
+    let message = format!(
+        "the weights were no longer finite after {} ({tensor}), and no checkpoint was made of them",
+        units::steps(step)
+    );
+    Ending { status: Status::Diverged, reason: StopReason::Diverged, message }
+}
+
+/// The end of a run whose weights are of no use: their loss on `what` is none that a model has.
+pub fn lost(loss: Option<f64>, what: &str) -> Option<Ending> {
+    let message = match loss {
+        Some(loss) if !loss.is_finite() => format!("the loss on {what} was no longer a finite number"),
+        Some(loss) if loss > LOST_NATS => {
+            format!("the loss on {what} had grown to {} nats", units::loss(loss))
+        }
+        _ => return None,
+    };
+    Some(Ending { status: Status::Diverged, reason: StopReason::Diverged, message })
+}
+
 /// The end of a run whose step cannot be gone on from. A gradient that is not finite has spoilt the weights even where the
 /// loss before it was still a number; a step without a norm left them as they were.
 pub fn diverged(row: &MetricsRow) -> Option<Ending> {

@@ -3,7 +3,7 @@
 use crate::config;
 use crate::data::DataError;
 use crate::engine::EngineError;
-use crate::facts::StopReason;
+use crate::facts::{Status, StopReason};
 use crate::generate::GenerateError;
 use crate::pretrained::StartError;
 use crate::sinks::SinkError;
@@ -19,8 +19,8 @@ pub enum TrainError {
     #[error(transparent)]
     Data(#[from] DataError),
     #[error(
-        "the corpus is not what it was when the run began: its SHA-256 was {before} and is {now}; put the old text back, or \
-         run the experiment with --again"
+        "the corpus is not what it was when the run began: its SHA-256 was {before} (as manifest.toml says) and is {now}; put the \
+         old text back, or run the experiment with --again"
     )]
     DataChanged { before: String, now: String },
     #[error("train.init_from: {0}")]
@@ -40,6 +40,11 @@ pub enum TrainError {
 }
 
 impl TrainError {
+    /// What the run is after it: logits that are no numbers are a divergence like any other.
+    pub fn status(&self) -> Status {
+        if self.class() == StopReason::Diverged { Status::Diverged } else { Status::Failed }
+    }
+
     /// The class of the failure: what the manifest says stopped the run.
     pub fn class(&self) -> StopReason {
         match self {
@@ -63,6 +68,7 @@ fn engine_class(error: &EngineError) -> StopReason {
     match error {
         EngineError::OutOfMemory { .. } => StopReason::OutOfMemory,
         EngineError::Weights { .. } => StopReason::Data,
+        EngineError::NotFinite { .. } => StopReason::Diverged,
         EngineError::Device { .. } | EngineError::Compute { .. } => StopReason::Device,
         EngineError::Io { .. } if error.is_disk_full() => StopReason::DiskFull,
         EngineError::Io { .. } => StopReason::Error,

@@ -68,6 +68,13 @@ impl Session<'_> {
         self.emit(Event::CorpusEvaluated { step, corpus_loss, secs: time.as_secs_f64() })
     }
 
+    /// The loss of the weights as they are, on a single window: what a checkpoint is worth at least.
+    pub(super) fn probe(&mut self) -> Result<Option<f64>, TrainError> {
+        let window =
+            data::whole_corpus_batches(&self.dataset.train, 1, self.plan.train.sequence_length).next();
+        Ok(window.map(|window| self.engine.loss(&window)).transpose()?)
+    }
+
     pub(super) fn sample(&mut self, step: u64) -> Result<(), TrainError> {
         let plan = &self.plan.sample;
         let started = Instant::now();

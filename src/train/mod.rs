@@ -6,8 +6,10 @@ mod device;
 mod ending;
 mod error;
 mod evaluate;
+pub mod grace;
 mod measure;
 mod run_loop;
+mod saving;
 mod stop;
 mod tally;
 mod target;
@@ -21,12 +23,14 @@ use crate::config::{
 };
 use crate::data::{self, Dataset, tokenizer::Tokenizer};
 use crate::engine::{self, Engine, cost::cost_by};
-use crate::facts::{InitFrom, Status};
+use crate::facts::InitFrom;
+use crate::files::plain;
+use crate::machine;
 use crate::monitor::{Monitor, PeakMemory};
 use crate::pretrained::start::{self, Start};
 use crate::sinks::{self, Sink};
 use crate::store::manifest::Manifest;
-use crate::store::{RecordSizes, RunDir, StoreError, hostname};
+use crate::store::{RecordSizes, RunDir, StoreError, checksums};
 use crate::threads::Pool;
 use crate::units;
 use checkpoint::{Checkpoints, GoOn};
@@ -64,13 +68,18 @@ pub fn train_run(
 ) -> Result<Manifest, StoreError> {
     let mut manifest = dir.read_manifest()?;
     dir.remove_leftovers();
-    let from_step = checkpoint::newest_step(dir).unwrap_or(0);
-    manifest.begin_attempt(from_step, std::process::id(), &hostname());
+    // Where that cannot be read, the attempt fails in a moment and says so.
+    let from_step = checkpoint::newest_step(dir).ok().flatten().unwrap_or(0);
+    manifest.begin_attempt(from_step, std::process::id(), machine::host_info());
     dir.write_manifest(&manifest)?;
+    let identity = dir.identity()?;
     match try_train(dir, assignment, &mut manifest, listeners, stop) {
         Ok(Ending { status, reason, message }) => manifest.end(status, reason, message),
-        Err(error) => manifest.end(Status::Failed, error.class(), error.to_string()),
+        // Nothing of this run is written where another directory may be.
+        Err(TrainError::Store(gone @ StoreError::Gone { .. })) => return Err(gone),
+        Err(error) => manifest.end(error.status(), error.class(), error.to_string()),
     }
+    dir.check_same(identity)?;
     dir.write_manifest(&manifest)?;
     Ok(manifest)
 }
@@ -82,7 +91,11 @@ fn try_train(
     listeners: Vec<Box<dyn Sink>>,
     stop: &StopFlag,
 ) -> Result<Ending, TrainError> {
-    let mut plan = config::read_frozen(&dir.config())?;
+    let mut plan = config::read_frozen(&dir.config(), manifest.config_sha256.as_deref())?;
+    // A run of before, or one whose change of it was cut short: from now on it is known.
+    if manifest.config_sha256.is_none() {
+        manifest.config_sha256 = checksums::sha256_of(&dir.config()).ok();
+    }
     assignment.apply(&mut plan);
     let threads = plan.hardware.threads.unwrap_or(0);
     let pool = Pool::new(threads, "train")
@@ -97,7 +110,8 @@ fn train_plan(
     listeners: Vec<Box<dyn Sink>>,
     stop: &StopFlag,
 ) -> Result<Ending, TrainError> {
-    // First, so that the run's peak of memory is not that of the probe.
+    dir.check_places()?;
+    // Before all that takes memory, so that the run's peak of memory is not that of the probe.
     let probe = engine::probe_products(&plan, manifest.device.as_ref());
     let peak = PeakMemory::begin();
     let tokenizer = begin_from(&plan, dir, manifest)?;
@@ -105,11 +119,12 @@ fn train_plan(
     dataset.check(&plan)?;
     dataset.notices.extend(manifest.init_from.as_ref().and_then(|info| cropped(info, &plan)));
     check_unchanged(manifest, &dataset)?;
-    let mut checkpoints = Checkpoints::new(dir.checkpoints(), plan.checkpoint.keep_last);
+    let mut checkpoints = Checkpoints::new(dir.checkpoints(), plan.checkpoint.clone());
     let vocab_size = dataset.tokenizer.vocab_size();
-    let Beginning { engine, go_on, damaged } =
+    let Beginning { engine, go_on, notices, rows_lost } =
         find_beginning(&plan, dir, manifest, &mut checkpoints, vocab_size)?;
 
+    manifest.lost.extend(rows_lost);
     manifest.data = Some(dataset.info());
     manifest.model = Some(engine.model());
     let here = engine.device();
@@ -119,7 +134,7 @@ fn train_plan(
     // Once, at the beginning: who goes on with a run knows it.
     let gains_nothing = go_on.is_none() && here.kernel.is_some() && !engine::device::bf16_gains();
     let gains_nothing = gains_nothing.then(|| engine::device::BF16_GAINS_NOTHING.to_owned());
-    let notices = damaged.into_iter().chain(other_kernel).chain(gains_nothing).collect();
+    let notices = notices.into_iter().chain(other_kernel).chain(gains_nothing).collect();
     let mut attempt = 1;
     if let Some(this) = manifest.attempts.last_mut() {
         this.from_step = go_on.as_ref().map_or(0, |go_on| go_on.state.step);
@@ -137,7 +152,7 @@ fn train_plan(
     let mut session = Session::new(opened, go_on, sinks, monitor, stop)?;
     let ending = session.run(notices);
     if let Err(error) = &ending {
-        session.announce_failure(error.class(), &error.to_string());
+        session.announce_failure(error);
     }
     manifest.results = Some(session.results());
     manifest.time = session.time();
@@ -155,8 +170,10 @@ struct Beginning {
     engine: Box<dyn Engine>,
     /// `None`: nothing was trained yet.
     go_on: Option<GoOn>,
-    /// Checkpoints that could not be used.
-    damaged: Vec<String>,
+    /// Checkpoints that could not be used, and what the record lost.
+    notices: Vec<String>,
+    /// That rows of `metrics.csv` are gone for good, in words.
+    rows_lost: Option<String>,
 }
 
 /// An engine at the newest sound checkpoint, the record cut back to it; or a fresh engine and an empty record.
@@ -168,22 +185,34 @@ fn find_beginning(
     vocab_size: usize,
 ) -> Result<Beginning, TrainError> {
     let before = manifest.device.as_ref();
-    let mut damaged = Vec::new();
-    if checkpoint::newest_step(dir).is_some() {
+    let (mut notices, mut rows_lost) = (Vec::new(), None);
+    if checkpoint::newest_step(dir)?.is_some() {
         // The weights that the run began with may be gone by now, and are overwritten by the checkpoint's.
         let mut plan = plan.clone();
         plan.train.init_from = None;
         let mut engine = engine::open_like(&plan, vocab_size, before)?;
         let restored = checkpoints.restore(dir, engine.as_mut())?;
-        damaged = restored.damaged;
+        (notices, rows_lost) = (restored.notices, restored.rows_lost);
         if let Some(go_on) = restored.go_on {
-            go_on.state.record.cut_back(dir)?;
-            return Ok(Beginning { engine, go_on: Some(go_on), damaged });
+            return Ok(Beginning { engine, go_on: Some(go_on), notices, rows_lost });
         }
     }
+    notices.extend(begins_anew(dir));
     RecordSizes::default().cut_back(dir)?;
     manifest.init_from.as_ref().map_or(Ok(()), start::check_unchanged)?;
-    Ok(Beginning { engine: engine::open_like(plan, vocab_size, before)?, go_on: None, damaged })
+    Ok(Beginning { engine: engine::open_like(plan, vocab_size, before)?, go_on: None, notices, rows_lost })
+}
+
+/// In words, that steps which are recorded are trained once more.
+fn begins_anew(dir: &RunDir) -> Option<String> {
+    let metrics = plain::read(&dir.metrics()).ok()?;
+    let steps = metrics.iter().filter(|&&byte| byte == b'\n').count().saturating_sub(1) as u64;
+    (steps > 0).then(|| {
+        format!(
+            "there is no checkpoint: the run begins again at step 0, and the {} of its record are trained once more",
+            units::steps(steps)
+        )
+    })
 }
 
 /// The tokenizer of the model that the run begins from, where it has one: as it lies in the run's directory since the run was made, or
@@ -199,7 +228,7 @@ fn begin_from(
     let path = || dir.path().join(data::TOKENIZER_FILE);
     let kept =
         data::read_tokenizer(dir.path()).map_err(|source| StoreError::Read { path: path(), source })?;
-    if kept.is_some() && (manifest.init_from.is_some() || checkpoint::newest_step(dir).is_some()) {
+    if kept.is_some() && (manifest.init_from.is_some() || checkpoint::newest_step(dir)?.is_some()) {
         return Ok(kept);
     }
     let Some(start) = Start::find(plan)? else { return Ok(None) };

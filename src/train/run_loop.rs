@@ -1,26 +1,30 @@
 //! The loop, in reading order.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::TrainError;
 use super::checkpoint::{Checkpoints, GoOn, LoopState};
 use super::clock::{Clock, Spent};
-use super::ending::{Ending, diverged, interrupted, planned};
+use super::ending::{Ending, diverged, interrupted, lost, planned};
+use super::saving::Saved;
 use super::stop::StopFlag;
 use super::tally::Tally;
 use super::target::{self, Ema};
-use crate::config::experiment::{RunPlan, TargetMetric};
+use crate::config::experiment::RunPlan;
 use crate::data::Dataset;
 use crate::data::batches::Batches;
 use crate::engine::{Engine, StepOutput};
 use crate::event::Event;
-use crate::facts::{Status, StopReason};
+use crate::facts::Status;
 use crate::metric::MetricsRow;
 use crate::monitor::Monitor;
 use crate::optim::schedule::learning_rate;
 use crate::sinks::Sink;
 use crate::store::manifest::{Results, TimeInfo};
-use crate::store::{RecordSizes, RunDir};
+use crate::store::{Identity, RunDir};
+
+/// How often it is looked whether the run's directory is still there.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
 
 /// A run under way.
 pub struct Session<'a> {
@@ -32,19 +36,24 @@ pub struct Session<'a> {
     sinks: Vec<Box<dyn Sink>>,
     monitor: Monitor,
     pub(super) stop: &'a StopFlag,
-    batches: Batches,
-    checkpoints: Checkpoints,
+    pub(super) batches: Batches,
+    pub(super) checkpoints: Checkpoints,
     pub(super) clock: Clock,
-    ema: Ema,
+    pub(super) ema: Ema,
     pub(super) tally: Tally,
     pub(super) spent: Spent,
     pub(super) sampled_at: Option<u64>,
     /// Steps whose update was left out.
-    skipped_steps: u64,
+    pub(super) skipped_steps: u64,
     pub(super) attempt: u64,
     /// What was known at the checkpoint that this attempt goes on from.
     resumed: Option<LoopState>,
-    dir: RunDir,
+    pub(super) dir: RunDir,
+    /// What `dir` was at the beginning, and when it was last looked at.
+    pub(super) identity: Identity,
+    looked_at: Instant,
+    /// It was looked at whether stopping takes longer than others wait.
+    pub(super) told_of_grace: bool,
 }
 
 /// What a session stands on.
@@ -102,6 +111,9 @@ impl<'a> Session<'a> {
             attempt,
             resumed,
             dir: dir.clone(),
+            identity: dir.identity()?,
+            looked_at: Instant::now(),
+            told_of_grace: false,
         })
     }
 
@@ -116,13 +128,17 @@ impl<'a> Session<'a> {
             None => self.warn_of_data()?,
         }
         let mut ending = self.train()?;
-        if ending.status != Status::Diverged {
-            self.save_checkpoint_at_end()?;
+        if ending.status != Status::Diverged
+            && let Some(spoilt) = self.save_checkpoint_at_end(ending.status)?
+        {
+            ending = spoilt;
         }
         if ending.status == Status::Finished {
             self.sample_at_end()?;
             self.evaluate_corpus()?;
-            if self.was_cut_short() {
+            if let Some(lost) = lost(self.tally.corpus_loss, "the training text") {
+                ending = lost;
+            } else if self.was_cut_short() {
                 ending = interrupted(self.tally.last().step);
             }
         }
@@ -131,8 +147,8 @@ impl<'a> Session<'a> {
     }
 
     /// Tells the sinks that an error ended the run. One of them may be the cause: the others still hear it.
-    pub fn announce_failure(&mut self, reason: StopReason, message: &str) {
-        let ending = Ending { status: Status::Failed, reason, message: message.to_owned() };
+    pub fn announce_failure(&mut self, error: &TrainError) {
+        let ending = Ending { status: error.status(), reason: error.class(), message: error.to_string() };
         let event = self.finished(&ending);
         for sink in &mut self.sinks {
             let _ = sink.on_event(&event);
@@ -152,7 +168,7 @@ impl<'a> Session<'a> {
     }
 
     /// Of all attempts.
-    fn peak_memory_bytes(&self) -> Option<f64> {
+    pub(super) fn peak_memory_bytes(&self) -> Option<f64> {
         let before = self.resumed.as_ref().and_then(|state| state.peak_memory_bytes);
         let now = self.monitor.peak_memory_bytes();
         before.zip(now).map(|(before, now)| before.max(now)).or(before).or(now)
@@ -185,6 +201,10 @@ impl<'a> Session<'a> {
             if self.stop.is_requested() {
                 return Ok(interrupted(step - 1));
             }
+            if self.looked_at.elapsed() >= LOOK_AFTER {
+                self.looked_at = Instant::now();
+                self.dir.check_same(self.identity)?;
+            }
             let row = self.step(step)?;
             if let Some(ending) = diverged(&row) {
                 self.record(row)?;
@@ -193,8 +213,10 @@ impl<'a> Session<'a> {
             if let Some(ending) = self.conclude(row)? {
                 return Ok(ending);
             }
-            if is_due(self.plan.checkpoint.interval, step) {
-                self.save_checkpoint(None)?;
+            if is_due(self.plan.checkpoint.interval, step)
+                && let Some(spoilt) = self.save_checkpoint(Saved::Regular)?
+            {
+                return Ok(spoilt);
             }
         }
         Ok(interrupted(self.plan.train.max_steps))
@@ -203,14 +225,18 @@ impl<'a> Session<'a> {
     /// What was left to do at the step of the checkpoint that the run goes on from.
     fn catch_up(&mut self, state: LoopState) -> Result<Option<Ending>, TrainError> {
         if let Some(row) = state.pending {
-            self.checkpoints.save_again(state.step);
+            self.checkpoints.save_again();
             let ending = self.conclude(MetricsRow { attempt: Some(self.attempt as f64), ..row })?;
             if ending.is_none() && is_due(self.plan.checkpoint.interval, state.step) {
-                self.save_checkpoint(None)?;
+                return self.save_checkpoint(Saved::Regular);
             }
             return Ok(ending);
         }
         if let Some(ending) = self.planned_ending(&self.tally.last().clone()) {
+            // The time was up between a stop and its checkpoint, which turns out to be the last one.
+            if state.by_stop {
+                self.checkpoints.save_again();
+            }
             return Ok(Some(ending));
         }
         if is_due(self.plan.sample.interval, state.step) && self.sampled_at != Some(state.step) {
@@ -227,8 +253,8 @@ impl<'a> Session<'a> {
             if !self.evaluate(&mut row)? {
                 return self.leave_pending(row).map(Some);
             }
-            // A target on the validation loss outweighs the last step and the time limit.
-            ending = self.planned_ending(&row);
+            // A target on the validation loss outweighs the last step and the time limit; a loss that is none outweighs both.
+            ending = lost(row.val_loss, "the validation text").or_else(|| self.planned_ending(&row));
         }
         self.record(row)?;
         if ending.is_none() && is_due(self.plan.sample.interval, step) {
@@ -239,12 +265,13 @@ impl<'a> Session<'a> {
 
     /// A stop cut the evaluation short: it is made up for when the run goes on. Until then the row stands without it.
     fn leave_pending(&mut self, row: MetricsRow) -> Result<Ending, TrainError> {
-        if self.plan.checkpoint.interval > 0 {
-            self.save_checkpoint(Some(row.clone()))?;
-        }
         let step = row.step;
+        let spoilt = match self.plan.checkpoint.interval {
+            0 => None,
+            _ => self.save_checkpoint(Saved::Pending(Box::new(row.clone())))?,
+        };
         self.record(row)?;
-        Ok(interrupted(step))
+        Ok(spoilt.unwrap_or_else(|| interrupted(step)))
     }
 
     fn planned_ending(&self, row: &MetricsRow) -> Option<Ending> {
@@ -292,48 +319,6 @@ impl<'a> Session<'a> {
             gpu_temperature_celsius: resources.gpu_temperature_celsius,
             ..MetricsRow::default()
         })
-    }
-
-    fn save_checkpoint_at_end(&mut self) -> Result<(), TrainError> {
-        let step = self.tally.last().step;
-        if self.plan.checkpoint.interval == 0 || step == 0 || self.checkpoints.is_saved(step) {
-            return Ok(());
-        }
-        self.save_checkpoint(None)
-    }
-
-    /// Saves where the run stands: after `pending`, which is not in the record yet, or after the last row.
-    fn save_checkpoint(&mut self, pending: Option<MetricsRow>) -> Result<(), TrainError> {
-        let started = Instant::now();
-        let last = pending.as_ref().unwrap_or(self.tally.last());
-        let state = LoopState {
-            step: last.step,
-            tokens: last.tokens.unwrap_or(0.0) as u64,
-            elapsed_secs: self.clock.elapsed_secs(),
-            batches: self.batches.state(),
-            ema: self.ema.clone(),
-            score: self.score(),
-            best: None,
-            skipped_steps: self.skipped_steps,
-            sampled_at: self.sampled_at,
-            memorisation: self.tally.memorisation.clone(),
-            time: self.time(),
-            peak_memory_bytes: self.peak_memory_bytes(),
-            record: RecordSizes::sync(&self.dir)?,
-            pending,
-        };
-        let step = state.step;
-        let best = self.checkpoints.save(self.engine.as_ref(), state)?;
-        let time = started.elapsed();
-        self.spent.checkpoints += time;
-        self.emit(Event::CheckpointSaved { step, best, secs: time.as_secs_f64() })
-    }
-
-    /// What decides which checkpoint is best: the newest validation loss, or without validation the smoothed train loss.
-    fn score(&self) -> Option<f64> {
-        let by_validation = self.evaluates()
-            || self.plan.target.as_ref().is_some_and(|target| target.metric == TargetMetric::ValLoss);
-        if by_validation { self.tally.newest_val_loss() } else { self.tally.last().train_loss_ema }
     }
 
     /// What loading the corpus had to say, and prompts that the tokenizer cannot hold.

@@ -45,10 +45,6 @@ impl Tally {
         &self.last
     }
 
-    pub fn newest_val_loss(&self) -> Option<f64> {
-        self.final_val_loss
-    }
-
     /// Seconds of the steps of this attempt.
     pub fn attempt_secs(&self) -> f64 {
         self.attempt_secs

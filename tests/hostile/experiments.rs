@@ -81,7 +81,7 @@ fn assert_sound(plans: &[RunPlan], folder: &Folder) {
     }
     let plan = &plans[0];
     let frozen = folder.write("frozen.toml", config::render_frozen(plan));
-    let again = config::read_frozen(&frozen).unwrap_or_else(|errors| panic!("{errors}"));
+    let again = config::read_frozen(&frozen, None).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!((&again.name, &again.model, &again.train), (&plan.name, &plan.model, &plan.train));
 }
 

@@ -14,6 +14,8 @@ mod listing;
 mod names;
 mod run_directory;
 mod runs;
+#[cfg(unix)]
+mod special_files;
 
 #[global_allocator]
 static ALLOCATOR: allocation::Counting = allocation::Counting;

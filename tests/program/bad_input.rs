@@ -222,7 +222,11 @@ fn missing_weights_to_start_from_are_refused() {
     let shop = Shop::new();
     shop.experiment("a.toml", "");
     let call = shop.run(&["a.toml", "--set", "train.init_from=nowhere.safetensors"]).expect(2);
-    call.says(&["nowhere.safetensors", "train.init_from"]);
+    call.says(&["nowhere.safetensors", "train.init_from", "(--set"]);
+    // As everything else that is wrong with an experiment, with its place in the file.
+    shop.write("b.toml", "extends = \"a.toml\"\n\n[train]\ninit_from = \"nowhere.safetensors\"\n");
+    let call = shop.run(&["b.toml"]).expect(2);
+    call.says(&["nowhere.safetensors", "`train.init_from` is", "(b.toml:4)"]);
     assert!(!shop.has("runs"));
 }
 

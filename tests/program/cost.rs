@@ -97,3 +97,28 @@ fn runs_that_do_not_fit_into_memory_are_warned_of_before_anything_starts() {
     let quiet = shop.run(&[&["-q", "big.toml"], &sets[..]].concat());
     assert!(!quiet.stderr.contains("warning"), "{}", quiet.stderr);
 }
+
+#[test]
+fn a_disk_that_is_too_small_is_warned_of_before_anything_is_trained() {
+    let shop = shop();
+    // Some 1.4 TB.
+    let set = [
+        "--set",
+        "checkpoint.keep_last=1000",
+        "--set",
+        "checkpoint.interval=1",
+        "--set",
+        "train.max_steps=2000",
+    ];
+    let call = shop.run(&[&["plan", "big.toml"][..], &set].concat()).expect(0);
+    let warning = call.stdout.lines().find(|line| line.contains("is free in runs")).unwrap_or_default();
+    for part in [
+        "warning: big/seed=1337 writes about 1.4 TiB",
+        "1,002 checkpoints of 1.4 GiB",
+        "checkpoint.keep_last",
+    ] {
+        assert!(warning.contains(part), "{part} is not in {}", call.stdout);
+    }
+    let call = shop.run(&["plan", "big.toml", "--set", "checkpoint.interval=0"]).expect(0);
+    assert!(!call.stdout.contains("is free in"), "{}", call.stdout);
+}

@@ -180,7 +180,8 @@ fn smaller_weights_cost_less_than_a_hundredth_of_the_perplexity() {
     shop.write("model.toml", experiment);
     shop.run(&["model.toml"]).expect(0);
     let found = pretrained::find(&shop.path().join("runs"), "model", Which::Last).unwrap();
-    let plan = runner::config::read_frozen(&shop.path().join("runs/model/seed=1337/config.toml")).unwrap();
+    let plan =
+        runner::config::read_frozen(&shop.path().join("runs/model/seed=1337/config.toml"), None).unwrap();
     let dataset = data::load(&plan.data).unwrap();
     assert!(matches!(found.tokenizer, Tokenizer::Char { .. }) && Path::new(&found.weights).is_file());
     let of = |kind| perplexity(&Model::open(found.clone(), kind).unwrap(), &dataset.val);

@@ -21,7 +21,7 @@ fn ctrl_c_leaves_a_recorded_and_reported_run_and_starts_no_other() {
 fn a_termination_signal_is_heard_like_ctrl_c() {
     let (shop, child) = endless();
     signal(&child, "TERM");
-    Call::from(child.wait_with_output().unwrap()).expect(130);
+    Call::from(child.wait_with_output().unwrap()).expect(75);
     assert_interrupted(&shop);
 }
 

@@ -1,10 +1,13 @@
 //! The program as a whole, through its own binary.
 
+mod attack;
 mod bad_input;
 mod commands;
 mod cost;
+mod damaged;
 mod doctor;
 mod export;
+mod failures;
 mod finetune;
 mod generate;
 mod interrupt;
@@ -15,3 +18,5 @@ mod shop;
 mod snapshots;
 mod survive;
 mod training;
+mod unfinished;
+mod watch;

@@ -221,7 +221,7 @@ fn a_run_that_cannot_be_recorded_does_not_pass_for_a_success() {
         shop.experiment(&format!("{name}.toml"), "");
     }
     shop.write("runs/b", "a file where the second experiment's folder should be");
-    let call = shop.run(&["a.toml", "b.toml", "c.toml"]).expect(4);
+    let call = shop.run(&["a.toml", "b.toml", "c.toml"]).expect(1);
     assert!(call.stdout.contains("c/seed=1337: Finished"), "{}", call.stdout);
     assert!(call.stdout.contains("b/seed=1337: cannot create"), "{}", call.stdout);
 }
@@ -240,4 +240,133 @@ fn a_closed_output_costs_nothing_but_the_output() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(shop.read("runs/a/seed=1338/manifest.toml").contains("status = \"finished\""));
     assert!(shop.has("reports/a.md"));
+}
+
+/// A model that one step of an absurd rate spoils; its losses are still numbers until then.
+const SPOILT: &str = r#"
+[model]
+n_layer = 1
+n_head = 2
+n_embd = 16
+block_size = 16
+
+[data]
+corpus = "salt-crown"
+tokenizer = "byte"
+
+[train]
+batch_size = 2
+sequence_length = 16
+eval_interval = 0
+final_eval = false
+
+[checkpoint]
+interval = 1
+
+[sample]
+interval = 0
+
+[hardware]
+device = "cpu"
+threads = 1
+
+[schedule]
+kind = "constant"
+"#;
+
+#[test]
+fn weights_that_are_not_finite_are_never_published() {
+    let shop = Shop::new();
+    // After the only step, at the interval, and without checkpoints: the run says that it diverged.
+    let rate = ["--set", "optimizer.learning_rate=1e38", "-q"];
+    for (name, more) in [
+        ("one", &["--set", "train.max_steps=1"][..]),
+        ("many", &["--set", "train.max_steps=9"]),
+        (
+            "measured",
+            &[
+                "--set",
+                "train.max_steps=1",
+                "--set",
+                "checkpoint.interval=0",
+                "--set",
+                "train.final_eval=true",
+            ],
+        ),
+        (
+            "validated",
+            &[
+                "--set",
+                "train.max_steps=1",
+                "--set",
+                "train.eval_interval=1",
+                "--set",
+                "data.val_fraction=0.1",
+            ],
+        ),
+        (
+            "sampled",
+            &["--set", "train.max_steps=1", "--set", "checkpoint.interval=0", "--set", "sample.interval=1"],
+        ),
+    ] {
+        let file = format!("{name}.toml");
+        shop.write(&file, SPOILT);
+        let call = shop.run(&[&[file.as_str()][..], &rate, more].concat()).expect(4);
+        let manifest: toml::Table =
+            shop.read(&format!("runs/{name}/seed=1337/manifest.toml")).parse().unwrap();
+        assert_eq!(manifest["status"].as_str(), Some("diverged"), "{name}: {}", call.stdout);
+        assert_eq!(manifest["stop_reason"].as_str(), Some("diverged"), "{name}");
+        for pointer in ["best", "last", "step-000001"] {
+            assert!(!shop.has(&format!("runs/{name}/seed=1337/checkpoints/{pointer}")), "{name}: {pointer}");
+        }
+        let export = ["export", name, "--format", "hf", "--out", "out"];
+        for using in [&export[..], &["generate", name, "a"], &["serve", name, "--port", "0"]] {
+            let call = shop.run(using).says(&["no checkpoint"]);
+            assert!(![Some(0), None].contains(&call.code), "{using:?}");
+        }
+        assert!(!shop.has("out"));
+    }
+}
+
+#[test]
+fn a_checkpoint_of_before_that_is_not_finite_is_refused_with_a_reason() {
+    let shop = Shop::new();
+    shop.write("a.toml", SPOILT);
+    shop.run(&["a.toml", "-q", "--set", "train.max_steps=2"]).expect(0);
+    // As versions before this one saved it: the numbers are spoilt, and the sum is that of the spoilt file.
+    for step in ["step-000001", "step-000002"] {
+        let folder = shop.path().join(format!("runs/a/seed=1337/checkpoints/{step}"));
+        let weights = folder.join("model.safetensors");
+        let mut bytes = std::fs::read(&weights).unwrap();
+        let end = bytes.len();
+        bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+        std::fs::write(&weights, bytes).unwrap();
+        std::fs::remove_file(folder.join("checksums.toml")).unwrap();
+        runner::store::checksums::write(&folder).unwrap();
+    }
+    let export = ["export", "a", "--format", "hf", "--out", "out"];
+    for using in [&export[..], &["generate", "a", "a"], &["serve", "a", "--port", "0"]] {
+        let call = shop.run(using).says(&["not finite", "model.safetensors"]);
+        assert!(![Some(0), None].contains(&call.code), "{using:?}");
+    }
+    assert!(!shop.has("out/model.safetensors"));
+    shop.write("b.toml", format!("{SPOILT}\n"));
+    let from = ["b.toml", "-q", "--set", "train.init_from=runs/a/seed=1337"];
+    let call = shop.run(&from).says(&["not finite"]);
+    assert_ne!(call.code, Some(0));
+}
+
+#[test]
+fn a_comparison_of_losses_that_should_be_the_same_ends_as_the_sweep_did() {
+    let shop = Shop::new();
+    shop.experiment("a.toml", "[sweep.grid]\nscripted.initial_loss = [5, 15]\n");
+    let agree = ["a.toml", "-q", "--set", "experiment.same_losses_within=1e-6"];
+    for command in [&agree[..], &["compare", "a"]] {
+        let call = shop.run(command).expect(4);
+        assert!(
+            call.stdout.contains("THE LOSSES DISAGREE") && call.stdout.contains("is off by 200 %"),
+            "{}",
+            call.stdout
+        );
+    }
 }

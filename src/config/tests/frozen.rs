@@ -24,7 +24,7 @@ fn every_run_of_the_checked_in_experiments_survives_freezing() {
     let folder = Folder::new(&[]);
     for plan in load(&files, &LoadOptions::default()).expect("valid") {
         let path = folder.write("config.toml", &render_frozen(&plan));
-        let again = read_frozen(&path).unwrap_or_else(|errors| panic!("{errors}"));
+        let again = read_frozen(&path, None).unwrap_or_else(|errors| panic!("{errors}"));
         let values = |plan: &RunPlan| {
             let own = |key: &str| {
                 !["experiment.repeats", "experiment.run"].contains(&key) && !key.starts_with("reference.")
@@ -49,7 +49,8 @@ fn a_frozen_file_names_sources_and_makes_paths_absolute() {
     assert!(!text.contains("[reference]"), "{text}");
     let path = text.lines().find(|line| line.starts_with("path = ")).expect("a path");
     assert!(path.ends_with("# --set"), "{path}");
-    let frozen = read_frozen(&folder.write("config.toml", &text)).unwrap_or_else(|errors| panic!("{errors}"));
+    let frozen =
+        read_frozen(&folder.write("config.toml", &text), None).unwrap_or_else(|errors| panic!("{errors}"));
     let expected = std::env::current_dir().expect("a working directory").join("texts");
     assert_eq!(frozen.data.source, DataSource::Path(expected));
     assert_eq!((frozen.experiment.name.as_str(), frozen.name.as_str()), ("a", "seed=1338"));
@@ -84,6 +85,69 @@ fn the_frozen_runs_of_a_sweep_can_be_given_together_and_keep_their_names() {
 #[test]
 fn a_file_with_several_runs_is_not_a_frozen_one() {
     let folder = Folder::new(&[("config.toml", "[experiment]\nrepeats = 3\n")]);
-    let error = read_frozen(&folder.path("config.toml")).expect_err("an error").to_string();
+    let error = read_frozen(&folder.path("config.toml"), None).expect_err("an error").to_string();
     assert!(error.contains("plans 3 runs, where a single one is needed"), "{error}");
+}
+
+#[test]
+fn a_frozen_file_that_lacks_a_key_is_an_error_that_names_it() {
+    let folder = Folder::new(&[("a.toml", "[optimizer]\nlearning_rate = 3e-3\n")]);
+    let text = render_frozen(&folder.load(&["a.toml"], &LoadOptions::default()).expect("valid")[0]);
+    let refused = |text: &str, sum: Option<&str>| {
+        let path = folder.write("config.toml", text);
+        read_frozen(&path, sum).expect_err("an error").to_string()
+    };
+    // Cut before a section, and a single line gone, each of them.
+    let cut = &text[..text.find("[optimizer]").expect("a section")];
+    assert!(refused(cut, None).contains("`optimizer.learning_rate`"), "{}", refused(cut, None));
+    let mut section = String::new();
+    for (index, line) in text.lines().enumerate() {
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_end_matches(']').to_owned();
+        }
+        let Some((leaf, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) else { continue };
+        let key = format!("{section}.{leaf}");
+        let rest: Vec<&str> =
+            text.lines().enumerate().filter(|(i, _)| *i != index).map(|(_, line)| line).collect();
+        let rest = rest.join("\n") + "\n";
+        // With its sum every key is missed, without it those that every version had.
+        let problem = refused(&rest, Some(&crate::files::sha256(text.as_bytes())));
+        assert!(problem.contains(&format!("`{key}`")) && problem.contains("config.toml"), "{problem}");
+        if !super::super::freeze::ADDED_LATER.contains(&key.as_str()) {
+            assert!(refused(&rest, None).contains(&format!("`{key}`")), "{key}");
+        }
+    }
+}
+
+#[test]
+fn a_frozen_file_is_what_was_written_or_an_error() {
+    let folder = Folder::new(&[("a.toml", "[optimizer]\nlearning_rate = 3e-3\n")]);
+    let text = render_frozen(&folder.load(&["a.toml"], &LoadOptions::default()).expect("valid")[0]);
+    let sum = crate::files::sha256(text.as_bytes());
+    let path = folder.write("config.toml", &text);
+    let plan = read_frozen(&path, Some(&sum)).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(plan.optimizer.learning_rate, 3e-3);
+    for (before, after) in
+        [("0.003", "0.004"), ("[optimizer]", "[optimizer] "), ("[optimizer]", "[optimizer")]
+    {
+        let other = text.replace(before, after);
+        assert_ne!(other, text);
+        let problem = read_frozen(&folder.write("config.toml", &other), Some(&sum)).expect_err("an error");
+        let problem = problem.to_string();
+        assert!(problem.contains("not what was written") && problem.contains("--again"), "{problem}");
+    }
+}
+
+#[test]
+fn a_frozen_file_of_a_version_that_had_fewer_keys_is_read() {
+    let folder = Folder::new(&[("a.toml", "")]);
+    let plan = folder.load(&["a.toml"], &LoadOptions::default()).expect("valid").remove(0);
+    let mut older = plan.clone();
+    let later = super::super::freeze::ADDED_LATER;
+    older.resolved.retain(|key| !later.contains(&key.key.as_str()));
+    assert_eq!(older.resolved.len() + later.len(), plan.resolved.len(), "every one of them is a key");
+    let text = render_frozen(&older);
+    let read =
+        read_frozen(&folder.write("config.toml", &text), None).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(kept(read).optimizer, kept(plan).optimizer);
 }

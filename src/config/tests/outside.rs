@@ -25,6 +25,20 @@ fn a_key_is_explained_with_range_default_and_foreign_names() {
     assert!(foreign.starts_with("lr (PyTorch)\nHere it is called optimizer.learning_rate.\n"), "{foreign}");
     assert!(explain("training_args.warmup_ratio").expect("foreign").contains("a share of all steps there"));
     assert!(explain("fp16").expect("foreign").contains("\"f16\" on a GPU"));
+    let muon = explain("muon").expect("a value");
+    assert!(muon.starts_with("muon is a value of optimizer.kind.\n"), "{muon}");
+    assert!(muon.contains("reads     learning_rate, beta1, beta2, eps, momentum, weight_decay"), "{muon}");
+    assert!(
+        muon.contains("usual     momentum = 0.95, learning_rate = 0.02, adamw_learning_rate = 0.003"),
+        "{muon}"
+    );
+    let sgd = explain("sgd").expect("a value");
+    assert!(
+        sgd.contains("momentum")
+            && !sgd.contains("usual  ")
+            && !sgd.contains("reads     learning_rate, beta1")
+    );
+    assert!(explain("linear").expect("a value").starts_with("linear is a value of schedule.kind."));
     assert!(explain("num_workers").expect("foreign").contains("There is no such key"));
 }
 

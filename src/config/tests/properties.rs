@@ -78,7 +78,7 @@ proptest! {
         let folder = Folder::new(&[("a.toml", &text)]);
         let plan = folder.load(&["a.toml"], &LoadOptions::default()).expect("valid").remove(0);
         let frozen = folder.write("config.toml", &render_frozen(&plan));
-        let again = read_frozen(&frozen).unwrap_or_else(|errors| panic!("{errors}"));
+        let again = read_frozen(&frozen, None).unwrap_or_else(|errors| panic!("{errors}"));
         prop_assert_eq!(kept(again), kept(plan));
     }
 

@@ -1,6 +1,6 @@
 //! One broken rule at a time: where it is reported, what is said, what to do.
 
-use super::{assert_problem, errors, errors_with, plan};
+use super::{assert_problem, errors, errors_with, plan, plans_with};
 
 #[test]
 fn width_that_heads_cannot_share_is_rejected() {
@@ -163,12 +163,33 @@ fn numbers_outside_of_their_range_are_rejected() {
 }
 
 #[test]
-fn coefficients_of_more_iterations_than_there_are_is_rejected() {
+fn coefficients_that_leave_nothing_of_an_update_or_let_it_explode_are_rejected() {
+    let muon = "[optimizer]\nkind = \"muon\"\n";
     assert_problem(
-        "[optimizer]\nns_steps = 1\nns_coefficients = [[1, 2, 3], [1, 2, 3]]\n",
+        &format!("{muon}ns_coefficients = [0.0, 0.0, 0.0]\n"),
         3,
-        &["coefficients of 2 iterations, and `optimizer.ns_steps` = 1", "ns_steps = 2"],
+        &["`optimizer.ns_steps` = 5 every update would be zero", "stay near 1"],
     );
+    let explodes = format!("{muon}ns_coefficients = [[3.0, 0.0, 1.0], [4.0, 2.0, 2.0]]\n");
+    assert_problem(&explodes, 3, &["every update would explode"]);
+    // One iteration of the same makes nothing explode, and what is beyond the iterations is not used.
+    let one = plan(&format!("{explodes}ns_steps = 1\n"));
+    assert_eq!(one.optimizer.muon.coefficients, [[3.0, 0.0, 1.0]]);
+    // Nothing reads them here.
+    plan("[optimizer]\nns_coefficients = [0.0, 0.0, 0.0]\n");
+}
+
+#[test]
+fn a_key_written_for_an_optimizer_that_does_not_read_it_is_known_as_such() {
+    let unread = |text: &str| -> Vec<String> {
+        plan(text).resolved.into_iter().filter(|key| key.unread).map(|key| key.key).collect()
+    };
+    assert_eq!(unread("[optimizer]\nkind = \"sgd\"\nmomentum = 0.8\nbeta1 = 0.8\n"), ["optimizer.beta1"]);
+    assert_eq!(unread("[optimizer]\nmomentum = 0.8\nweight_decay = 0.2\n"), ["optimizer.momentum"]);
+    assert!(unread("[optimizer]\nkind = \"muon\"\nmomentum = 0.8\nbeta1 = 0.8\n").is_empty());
+    // Of the points of a sweep each reads its own.
+    let sweep = "[optimizer]\nmomentum = 0.8\n[sweep.grid]\noptimizer.kind = [\"adamw\", \"muon\"]\n";
+    assert!(plans_with(sweep, &[]).iter().flat_map(|plan| &plan.resolved).all(|key| !key.unread));
 }
 
 #[test]

@@ -37,6 +37,22 @@ fn zips_go_together_and_combine_with_the_grid() {
 }
 
 #[test]
+fn long_lists_of_coefficients_keep_names_apart() {
+    let long = "[8.2872, -23.5959, 17.3004], [4.1071, -2.9479, 0.5449]";
+    let text = format!(
+        "[optimizer]\nkind = \"muon\"\nns_steps = 3\n[sweep.grid]\noptimizer.ns_coefficients = \
+         [[3.4445, -4.775, 2.0315], [{long}, [3.9487, -2.9089, 0.5518]], [{long}, [3.3184, -2.4885, 0.51]]]\n"
+    );
+    let names: Vec<String> = plans(&text).into_iter().map(|plan| plan.name).collect();
+    assert_eq!(names[0], "ns_coefficients=3.4445+-4.775+2.0315,seed=1337");
+    for name in &names[1..] {
+        assert!(name.starts_with("ns_coefficients=8.2872+-23.5959+17.30+2more-"), "{name}");
+        assert!(!name.contains("run="), "{name}");
+    }
+    assert_ne!(names[1], names[2]);
+}
+
+#[test]
 fn of_a_path_the_last_two_parts_stand_in_the_name() {
     let text = "[sweep.grid]\ntrain.init_from = [\"../runs/quickstart/seed=1337\", \"gpt2\", \"\"]\n";
     let names = names(text);

@@ -43,7 +43,7 @@ fn local_agent() -> Agent {
 
 /// What `obtain` gives for a file that should hold [`TEXT`].
 fn obtain_from(url: &str, folder: &Path) -> Result<(String, Vec<String>), DataError> {
-    let sha256 = sha256_hex(TEXT.as_bytes());
+    let sha256 = sha256(TEXT.as_bytes());
     let remote =
         Remote { name: "little", url, file: "little/input.txt", bytes: TEXT.len() as u64, sha256: &sha256 };
     obtain(&remote, folder, &local_agent())
@@ -82,7 +82,7 @@ fn a_file_with_the_wrong_checksum_is_refused_and_not_kept() {
     let wrong = TEXT.replace("Two", "Six");
     let (server, folder) = (serve_file(&wrong), folder());
     let reason = reason(obtain_from(&server.url, folder.path()));
-    assert!(reason.contains(&sha256_hex(wrong.as_bytes())), "{reason}");
+    assert!(reason.contains(&sha256(wrong.as_bytes())), "{reason}");
     assert_eq!(kept(folder.path()), Vec::<String>::new());
 }
 
@@ -130,7 +130,7 @@ fn without_network_the_error_says_what_to_put_where() {
     let folder = folder();
     let message = obtain_from(&url, folder.path()).expect_err("nobody listens").to_string();
     let path = folder.path().join("little/input.txt").display().to_string();
-    for part in [&url, &path, "RUNNER_DATA_DIR", &sha256_hex(TEXT.as_bytes())] {
+    for part in [&url, &path, "RUNNER_DATA_DIR", &sha256(TEXT.as_bytes())] {
         assert!(message.contains(part), "{part} is missing in: {message}");
     }
 }

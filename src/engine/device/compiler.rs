@@ -31,7 +31,7 @@ fn dfdx_folder() -> Option<PathBuf> {
     if build.is_empty() {
         return None;
     }
-    let program = std::fs::read(std::env::current_exe().ok()?).ok()?;
+    let program = crate::files::plain::read(&std::env::current_exe().ok()?).ok()?;
     let beginning = PathBuf::from(build).join("dfdx");
     let beginning = beginning.to_str()?;
     // A hash and `out` follow, with nothing at the end: another text may come next.

@@ -3,17 +3,6 @@
 use crate::ops::cpu::bf16::{Kernel, Presence, product_flops_per_sec};
 use crate::ops::cpu::matmul::Workers;
 
-/// The processor's own name.
-pub fn cpu_name() -> String {
-    use sysinfo::{CpuRefreshKind, RefreshKind, System};
-    let refresh = RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing());
-    let brand = System::new_with_specifics(refresh)
-        .ok()
-        .and_then(|system| system.cpus().first().map(|cpu| cpu.brand().trim().to_owned()))
-        .unwrap_or_default();
-    if brand.is_empty() { "unknown processor".to_owned() } else { brand }
-}
-
 /// Which kernels compute matrix products on this processor. The rule is the one of the operations for the processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProductKernels {
@@ -127,10 +116,5 @@ mod tests {
     fn manifests_call_the_kernels_for_f32_what_the_operations_do() {
         assert_eq!(Kernel::Widened.name(), crate::facts::DeviceInfo::F32_KERNELS);
         assert!(bf16_widens(Some(Kernel::Widened.name())));
-    }
-
-    #[test]
-    fn the_processor_has_a_name() {
-        assert!(!cpu_name().is_empty());
     }
 }

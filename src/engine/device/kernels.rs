@@ -74,7 +74,7 @@ impl Kernels {
     /// Reads the head of the first kernel in `program`; `None` where there is none, as in a build without CUDA or one that
     /// only checked types.
     pub fn read(program: &Path) -> io::Result<Option<Self>> {
-        Self::find(std::fs::File::open(program)?)
+        Self::find(crate::files::plain::open(program)?)
     }
 
     /// The head of a kernel that was compiled just now.

@@ -19,7 +19,7 @@ mod trial;
 pub use compiler::{check_compiler, compiler_version, missing_build_files};
 pub use cpu::{
     BF16_GAINS_NOTHING, Bf16Kernel, KernelState, ProductKernels, ProductSpeed, bf16_gains, bf16_kernels,
-    bf16_products, bf16_widens, cpu_name, f32_products, product_kernels,
+    bf16_products, bf16_widens, f32_products, product_kernels,
 };
 #[cfg(feature = "cuda")]
 pub use driver::{check_kernels, check_open, kernels as cuda_kernels, version as cuda_driver};

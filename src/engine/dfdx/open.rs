@@ -8,6 +8,7 @@ use crate::config::experiment::{DtypeKind, RunPlan};
 use crate::engine::device;
 use crate::engine::memory::Place;
 use crate::facts::DeviceInfo;
+use crate::machine;
 use crate::ops::cpu::bf16::{Kernel, product_flops_per_sec};
 use crate::ops::cpu::matmul::Workers;
 
@@ -17,7 +18,7 @@ pub fn open_cpu(
     vocab_size: usize,
     kernel: Option<&str>,
 ) -> Result<Box<dyn Engine>, EngineError> {
-    let info = device_info("cpu".to_owned(), device::cpu_name());
+    let info = device_info("cpu".to_owned(), machine::cpu_name());
     let budget = Budget::new(plan, vocab_size, Place::Host, kernel, None);
     let device = Cpu::default();
     let mut engine = DfdxEngine::<f32, _, _>::open(plan, vocab_size, &device, Plain, budget, info)?;

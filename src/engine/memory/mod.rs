@@ -96,7 +96,7 @@ impl MemoryNeed {
 }
 
 /// Numbers that an optimizer keeps from step to step.
-fn optimizer_numbers(config: &ModelConfig, optimizer: OptimizerKind) -> f64 {
+pub(super) fn optimizer_numbers(config: &ModelConfig, optimizer: OptimizerKind) -> f64 {
     let kept = layout(config).into_iter().map(|parameter| {
         let state = (optimizer.facts().state)(parameter.role());
         (state.len() * parameter.len()) as f64

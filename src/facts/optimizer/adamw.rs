@@ -6,7 +6,7 @@ pub const FACTS: Facts = Facts {
     word: "adamw",
     other_words: &["adam", "adamw_torch", "adamw_torch_fused"],
     state: |_| &["exp_avg", "exp_avg_sq"],
-    own_keys: &[],
+    keys: &["beta1", "beta2", "eps"],
     usual: |_| &[],
     flops: |_, _, _| 0.0,
     working: |_, _| 0.0,

@@ -38,8 +38,8 @@ pub struct Facts {
     pub other_words: &'static [&'static str],
     /// What it keeps of a parameter from step to step, each as large as the parameter, by PyTorch's names.
     pub state: fn(Role) -> &'static [&'static str],
-    /// Keys of `[optimizer]` that it alone reads.
-    pub own_keys: &'static [&'static str],
+    /// Keys of `[optimizer]` that it reads and that not every optimizer does.
+    pub keys: &'static [&'static str],
     /// What keys of `[optimizer]` are where a configuration does not set them; the others are as `defaults.toml` has them. The
     /// argument gives those that decide it.
     pub usual: fn(Numbers<'_>) -> &'static [(&'static str, f64)],
@@ -91,6 +91,16 @@ impl OptimizerKind {
     pub fn of_word(word: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.facts().word == word)
     }
+
+    /// Whether it reads this key of `[optimizer]`.
+    pub fn reads(self, leaf: &str) -> bool {
+        self.facts().keys.contains(&leaf) || Self::readers(leaf).next().is_none()
+    }
+
+    /// The optimizers that read this key of `[optimizer]`; none where all do.
+    pub fn readers(leaf: &str) -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(move |kind| kind.facts().keys.contains(&leaf))
+    }
 }
 
 /// `optimizer.adjust_lr_fn`: how the size of a matrix scales Muon's learning rate, by PyTorch's words.
@@ -139,15 +149,35 @@ mod tests {
     }
 
     #[test]
-    fn an_optimizer_sets_only_what_it_reads_and_no_other_one_has_its_own_keys() {
+    fn an_optimizer_sets_only_what_it_reads() {
         for kind in OptimizerKind::ALL {
-            let others = OptimizerKind::ALL.iter().filter(|other| *other != kind);
-            let own = kind.facts().own_keys;
-            assert!(others.flat_map(|other| other.facts().own_keys).all(|key| !own.contains(key)));
+            for adjust in AdjustLr::WORDS {
+                let usual = (kind.facts().usual)(&|_| (*adjust).to_owned());
+                assert!(usual.iter().all(|(leaf, _)| kind.reads(leaf)), "{kind:?}");
+            }
         }
         let usual = |adjust: &'static str| (OptimizerKind::Muon.facts().usual)(&|_| adjust.to_owned());
         assert!(usual("original").contains(&("adamw_learning_rate", 3e-3)));
         assert_eq!(usual("match_rms_adamw"), [("momentum", 0.95)]);
+    }
+
+    #[test]
+    fn what_an_optimizer_says_of_itself_it_reads() {
+        use std::cell::RefCell;
+        for kind in OptimizerKind::ALL {
+            let asked = RefCell::new(Vec::new());
+            let _ = (kind.facts().describe)(&|key| {
+                asked.borrow_mut().push(key.to_owned());
+                "1".to_owned()
+            });
+            assert!(asked.borrow().iter().all(|key| kind.reads(key)), "{kind:?}: {asked:?}");
+        }
+        assert!(OptimizerKind::Sgd.reads("weight_decay") && OptimizerKind::Sgd.reads("momentum"));
+        assert!(!OptimizerKind::Sgd.reads("beta1") && !OptimizerKind::Adamw.reads("momentum"));
+        assert_eq!(
+            OptimizerKind::readers("momentum").collect::<Vec<_>>(),
+            [OptimizerKind::Sgd, OptimizerKind::Muon]
+        );
     }
 
     #[test]

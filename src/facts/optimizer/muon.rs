@@ -12,7 +12,11 @@ pub const FACTS: Facts = Facts {
         Role::Matrix => &["momentum_buffer"],
         Role::Embedding | Role::Vector => &["exp_avg", "exp_avg_sq"],
     },
-    own_keys: &[
+    keys: &[
+        "beta1",
+        "beta2",
+        "eps",
+        "momentum",
         "adamw_learning_rate",
         "nesterov",
         "momentum_start",

@@ -6,7 +6,7 @@ pub const FACTS: Facts = Facts {
     word: "sgd",
     other_words: &["momentum"],
     state: |_| &["momentum_buffer"],
-    own_keys: &[],
+    keys: &["momentum"],
     usual: |_| &[],
     flops: |_, _, _| 0.0,
     working: |_, _| 0.0,

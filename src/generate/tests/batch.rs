@@ -188,3 +188,22 @@ fn settings_that_cannot_be_used_say_which() {
         assert!(problem.starts_with(name), "{problem}");
     }
 }
+
+#[test]
+fn a_text_is_over_after_any_of_the_tokens_that_end_it() {
+    let decoder = decoder();
+    let greedy = Settings { temperature: 0.0, ..settings(0) };
+    let whole = alone(&decoder, &[7], &greedy, 1).remove(0).0;
+    // The first token that is not there before stands for the end; another one that never comes is named before it.
+    let place = (1..whole.len()).find(|&place| !whole[..place].contains(&whole[place])).unwrap();
+    let absent = (0..256).find(|id| !whole.contains(id)).unwrap();
+    for ends in [vec![whole[place]], vec![absent, whole[place]]] {
+        let mut batch = Batch::new(&decoder, &Tokenizer::Byte).ending_at(ends);
+        batch.add(0, &[7], greedy.clone(), 1).unwrap();
+        let mut news = Vec::new();
+        while !batch.is_empty() {
+            news.extend(batch.step().unwrap());
+        }
+        assert_eq!(texts(&news, 0, 1), [(whole[..place].to_vec(), Some(Ending::Stop))]);
+    }
+}

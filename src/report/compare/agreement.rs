@@ -91,8 +91,10 @@ impl Agreement {
 
 /// One verdict for each experiment among the records that asks for it. Runs that were skipped have no part in it.
 pub fn agreements(records: &[RunRecord]) -> Vec<Agreement> {
-    let trained: Vec<&RunRecord> =
+    let mut trained: Vec<&RunRecord> =
         records.iter().filter(|record| record.manifest.status != Status::Skipped).collect();
+    // The first is the one that was begun first, whoever gives the records.
+    trained.sort_by_key(|record| record.manifest.started_at);
     let mut found: Vec<Agreement> = Vec::new();
     for record in &trained {
         let run = &record.manifest.run;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use crate::facts::optimizer::OptimizerKind;
 use crate::report::ending::{self, Ending};
 use crate::report::settings;
 use crate::report::summary::{Outcome, Summary};
@@ -36,6 +37,8 @@ pub struct Run<'a> {
     pub ending: Ending,
     /// [`ending::outcome`].
     pub outcome: String,
+    /// The directory of a newer run of the same setting and seed, which counts in its place: the same once more says nothing new.
+    pub counted_as: Option<String>,
 }
 
 impl<'a> Comparison<'a> {
@@ -51,7 +54,7 @@ impl<'a> Comparison<'a> {
                 Sorted(configuration.get(key).cloned().unwrap_or_else(|| units::MISSING.to_owned()))
             });
             let (ending, outcome) = (Ending::of(&record.manifest), ending::outcome(&record.manifest));
-            let run = Run { record, summary: Summary::of(record), ending, outcome };
+            let run = Run { record, summary: Summary::of(record), ending, outcome, counted_as: None };
             let experiment = record.manifest.run.experiment.clone();
             groups.entry((experiment, values.collect())).or_default().push(run);
         }
@@ -60,6 +63,7 @@ impl<'a> Comparison<'a> {
                 let key = |run: &Run| (run.record.manifest.run.seed, run.record.id(), run.record.dir.clone());
                 key(a).cmp(&key(b))
             });
+            count_once(&mut runs);
             let values: Vec<String> = values.into_iter().map(|Sorted(value)| value).collect();
             Group { experiment, label: String::new(), values, runs }
         });
@@ -118,9 +122,9 @@ impl<'a> Comparison<'a> {
 }
 
 impl Group<'_> {
-    /// The runs that came to a planned end: the ones that count.
+    /// The runs that came to a planned end, of each seed the newest: the ones that count.
     pub fn counted(&self) -> impl Iterator<Item = &Run<'_>> {
-        self.runs.iter().filter(|run| run.ending.is_planned())
+        self.runs.iter().filter(|run| run.ending.is_planned() && run.counted_as.is_none())
     }
 
     /// An outcome over the counted runs that have it.
@@ -135,6 +139,22 @@ impl Group<'_> {
     }
 }
 
+/// Of the runs of one setting that came to a planned end with the same seed only the newest counts.
+fn count_once(runs: &mut [Run]) {
+    let newest_of = |run: &Run| {
+        let same = runs.iter().filter(|other| {
+            other.ending.is_planned() && other.record.manifest.run.seed == run.record.manifest.run.seed
+        });
+        let newest = same.max_by_key(|other| (other.record.manifest.started_at, &other.record.dir))?;
+        let dir = &newest.record.dir;
+        (run.ending.is_planned() && *dir != run.record.dir).then(|| dir.name())
+    };
+    let counted_as: Vec<Option<String>> = runs.iter().map(newest_of).collect();
+    for (run, newer) in runs.iter_mut().zip(counted_as) {
+        run.counted_as = newer;
+    }
+}
+
 /// Every key that could make runs differ, with its value as text. What is about the experiment and not the training
 /// (name, seed, reference) is left away; the data's hash and the hardware's name are added. What was changed under way counts as
 /// it was: the run is still one of its setting, and the page says what was changed.
@@ -146,9 +166,12 @@ fn configuration(record: &RunRecord) -> Vec<(String, String)> {
         settings::flatten(&record.config)
     };
     let aside = ["experiment.", "reference.", "sweep."];
+    let optimizer = optimizer(record);
+    let unread = |key: &str| optimizer.is_some_and(|kind| !reads(kind, key));
     let mut all: Vec<(String, String)> = leaves
         .into_iter()
         .filter(|(key, _)| !aside.iter().any(|prefix| key.starts_with(prefix)) && key != "extends")
+        .filter(|(key, _)| !unread(key))
         .map(|(key, value)| {
             let adapted = record.manifest.adapted.iter().find(|change| change.key == key);
             let value = adapted.map_or_else(
@@ -169,6 +192,15 @@ fn configuration(record: &RunRecord) -> Vec<(String, String)> {
     all
 }
 
+fn optimizer(record: &RunRecord) -> Option<OptimizerKind> {
+    OptimizerKind::of_word(&settings::text(&record.config, "optimizer.kind"))
+}
+
+/// Whether a run with this optimizer reads a key.
+fn reads(kind: OptimizerKind, key: &str) -> bool {
+    key.strip_prefix("optimizer.").is_none_or(|leaf| kind.reads(leaf))
+}
+
 /// What the run began from, as a person would say it; `path` is what its configuration names.
 fn beginning(record: &RunRecord, path: String) -> String {
     let Some(info) = &record.manifest.init_from else {
@@ -181,7 +213,8 @@ fn beginning(record: &RunRecord, path: String) -> String {
     }
 }
 
-/// The keys that do not have one value throughout, in the order in which they first come.
+/// The keys that do not have one value throughout, in the order in which they first come. A key that only one optimizer reads does
+/// not differ from runs with another one.
 fn differing(all: &[(&RunRecord, Vec<(String, String)>)]) -> Vec<String> {
     struct Seen<'a> {
         value: &'a str,
@@ -204,7 +237,11 @@ fn differing(all: &[(&RunRecord, Vec<(String, String)>)]) -> Vec<String> {
         }
     }
     let started = all.iter().filter(|(record, _)| started(record)).count();
-    let expected = |key: &str| if key == "device" || key == "data sha256" { started } else { all.len() };
+    let optimizers: Vec<Option<OptimizerKind>> = all.iter().map(|(record, _)| optimizer(record)).collect();
+    let expected = |key: &str| match key {
+        "device" | "data sha256" => started,
+        _ => optimizers.iter().filter(|kind| kind.is_none_or(|kind| reads(kind, key))).count(),
+    };
     let differs = |key: &&str| seen.get(key).is_some_and(|seen| seen.differs || seen.count < expected(key));
     order.into_iter().filter(differs).map(str::to_owned).collect()
 }

@@ -1,6 +1,6 @@
 //! What comparisons are called.
 
-use sha2::{Digest, Sha256};
+use crate::files::sha256;
 
 use crate::files::{is_device_name, is_folder_name};
 use crate::report::ReportError;
@@ -37,8 +37,7 @@ pub fn name_for(experiments: &[&str]) -> String {
 
 /// First 8 hexadecimal digits of the SHA-256 of the names, a line each.
 fn hash(names: &[&str]) -> String {
-    let digest = Sha256::digest(names.join("\n"));
-    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    sha256(names.join("\n").as_bytes())[..8].to_owned()
 }
 
 /// A comparison's name as a user gave it. It names a file and a folder beside the index of comparisons.

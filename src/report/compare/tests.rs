@@ -3,6 +3,7 @@ use std::path::Path;
 
 use crate::facts::{InitFrom, Status, StopReason};
 use crate::report::fixture;
+use crate::store::RunDir;
 
 use super::*;
 
@@ -60,6 +61,48 @@ fn what_runs_began_from_is_called_by_its_name() {
         assert!(text.contains(part), "{part} is not in {text}");
     }
     assert!(!text.contains("/runs/a/b/checkpoints"), "{text}");
+}
+
+#[test]
+fn the_same_configuration_and_seed_counts_once() {
+    let mut records = sweep();
+    records.truncate(2);
+    let mut again = records.clone();
+    for record in &mut again {
+        record.dir =
+            RunDir::open(record.dir.path().with_file_name(format!("{}-2", record.manifest.run.name)));
+        record.manifest.started_at += jiff::SignedDuration::from_hours(1);
+    }
+    records.extend(again);
+    let comparison = Comparison::of(&records);
+    assert_eq!(comparison.groups.len(), 1);
+    let counted: Vec<String> = comparison.groups[0].counted().map(|run| run.record.dir.name()).collect();
+    assert_eq!(counted, ["learning_rate=0.0001,seed=1337-2", "learning_rate=0.0001,seed=1338-2"]);
+    let text = page(&records, &[]);
+    assert!(text.contains("the same configuration and seed as learning_rate=0.0001,seed=1337-2"), "{text}");
+    // One that failed the second time does not push the first one out.
+    records[2].manifest.status = Status::Failed;
+    let counted = Comparison::of(&records).groups[0].counted().count();
+    assert_eq!(counted, 2);
+}
+
+#[test]
+fn what_only_one_of_the_optimizers_reads_is_no_difference() {
+    let run = |kind: &str, momentum: f64, seed: u64| {
+        let name = format!("kind={kind},seed={seed}");
+        let mut record = fixture::run(Path::new("runs"), "optimizers", &name, 100, 1.4);
+        record.manifest.run.seed = seed;
+        fixture::set(&mut record, "optimizer.kind", kind);
+        fixture::set(&mut record, "optimizer.momentum", momentum);
+        record
+    };
+    let keys = |records: &[RunRecord]| Comparison::of(records).keys.clone();
+    let two = [run("adamw", 0.9, 1), run("muon", 0.95, 2)];
+    assert_eq!(keys(&two), ["optimizer.kind"]);
+    // Among those that read it, it is one; a run that doesn't has no value.
+    let three = [run("adamw", 0.9, 1), run("muon", 0.95, 2), run("muon", 0.8, 3)];
+    assert_eq!(keys(&three), ["optimizer.kind", "optimizer.momentum"]);
+    assert!(Comparison::of(&three).groups.iter().any(|group| group.values == ["adamw", "-"]));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -95,6 +95,120 @@ fn a_reader_that_takes_nothing_stands_in_nobodys_way() {
         assert_eq!(shop.ask(&short()).status, 200);
     }
     shop.wait_for("active_texts", |texts| texts == 3.0);
+}
+
+#[test]
+fn a_body_that_says_it_is_too_large_is_refused_before_it_arrives() {
+    let shop = Shop::open(Limits::default());
+    let head = post("").replace("Content-Length: 0", "Content-Length: 8000000");
+    let mut stream = shop.connect();
+    stream.write_all(head.as_bytes()).unwrap();
+    let started = Instant::now();
+    let answer = read(stream);
+    assert_eq!(answer.status, 413, "{}", answer.body);
+    assert!(answer.error().0.contains("1048576 bytes"), "{}", answer.body);
+    assert!(started.elapsed() < Duration::from_secs(20), "it was waited for");
+    // Whoever sends all of it before looking at the answer gets that, and no broken connection.
+    let mut stream = shop.connect();
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&vec![b' '; 8_000_000]).unwrap();
+    assert_eq!(read(stream).status, 413);
+}
+
+#[test]
+fn a_client_that_has_said_all_it_has_to_say_still_gets_its_answer() {
+    let shop = Shop::open(generous());
+    let with = |max_tokens: usize, stream: bool| {
+        let body =
+            json!({ "model": "small", "prompt": "a", "max_tokens": max_tokens, "seed": 1, "stream": stream });
+        post(&body.to_string())
+    };
+    // So long that it is asked whether the client is still there.
+    let long = 400;
+    for (request, tokens) in
+        [(with(3, false), 3), (with(long, false), long), (with(3, true), 3), (with(long, true), long)]
+    {
+        let mut stream = shop.connect();
+        stream.write_all(request.as_bytes()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let answer = read(stream);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        if answer.head.contains("text/event-stream") {
+            assert!(
+                answer.body.contains("[DONE]") && answer.events().len() > tokens,
+                "{}",
+                answer.body.len()
+            );
+        } else {
+            assert_eq!(answer.json()["usage"]["completion_tokens"], tokens);
+        }
+    }
+    let mut stream = shop.connect();
+    stream.write_all(get("/health").as_bytes()).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read(stream).status, 200);
+    assert_eq!(shop.metric("abandoned_total"), 0.0);
+}
+
+/// Sends a request and takes nothing of the answer; the system holds little of it on this side.
+fn ask_and_sit(shop: &Shop, request: &str) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&shop.address.into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+#[test]
+fn an_answer_that_is_not_read_is_ended_when_it_takes_more_than_its_part() {
+    let shop = Shop::open(Limits { waiting_bytes: 100_000, ..generous() });
+    let slow = ask_and_sit(&shop, &endless());
+    shop.wait_for("cut_off_total", |orders| orders == 1.0);
+    shop.wait_for("active_texts", |texts| texts == 0.0);
+    assert_eq!(shop.ask(&short()).status, 200);
+    // What it was sent before is there, and why there is no more.
+    let answer = read(slow);
+    let last = answer.events().pop().unwrap();
+    assert_eq!(last["error"]["code"], "slow_reader", "{last}");
+    assert!(answer.events().len() > 200, "{}", answer.events().len());
+    shop.wait_for("waiting_bytes", |bytes| bytes == 0.0);
+}
+
+#[test]
+fn clients_that_do_not_read_take_no_more_memory_together_than_is_allowed() {
+    // A half of this for one, and a sixteenth where others have all: without the bound for all it would be twice as much.
+    let (most, clients) = (60_000, 4);
+    let shop = Shop::open(Limits { waiting_bytes: most, ..generous() });
+    let silent: Vec<TcpStream> = (0..clients).map(|_| ask_and_sit(&shop, &endless())).collect();
+    let begin = Instant::now();
+    let mut peak: f64 = 0.0;
+    while shop.metric("cut_off_total") < clients as f64 {
+        peak = peak.max(shop.metric("waiting_bytes"));
+        assert!(begin.elapsed() < Duration::from_secs(100), "{} were ended", shop.metric("cut_off_total"));
+    }
+    peak = peak.max(shop.metric("waiting_bytes"));
+    assert!((most / 2..most + clients * most / 16 + 10_000).contains(&(peak as usize)), "{peak}");
+    drop(silent);
+    shop.wait_for("waiting_bytes", |bytes| bytes == 0.0);
+    assert_eq!(shop.ask(&short()).status, 200);
+}
+
+#[test]
+fn bodies_and_prompts_without_a_place_are_told_to_come_again() {
+    let shop = Shop::open(Limits { waiting_bytes: 10_000, ..generous() });
+    let big = post(&json!({ "model": "small", "prompt": "a".repeat(9_000), "max_tokens": 3 }).to_string());
+    // The body has a place, its tokens have none beside it.
+    let refused = shop.ask(&big);
+    assert_eq!((refused.status, refused.error().1.as_str()), (503, "overloaded"), "{}", refused.body);
+    assert!(refused.head.contains("retry-after: "), "{}", refused.head);
+    // Nor has a body of unknown length.
+    let chunked = post("").replace("Content-Length: 0", "Transfer-Encoding: chunked");
+    assert_eq!(shop.ask(&chunked).status, 503);
+    assert_eq!(shop.metric("refused_total"), 2.0);
+    assert_eq!(shop.metric("waiting_bytes"), 0.0);
+    assert_eq!(shop.ask(&short()).status, 200);
 }
 
 #[test]

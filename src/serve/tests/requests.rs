@@ -7,7 +7,7 @@ use crate::generate::{Batch, Settings, What};
 /// What the model writes without a server.
 fn expected(prompt: &str, settings: &Settings) -> String {
     let model = model();
-    let mut batch = Batch::new(&model.decoder, &model.pretrained.tokenizer);
+    let mut batch = Batch::of(&model);
     batch.add(0, &model.encode(prompt).unwrap(), settings.clone(), 1).unwrap();
     let mut text = String::new();
     while !batch.is_empty() {

@@ -5,10 +5,13 @@ use std::time::UNIX_EPOCH;
 
 use tar::{Builder, EntryType, Header};
 
+use super::unpack::shortened;
 use super::{ArchiveError, LONGEST_NAME};
-use crate::files::atomic;
+use crate::files::{atomic, plain};
 use crate::files::{is_file_name, is_folder_name, is_run_name};
 use crate::store::RunDir;
+use crate::store::checksums::{self, Unsound};
+use crate::store::run_dir::CheckpointsDir;
 use crate::store::run_dir::LOCK;
 
 /// zstd's own default: text shrinks to a fifth or so, weights by a tenth, and neither takes long.
@@ -19,8 +22,10 @@ pub struct Packed {
     pub files: u64,
     /// Before compression.
     pub bytes: u64,
-    /// What was left out: damaged checkpoints, links, and names that are none on other systems.
+    /// What was left out: checkpoints that were put aside as damaged, links, and names that are none on other systems.
     pub left_out: Vec<PathBuf>,
+    /// Checkpoints that are not what was written, with the reason. They were left out too.
+    pub damaged: Vec<(PathBuf, String)>,
 }
 
 /// Writes the run's files to `out`, those of its checkpoints only if `checkpoints` is said. A run that still trains gives what is
@@ -38,6 +43,7 @@ pub fn pack(dir: &RunDir, out: &Path, checkpoints: bool, overwrite: bool) -> Res
     let [experiment, run] = &place;
     // What could not be put in its place elsewhere is not worth packing.
     if !is_folder_name(experiment) || !is_run_name(run, LONGEST_NAME) {
+        let [experiment, run] = [shortened(experiment), shortened(run)];
         let reason = format!("its manifest calls it {experiment:?} / {run:?}, which are no names of folders");
         return Err(ArchiveError::Bad { path: dir.path().to_owned(), reason });
     }
@@ -45,8 +51,12 @@ pub fn pack(dir: &RunDir, out: &Path, checkpoints: bool, overwrite: bool) -> Res
     let folder = atomic::folder_of(out);
     fs::create_dir_all(folder).map_err(failed)?;
     let file = atomic::new_temporary(folder).map_err(failed)?;
-    let encoder = zstd::Encoder::new(BufWriter::new(file), LEVEL).map_err(failed)?;
-    let mut packing = Packing { tar: Builder::new(encoder), out, packed: Packed::default() };
+    let mut encoder = zstd::Encoder::new(BufWriter::new(file), LEVEL).map_err(failed)?;
+    // A bit that changes on the way is noticed.
+    encoder.include_checksum(true).map_err(failed)?;
+    let sound =
+        Sound { checkpoints: dir.checkpoints(), steps: dir.checkpoints().steps().unwrap_or_default() };
+    let mut packing = Packing { tar: Builder::new(encoder), out, sound, packed: Packed::default() };
     packing.folder(dir.path(), &place.iter().collect::<PathBuf>(), &|path: &Path| {
         path != dir.path().join(LOCK) && (checkpoints || path != dir.checkpoints().path())
     })?;
@@ -59,9 +69,31 @@ pub fn pack(dir: &RunDir, out: &Path, checkpoints: bool, overwrite: bool) -> Res
     Ok(packed)
 }
 
+/// Which folders are checkpoints, of whose files it is known what they were.
+struct Sound {
+    checkpoints: CheckpointsDir,
+    steps: Vec<u64>,
+}
+
+impl Sound {
+    /// What is wrong with the checkpoint in `folder`, if it is one.
+    fn problem(&self, folder: &Path) -> Option<String> {
+        self.steps.iter().find(|step| self.checkpoints.checkpoint(**step) == folder)?;
+        match checksums::verify(folder) {
+            Err(Unsound::Damaged(reason)) => Some(reason),
+            Err(Unsound::Unreadable { path, source }) => {
+                Some(format!("cannot read {}: {source}", path.display()))
+            }
+            // Who unpacks it may be as new.
+            Ok(()) | Err(Unsound::Newer(_)) => None,
+        }
+    }
+}
+
 struct Packing<'a, W: Write> {
     tar: Builder<W>,
     out: &'a Path,
+    sound: Sound,
     packed: Packed,
 }
 
@@ -84,6 +116,8 @@ impl<W: Write> Packing<'_, W> {
             let is_plain = (meta.is_dir() || meta.is_file()) && name.to_str().is_some_and(is_file_name);
             if !is_plain || text.ends_with(".damaged") {
                 self.packed.left_out.push(path);
+            } else if let Some(reason) = self.sound.problem(&path) {
+                self.packed.damaged.push((path, reason));
             } else if meta.is_dir() {
                 self.folder(&path, &to, wanted)?;
             } else {
@@ -95,7 +129,7 @@ impl<W: Write> Packing<'_, W> {
 
     fn file(&mut self, from: &Path, to: &Path) -> Result<(), ArchiveError> {
         let unreadable = |source| ArchiveError::Read { path: from.to_owned(), source };
-        let file = File::open(from).map_err(unreadable)?;
+        let file = plain::open_own(from).map_err(unreadable)?;
         let meta = file.metadata().map_err(unreadable)?;
         let mut header = Header::new_gnu();
         header.set_entry_type(EntryType::Regular);

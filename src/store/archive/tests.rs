@@ -2,18 +2,22 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+use super::unpack::{Bounds, unpack_within};
 use super::*;
 use crate::store::{RunDir, fixture};
 
 /// A run with a checkpoint and with what does not belong into an archive.
 fn run(runs: &Path) -> RunDir {
     let mut manifest = fixture::manifest("exp", "lr=0.1,seed=1");
-    let dir = RunDir::create(runs, "exp", "lr=0.1,seed=1", &mut manifest, "[model]\nn_layer = 2\n").unwrap();
+    let dir =
+        RunDir::create(runs, "exp", "lr=0.1,seed=1", &mut manifest, "[model]\nn_layer = 2\n", |_| Ok(()))
+            .unwrap();
     fs::write(dir.metrics(), "step\n".repeat(5000)).unwrap();
     fs::write(dir.path().join("notes (1).txt"), "mine").unwrap();
     let checkpoint = dir.checkpoints().checkpoint(20);
     fs::create_dir_all(&checkpoint).unwrap();
     fs::write(checkpoint.join("model.safetensors"), [7; 999]).unwrap();
+    crate::store::checksums::write(&checkpoint).unwrap();
     fs::create_dir_all(dir.checkpoints().path().join("step-000010.damaged")).unwrap();
     fs::write(dir.path().join("lock"), "").unwrap();
     fs::write(dir.path().join(".tmp-abc"), "half").unwrap();
@@ -86,10 +90,10 @@ fn a_run_comes_out_as_it_went_in_without_its_checkpoints() {
 fn checkpoints_go_along_if_they_are_asked_for() {
     let shop = Shop::new();
     let packed = pack(&shop.dir, &shop.file, true, false).unwrap();
-    assert_eq!(packed.files, 5);
+    assert_eq!(packed.files, 6);
     assert_eq!(packed.left_out, [shop.dir.checkpoints().path().join("step-000010.damaged")]);
     let unpacked = unpack(&shop.file, &shop.elsewhere).unwrap();
-    assert_eq!(unpacked.dir.checkpoints().steps(), [20]);
+    assert_eq!(unpacked.dir.checkpoints().steps().unwrap(), [20]);
 }
 
 #[test]
@@ -164,4 +168,126 @@ fn damaged_archives_are_told_from_archives_of_something_else() {
     text.write_all(&b"just a text\n".repeat(100)).unwrap();
     text.finish().unwrap();
     assert!(shop.refusal().contains("no archive of a run"));
+}
+
+/// Small ones, so that harmless archives go beyond them.
+fn small() -> Bounds {
+    Bounds { header_bytes: 4 << 10, bytes: 10_000, bytes_per_byte: 0 }
+}
+
+impl Shop {
+    /// An archive with a header of this kind and length before its only file, of which only `there` bytes follow.
+    fn forge_header(&self, kind: tar::EntryType, claimed: u64, there: &[u8]) {
+        let mut tar =
+            tar::Builder::new(zstd::Encoder::new(fs::File::create(&self.file).unwrap(), 1).unwrap());
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_path("header").unwrap();
+        header.set_size(claimed);
+        header.set_cksum();
+        tar.append(&header, there).unwrap();
+        let mut header = tar::Header::new_ustar();
+        header.set_path("exp/run/manifest.toml").unwrap();
+        header.set_size(4);
+        header.set_cksum();
+        tar.append(&header, &b"text"[..]).unwrap();
+        tar.into_inner().unwrap().finish().unwrap();
+    }
+
+    fn refusal_within(&self, bounds: Bounds) -> String {
+        let error = unpack_within(&self.file, &self.elsewhere, bounds).expect_err("it should be refused");
+        let left = fs::read_dir(&self.elsewhere).map_or(0, Iterator::count);
+        assert_eq!(left, 0, "something was left behind");
+        error.to_string()
+    }
+}
+
+#[test]
+fn names_and_notes_are_read_up_to_a_bound_whatever_they_claim() {
+    use tar::EntryType::{GNULongLink, GNULongName, XHeader};
+    let shop = Shop::new();
+    for kind in [GNULongName, GNULongLink, XHeader] {
+        for claimed in [20_000, 8 << 30] {
+            shop.forge_header(kind, claimed, &[b'a'; 20_000]);
+            let error = shop.refusal_within(small());
+            assert!(
+                error.contains("too long for any run's") && error.len() < 400,
+                "{kind:?} {claimed}: {error}"
+            );
+        }
+    }
+    // A real one that is longer than a plain header's name, and of another program.
+    shop.forge_header(GNULongName, 150, format!("exp/run/{}", "n".repeat(142)).as_bytes());
+    assert!(shop.refusal_within(small()).contains("has no manifest.toml"));
+    shop.forge_header(XHeader, 24, b"24 path=exp/run/a/b.txt\n");
+    assert!(shop.refusal_within(small()).contains("has no manifest.toml"));
+}
+
+#[test]
+fn the_bounds_of_names_hold_in_the_program_itself() {
+    let shop = Shop::new();
+    // Zeros pack well: the archive is small.
+    shop.forge_header(tar::EntryType::GNULongName, 8 << 30, &[0; 300 << 10]);
+    assert!(fs::metadata(&shop.file).unwrap().len() < 4096);
+    assert!(shop.refusal().contains("too long for any run's"));
+}
+
+#[test]
+fn an_archive_that_grows_beyond_measure_is_refused_before_it_is_written() {
+    let shop = Shop::new();
+    // 30,000 bytes of the same line, packed into some hundreds.
+    pack(&shop.dir, &shop.file, false, false).unwrap();
+    let error = shop.refusal_within(small());
+    assert!(
+        error.contains("its files take more than 0 MiB") && error.contains("nothing was unpacked"),
+        "{error}"
+    );
+    // What its own length allows.
+    let packed = fs::metadata(&shop.file).unwrap().len();
+    let allowing = Bounds { bytes_per_byte: 40_000 / packed, ..small() };
+    unpack_within(&shop.file, &shop.elsewhere, allowing).unwrap();
+    fs::remove_dir_all(&shop.elsewhere).unwrap();
+    // What a file only claims is not waited for either.
+    shop.forge_header(tar::EntryType::Regular, 1 << 40, b"");
+    assert!(shop.refusal().contains("belongs to no run"));
+    shop.forge_claim("exp/run/manifest.toml", 1 << 40);
+    assert!(shop.refusal().contains("its files take more than 256 MiB"));
+}
+
+impl Shop {
+    /// An archive of one file that says to have so many bytes, and has none.
+    fn forge_claim(&self, name: &str, claimed: u64) {
+        let mut tar =
+            tar::Builder::new(zstd::Encoder::new(fs::File::create(&self.file).unwrap(), 1).unwrap());
+        let mut header = tar::Header::new_gnu();
+        header.set_path(name).unwrap();
+        header.set_size(claimed);
+        header.set_cksum();
+        tar.append(&header, io::empty()).unwrap();
+        tar.into_inner().unwrap().finish().unwrap();
+    }
+}
+
+#[test]
+fn names_are_shortened_in_messages() {
+    let shop = Shop::new();
+    let long = format!("exp/run/{}", "n".repeat(3000));
+    shop.forge_header(tar::EntryType::GNULongName, long.len() as u64, long.as_bytes());
+    let error = shop.refusal();
+    assert!(error.contains("nnn...") && error.contains("whose name") && error.len() < 500, "{error}");
+}
+
+#[test]
+fn a_bit_that_changes_on_the_way_is_noticed() {
+    let shop = Shop::new();
+    pack(&shop.dir, &shop.file, false, false).unwrap();
+    let whole = fs::read(&shop.file).unwrap();
+    // Beyond the header of the frame, each change is one of the content or of its sum.
+    for place in (16..whole.len()).step_by(whole.len() / 40 + 1) {
+        let mut bytes = whole.clone();
+        bytes[place] ^= 4;
+        fs::write(&shop.file, bytes).unwrap();
+        assert!(unpack(&shop.file, &shop.elsewhere).is_err(), "byte {place}");
+        assert!(!shop.elsewhere.join("exp/lr=0.1,seed=1").exists(), "byte {place}");
+    }
 }

@@ -14,10 +14,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::target::Ema;
+use crate::config::experiment::CheckpointPlan;
 use crate::data::batches::BatchState;
 use crate::engine::{Engine, EngineError};
 use crate::event::Memorisation;
-use crate::files::{atomic, disk};
+use crate::files::{atomic, disk, plain};
 use crate::metric::MetricsRow;
 use crate::store::manifest::TimeInfo;
 use crate::store::{CheckpointsDir, RecordSizes, StoreError, checksums};
@@ -36,8 +37,11 @@ pub struct LoopState {
     /// Where the data goes on: its order is a function of the seed and this.
     pub batches: BatchState,
     pub ema: Ema,
-    /// Value of the metric that decides which checkpoint is best.
+    /// Value of the metric that decides which checkpoint is best, measured at this very step.
     pub score: Option<f64>,
+    /// Made by a stop where the run left alone would have made none: it is never the best, and goes with the next one.
+    #[serde(default)]
+    pub by_stop: bool,
     /// Score and step of the best checkpoint so far, this one included.
     pub best: Option<(f64, u64)>,
     /// Steps whose update was left out.
@@ -57,12 +61,20 @@ pub struct LoopState {
     pub record: RecordSizes,
 }
 
-/// A checkpoint could not be written. The ones before it are untouched.
+impl LoopState {
+    /// The last step whose row is in the record.
+    pub fn recorded_until(&self) -> u64 {
+        if self.pending.is_some() { self.step.saturating_sub(1) } else { self.step }
+    }
+}
+
+/// A checkpoint could not be written or read. The others are untouched.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     #[error(
-        "cannot write checkpoint {}: {source}; earlier checkpoints are untouched; free space or choose another --runs-dir",
-        path.display()
+        "cannot write checkpoint {}: {source}{}",
+        path.display(),
+        plain::advice(source, "; earlier checkpoints are untouched; free space or choose another --runs-dir")
     )]
     Write { path: PathBuf, source: std::io::Error },
     #[error(
@@ -71,6 +83,18 @@ pub enum CheckpointError {
         path.display(), units::bytes(*needed as f64), units::bytes(*free as f64)
     )]
     NoSpace { path: PathBuf, needed: u64, free: u64 },
+    #[error(
+        "cannot read {}, a file of a checkpoint: {source}; no checkpoint was changed; make it readable (its permissions, the limit \
+         of open files, the disk) and try again",
+        path.display()
+    )]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error(
+        "checkpoint {} was written by a newer runner (format version {found}, and this one reads up to {}); no checkpoint was \
+         changed; update runner",
+        path.display(), checksums::FORMAT_VERSION
+    )]
+    Newer { path: PathBuf, found: u32 },
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error(transparent)]
@@ -83,6 +107,7 @@ impl CheckpointError {
         match self {
             Self::Write { source, .. } => disk::is_full(source),
             Self::NoSpace { .. } => true,
+            Self::Unreadable { .. } | Self::Newer { .. } => false,
             Self::Engine(error) => error.is_disk_full(),
             Self::Store(error) => error.is_disk_full(),
         }
@@ -94,67 +119,125 @@ const PARTIAL: &str = ".partial-";
 /// File of the [`LoopState`].
 const LOOP_FILE: &str = "loop.json";
 /// Space that is left free beside a checkpoint, for the record and the last words of this run and others.
-const SPARE_BYTES: u64 = 1 << 20;
+pub const SPARE_BYTES: u64 = 1 << 20;
 
 /// Writes and prunes the checkpoints of one run.
+///
+/// What is kept, and which is best, is the same whether the run was stopped on its way or not.
 pub struct Checkpoints {
     dir: CheckpointsDir,
-    keep_last: usize,
+    plan: CheckpointPlan,
     /// Score and step.
     best: Option<(f64, u64)>,
     /// Steps of the checkpoints that are kept, in rising order.
     saved: Vec<u64>,
+    /// The newest one is there because of a stop.
+    by_stop: bool,
+    /// The newest one is to be written once more.
+    again: bool,
     /// Bytes of the checkpoint that was written last here.
     last_bytes: Option<u64>,
 }
 
 impl Checkpoints {
     /// The folder is made with the first checkpoint. What a killed process left half-written in it is deleted.
-    pub fn new(dir: CheckpointsDir, keep_last: usize) -> Self {
+    pub fn new(dir: CheckpointsDir, plan: CheckpointPlan) -> Self {
         remove_partial(dir.path());
-        Self { dir, keep_last, best: None, saved: Vec::new(), last_bytes: None }
+        Self { dir, plan, best: None, saved: Vec::new(), by_stop: false, again: false, last_bytes: None }
     }
 
     /// The newest checkpoint is of `step` and needs nothing more.
     pub fn is_saved(&self, step: u64) -> bool {
-        self.saved.last() == Some(&step)
+        self.saved.last() == Some(&step) && !self.again
     }
 
-    /// Lets the checkpoint of `step` be written once more, because the run knows more of it now.
-    pub fn save_again(&mut self, step: u64) {
-        self.saved.retain(|&saved| saved != step);
+    /// Lets the newest checkpoint be written once more, because the run knows more of its step now.
+    pub fn save_again(&mut self) {
+        self.again = true;
     }
 
     /// Saves the engine and the loop; lower scores are better. Returns whether this is the best one so far.
     pub fn save(&mut self, engine: &dyn Engine, mut state: LoopState) -> Result<bool, CheckpointError> {
         let dir = self.dir.path();
         let path = self.dir.checkpoint(state.step);
-        fs::create_dir_all(dir).map_err(write_error(dir))?;
+        plain::check_folder(dir).and_then(|()| fs::create_dir_all(dir)).map_err(write_error(dir))?;
         self.check_space(&path, engine)?;
-        let best = match (&self.best, state.score) {
+        // What is no number compares with nothing: as the best it would stay so for ever.
+        state.score = state.score.filter(|score| score.is_finite() && !state.by_stop);
+        let before = self.best_before(state.step)?;
+        let best = match (before, state.score) {
             (_, None) => false,
             (None, Some(_)) => true,
-            (Some((best, step)), Some(score)) => score < *best || *step == state.step,
+            (Some((best, _)), Some(score)) => score < best,
         };
-        state.best = state.score.filter(|_| best).map(|score| (score, state.step)).or(self.best);
+        state.best = state.score.filter(|_| best).map(|score| (score, state.step)).or(before);
 
         let partial = tempfile::Builder::new().prefix(PARTIAL).tempdir_in(dir).map_err(write_error(dir))?;
         engine.save(partial.path())?;
         let json = serde_json::to_vec_pretty(&state)
             .map_err(|error| CheckpointError::Write { path: path.clone(), source: error.into() })?;
-        fs::write(partial.path().join(LOOP_FILE), &json).map_err(write_error(&path))?;
+        plain::write_new(&partial.path().join(LOOP_FILE), &json).map_err(write_error(&path))?;
         let bytes = checksums::write(partial.path()).map_err(write_error(&path))?;
         self.publish(partial, &path).map_err(write_error(&path))?;
 
         self.last_bytes = Some(bytes);
         self.best = state.best;
-        if best {
-            point(&self.dir.best(), &path)?;
-        }
+        self.point_to_best()?;
         point(&self.dir.last(), &path)?;
+        self.saved.retain(|&step| step != state.step);
         self.saved.push(state.step);
+        (self.by_stop, self.again) = (state.by_stop, false);
         self.prune()?;
         Ok(best)
+    }
+
+    /// The best of the checkpoints other than that of `step`. Versions before this one let a stop's be the best: nothing follows the
+    /// last checkpoint of a run that ended, so one between two intervals was a stop's.
+    fn best_before(&self, step: u64) -> Result<Option<(f64, u64)>, CheckpointError> {
+        let other = |&(_, best): &(f64, u64)| best != step && self.is_regular(best);
+        if let Some(best) = self.best.filter(other) {
+            return Ok(Some(best));
+        }
+        let others: Vec<u64> = self.saved.iter().copied().filter(|&saved| saved != step).collect();
+        self.best_of(&others)
+    }
+
+    /// The best of these checkpoints by what they say themselves. One that is damaged says nothing.
+    fn best_of(&self, steps: &[u64]) -> Result<Option<(f64, u64)>, CheckpointError> {
+        let mut best: Option<(f64, u64)> = None;
+        for &step in steps.iter().filter(|&&step| self.is_regular(step)) {
+            let path = self.dir.checkpoint(step).join(LOOP_FILE);
+            let json = match plain::read(&path) {
+                Ok(json) => json,
+                Err(error) if checksums::is_damage(&error) => continue,
+                Err(source) => return Err(CheckpointError::Unreadable { path, source }),
+            };
+            let state: Option<LoopState> = serde_json::from_slice(&json).ok();
+            let score = state.filter(|state| !state.by_stop).and_then(|state| state.score);
+            if let Some(score) = score.filter(|score| best.is_none_or(|(lowest, _)| *score < lowest)) {
+                best = Some((score, step));
+            }
+        }
+        Ok(best)
+    }
+
+    /// Whether the run saves at this step whatever happens.
+    fn is_regular(&self, step: u64) -> bool {
+        self.plan.interval > 0 && step.is_multiple_of(self.plan.interval)
+    }
+
+    /// Without a best one, no name is better than one of a checkpoint that is not there.
+    fn point_to_best(&self) -> Result<(), CheckpointError> {
+        let pointer = self.dir.best();
+        let Some((_, step)) = self.best else {
+            return match fs::remove_file(&pointer) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(write_error(&pointer)(error))
+                }
+                _ => Ok(()),
+            };
+        };
+        point(&pointer, &self.dir.checkpoint(step))
     }
 
     /// Better to say so before than to fill the disk up and take what others need.
@@ -171,7 +254,7 @@ impl Checkpoints {
     /// Syncs every file and the folder, then gives it its name.
     fn publish(&self, partial: tempfile::TempDir, path: &Path) -> std::io::Result<()> {
         for entry in fs::read_dir(partial.path())? {
-            fs::File::open(entry?.path())?.sync_all()?;
+            plain::open_own(&entry?.path())?.sync_all()?;
         }
         atomic::sync_dir(partial.path())?;
         // One of this step may be there: a damaged one, or one that is written again.
@@ -185,12 +268,17 @@ impl Checkpoints {
         atomic::sync_dir(self.dir.path())
     }
 
-    /// Deletes all but the newest `keep_last` and the best.
+    /// Deletes all but the newest `keep_last` and the best. A stop's goes as soon as it is not the newest, and until then it takes no
+    /// other's place.
     fn prune(&mut self) -> Result<(), CheckpointError> {
         let best = self.best.map(|(_, step)| step);
-        let surplus = self.saved.len().saturating_sub(self.keep_last);
-        let (old, new) = self.saved.split_at(surplus);
-        let (kept, dropped): (Vec<u64>, Vec<u64>) = old.iter().partition(|&&step| Some(step) == best);
+        let newest = self.saved.last().copied();
+        let counts = |step: &u64| Some(*step) == newest || self.is_regular(*step);
+        let counted: Vec<u64> = self.saved.iter().copied().filter(counts).collect();
+        let room = self.plan.keep_last + usize::from(self.by_stop);
+        let recent = &counted[counted.len().saturating_sub(room)..];
+        let (kept, dropped): (Vec<u64>, Vec<u64>) =
+            self.saved.iter().partition(|step| recent.contains(step) || Some(**step) == best);
         for step in dropped {
             let path = self.dir.checkpoint(step);
             match fs::remove_dir_all(&path) {
@@ -198,7 +286,7 @@ impl Checkpoints {
                 other => other.map_err(write_error(&path))?,
             }
         }
-        self.saved = kept.into_iter().chain(new.iter().copied()).collect();
+        self.saved = kept;
         Ok(())
     }
 }

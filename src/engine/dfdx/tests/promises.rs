@@ -229,10 +229,23 @@ fn a_saved_engine_goes_on_as_if_nothing_had_happened() {
 }
 
 #[test]
+fn weights_that_are_not_finite_are_not_saved() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut engine = engine::<f32>(&fresh_plan());
+    engine.save(dir.path()).unwrap();
+    engine.train_step(&batches()[..1], f64::from(f32::MAX)).unwrap();
+    engine.train_step(&batches()[1..2], f64::INFINITY).unwrap();
+    let spoilt = parameters(&engine).iter().flatten().any(|weight| !weight.is_finite());
+    assert!(spoilt, "the test spoils nothing");
+    let error = engine.save(dir.path()).unwrap_err();
+    assert!(matches!(error, EngineError::NotFinite { .. }), "{error}");
+}
+
+#[test]
 fn a_damaged_state_is_an_error_that_names_the_file() {
     let mut original = engine::<f32>(&fresh_plan());
-    let dir = tempfile::tempdir().unwrap();
     for name in ["model.safetensors", "optimizer.safetensors", "engine.json"] {
+        let dir = tempfile::tempdir().unwrap();
         original.save(dir.path()).unwrap();
         let path = dir.path().join(name);
         let bytes = std::fs::read(&path).unwrap();

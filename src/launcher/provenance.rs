@@ -1,46 +1,13 @@
-//! What the manifest says of the machine, the program and the working tree.
+//! What the manifest says of the program and the working tree.
 
 use std::collections::BTreeMap;
 use std::process::Command;
 
-use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
-
 use crate::shell::quote;
-use crate::store::hostname;
-use crate::store::manifest::{GitInfo, HostInfo};
+use crate::store::manifest::GitInfo;
 
 /// Packages whose version decides the numbers: what is drawn, which tokens a text has, and in which order sums are taken.
 const NUMERIC_PACKAGES: [&str; 6] = ["dfdx", "gemm", "pulp", "rand_chacha", "rand_distr", "tiktoken-rs"];
-
-/// The machine that this process runs on.
-pub fn host_info() -> HostInfo {
-    let refresh = RefreshKind::nothing()
-        .with_cpu(CpuRefreshKind::nothing())
-        .with_memory(MemoryRefreshKind::nothing().with_ram());
-    let system = System::new_with_specifics(refresh).ok();
-    let cpu =
-        system.as_ref().and_then(|system| system.cpus().first()).map(|cpu| cpu.brand().trim().to_owned());
-    HostInfo {
-        hostname: hostname(),
-        os: System::long_os_version().unwrap_or_else(|_| std::env::consts::OS.to_owned()),
-        arch: std::env::consts::ARCH.to_owned(),
-        cpu: cpu.unwrap_or_default(),
-        cores: std::thread::available_parallelism().map_or(1, usize::from),
-        memory_bytes: system.map_or(0, |system| system.total_memory()),
-    }
-}
-
-/// Memory that programs can still have, of the machine or of the container around this process; `None` where the system
-/// does not tell.
-pub fn free_memory_bytes() -> Option<u64> {
-    let refresh = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
-    let system = System::new_with_specifics(refresh).ok()?;
-    // The limit less what processes hold: what a container's own count of free memory leaves out are file caches, which
-    // give way.
-    let in_container =
-        system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory.saturating_sub(limits.rss));
-    Some(system.available_memory().min(in_container)).filter(|&bytes| bytes > 0)
-}
 
 /// Commit of the working directory's repository and whether it has uncommitted changes; `None` outside one.
 pub fn git_info() -> Option<GitInfo> {
@@ -106,17 +73,5 @@ mod tests {
             ]"#;
         let versions = numeric_packages(&lock.parse().unwrap());
         assert_eq!(versions, BTreeMap::from([("pulp".to_owned(), "1.0.0 and 3.0.0".to_owned())]));
-    }
-
-    #[test]
-    fn the_host_has_cores_and_memory() {
-        let host = host_info();
-        assert!(host.cores > 0 && host.memory_bytes > 0);
-    }
-
-    #[test]
-    fn no_more_memory_is_free_than_there_is() {
-        let free = free_memory_bytes().expect("this system tells");
-        assert!(free > 1 << 20 && free <= host_info().memory_bytes, "{free}");
     }
 }
