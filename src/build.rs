@@ -1,5 +1,6 @@
 //! Writes down where the CUDA build of dfdx came from: some of its operations are compiled while a run is on, and read files
-//! of the build for that. `runner doctor` looks whether these are still there. A build without CUDA does nothing here.
+//! of the build for that. `runner doctor` looks whether these are still there. For tests it says what this machine has that not every
+//! machine has, so that those which lack it are `ignored` in `cargo test`'s closing lines and do not pass unseen.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ const TOOLKIT_FOLDERS: [&str; 6] = [
 
 fn main() {
     println!("cargo::rerun-if-changed=src/build.rs");
+    tell_tests();
     if env::var_os("CARGO_FEATURE_CUDA").is_none() {
         return;
     }
@@ -28,6 +30,25 @@ fn main() {
     println!("cargo::rustc-env=RUNNER_CUDA_HEADERS={headers}");
     let build = build_folder().map(|folder| folder.display().to_string()).unwrap_or_default();
     println!("cargo::rustc-env=RUNNER_BUILD_FOLDER={build}");
+}
+
+/// Sets `tiny_shakespeare` where the corpus is at hand, and `cuda_emulator` where `.ci/cuda-toolkit` has put the emulator in the
+/// driver's place.
+fn tell_tests() {
+    println!("cargo::rustc-check-cfg=cfg(tiny_shakespeare, cuda_emulator)");
+    println!("cargo::rerun-if-env-changed=RUNNER_TEST_DATA");
+    println!("cargo::rerun-if-env-changed=RUNNER_CUDA_EMULATOR");
+    if env::var_os("RUNNER_CUDA_EMULATOR").is_some() {
+        println!("cargo::rustc-cfg=cuda_emulator");
+    }
+    let beside = || Some(PathBuf::from(env::var_os("CARGO_MANIFEST_DIR")?).join("../shared/data"));
+    let folder = env::var_os("RUNNER_TEST_DATA").map(PathBuf::from).or_else(beside);
+    let corpus = folder.map(|folder| folder.join("tinyshakespeare/input.txt"));
+    // A path that is not there would have cargo build everything again each time: whoever adds the file sets the variable.
+    if let Some(corpus) = corpus.filter(|corpus| corpus.is_file()) {
+        println!("cargo::rerun-if-changed={}", corpus.display());
+        println!("cargo::rustc-cfg=tiny_shakespeare");
+    }
 }
 
 fn toolkit() -> Option<PathBuf> {

@@ -175,6 +175,7 @@ fn catch() -> Result<watch::Receiver<bool>, Error> {
         stop.send_replace(true);
         terminal::err("stopping when the texts under way are written; Ctrl-C again stops now");
     };
+    #[expect(clippy::exit, reason = "a second signal does not wait for what is under way")]
     signals::listen(first, || std::process::exit(i32::from(Exit::Interrupted.code())))?;
     Ok(stopped)
 }

@@ -14,6 +14,7 @@ pub enum Asked {
     ByPerson,
     /// A scheduler's or the system's, by its name. Schedulers send some of them twice within milliseconds, and some as a warning
     /// of what comes a while later.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "there is no such signal"))]
     BySystem(&'static str),
 }
 
@@ -39,6 +40,7 @@ pub fn catch(screen: &Screen) -> Result<StopFlag, Error> {
     };
     listen(first, || {
         kill_all();
+        #[expect(clippy::exit, reason = "a second Ctrl-C does not wait for the step")]
         std::process::exit(i32::from(Exit::Interrupted.code()));
     })?;
     Ok(stop)

@@ -68,7 +68,7 @@ pub(super) fn read(document: &Document, table: &DeTable<'_>, findings: &mut Find
                     findings.add(
                         ConfigError::new(place, format!("[{name}] is one section, not a list of them"))
                             .help(format!("write [{name}] with single brackets")),
-                    )
+                    );
                 }
                 _ => findings.add(
                     ConfigError::new(place, format!("`{name}` is a section, not a key"))

@@ -235,8 +235,12 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(
+        not(tiny_shakespeare),
+        ignore = "Tiny Shakespeare is not here: set RUNNER_TEST_DATA to the folder of tinyshakespeare/input.txt"
+    )]
     fn the_address_of_tinyshakespeare_goes_with_the_real_file() {
-        let Some(text) = tiny_shakespeare() else { return };
+        let text = tiny_shakespeare();
         let Place::Remote(remote) = &known("tinyshakespeare").expect("known").place else {
             panic!("tinyshakespeare is downloaded");
         };

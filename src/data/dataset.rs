@@ -240,8 +240,12 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(
+        not(tiny_shakespeare),
+        ignore = "Tiny Shakespeare is not here: set RUNNER_TEST_DATA to the folder of tinyshakespeare/input.txt"
+    )]
     fn tiny_shakespeare_splits_as_in_nanogpt() {
-        let Some(text) = tiny_shakespeare() else { return };
+        let text = tiny_shakespeare();
         let data = dataset(&text, TokenizerKind::Char, 0.1);
         assert_eq!((data.train.len(), data.val.len()), (1_003_854, 111_540));
     }

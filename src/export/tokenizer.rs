@@ -162,7 +162,7 @@ fn config(tokenizer: &Tokenizer, block_size: usize) -> Value {
             }
         }
         Tokenizer::Char { .. } | Tokenizer::Byte => {
-            config["tokenizer_class"] = json!("PreTrainedTokenizerFast")
+            config["tokenizer_class"] = json!("PreTrainedTokenizerFast");
         }
     }
     config

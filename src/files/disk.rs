@@ -8,7 +8,7 @@ use std::path::Path;
 pub fn free_bytes(path: &Path) -> Option<u64> {
     let disk = nix::sys::statvfs::statvfs(existing(path)?).ok()?;
     // Of other widths on other systems.
-    #[allow(clippy::useless_conversion)]
+    #[allow(clippy::useless_conversion, reason = "the type differs between systems")]
     Some(u64::from(disk.blocks_available()) * u64::from(disk.fragment_size()))
 }
 

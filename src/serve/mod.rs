@@ -168,7 +168,7 @@ impl Server {
             let (failed, failure) = watch::channel(false);
             let worker = scope.spawn(move || {
                 let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                    pool.install(|| worker::work(app))
+                    pool.install(|| worker::work(app));
                 }));
                 app.queue.close();
                 let _ = failed.send(true);

@@ -107,7 +107,7 @@ fn note_missing_steps(dir: &RunDir, manifest: &Manifest, rows: &[MetricsRow], da
     let ended = format!("the run ended after step {} according to manifest.toml", results.steps);
     match rows.last() {
         Some(row) => {
-            damage.note(&dir.metrics(), 0, format_args!("the last row is of step {}, but {ended}", row.step))
+            damage.note(&dir.metrics(), 0, format_args!("the last row is of step {}, but {ended}", row.step));
         }
         None => damage.note(&dir.metrics(), 0, format_args!("no rows, but {ended}")),
     }

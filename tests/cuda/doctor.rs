@@ -1,20 +1,17 @@
 //! The doctor in front of GPUs, healthy and not.
 
-use super::emulator::is_there;
+use super::emulator::expect;
 use super::shop::{Call, Shop};
 
-fn doctor(variables: &[(&str, &str)]) -> Option<Call> {
-    if !is_there() {
-        println!("SKIPPED: the CUDA emulator is not in the driver's place");
-        return None;
-    }
+fn doctor(variables: &[(&str, &str)]) -> Call {
+    expect();
     let shop = Shop::new();
     let mut command = shop.command(&["doctor"]);
     command.env("RUNNER_DATA_DIR", shop.path().join("corpora"));
     for (name, value) in variables {
         command.env(name, value);
     }
-    Some(Call::from(command.output().unwrap()))
+    Call::from(command.output().unwrap())
 }
 
 /// Fails unless the screen holds all of these, in this order.
@@ -28,8 +25,9 @@ fn shows(call: &Call, parts: &[&str]) {
 }
 
 #[test]
+#[cfg_attr(not(cuda_emulator), ignore = "needs the emulator in the driver's place: .ci/cuda-emulated")]
 fn every_gpu_is_described_and_computes_something() {
-    let Some(call) = doctor(&[("CUDA_EMULATOR_DEVICES", "2")]).map(|call| call.expect(0)) else { return };
+    let call = doctor(&[("CUDA_EMULATOR_DEVICES", "2")]).expect(0);
     shows(
         &call,
         &[
@@ -46,9 +44,10 @@ fn every_gpu_is_described_and_computes_something() {
 }
 
 #[test]
+#[cfg_attr(not(cuda_emulator), ignore = "needs the emulator in the driver's place: .ci/cuda-emulated")]
 fn a_busy_gpu_is_a_problem_and_the_other_one_is_well() {
     let busy = [("CUDA_EMULATOR_DEVICES", "2"), ("CUDA_EMULATOR_BUSY", "0")];
-    let Some(call) = doctor(&busy).map(|call| call.expect(2)) else { return };
+    let call = doctor(&busy).expect(2);
     shows(
         &call,
         &["problem  cuda:0: the device is busy", "-> `nvidia-smi`", "ok       cuda:1 computes", "1 problem"],
@@ -56,15 +55,16 @@ fn a_busy_gpu_is_a_problem_and_the_other_one_is_well() {
 }
 
 #[test]
+#[cfg_attr(not(cuda_emulator), ignore = "needs the emulator in the driver's place: .ci/cuda-emulated")]
 fn a_driver_or_a_gpu_that_is_too_old_is_seen_before_anything_is_computed() {
-    let Some(call) = doctor(&[("CUDA_EMULATOR_DRIVER", "12040")]).map(|call| call.expect(2)) else { return };
+    let call = doctor(&[("CUDA_EMULATOR_DRIVER", "12040")]).expect(2);
     shows(
         &call,
         &["CUDA 12.4 and older", "problem  the driver knows CUDA up to 12.4", "-> install a newer driver"],
     );
     assert!(!call.stdout.contains("computes"), "{}", call.stdout);
     let old = [("CUDA_EMULATOR_COMPUTE_CAPABILITY", "7.5")];
-    let Some(call) = doctor(&old).map(|call| call.expect(2)) else { return };
+    let call = doctor(&old).expect(2);
     shows(
         &call,
         &[
@@ -77,17 +77,19 @@ fn a_driver_or_a_gpu_that_is_too_old_is_seen_before_anything_is_computed() {
 }
 
 #[test]
+#[cfg_attr(not(cuda_emulator), ignore = "needs the emulator in the driver's place: .ci/cuda-emulated")]
 fn no_gpu_and_hidden_gpus_are_told_apart() {
-    let Some(call) = doctor(&[("CUDA_EMULATOR_DEVICES", "0")]).map(|call| call.expect(2)) else { return };
+    let call = doctor(&[("CUDA_EMULATOR_DEVICES", "0")]).expect(2);
     shows(&call, &["problem  there is no CUDA device", "-> see whether `nvidia-smi`"]);
     assert!(!call.stdout.contains("CUDA_VISIBLE_DEVICES"), "{}", call.stdout);
-    let Some(call) = doctor(&[("CUDA_VISIBLE_DEVICES", "")]).map(|call| call.expect(2)) else { return };
+    let call = doctor(&[("CUDA_VISIBLE_DEVICES", "")]).expect(2);
     shows(&call, &["problem  there is no CUDA device (CUDA_VISIBLE_DEVICES=\"\" hides all others)"]);
 }
 
 #[test]
+#[cfg_attr(not(cuda_emulator), ignore = "needs the emulator in the driver's place: .ci/cuda-emulated")]
 fn a_gpu_whose_memory_is_full_is_a_problem_with_its_mend() {
-    let Some(call) = doctor(&[("CUDA_EMULATOR_MEMORY", "20000")]).map(|call| call.expect(2)) else { return };
+    let call = doctor(&[("CUDA_EMULATOR_MEMORY", "20000")]).expect(2);
     shows(
         &call,
         &["problem  cuda:0: the device's memory is full", "-> `nvidia-smi` shows who uses it", "1 problem"],

@@ -12,23 +12,22 @@ pub struct Emulator {
 
 static TURN: Mutex<()> = Mutex::new(());
 
-/// Whether the driver in this process is the emulator.
-pub fn is_there() -> bool {
+/// Fails unless the driver in this process is the emulator. Where `cuda_emulator` is not set, these tests are ignored.
+pub fn expect() {
     // SAFETY: the emulator's `control.rs` has this signature.
-    unsafe { Library::this().get::<extern "C" fn() -> u32>(b"cuda_emulator_version\0") }.is_ok()
+    let version = unsafe { Library::this().get::<extern "C" fn() -> u32>(b"cuda_emulator_version\0") };
+    assert!(version.is_ok(), "the CUDA emulator is not in the driver's place: run .ci/cuda-emulated");
 }
 
 impl Emulator {
-    /// `None`, and a word about it, when the driver in this process is NVIDIA's.
-    pub fn find() -> Option<Self> {
+    /// # Panics
+    /// When the driver in this process is NVIDIA's.
+    pub fn take() -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        if !is_there() {
-            println!("SKIPPED: the CUDA emulator is not in the driver's place");
-            return None;
-        }
+        expect();
         let emulator = Self { library: Library::this(), _turn: turn };
         emulator.fail_allocations(0, 0);
-        Some(emulator)
+        emulator
     }
 
     /// Lets `count` allocations fail, from the `first` one on that comes now.

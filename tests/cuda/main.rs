@@ -1,8 +1,8 @@
 //! Training on a GPU, as a whole: memory that runs out, waiting, leaks, and the program itself. What it computes is tested
 //! beside the engine.
 //!
-//! Most of this needs the emulator of `tests/cuda-emulator` in the driver's place, which `.ci/cuda-emulated` puts there, because a
-//! real GPU cannot be told to fail. Without it those tests say that they were skipped.
+//! This needs the emulator of `tests/cuda-emulator` in the driver's place, which `.ci/cuda-emulated` puts there, because a
+//! real GPU cannot be told to fail. Without it these tests are ignored.
 #![cfg(all(feature = "cuda", unix))]
 
 mod doctor;

@@ -77,8 +77,9 @@ fn assert_out_of_memory<R>(what: &str, result: Result<R, EngineError>) {
 }
 
 #[test]
+#[cfg_attr(not(cuda_emulator), ignore = "needs the emulator in the driver's place: .ci/cuda-emulated")]
 fn opening_without_memory_is_an_error_at_each_allocation() {
-    let Some(emulator) = Emulator::find() else { return };
+    let emulator = Emulator::take();
     for set in KINDS {
         let plan = plan(set);
         let before = emulator.allocations();
@@ -98,8 +99,9 @@ fn opening_without_memory_is_an_error_at_each_allocation() {
 }
 
 #[test]
+#[cfg_attr(not(cuda_emulator), ignore = "needs the emulator in the driver's place: .ci/cuda-emulated")]
 fn a_step_without_memory_is_an_error_at_each_allocation_and_the_next_works() {
-    let Some(emulator) = Emulator::find() else { return };
+    let emulator = Emulator::take();
     for set in KINDS {
         let mut engine = open(&plan(set)).unwrap();
         let mut first = 0;
@@ -126,8 +128,9 @@ fn a_step_without_memory_is_an_error_at_each_allocation_and_the_next_works() {
 }
 
 #[test]
+#[cfg_attr(not(cuda_emulator), ignore = "needs the emulator in the driver's place: .ci/cuda-emulated")]
 fn memory_that_is_short_once_changes_no_loss() {
-    let Some(emulator) = Emulator::find() else { return };
+    let emulator = Emulator::take();
     for set in KINDS {
         let (mut disturbed, mut quiet) = (open(&plan(set)).unwrap(), open(&plan(set)).unwrap());
         let mut first = 0;
@@ -151,8 +154,9 @@ fn memory_that_is_short_once_changes_no_loss() {
 }
 
 #[test]
+#[cfg_attr(not(cuda_emulator), ignore = "needs the emulator in the driver's place: .ci/cuda-emulated")]
 fn a_step_waits_for_the_device_once_for_loss_and_norm() {
-    let Some(emulator) = Emulator::find() else { return };
+    let emulator = Emulator::take();
     for set in KINDS {
         let mut engine = open(&plan(set)).unwrap();
         let mut copies = |batches: &[Batch]| {
@@ -167,8 +171,9 @@ fn a_step_waits_for_the_device_once_for_loss_and_norm() {
 }
 
 #[test]
+#[cfg_attr(not(cuda_emulator), ignore = "needs the emulator in the driver's place: .ci/cuda-emulated")]
 fn memory_does_not_grow_with_the_steps_and_none_is_left() {
-    let Some(emulator) = Emulator::find() else { return };
+    let emulator = Emulator::take();
     for set in KINDS {
         let mut engine = open(&plan(set)).unwrap();
         for _ in 0..12 {
@@ -185,8 +190,9 @@ fn memory_does_not_grow_with_the_steps_and_none_is_left() {
 }
 
 #[test]
+#[cfg_attr(not(cuda_emulator), ignore = "needs the emulator in the driver's place: .ci/cuda-emulated")]
 fn the_estimate_is_what_three_steps_take() {
-    let Some(emulator) = Emulator::find() else { return };
+    let emulator = Emulator::take();
     // Shapes in which another part is the largest each.
     let parameters = ["model.n_layer=3", "model.n_embd=64", "train.sequence_length=4", "train.batch_size=1"];
     let activations =

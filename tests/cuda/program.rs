@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::emulator::is_there;
+use super::emulator::expect;
 use super::shop::{Call, Shop};
 
 /// A model so small that an emulated GPU trains it in a moment, with everything that a run can do.
@@ -45,14 +45,11 @@ device = "cuda"
 monitor_interval_secs = 0.02
 "#;
 
-fn shop() -> Option<Shop> {
-    if !is_there() {
-        println!("SKIPPED: the CUDA emulator is not in the driver's place");
-        return None;
-    }
+fn shop() -> Shop {
+    expect();
     let shop = Shop::new();
     shop.write("small.toml", SMALL);
-    Some(shop)
+    shop
 }
 
 /// A call with variables of the emulator.
@@ -77,8 +74,9 @@ fn column(metrics: &str, name: &str) -> Vec<String> {
 }
 
 #[test]
+#[cfg_attr(not(cuda_emulator), ignore = "needs the emulator in the driver's place: .ci/cuda-emulated")]
 fn a_run_on_a_gpu_is_recorded_and_reported_and_leaves_nothing_on_it() {
-    let Some(shop) = shop() else { return };
+    let shop = shop();
     for (dtype, folder) in [("f32", "seed=1337"), ("f16", "seed=1337-2")] {
         let dtype = format!("hardware.dtype={dtype}");
         fs::create_dir(shop.path().join(folder)).unwrap();
@@ -115,8 +113,9 @@ fn a_run_on_a_gpu_is_recorded_and_reported_and_leaves_nothing_on_it() {
 }
 
 #[test]
+#[cfg_attr(not(cuda_emulator), ignore = "needs the emulator in the driver's place: .ci/cuda-emulated")]
 fn the_gpus_numbers_are_recorded_where_nvml_is_and_left_out_where_not() {
-    let Some(shop) = shop() else { return };
+    let shop = shop();
     let columns = ["gpu_percent", "gpu_memory_bytes", "gpu_power_watts", "gpu_temperature_celsius"];
     call(&shop, &["small.toml", "--set", "train.max_steps=30"], &[]).expect(0);
     let metrics = shop.read("runs/small/seed=1337/metrics.csv");
@@ -146,8 +145,9 @@ fn the_gpus_numbers_are_recorded_where_nvml_is_and_left_out_where_not() {
 }
 
 #[test]
+#[cfg_attr(not(cuda_emulator), ignore = "needs the emulator in the driver's place: .ci/cuda-emulated")]
 fn devices_that_cannot_be_used_are_refused_before_anything_starts() {
-    let Some(shop) = shop() else { return };
+    let shop = shop();
     let on = |device: &str, variables: &[(&str, &str)]| {
         let device = format!("hardware.device={device}");
         let refused = call(&shop, &["small.toml", "--set", &device], variables).expect(2);
@@ -166,8 +166,9 @@ fn devices_that_cannot_be_used_are_refused_before_anything_starts() {
 }
 
 #[test]
+#[cfg_attr(not(cuda_emulator), ignore = "needs the emulator in the driver's place: .ci/cuda-emulated")]
 fn auto_takes_the_processor_where_there_is_no_gpu_and_what_needs_one_is_skipped() {
-    let Some(shop) = shop() else { return };
+    let shop = shop();
     let none = [("DEVICES", "0")];
     call(&shop, &["small.toml", "--set", "hardware.device=auto"], &none).expect(0);
     assert!(shop.read("runs/small/seed=1337/manifest.toml").contains("device = \"cpu\""));
@@ -180,8 +181,9 @@ fn auto_takes_the_processor_where_there_is_no_gpu_and_what_needs_one_is_skipped(
 }
 
 #[test]
+#[cfg_attr(not(cuda_emulator), ignore = "needs the emulator in the driver's place: .ci/cuda-emulated")]
 fn two_gpus_train_two_runs_at_the_same_time() {
-    let Some(shop) = shop() else { return };
+    let shop = shop();
     let start = |device: &str| {
         let name = format!("experiment.name=on-{}", device.replace(':', "-"));
         let device = format!("hardware.device={device}");
@@ -204,8 +206,9 @@ fn two_gpus_train_two_runs_at_the_same_time() {
 }
 
 #[test]
+#[cfg_attr(not(cuda_emulator), ignore = "needs the emulator in the driver's place: .ci/cuda-emulated")]
 fn every_run_at_a_time_has_a_gpu_of_its_own() {
-    let Some(shop) = shop() else { return };
+    let shop = shop();
     let sweep = SMALL.replace("device = \"cuda\"", "device = \"auto\"");
     shop.write("sweep.toml", format!("{sweep}\n[experiment]\nrepeats = 4\n"));
     call(&shop, &["sweep.toml", "--jobs", "auto"], &[("DEVICES", "2")]).expect(0);
@@ -230,8 +233,9 @@ fn every_run_at_a_time_has_a_gpu_of_its_own() {
 }
 
 #[test]
+#[cfg_attr(not(cuda_emulator), ignore = "needs the emulator in the driver's place: .ci/cuda-emulated")]
 fn a_run_waits_for_a_gpu_that_another_sweep_has() {
-    let Some(shop) = shop() else { return };
+    let shop = shop();
     let start = |name: &str| {
         let name = format!("experiment.name={name}");
         let mut command = shop.command(&["small.toml", "--set", &name]);
@@ -246,8 +250,9 @@ fn a_run_waits_for_a_gpu_that_another_sweep_has() {
 }
 
 #[test]
+#[cfg_attr(not(cuda_emulator), ignore = "needs the emulator in the driver's place: .ci/cuda-emulated")]
 fn memory_that_runs_out_ends_one_run_with_advice_and_not_the_sweep() {
-    let Some(shop) = shop() else { return };
+    let shop = shop();
     let sweep = format!("{SMALL}\n[sweep.grid]\ntrain.batch_size = [512, 2]\n");
     shop.write("sweep.toml", sweep);
     let ended = call(&shop, &["sweep.toml"], &[("MEMORY", "4000000")]).expect(4);
@@ -268,8 +273,9 @@ fn memory_that_runs_out_ends_one_run_with_advice_and_not_the_sweep() {
 }
 
 #[test]
+#[cfg_attr(not(cuda_emulator), ignore = "needs the emulator in the driver's place: .ci/cuda-emulated")]
 fn the_smoke_experiments_say_that_the_losses_agree() {
-    let Some(shop) = shop() else { return };
+    let shop = shop();
     for name in ["cuda-smoke", "cuda-smoke-f16"] {
         let file = format!("{}/experiments/{name}.toml", env!("CARGO_MANIFEST_DIR"));
         let sets = [

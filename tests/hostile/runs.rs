@@ -166,7 +166,7 @@ impl Folder {
         let size: u64 = walkdir::WalkDir::new(&runs)
             .into_iter()
             .map(|entry| entry.unwrap().metadata().unwrap())
-            .filter(|meta| meta.is_file())
+            .filter(std::fs::Metadata::is_file)
             .map(|meta| meta.len())
             .sum();
         assert!(allocated.peak < 200 * size as i64 + (16 << 20), "{} bytes for {size}", allocated.peak);

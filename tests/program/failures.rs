@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 use std::fs;
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use crate::shop::{Call, SCRIPTED, Shop};
@@ -171,11 +172,11 @@ fn a_disk_that_fills_up_costs_the_run_and_nothing_that_was_saved() {
     command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_runner")]);
     let output = command.current_dir(shop.path()).stdin(Stdio::null()).output();
     let Ok(output) = output.map(Call::from) else {
-        eprintln!("SKIPPED: there is no `unshare` here to mount a small disk with");
+        skipped("there is no `unshare` here to mount a small disk with");
         return;
     };
     if output.code == Some(99) || output.stderr.contains("unshare:") {
-        eprintln!("SKIPPED: a small disk cannot be mounted here: {}", output.stderr);
+        skipped(&format!("a small disk cannot be mounted here: {}", output.stderr));
         return;
     }
     // It was looked at before the start.
@@ -208,7 +209,7 @@ fn no_memory_for_reports_ends_no_sweep() {
     for megabytes in (40..=200).step_by(20) {
         let shop = Shop::new();
         shop.experiment("a.toml", "[sweep.grid]\nexperiment.seed = [1, 2]\n");
-        let mut limited = std::process::Command::new("sh");
+        let mut limited = Command::new("sh");
         let script = format!("ulimit -v {}; exec \"$0\" \"$@\"", megabytes * 1024);
         limited.args(["-c", &script, env!("CARGO_BIN_EXE_runner"), "a.toml", "-q"]).current_dir(shop.path());
         let output = limited.output().unwrap();
@@ -253,4 +254,10 @@ fn fail_fast_starts_nothing_while_a_failure_waits_for_another_attempt() {
     for run in ["fail_at=0,seed=1337", "fail_at=8,seed=1337"] {
         assert!(!shop.has(&format!("runs/a/{run}/metrics.csv")), "{run}");
     }
+}
+
+/// Past the test harness, which keeps what passing tests print.
+fn skipped(reason: &str) {
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: {reason}");
 }

@@ -36,6 +36,11 @@ const EPOCHS: &str =
     "training is counted in steps here: epochs x training tokens / (batch_size x sequence_length)";
 const MIXED: &str =
     "`hardware.dtype` is \"f32\", or for mixed precision \"bf16\" on the processor and \"f16\" on a GPU";
+const RESUME: &str = "a run resumes by the same command again, or by `runner resume`, with optimizer, data order and step; this key begins a new run \
+                      from another one's weights";
+const BEST: &str = "the best checkpoint is the one with the lowest validation loss (without validation: smoothed train loss), and the last one \
+                    is kept beside it";
+const ONE_DEVICE: &str = "a run computes on one device; `--jobs` spreads the runs of a sweep over several";
 const KEEP: &str = "probability of dropping, not of keeping";
 
 /// All foreign names, lower case.
@@ -76,7 +81,7 @@ pub static FOREIGN: &[ForeignName] = &[
     same("dropout_rate", "model.dropout", KERAS),
     differs("keep_prob", "model.dropout", "TensorFlow", KEEP),
     same("use_bias", "model.bias", KERAS),
-    same("model_type", "model.preset", NANOGPT),
+    same("model_type", "model.preset", "minGPT"),
     same("model_name", "model.preset", COMMON),
     differs("model_name_or_path", "model.preset", HF, "weights are named by `train.init_from`"),
     none("n_inner", HF, "the MLP is always 4 x n_embd wide, as in GPT-2"),
@@ -135,7 +140,12 @@ pub static FOREIGN: &[ForeignName] = &[
     differs("total_batch_size", "train.gradient_accumulation_steps", "nanochat", GLOBAL_BATCH),
     same("gradient_checkpointing", "train.activation_checkpointing", HF),
     same("grad_checkpointing", "train.activation_checkpointing", COMMON),
-    same("recompute_granularity", "train.activation_checkpointing", MEGATRON),
+    differs(
+        "recompute_granularity",
+        "train.activation_checkpointing",
+        MEGATRON,
+        "true or false here; true computes whole layers again (\"full\" there)",
+    ),
     same("grad_accum_steps", "train.gradient_accumulation_steps", COMMON),
     same("grad_accum", "train.gradient_accumulation_steps", COMMON),
     same("accumulation_steps", "train.gradient_accumulation_steps", COMMON),
@@ -147,17 +157,28 @@ pub static FOREIGN: &[ForeignName] = &[
     same("max_length", "train.sequence_length", HF),
     same("seqlen", "train.sequence_length", COMMON),
     same("eval_steps", "train.eval_interval", HF),
-    same("val_check_interval", "train.eval_interval", LIGHTNING),
+    differs(
+        "val_check_interval",
+        "train.eval_interval",
+        LIGHTNING,
+        "a number of steps here; a fraction there is a share of an epoch",
+    ),
     same("eval_every", "train.eval_interval", COMMON),
     same("eval_freq", "train.eval_interval", COMMON),
     same("eval_iters", "train.eval_batches", NANOGPT),
-    same("limit_val_batches", "train.eval_batches", LIGHTNING),
+    differs(
+        "limit_val_batches",
+        "train.eval_batches",
+        LIGHTNING,
+        "a number of batches here; a fraction there is a share of all",
+    ),
     same("validation_steps", "train.eval_batches", KERAS),
     same("time_limit", "train.max_time", COMMON),
     same("max_duration", "train.max_time", "Composer"),
     same("init_checkpoint", "train.init_from", COMMON),
-    same("resume_from", "train.init_from", COMMON),
-    same("resume_from_checkpoint", "train.init_from", HF),
+    differs("resume_from", "train.init_from", COMMON, RESUME),
+    differs("resume_from_checkpoint", "train.init_from", HF, RESUME),
+    differs("ckpt_path", "train.init_from", LIGHTNING, RESUME),
     same("pretrained", "train.init_from", COMMON),
     none("log_interval", NANOGPT, "every step is recorded"),
     none("logging_steps", HF, "every step is recorded"),
@@ -243,8 +264,13 @@ pub static FOREIGN: &[ForeignName] = &[
     differs("warmup_fraction", "schedule.warmup_steps", MEGATRON, RATIO),
     differs("lr_warmup_fraction", "schedule.warmup_steps", MEGATRON, RATIO),
     same("lr_decay_iters", "schedule.decay_steps", NANOGPT),
-    same("num_decay_steps", "schedule.decay_steps", HF),
-    same("t_max", "schedule.decay_steps", TORCH),
+    differs(
+        "num_decay_steps",
+        "schedule.decay_steps",
+        HF,
+        "the length of the decay there; here so for \"warmup-stable-decay\" alone, else the step where it ends",
+    ),
+    differs("t_max", "schedule.decay_steps", TORCH, "warm-up is included here"),
     same("lr_wsd_decay_iters", "schedule.decay_steps", MEGATRON),
     same("eta_min", "schedule.min_lr", TORCH),
     same("end_lr", "schedule.min_lr", COMMON),
@@ -257,14 +283,26 @@ pub static FOREIGN: &[ForeignName] = &[
     same("stop_loss", "target.threshold", COMMON),
     same("loss_threshold", "target.threshold", COMMON),
     same("stopping_threshold", "target.threshold", LIGHTNING),
-    same("monitor", "target.metric", LIGHTNING),
-    same("metric_for_best_model", "target.metric", HF),
+    differs(
+        "monitor",
+        "target.metric",
+        LIGHTNING,
+        "it ends the run here, at `target.threshold`; the best checkpoint does not depend on it",
+    ),
+    none("metric_for_best_model", HF, BEST),
+    none("load_best_model_at_end", HF, BEST),
+    none("greater_is_better", HF, BEST),
     same("save_steps", "checkpoint.interval", HF),
     same("save_interval", "checkpoint.interval", MEGATRON),
     same("save_every", "checkpoint.interval", COMMON),
     same("checkpoint_interval", "checkpoint.interval", COMMON),
     same("every_n_train_steps", "checkpoint.interval", LIGHTNING),
-    same("always_save_checkpoint", "checkpoint.interval", NANOGPT),
+    differs(
+        "always_save_checkpoint",
+        "checkpoint.interval",
+        NANOGPT,
+        "true or false there, steps here; a checkpoint is always saved at its interval, whether the loss fell or not",
+    ),
     differs("save_total_limit", "checkpoint.keep_last", HF, "the best one is kept besides"),
     differs("save_top_k", "checkpoint.keep_last", LIGHTNING, "the latest are kept, and the best one besides"),
     same("max_to_keep", "checkpoint.keep_last", "Orbax"),
@@ -278,10 +316,12 @@ pub static FOREIGN: &[ForeignName] = &[
     same("nucleus", "sample.top_p", COMMON),
     // Hardware and the experiment.
     same("accelerator", "hardware.device", LIGHTNING),
-    same("use_cuda", "hardware.device", COMMON),
+    differs("use_cuda", "hardware.device", COMMON, "true is \"cuda\", false is \"cpu\""),
     same("gpu", "hardware.device", COMMON),
-    same("gpus", "hardware.device", LIGHTNING),
-    same("no_cuda", "hardware.device", HF),
+    differs("gpus", "hardware.device", LIGHTNING, ONE_DEVICE),
+    differs("no_cuda", "hardware.device", HF, "true is \"cpu\", false is \"auto\""),
+    differs("use_cpu", "hardware.device", HF, "true is \"cpu\", false is \"auto\""),
+    differs("devices", "hardware.device", LIGHTNING, ONE_DEVICE),
     same("num_threads", "hardware.threads", TORCH),
     same("n_threads", "hardware.threads", COMMON),
     differs("precision", "hardware.dtype", LIGHTNING, MIXED),
@@ -298,5 +338,10 @@ pub static FOREIGN: &[ForeignName] = &[
     same("manual_seed", "experiment.seed", TORCH),
     same("num_seeds", "experiment.repeats", COMMON),
     same("n_seeds", "experiment.repeats", COMMON),
-    same("seeds", "experiment.repeats", COMMON),
+    differs(
+        "seeds",
+        "experiment.repeats",
+        COMMON,
+        "a count here, not a list: the seeds are seed, seed + 1, and so on",
+    ),
 ];

@@ -200,7 +200,7 @@ mod tests {
         for (key, word, ours) in foreign_values() {
             match schema::key(key).expect(key).kind {
                 Kind::Choice(words) => {
-                    assert!(words.contains(&ours) && !words.contains(&word), "{key} = {word}")
+                    assert!(words.contains(&ours) && !words.contains(&word), "{key} = {word}");
                 }
                 Kind::Device => assert_eq!(ours, "cuda"),
                 kind => panic!("{key} is {kind:?}"),

@@ -8,16 +8,24 @@ fn char_tokenizer(corpus: &str) -> Tokenizer {
 }
 
 #[test]
+#[cfg_attr(
+    not(tiny_shakespeare),
+    ignore = "Tiny Shakespeare is not here: set RUNNER_TEST_DATA to the folder of tinyshakespeare/input.txt"
+)]
 fn tiny_shakespeare_has_the_published_number_of_gpt2_tokens() {
-    let Some(text) = tiny_shakespeare() else { return };
+    let text = tiny_shakespeare();
     let ids = Tokenizer::Gpt2.encode(&text);
     assert_eq!(ids.len(), 338_025);
     assert_eq!(Tokenizer::Gpt2.decode(&ids), text);
 }
 
 #[test]
+#[cfg_attr(
+    not(tiny_shakespeare),
+    ignore = "Tiny Shakespeare is not here: set RUNNER_TEST_DATA to the folder of tinyshakespeare/input.txt"
+)]
 fn tiny_shakespeare_has_65_characters() {
-    let Some(text) = tiny_shakespeare() else { return };
+    let text = tiny_shakespeare();
     assert_eq!(char_tokenizer(&text).vocab_size(), 65);
 }
 

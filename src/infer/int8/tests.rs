@@ -65,7 +65,10 @@ fn with_each_emulated_kernel(check: impl Fn(&str, Kernel)) {
         match make(&emulation) {
             Some(kernel) => check(&format!("{extension:?}, emulated"), kernel),
             None => {
-                say(&format!("{extension:?}"), "SKIPPED, the processor lacks what the kernel needs beside it")
+                say(
+                    &format!("{extension:?}"),
+                    "SKIPPED, the processor lacks what the kernel needs beside it",
+                );
             }
         }
     }

@@ -49,7 +49,7 @@ pub fn normalise<T: Operand>(x: &[f32], stats: &[f32], affine: Affine<'_>, y: &m
                     let row = y.iter_mut().zip(x).zip(affine.weight);
                     match affine.bias {
                         Some(bias) => row.zip(bias).for_each(|(((y, x), weight), bias)| {
-                            *y = T::narrow((x - mean) * scale * weight + bias)
+                            *y = T::narrow((x - mean) * scale * weight + bias);
                         }),
                         None => {
                             row.for_each(|((y, x), weight)| *y = T::narrow((x - mean) * scale * weight));

@@ -1,5 +1,5 @@
 //! Each operation on a GPU, real or emulated, against the processor in double precision; and the kernels against the host.
-//! Without a GPU these say that they were skipped.
+//! Without a GPU these fail: a build with the feature `cuda` is made to compute on one, or on the emulator (`.ci/cuda-emulated`).
 
 use super::*;
 use crate::ops::{
@@ -8,16 +8,16 @@ use crate::ops::{
 };
 
 /// The first GPU, ready for the operations.
-fn gpu() -> Option<Cuda> {
+fn gpu() -> Cuda {
     use cudarc::driver::result;
     let devices = result::init().and_then(|()| result::device::get_count());
-    if !devices.is_ok_and(|devices| devices > 0) {
-        println!("SKIPPED: there is no CUDA device");
-        return None;
-    }
+    assert!(
+        devices.is_ok_and(|devices| devices > 0),
+        "there is no CUDA device: these tests need one, or `.ci/cuda-emulated`"
+    );
     let cuda = Cuda::try_build(0, 0).unwrap();
     load_kernels(&cuda).unwrap();
-    Some(cuda)
+    cuda
 }
 
 /// Numbers without a pattern, that both dtypes hold exactly.
@@ -83,7 +83,7 @@ fn tape<E: Dtype, D: Ops<E>>() -> OwnedTape<E, D> {
 
 /// Compares an operation on both, each list as a share of its largest element.
 fn check(name: &str, operation: impl Operation) {
-    let Some(cuda) = gpu() else { return };
+    let cuda = gpu();
     let expected = operation.run::<f64, Cpu>(&Cpu::default()).unwrap();
     let single = operation.run::<f32, Cuda>(&cuda).unwrap();
     let half = operation.run::<F16, Cuda>(&cuda).unwrap();
@@ -311,7 +311,7 @@ const LENGTHS: [usize; 4] = [1, 257, 5_000, 300_000];
 
 #[test]
 fn squares_are_added_up() {
-    let Some(cuda) = gpu() else { return };
+    let cuda = gpu();
     for len in LENGTHS {
         let values: Vec<f32> = noise(len, 3);
         let mut squares = Squares::try_none(&cuda).unwrap();
@@ -330,7 +330,7 @@ fn squares_are_added_up() {
 
 #[test]
 fn a_buffer_is_scaled() {
-    let Some(cuda) = gpu() else { return };
+    let cuda = gpu();
     for len in LENGTHS {
         let values: Vec<f32> = noise(len, 4);
         let mut scaled = buffer(&cuda, &values);
@@ -342,7 +342,7 @@ fn a_buffer_is_scaled() {
 
 #[test]
 fn both_precisions_are_converted_as_on_the_processor() {
-    let Some(cuda) = gpu() else { return };
+    let cuda = gpu();
     // Rounding to even either way, the smallest and largest of half precision, and beyond.
     let hard =
         [1.0 + 1.0 / 2048.0, 1.0 + 3.0 / 2048.0, 6e-8, 2e-8, -0.0, 65_504.0, 65_519.9, 65_520.0, -1e30];

@@ -289,7 +289,7 @@ where
         match entry {
             Entry::Level(_) => self.dashed(&ends, TARGET, 1.4, (6, 4))?,
             Entry::Series(_, series) if series.stroke == Stroke::Faint => {
-                self.line(&ends, colour_of(series), 3.0)?
+                self.line(&ends, colour_of(series), 3.0)?;
             }
             Entry::Series(_, series) => {
                 self.curve(&ends, &Series { stroke: plain(series.stroke), ..series.clone() })?;

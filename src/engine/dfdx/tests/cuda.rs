@@ -20,14 +20,13 @@ fn ten_steps(engine: &mut dyn Engine, accumulate: bool) -> Vec<StepOutput> {
 }
 
 /// The first GPU, ready for the operations.
-fn gpu() -> Option<Cuda> {
+fn gpu() -> Cuda {
     if let Err(reason) = device::cuda_devices() {
-        println!("SKIPPED: {reason}");
-        return None;
+        panic!("{reason}: these tests need a GPU, or `.ci/cuda-emulated`");
     }
     let cuda = Cuda::try_build(0, 0).unwrap();
     crate::ops::cuda::load_kernels(&cuda).unwrap();
-    Some(cuda)
+    cuda
 }
 
 fn open<P: Passes<f32, Cuda>>(cuda: &Cuda, plan: &RunPlan, passes: P, limits: Limits) -> OnGpu<P> {
@@ -60,7 +59,7 @@ fn assert_losses(name: &str, found: &[StepOutput], expected: &[StepOutput], tole
 
 #[test]
 fn twenty_steps_have_the_losses_of_the_cpu() {
-    let Some(cuda) = gpu() else { return };
+    let cuda = gpu();
     let mut optimizers = OptimizerKind::ALL.iter().cycle();
     for (name, mut plan, accumulate) in settings() {
         // The settings share the optimizers.
@@ -81,7 +80,7 @@ fn twenty_steps_have_the_losses_of_the_cpu() {
 
 #[test]
 fn what_saves_memory_changes_no_loss() {
-    let Some(cuda) = gpu() else { return };
+    let cuda = gpu();
     let mut plan = plan(true, 0.1);
     let expected = ten_steps(&mut engine::<f32>(&plan), false);
     plan.train.activation_checkpointing = true;
@@ -128,7 +127,7 @@ fn assert_gradients(found: &[(String, Vec<f32>)], expected: &[(String, Vec<f32>)
 
 #[test]
 fn every_gradient_is_that_of_the_cpu() {
-    let Some(cuda) = gpu() else { return };
+    let cuda = gpu();
     for dropout in [0.0, 0.1] {
         let (plan, batch) = (plan(true, dropout), &texts()[0]);
         let expected = gradients(&mut engine::<f32>(&plan), batch);
@@ -140,7 +139,7 @@ fn every_gradient_is_that_of_the_cpu() {
 
 #[test]
 fn mixed_precision_follows_single() {
-    let Some(cuda) = gpu() else { return };
+    let cuda = gpu();
     for (name, plan, accumulate) in settings() {
         let expected = ten_steps(&mut engine::<f32>(&plan), accumulate);
         let found = ten_steps(&mut mixed(&cuda, &plan), accumulate);
@@ -155,7 +154,7 @@ fn mixed_precision_follows_single() {
 
 #[test]
 fn a_scale_that_overflows_is_found_out_on_a_gpu_too() {
-    let Some(cuda) = gpu() else { return };
+    let cuda = gpu();
     let mut engine = open(&cuda, &plan(true, 0.0), MixedPasses::default(), Limits::default());
     // Gradients of more than one overflow with the initial scale.
     let first = engine.train_step(&texts()[..1], 1e-2).unwrap();
@@ -169,7 +168,7 @@ fn a_scale_that_overflows_is_found_out_on_a_gpu_too() {
 
 #[test]
 fn checkpoints_move_between_devices_and_precisions() {
-    let Some(cuda) = gpu() else { return };
+    let cuda = gpu();
     let mut plan = plan(true, 0.1);
     let mut on_gpu = plain(&cuda, &plan);
     ten_steps(&mut on_gpu, false);
@@ -195,7 +194,7 @@ fn checkpoints_move_between_devices_and_precisions() {
 
 #[test]
 fn evaluations_and_next_tokens_are_those_of_the_cpu() {
-    let Some(cuda) = gpu() else { return };
+    let cuda = gpu();
     let plan = plan(true, 0.1);
     let mut expected = engine::<f32>(&plan);
     let others: [(Box<dyn Engine>, f64); 2] =
@@ -220,7 +219,7 @@ fn evaluations_and_next_tokens_are_those_of_the_cpu() {
 
 #[test]
 fn tokens_outside_the_vocabulary_never_reach_the_gpu() {
-    let Some(cuda) = gpu() else { return };
+    let cuda = gpu();
     let mut engine = plain(&cuda, &plan(true, 0.0));
     let bad = Batch { targets: vec![61; 2 * TOKENS], ..texts()[0].clone() };
     assert!(engine.loss(&bad).is_err() && engine.train_step(&[bad], 1e-3).is_err());

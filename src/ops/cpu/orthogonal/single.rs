@@ -25,7 +25,7 @@ pub fn try_orthogonalise(mut matrix: ViewMut<'_>, coefficients: &[Coefficients])
 
     let scale = scale(&mut matrix);
     rows(&mut matrix, &mut x, across, |from, x| {
-        x.iter_mut().zip(from).for_each(|(x, from)| *x = *from * scale)
+        x.iter_mut().zip(from).for_each(|(x, from)| *x = *from * scale);
     });
     for coefficients in coefficients.chunks(period) {
         let view = View::new(&x, across);

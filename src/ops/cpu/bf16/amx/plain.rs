@@ -55,7 +55,7 @@ unsafe fn begin(from: Option<&Quarters>) {
                     "tilezero tmm2",
                     "tilezero tmm3",
                     options(nostack, nomem)
-                )
+                );
             }
             Some(Quarters { at, stride }) => asm!(
                 "tileloadd tmm0, [{0} + {4}*1]",
