@@ -31,6 +31,15 @@ impl Table {
     }
 
     /// The table with its columns padded, so that the source reads well too, and a newline at the end.
+    ///
+    /// # Example
+    /// ```
+    /// use runner::markdown::{Align, Table};
+    ///
+    /// let mut table = Table::new(&[("run", Align::Left), ("loss", Align::Right)]);
+    /// table.row(["seed=1", "0.0987"]);
+    /// assert_eq!(table.render(), "| run    |   loss |\n| ------ | -----: |\n| seed=1 | 0.0987 |\n");
+    /// ```
     pub fn render(&self) -> String {
         if self.rows.is_empty() {
             return String::new();

@@ -38,6 +38,18 @@ pub struct Spread {
 
 impl Spread {
     /// `None` without values.
+    ///
+    /// # Example
+    /// ```
+    /// use runner::stats::{Spread, critical_t};
+    ///
+    /// let higher = Spread::of(&[4.31, 4.35, 4.33]).unwrap();
+    /// let lower = Spread::of(&[4.11, 4.15, 4.13]).unwrap();
+    /// // Three seeds each: 4 degrees of freedom.
+    /// assert!(higher.standard_errors_from(&lower).unwrap() > critical_t(4));
+    /// // A single run does not spread.
+    /// assert_eq!(Spread::of(&[4.31]).unwrap().standard_deviation, None);
+    /// ```
     pub fn of(values: &[f64]) -> Option<Spread> {
         Some(Spread { mean: mean(values)?, standard_deviation: standard_deviation(values), n: values.len() })
     }

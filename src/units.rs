@@ -23,7 +23,13 @@ pub fn steps(value: u64) -> String {
     format!("{} {}", count(value), if value == 1 { "step" } else { "steps" })
 }
 
-/// `0.24 s`, `42 s`, `4 min 05 s`, `31 min`, `1 h 02 min`, `2 d 03 h`.
+/// Seconds in the units that people use.
+///
+/// # Example
+/// ```
+/// let texts = [0.243, 42.0, 245.0, 1_860.0, 3_720.0].map(runner::units::duration);
+/// assert_eq!(texts, ["0.24 s", "42 s", "4 min 05 s", "31 min", "1 h 02 min"]);
+/// ```
 pub fn duration(secs: f64) -> String {
     if !secs.is_finite() || secs < 0.0 {
         return plain(secs);

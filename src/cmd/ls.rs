@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::args::Folders;
 use super::columns;
 use crate::error::{Error, Exit};
+use crate::files::disk;
 use crate::report::ending::outcome;
 use crate::store::manifest::Manifest;
 use crate::store::scan::scan;
@@ -21,10 +22,15 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     let runs_dir = &args.folders.runs_dir;
     let found = scan(runs_dir);
     if found.is_empty() {
-        terminal::out(format_args!(
-            "no runs in {}; `runner experiments/quickstart.toml` makes one",
-            runs_dir.display()
-        ));
+        match disk::in_the_way(runs_dir) {
+            Some(obstacle) => {
+                terminal::out(format_args!("no runs: {obstacle}, or choose another folder with --runs-dir"))
+            }
+            None => terminal::out(format_args!(
+                "no runs in {}; `runner experiments/quickstart.toml` makes one",
+                runs_dir.display()
+            )),
+        }
         return Ok(Exit::Success);
     }
     let now = Timestamp::now();

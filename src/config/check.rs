@@ -9,7 +9,9 @@ use super::hint;
 use super::parse;
 use super::schema::{Key, Kind};
 use super::value::{kind_of, shortened, value_text};
-use crate::files::{is_device_name, is_folder_name, is_run_name};
+use crate::files::{
+    FOLDER_LONGEST, FOLDER_SIGNS, RUN_SIGNS, is_folder_name, is_run_name, why_no_folder_name,
+};
 
 /// Why a value does not fit its key. The place is the caller's.
 #[derive(Debug)]
@@ -139,10 +141,10 @@ fn help(key: &'static Key, value: &Value, written: &str) -> Option<String> {
             }
             _ => hint::for_value(key, word, &["auto", "cpu", "cuda", "scripted"]).map(did_you_mean),
         },
-        (Kind::Name | Kind::RunName, Value::String(name)) if is_device_name(name) => {
-            Some("it becomes the name of a folder, and to Windows this one is a device".into())
+        (Kind::Name, Value::String(name)) => Some(why_no_folder_name(name, FOLDER_SIGNS, FOLDER_LONGEST)),
+        (Kind::RunName, Value::String(name)) => {
+            Some(why_no_folder_name(name, RUN_SIGNS, parse::MAX_RUN_NAME))
         }
-        (Kind::Name | Kind::RunName, Value::String(_)) => Some("it becomes the name of a folder".into()),
         (Kind::Duration, Value::String(_)) => Some("units are h, m and s: two days are \"48h\"".into()),
         (Kind::Requirements, Value::Array(items)) => {
             let wrong =
@@ -285,12 +287,12 @@ mod tests {
             (
                 "experiment.name",
                 "\"../x\"",
-                "`experiment.name` must be a string of letters, digits, `.`, `_` and `-`, up to 100 characters, not the string \"../x\" | it becomes the name of a folder",
+                "`experiment.name` must be a string of letters, digits, `.`, `_` and `-`, up to 100 characters, not the string \"../x\" | it becomes the name of a folder, of letters from a to z, digits, `.` `_` `-`, and '/' is none of these",
             ),
             (
                 "experiment.run",
                 "\"sw/seed=1\"",
-                "`experiment.run` must be a string of letters, digits, `.`, `_`, `-`, `=`, `,` and `+`, up to 120 characters, not the string \"sw/seed=1\" | it becomes the name of a folder",
+                "`experiment.run` must be a string of letters, digits, `.`, `_`, `-`, `=`, `,` and `+`, up to 120 characters, not the string \"sw/seed=1\" | it becomes the name of a folder, of letters from a to z, digits, `.` `_` `-` `=` `,` `+`, and '/' is none of these",
             ),
             (
                 "reference.curve",

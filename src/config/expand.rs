@@ -14,7 +14,7 @@ use super::run_name;
 use super::sections::Findings;
 use super::validate;
 use super::value::value_text;
-use crate::files::is_folder_name;
+use crate::files::{FOLDER_LONGEST, FOLDER_SIGNS, is_folder_name, why_no_folder_name};
 use crate::units;
 
 /// Most runs of one experiment. More are a slip in a grid.
@@ -165,7 +165,8 @@ fn experiment_name(path: &Path, resolved: &Resolved, findings: &mut Findings) ->
     }
     let what = format!("the file's name \"{stem}\" cannot be the name of the experiment");
     let problem = ConfigError::new(Place::File(path.to_path_buf()), what).key("experiment.name");
-    findings.add(problem.help("set `name` in [experiment]: letters, digits, `.`, `_` and `-`"));
+    let why = why_no_folder_name(&stem, FOLDER_SIGNS, FOLDER_LONGEST);
+    findings.add(problem.help(format!("{why}; set `name` in [experiment], or call the file something else")));
     None
 }
 

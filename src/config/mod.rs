@@ -67,6 +67,24 @@ pub struct LoadOptions {
 ///
 /// # Errors
 /// Everything that is wrong with the files and the options, at once.
+///
+/// # Example
+/// ```
+/// use runner::config::{self, LoadOptions};
+///
+/// let folder = tempfile::tempdir()?;
+/// let file = folder.path().join("rates.toml");
+/// std::fs::write(&file, "[sweep.grid]\noptimizer.learning_rate = [1e-3, 3e-3]\n")?;
+///
+/// let plans = config::load(std::slice::from_ref(&file), &LoadOptions::default())?;
+/// let rates: Vec<f64> = plans.iter().map(|plan| plan.optimizer.learning_rate).collect();
+/// assert_eq!(rates, [1e-3, 3e-3]);
+///
+/// std::fs::write(&file, "[optimizer]\nlearning_rat = 1e-3\n")?;
+/// let problems = config::load(&[file], &LoadOptions::default()).unwrap_err().to_string();
+/// assert!(problems.contains("rates.toml:2") && problems.contains("learning_rate"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn load(files: &[PathBuf], options: &LoadOptions) -> Result<Vec<RunPlan>, ConfigErrors> {
     if files.is_empty() {
         let problem = ConfigError::new(Place::Argument("FILES".into()), "no experiment files are given");

@@ -43,11 +43,11 @@ fn read_one(option: &str, findings: &mut Findings) -> Option<Setting> {
     let (what, help) = match read_value(key, text) {
         Some(value) => match check(key, value, Path::new("")) {
             Ok(value) => return Some(Setting { key, value, origin: Origin::Written(place) }),
-            Err(complaint) => (complaint.what, complaint.help),
+            Err(complaint) => (complaint.what, sweep_help(key, text).or(complaint.help)),
         },
         None => (
             format!("`{}` must be {}, and `{text}` is not a TOML value", key.name, key.kind.describe()),
-            help_for(key, text),
+            sweep_help(key, text).or_else(|| help_for(key, text)),
         ),
     };
     findings.doubt(Some(key));
@@ -65,6 +65,29 @@ fn read_value(key: &Key, text: &str) -> Option<Value> {
         _ if key.kind.is_text() => Some(Value::String(text.to_owned())),
         _ => None,
     }
+}
+
+/// Several values with commas between, as Hydra's and W&B's sweeps take them: where each is one that the key takes.
+fn sweep_help(key: &Key, text: &str) -> Option<String> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let parts: Vec<&str> = bare.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+    let values: Vec<Value> = parts
+        .iter()
+        .map(|part| check(key, read_value(key, part)?, Path::new("")).ok())
+        .collect::<Option<_>>()?;
+    if values.len() < 2 || !key.can_be_swept() {
+        return None;
+    }
+    let list: Vec<String> = parts
+        .iter()
+        .zip(&values)
+        .map(|(part, value)| if value.is_str() { value_text(value) } else { (*part).to_owned() })
+        .collect();
+    Some(format!(
+        "`--set` gives one value; several runs are a sweep, in the file:\n[sweep.grid]\n{} = [{}]",
+        key.name,
+        list.join(", ")
+    ))
 }
 
 fn help_for(key: &Key, text: &str) -> Option<String> {

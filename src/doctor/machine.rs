@@ -159,10 +159,10 @@ fn folder(what: &str, path: &Path, option: &str) -> Finding {
 
 /// Whether files can be made in the folder, or the folder itself where it is not there yet. Leaves nothing behind.
 fn writable(path: &Path) -> Result<(), String> {
-    let there = disk::existing(path).ok_or("no folder above it exists")?;
-    if !there.is_dir() {
-        return Err(format!("{} is not a folder", there.display()));
+    if let Some(obstacle) = disk::in_the_way(path) {
+        return Err(obstacle);
     }
+    let there = disk::existing(path).ok_or("no folder above it exists")?;
     match tempfile::tempfile_in(there) {
         Ok(_) => Ok(()),
         Err(error) => Err(format!("{} is not writable: {error}", there.display())),

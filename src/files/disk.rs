@@ -45,6 +45,26 @@ pub fn existing(path: &Path) -> Option<&Path> {
         .find(|path| path.exists())
 }
 
+/// What keeps `path` from becoming a folder, if it is something that lies there: in words, for people.
+pub fn in_the_way(path: &Path) -> Option<String> {
+    let meets = |path: &Path| match (std::fs::symlink_metadata(path), std::fs::metadata(path)) {
+        (Ok(link), Err(_)) if link.is_symlink() => {
+            let target =
+                std::fs::read_link(path).map_or_else(|_| "nowhere".to_owned(), |to| to.display().to_string());
+            Some(format!(
+                "{} is a symbolic link to {target}, which is not there: make that folder",
+                path.display()
+            ))
+        }
+        (_, Ok(meta)) if !meta.is_dir() => {
+            Some(format!("{} is a file where a folder should be: move it away", path.display()))
+        }
+        _ => None,
+    };
+    let parts: Vec<&Path> = path.ancestors().filter(|path| !path.as_os_str().is_empty()).collect();
+    parts.into_iter().rev().find_map(meets)
+}
+
 /// Whether the disk is full, or what the user may use of it, or a file is as large as the process may make one (`ulimit -f`).
 pub fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
@@ -59,6 +79,23 @@ pub fn is_full(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn what_lies_in_a_folders_way_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (link, file) = (folder.path().join("link"), folder.path().join("file"));
+        std::os::unix::fs::symlink("/nowhere/at/all", &link).unwrap();
+        std::fs::write(&file, "").unwrap();
+        let said = |path: &Path| in_the_way(path).unwrap_or_default();
+        assert!(
+            said(&link.join("runs"))
+                .contains("link is a symbolic link to /nowhere/at/all, which is not there")
+        );
+        assert!(said(&file.join("runs")).contains("file is a file where a folder should be"));
+        assert_eq!(in_the_way(&folder.path().join("new/runs")), None);
+        assert_eq!(in_the_way(Path::new("new")), None);
+    }
 
     #[test]
     fn a_full_disk_is_known_also_when_it_is_wrapped() {

@@ -7,5 +7,8 @@ mod names;
 pub mod plain;
 mod sum;
 
-pub use names::{is_device_name, is_file_name, is_folder_name, is_run_name};
+pub use names::{
+    FOLDER_LONGEST, FOLDER_SIGNS, RUN_SIGNS, is_device_name, is_file_name, is_folder_name, is_run_name,
+    why_no_folder_name,
+};
 pub use sum::{hex, sha256};

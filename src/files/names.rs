@@ -1,15 +1,38 @@
 //! Names that are safe as folders on every common file system and cannot lead out of their parent.
 
+/// What names may hold beside letters and digits, and how long an experiment's may be.
+pub const FOLDER_SIGNS: &str = "._-";
+pub const RUN_SIGNS: &str = "._-=,+";
+pub const FOLDER_LONGEST: usize = 100;
+
 /// An experiment's or a comparison's: up to 100 ASCII letters, digits, `.`, `_` and `-`, neither `.` nor `-` first, no `.`
 /// last, and not a [device's](is_device_name).
 pub fn is_folder_name(text: &str) -> bool {
-    is_safe_name(text, "._-", 100)
+    is_safe_name(text, FOLDER_SIGNS, FOLDER_LONGEST)
 }
 
 /// A run's, which is named after its sweep point (`learning_rate=0.1,seed=7`): `=`, `,` and `+` too, up to
 /// `longest` characters.
 pub fn is_run_name(text: &str, longest: usize) -> bool {
-    is_safe_name(text, "._-=,+", longest)
+    is_safe_name(text, RUN_SIGNS, longest)
+}
+
+/// What of the rules above a name breaks, in words.
+pub fn why_no_folder_name(text: &str, signs: &str, longest: usize) -> String {
+    let length = text.chars().count();
+    let why = if text.is_empty() {
+        "and is empty".to_owned()
+    } else if is_device_name(text) {
+        "and to Windows this one is a device".to_owned()
+    } else if let Some(other) = text.chars().find(|&c| !(c.is_ascii_alphanumeric() || signs.contains(c))) {
+        let signs: Vec<String> = signs.chars().map(|sign| format!("`{sign}`")).collect();
+        format!("of letters from a to z, digits, {}, and {other:?} is none of these", signs.join(" "))
+    } else if text.starts_with(['.', '-']) || text.ends_with('.') {
+        "which begins with a letter, a digit or `_`, and does not end with `.`".to_owned()
+    } else {
+        format!("of up to {longest} characters, and this one has {length}")
+    };
+    format!("it becomes the name of a folder, {why}")
 }
 
 /// Any file's in a run's folder: people put files of their own there. Nothing that means something else than a file on one system
@@ -51,6 +74,21 @@ mod tests {
         }
         for text in ["", ".", "..", "a/b", "a\\b", "c:", "nul", "COM1.txt", "a\nb", "dot.", "blank "] {
             assert!(!is_file_name(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_name_is_said() {
+        let long = "n".repeat(150);
+        for (name, why) in [
+            ("CON", "a device"),
+            ("a b", "' ' is none of these"),
+            ("-a", "begins with a letter"),
+            (&*long, "this one has 150"),
+            ("", "is empty"),
+        ] {
+            let text = why_no_folder_name(name, FOLDER_SIGNS, FOLDER_LONGEST);
+            assert!(!is_folder_name(name) && text.contains(why), "{name}: {text}");
         }
     }
 

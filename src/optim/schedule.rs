@@ -7,6 +7,16 @@ use crate::config::experiment::{ScheduleKind, SchedulePlan};
 /// It rises linearly to `peak`, which step `warmup_steps` is the first to use. After that it stays (constant), falls to
 /// `min_lr` at step `decay_steps` and stays there (linear, cosine), or stays until the last `decay_steps` steps and
 /// falls linearly to `min_lr` at step `max_steps` (warmup-stable-decay).
+///
+/// # Example
+/// ```
+/// use runner::config::experiment::{ScheduleKind, SchedulePlan};
+/// use runner::optim::learning_rate;
+///
+/// let plan = SchedulePlan { kind: ScheduleKind::Linear, warmup_steps: 10, decay_steps: 100, min_lr: 0.0 };
+/// let at = |step| learning_rate(&plan, 0.02, 100, step);
+/// assert_eq!((at(5), at(10), at(100)), (0.01, 0.02, 0.0));
+/// ```
 pub fn learning_rate(plan: &SchedulePlan, peak: f64, max_steps: u64, step: u64) -> f64 {
     if step < plan.warmup_steps {
         return peak * step as f64 / plan.warmup_steps as f64;

@@ -1,5 +1,5 @@
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::files::{disk, plain};
 
@@ -13,8 +13,8 @@ pub enum StoreError {
     )]
     Gone { dir: PathBuf },
     #[error(
-        "cannot create a run directory in {}: {source}; make the folder writable, or choose another with --runs-dir",
-        path.display()
+        "cannot create a run directory in {}: {}, or choose another folder with --runs-dir",
+        path.display(), obstacle(path, source)
     )]
     CreateRun { path: PathBuf, source: io::Error },
     #[error(
@@ -49,6 +49,13 @@ impl StoreError {
             _ => false,
         }
     }
+}
+
+fn obstacle(path: &Path, source: &io::Error) -> String {
+    disk::in_the_way(path).unwrap_or_else(|| match disk::is_full(source) {
+        true => format!("{source}; free some space"),
+        false => format!("{source}; make the folder writable"),
+    })
 }
 
 fn hint(nearest: &[String]) -> String {
