@@ -10,14 +10,14 @@ use crate::error::{Error, Exit};
 
 const AFTER_HELP: &str = "\
 Exit codes:
-  0    all is done: every run finished and each target was met (skipped runs do not count)
-  1    internal error, or a file of the record could not be read or written
+  0    everything is done: every run finished and met its target (skipped runs do not count)
+  1    internal error, or a file of a run could not be read or written
   2    configuration or usage error, or a problem that doctor found: nothing was started
   3    all runs finished, but a target was missed
-  4    a run failed or diverged, or losses that should be the same are not
-  75   not all is done, and nothing failed: stopped by a scheduler's signal, or another
-       process has the run or all GPUs; what was done is saved, the same command resumes it
-  130  stopped by Ctrl-C; what was done is saved, the same command resumes it
+  4    a run failed or diverged, or losses that should agree do not
+  75   unfinished, nothing failed: stopped by a scheduler's signal, or another process has
+       the run or all GPUs; progress is saved, the same command resumes it
+  130  stopped by Ctrl-C; progress is saved, the same command resumes it
 
 Examples:
   runner experiments/quickstart.toml
@@ -29,7 +29,7 @@ Examples:
   runner generate quickstart \"King Aldren:\"
   runner export quickstart --format hf --out quickstart-hf";
 
-/// Trains GPT-2-style language models from TOML experiment files, and writes down what happened.
+/// Trains GPT-2-style language models from TOML experiment files, with checkpoints, reports and comparisons.
 #[derive(Debug, Parser)]
 #[command(version, after_help = AFTER_HELP, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
 pub struct Cli {
@@ -41,19 +41,19 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show what would be run: the same expansion and validation, nothing trained.
+    /// Dry run: expand and validate, estimate compute and memory, train nothing.
     Plan(plan::Args),
-    /// Go on with runs that were interrupted or whose process was killed, each from its last checkpoint.
+    /// Resume runs that were interrupted, killed or never started, each from its last checkpoint.
     Resume(resume::ResumeArgs),
-    /// Try failed runs again, each from its last checkpoint.
+    /// Retry failed runs, each from its last checkpoint.
     Retry(resume::RetryArgs),
-    /// Make the directories of runs without training them, and print them, for `runner exec` elsewhere.
+    /// Create run directories without training, and print them: one `runner exec` each, on a cluster for example.
     Prepare(prepare::Args),
-    /// Train one run from its directory; what a sweep or a cluster starts.
+    /// Train one run from its directory. Resumes from its last checkpoint, does nothing if it is finished.
     Exec(exec::Args),
-    /// Show that runs survive `kill -9`: train, kill, resume, and compare with a run that was left alone.
+    /// Show that runs survive `kill -9`: train, kill, resume, and compare with an undisturbed run.
     VerifyResume(verify_resume::Args),
-    /// Write the reports of runs again, from their files alone.
+    /// Rewrite the reports of runs, from their files alone.
     Report(report::Args),
     /// What a sweep starts for its reports.
     #[command(hide = true)]
@@ -64,13 +64,13 @@ enum Command {
     Ls(ls::Args),
     /// Continue a text with a trained model.
     Generate(generate::Args),
-    /// Serve trained models as a web page and behind an interface like OpenAI's.
+    /// Serve trained models: a web page and an OpenAI-style API.
     Serve(serve::Args),
-    /// Hand a trained model to other programs, or a run to another machine.
+    /// Export a trained model for other programs, or a whole run for another machine.
     Export(export::Args),
-    /// Explain a key of the experiment files: meaning, type, range, default, other names.
+    /// Explain a key of experiment files: meaning, type, range, default, names in other frameworks.
     Explain(explain::Args),
-    /// Look at this machine: what works, what does not, and what to do about it.
+    /// Check this machine: what works, what does not, and how to fix it.
     Doctor(doctor::Args),
     /// Print the JSON Schema of the experiment files, for completion in editors.
     Schema(schema::Args),

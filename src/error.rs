@@ -91,7 +91,7 @@ pub enum Error {
     Archive(#[from] ArchiveError),
     #[error("{0}")]
     Usage(String),
-    #[error("standard output cannot be written: {0}; the text is not complete")]
+    #[error("standard output cannot be written: {0}; the text is incomplete")]
     Output(std::io::Error),
     #[error("cannot catch signals: {0}")]
     Signal(std::io::Error),

@@ -18,9 +18,14 @@ pub fn count(value: u64) -> String {
     text
 }
 
+/// A count and its noun, which is given in the singular and makes its plural with an s: `1 layer`, `12 layers`, `0 files`.
+pub fn counted(value: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(value), if value == 1 { "" } else { "s" })
+}
+
 /// `1 step`, `7,827 steps`.
 pub fn steps(value: u64) -> String {
-    format!("{} {}", count(value), if value == 1 { "step" } else { "steps" })
+    counted(value, "step")
 }
 
 /// Seconds in the units that people use.
@@ -218,6 +223,10 @@ mod tests {
         assert_eq!(count(7827), "7,827");
         assert_eq!(count(124_439_808), "124,439,808");
         assert_eq!(count(12), "12");
+        assert_eq!(counted(1, "layer"), "1 layer");
+        assert_eq!(counted(0, "file"), "0 files");
+        assert_eq!(counted(12_345, "token"), "12,345 tokens");
+        assert_eq!(steps(1), "1 step");
         assert_eq!(bytes(512.0), "512 B");
         assert_eq!(bytes(1.5 * 1024.0 * 1024.0 * 1024.0), "1.5 GiB");
         assert_eq!(flops(1.5326e12), "1.53 TFLOP");

@@ -10,7 +10,7 @@ const FREE: &[&str] = &["build", "cmd", "lib", "main"];
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("cli", &["cmd", "error"]),
     ("config", &["facts", "files", "units"]),
-    ("data", &["config", "facts", "files"]),
+    ("data", &["config", "facts", "files", "units"]),
     ("doctor", &["data", "engine", "files", "launcher", "machine", "monitor", "terminal", "units"]),
     ("engine", &["config", "data", "facts", "files", "machine", "model", "ops", "optim", "threads", "units"]),
     (
@@ -38,7 +38,19 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("files", &[]),
     (
         "generate",
-        &["config", "data", "engine", "event", "facts", "infer", "model", "pretrained", "store", "threads"],
+        &[
+            "config",
+            "data",
+            "engine",
+            "event",
+            "facts",
+            "infer",
+            "model",
+            "pretrained",
+            "store",
+            "threads",
+            "units",
+        ],
     ),
     (
         "launcher",
@@ -66,13 +78,13 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("monitor", &[]),
     ("ops", &[]),
     ("optim", &["config", "facts", "model", "ops"]),
-    ("pretrained", &["config", "data", "facts", "files", "model", "store"]),
+    ("pretrained", &["config", "data", "facts", "files", "model", "store", "units"]),
     ("report", &["event", "facts", "files", "markdown", "metric", "shell", "stats", "store", "units"]),
-    ("serve", &["data", "generate", "infer", "model", "pretrained", "threads"]),
+    ("serve", &["data", "generate", "infer", "model", "pretrained", "threads", "units"]),
     ("shell", &[]),
     ("sinks", &["event", "facts", "files", "markdown", "metric", "store", "terminal", "units"]),
     ("stats", &[]),
-    ("store", &["event", "facts", "files", "machine", "metric"]),
+    ("store", &["event", "facts", "files", "machine", "metric", "units"]),
     (
         "train",
         &[

@@ -21,7 +21,7 @@ pub struct Selection {
     /// Experiment files.
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Set a key in every experiment; wins over everything that the files say. Repeatable.
+    /// Set a key in every experiment; overrides what the files set. Repeatable.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Take only experiments or runs of this name; `*` stands for anything. Repeatable.

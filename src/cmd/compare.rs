@@ -12,7 +12,7 @@ pub struct Args {
     /// Runs: a run's directory, `experiment/run`, or an experiment (all its runs).
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<String>,
-    /// Name of the comparison, of letters, digits, `.`, `_` and `-`. Without one, it is called after its experiments.
+    /// Name of the comparison, of letters, digits, `.`, `_` and `-`. Default: made from its experiments.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     #[command(flatten)]

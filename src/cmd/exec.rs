@@ -27,13 +27,13 @@ pub struct Args {
     /// Directory of a run, as `runner` makes it: with `config.toml` and `manifest.toml`.
     #[arg(value_name = "RUN_DIR")]
     dir: PathBuf,
-    /// Threads to train with, where the run's configuration leaves that open.
+    /// Threads to train with, if the run's configuration does not set them.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// Show nothing while training; the outcome is still printed at the end.
     #[arg(short, long)]
     quiet: bool,
-    /// Tell events as JSON lines on standard output, and stop when standard input closes: for the process that started this one.
+    /// Print events as JSON lines on standard output, and stop when standard input closes: for the process that started this one.
     #[arg(long, hide = true)]
     supervised: bool,
 }
@@ -70,9 +70,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     if let Ok(plan) = &plan
         && let Some(reason) = requirements::unmet_to_go_on(plan, &dir, &Machine::here())
     {
-        let what = format!(
-            "this machine lacks something that hardware.requires asks for: {reason}; nothing was started"
-        );
+        let what = format!("this machine does not meet hardware.requires: {reason}; nothing was started");
         return Err(Error::Usage(what));
     }
     let lease = match plan.map(|plan| lease::take(&plan)) {

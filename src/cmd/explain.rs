@@ -6,7 +6,7 @@ use crate::terminal;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A key such as `optimizer.learning_rate`, a section, or what another framework calls it. All keys without one.
+    /// A key such as `optimizer.learning_rate`, a section, or what another framework calls it. Default: all keys.
     key: Option<String>,
 }
 

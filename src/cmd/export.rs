@@ -26,17 +26,17 @@ pub struct Args {
     /// Folder to write, or for `archive` the file: its name ends with .tar.zst.
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
-    /// Replace files of the same names, where the folder is not empty or the file is there; other files stay.
+    /// Replace existing files of the same names; other files stay.
     #[arg(long)]
     overwrite: bool,
     /// Checkpoint of the run: best, last, or a step. For `hf` and `space`.
     #[arg(long, value_name = "WHICH", default_value = "best")]
     checkpoint: Which,
-    /// For `archive`: the checkpoints too, so that the run can be gone on with and its model used.
+    /// For `archive`: include the checkpoints, so that the run can be resumed and its model used.
     #[arg(long)]
     with_checkpoints: bool,
-    /// For `hf`: write a text's tokens and their logits, as this program computes them, to a safetensors file of its own, to hold
-    /// other programs against.
+    /// For `hf`: also write a test text's tokens and the logits that runner computes for them to this safetensors file, to compare
+    /// other programs with.
     #[arg(long, value_name = "FILE")]
     logits: Option<PathBuf>,
     /// Folder of the run directories.
@@ -50,7 +50,7 @@ enum Format {
     Hf,
     /// A Hugging Face Space that builds runner and serves the model.
     Space,
-    /// The whole run in one file, without its checkpoints unless they are asked for; `runner report FILE` reads it elsewhere.
+    /// The whole run in one file, without checkpoints unless --with-checkpoints is set; `runner report FILE` reads it on any machine.
     Archive,
 }
 
@@ -124,7 +124,7 @@ fn pack(args: &Args) -> Result<Exit, Error> {
     };
     let dir = RunDir::open(run);
     if dir.read_manifest_now()?.status == Status::Running {
-        terminal::err("note: the run is still training; the archive holds what there is so far");
+        terminal::err("note: the run is still training; the archive has its state so far");
     }
     let packed = archive::pack(&dir, &args.out, args.with_checkpoints, args.overwrite)?;
     for (path, reason) in &packed.damaged {
@@ -136,8 +136,8 @@ fn pack(args: &Args) -> Result<Exit, Error> {
     let size = std::fs::metadata(&args.out).map_or(0, |meta| meta.len());
     let checkpoints = if args.with_checkpoints { "" } else { " without checkpoints" };
     terminal::err(format_args!(
-        "{} files{checkpoints}, {}, in {}",
-        units::count(packed.files),
+        "{}{checkpoints}, {}, in {}",
+        units::counted(packed.files, "file"),
         units::bytes(packed.bytes as f64),
         units::bytes(size as f64)
     ));

@@ -33,16 +33,16 @@ pub struct Args {
     /// folder with a GPT-2 from Hugging Face (config.json and model.safetensors).
     #[arg(value_name = "RUN")]
     run: String,
-    /// The text to continue. Without it, standard input is read; at a terminal, the model begins a text of its own. One that begins
-    /// with `-` comes after `--`.
+    /// The text to continue. Default: standard input; at a terminal, no prompt at all. Put `--` before a prompt that begins
+    /// with `-`.
     #[arg(value_name = "PROMPT", conflicts_with = "interactive")]
     prompt: Option<OsString>,
-    /// Continue one line after the other, as they are typed. Ctrl-C ends a text, Ctrl-D the program.
+    /// Read prompts line by line. Ctrl-C stops a text, Ctrl-D quits.
     #[arg(long, short)]
     interactive: bool,
     #[command(flatten)]
     sampling: Sampling,
-    /// Print an object for each sample as a line of JSON.
+    /// Print one line of JSON per sample.
     #[arg(long, conflicts_with = "interactive")]
     json: bool,
     #[command(flatten)]
@@ -55,10 +55,10 @@ pub struct ModelArgs {
     /// Checkpoint of a run: best, last, or a step.
     #[arg(long, value_name = "WHICH", default_value = "best")]
     pub checkpoint: Which,
-    /// How weights are held: smaller ones are faster, and a little less exact.
+    /// Number format of the weights: smaller is faster and a little less exact.
     #[arg(long, value_enum, default_value = "f32")]
     pub weights: Weights,
-    /// Threads that compute; all cores if it is not given.
+    /// Threads that compute. Default: all cores.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub threads: Option<u16>,
     /// Folder of the run directories.
@@ -83,37 +83,37 @@ impl From<Weights> for WeightKind {
     }
 }
 
-/// How tokens are chosen. What is not given is as the run sampled while it trained.
+/// How tokens are chosen. Unset options default to the run's `[sample]` section, or to a folder's `generation_config.json`.
 #[derive(Clone, Debug, clap::Args)]
 struct Sampling {
-    /// Texts to write for the prompt, each with a seed of its own. Several are separated by a line `---`.
+    /// Samples per prompt, each with its own seed. Several are separated by a line `---`.
     #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true)]
     num_samples: NonZeroUsize,
-    /// Tokens to write at most.
+    /// Maximum number of new tokens.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     max_new_tokens: Option<usize>,
-    /// Divides the logits: below 1 safer, above 1 wilder; 0 always takes the likeliest token.
+    /// Divides the logits: below 1 more likely tokens, above 1 more random ones; 0: greedy.
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     temperature: Option<f64>,
-    /// Choose among this many likeliest tokens; 0: all.
+    /// Sample from this many likeliest tokens; 0: all.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     top_k: Option<usize>,
-    /// Choose among the likeliest tokens that together have this probability; 1: all.
+    /// Nucleus sampling: sample from the likeliest tokens that together have this probability; 1: all.
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     top_p: Option<f64>,
-    /// Above 1, tokens that are there already become less likely.
+    /// Above 1, tokens that already occurred become less likely.
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     repetition_penalty: Option<f64>,
-    /// End the text before this. Repeatable.
+    /// Stop sequence: the text ends before it. Repeatable.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     stop: Vec<String>,
-    /// The same seed writes the same text; drawn and printed if it is not given.
+    /// The same seed gives the same text. Default: random, and printed.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     seed: Option<u64>,
 }
 
 const AFTER_HELP: &str = "\
-Standard output is the prompt and its continuation, nothing else; what else there is to say goes to standard error.
+Standard output is the prompt and its continuation, nothing else; notes go to standard error.
 
 Examples:
   runner generate quickstart \"King Aldren:\"
@@ -189,9 +189,9 @@ pub fn describe(model: &Model) -> String {
     let origin = found.origin.as_ref().map(|origin| format!(", {}", origin.describe())).unwrap_or_default();
     let parameters = crate::model::params::model_info(&found.model).parameters;
     format!(
-        "{}{origin}; {} parameters, {}",
+        "{}{origin}; {}, {}",
         found.name,
-        units::count(parameters),
+        units::counted(parameters, "parameter"),
         model.decoder.kind().name()
     )
 }

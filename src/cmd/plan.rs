@@ -24,7 +24,7 @@ pub struct Args {
     /// Also print every resolved key of every run, and where its value comes from.
     #[arg(long)]
     keys: bool,
-    /// Also print what the memory estimate of every run is made of.
+    /// Also print the parts of each run's memory estimate.
     #[arg(long)]
     memory: bool,
 }
@@ -68,11 +68,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     {
         terminal::out(format_args!("warning: {warning}"));
     }
-    terminal::out(format_args!(
-        "{} {}, all valid",
-        planned.len(),
-        if planned.len() == 1 { "run" } else { "runs" }
-    ));
+    terminal::out(format_args!("{}, all valid", units::counted(planned.len() as u64, "run")));
     if args.memory {
         planned.iter().for_each(|run| terminal::out(format_args!("\n{}\n{}", name(run), memory_table(run))));
     }

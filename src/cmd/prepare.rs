@@ -15,10 +15,10 @@ pub struct Args {
     selection: Selection,
     #[command(flatten)]
     folders: Folders,
-    /// Prepare every run anew, also those that are done.
+    /// Prepare every run again from scratch, even finished ones.
     #[arg(long, conflicts_with = "retry")]
     again: bool,
-    /// Name runs too that failed in an earlier attempt.
+    /// Also print runs that failed in an earlier attempt.
     #[arg(long)]
     retry: bool,
 }

@@ -12,7 +12,7 @@ use crate::terminal;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Runs: a run's directory, `experiment/run`, or an experiment. All runs without one.
+    /// Runs: a run's directory, `experiment/run`, or an experiment. Default: all runs.
     #[arg(value_name = "RUN")]
     runs: Vec<String>,
     #[command(flatten)]

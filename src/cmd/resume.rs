@@ -36,7 +36,7 @@ pub struct RetryArgs {
     /// Runs or experiments, by name or path; all failed runs when none is given.
     #[arg(value_name = "RUN")]
     runs: Vec<String>,
-    /// Only runs whose failure is of this class. Repeatable. Without it: all but `diverged` and `config`, which would do the same
+    /// Only runs that failed with this class. Repeatable. Default: all but `diverged` and `config`, which would fail the same way
     /// again.
     #[arg(long = "class", value_name = "CLASS", value_parser = class)]
     classes: Vec<StopReason>,
@@ -60,9 +60,9 @@ pub fn resume(args: ResumeArgs) -> Result<Exit, Error> {
             return Ok(());
         }
         Err(match Ending::of(manifest) {
-            Ending::Failed | Ending::Diverged => "failed; `runner retry` tries it again".to_owned(),
-            Ending::Running => "is being trained at this moment".to_owned(),
-            ending => format!("needs nothing more: {}", ending.word()),
+            Ending::Failed | Ending::Diverged => "failed; `runner retry` resumes it".to_owned(),
+            Ending::Running => "is being trained right now".to_owned(),
+            ending => format!("is done: {}", ending.word()),
         })
     };
     go_on(&args.runs, &args.folders, &args.work, "unfinished", what)
@@ -80,12 +80,10 @@ pub fn retry(args: RetryArgs) -> Result<Exit, Error> {
             Some(class) if classes.contains(&class) => Ok(()),
             Some(_) if classes.is_empty() && may_be_retried(manifest) => Ok(()),
             Some(class) if classes.is_empty() && manifest.status != Status::Interrupted => {
-                Err(format!("would do the same again; --class {} tries it nevertheless", class.key()))
+                Err(format!("would probably fail again; --class {} retries it anyway", class.key()))
             }
-            Some(_) if classes.is_empty() => {
-                Err("was interrupted; `runner resume` goes on with it".to_owned())
-            }
-            Some(class) => Err(format!("ended as {}, which was not asked for", class.key())),
+            Some(_) if classes.is_empty() => Err("was interrupted; `runner resume` resumes it".to_owned()),
+            Some(class) => Err(format!("ended as {}, which --class does not include", class.key())),
         }
     };
     go_on(&args.runs, &args.folders, &args.work, "failed", what)
@@ -135,7 +133,7 @@ fn go_on(
         let owed = plan.as_ref().is_some_and(|plan| retry::is_owed(&manifest, plan));
         // A configuration that cannot be read is the run's own failure.
         if let Some(reason) = plan.and_then(|plan| launcher.unmet_to_go_on(&plan, &dir)) {
-            items.push(sweep::left_out(&dir, format!("not gone on with here: {reason}")));
+            items.push(sweep::left_out(&dir, format!("not resumed here: {reason}")));
             continue;
         }
         items.push(match requeue(&dir, manifest, owed) {

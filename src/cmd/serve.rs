@@ -22,59 +22,61 @@ const TOKEN_VARIABLE: &str = "RUNNER_TOKEN";
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
-    /// Runs, their directories, checkpoints, or folders with a GPT-2 from Hugging Face. All of them are held in memory.
+    /// Runs, run directories, checkpoints, or folders with a GPT-2 from Hugging Face. All are loaded into memory.
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<String>,
-    /// Address to listen on. 0.0.0.0 is every one that this machine has.
+    /// Address to listen on; 0.0.0.0: all interfaces.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = host)]
     host: IpAddr,
-    /// Port to listen on; 0: any that is free.
+    /// Port to listen on; 0: any free port.
     #[arg(long, value_name = "PORT", default_value = "7860")]
     port: u16,
-    /// File with the token that requests must carry (`Authorization: Bearer TOKEN`); without it, the variable RUNNER_TOKEN. If
-    /// neither is there, no token is wanted.
+    /// File with the token that requests must send (`Authorization: Bearer TOKEN`). Default: the environment variable RUNNER_TOKEN. If
+    /// neither is set, no token is required.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     #[command(flatten)]
-    limits: LimitArgs,
-    #[command(flatten)]
     model: ModelArgs,
+    // Last, because its heading is that of every option after it.
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Limits")]
 struct LimitArgs {
-    /// Tokens that a text may ask for.
+    /// Most tokens per text.
     #[arg(long, value_name = "N", default_value = "2048")]
     limit_new_tokens: NonZeroUsize,
-    /// Texts that a request may ask for.
+    /// Most texts per request (prompts times samples).
     #[arg(long, value_name = "N", default_value = "8")]
     limit_samples: NonZeroUsize,
-    /// Size of a request, prompt included.
+    /// Largest request body, prompt included.
     #[arg(long, value_name = "BYTES", default_value = "1048576")]
     limit_bytes: NonZeroUsize,
-    /// Seconds that a request may take.
+    /// Longest time per request, in seconds.
     #[arg(long, value_name = "SECS", default_value = "300", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     limit_secs: u64,
-    /// Requests that may wait for their turn; more are sent away, to come again.
+    /// Most requests that wait; more get 503 with Retry-After.
     #[arg(long, value_name = "N", default_value = "32")]
     queue: NonZeroUsize,
-    /// Texts that are written at the same time.
+    /// Most texts generated at the same time.
     #[arg(long, value_name = "N", default_value = "16")]
     texts: NonZeroUsize,
-    /// Connections that are held at the same time.
+    /// Most open connections.
     #[arg(long, value_name = "N", default_value = "512", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     connections: u32,
-    /// Memory for what waits for clients: bodies that arrive, prompts, answers that are not read. An answer may have half of it, and
-    /// 64 KiB also when others have all; a client that does not read is let go when it needs more.
+    /// Memory for request bodies, prompts and answers that clients have not read yet. One answer may use half of it, and always
+    /// 64 KiB; a client that does not read is disconnected when its answer needs more. Each connection takes up to 64 KiB and sixteen
+    /// events beside that, and the system up to 256 KiB for what was sent.
     #[arg(long, value_name = "BYTES", default_value = "67108864")]
     waiting_bytes: NonZeroUsize,
 }
 
 const AFTER_HELP: &str = "\
-Standard output is the address of the page. POST /v1/completions works with OpenAI's client libraries (base URL: that
-address and /v1); GET /v1/models, /health and /metrics (Prometheus) are there as well. Ctrl-C lets texts under way
-finish, a second one does not.
+Standard output is the address of the page. POST /v1/completions works with OpenAI's client libraries (base URL: that \
+address and /v1); GET /v1/models, /health and /metrics (Prometheus) are there as well. Ctrl-C lets running texts finish, \
+a second one stops at once.
 
 Examples:
   runner serve quickstart
@@ -121,7 +123,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
             say_unused(&model.pretrained);
         }
         if !args.host.is_loopback() && token.is_none() {
-            terminal::err("note: everybody who can reach this address can use it; --token-file or RUNNER_TOKEN changes that");
+            terminal::err("note: anyone who can reach this address can use it; set --token-file or RUNNER_TOKEN to require a token");
         }
         let address = SocketAddr::new(args.host, args.port);
         let server = Server::bind(address, named(models), args.limits.into(), token)?;
@@ -163,7 +165,7 @@ fn token(file: Option<&Path>) -> Result<Option<String>, Error> {
     };
     let token = token.trim();
     if token.is_empty() {
-        return Err(Error::Usage("the token is empty; leave it out if none is wanted".to_owned()));
+        return Err(Error::Usage("the token is empty; leave it out to require none".to_owned()));
     }
     Ok(Some(token.to_owned()))
 }
@@ -173,7 +175,7 @@ fn catch() -> Result<watch::Receiver<bool>, Error> {
     let (stop, stopped) = watch::channel(false);
     let first = move |_| {
         stop.send_replace(true);
-        terminal::err("stopping when the texts under way are written; Ctrl-C again stops now");
+        terminal::err("finishing the running texts; Ctrl-C again stops now");
     };
     #[expect(clippy::exit, reason = "a second signal does not wait for what is under way")]
     signals::listen(first, || std::process::exit(i32::from(Exit::Interrupted.code())))?;

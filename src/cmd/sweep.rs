@@ -26,11 +26,11 @@ use crate::units;
 /// How runs are worked off.
 #[derive(Clone, Debug, clap::Args)]
 pub struct WorkArgs {
-    /// Runs at the same time, each in a process of its own with its share of the cores. `auto`: one per GPU, or as many as cores
-    /// and free memory allow.
+    /// How many runs to train at the same time, each in its own process with its share of the cores. `auto`: one per GPU, or as
+    /// many as cores and free memory allow.
     #[arg(short, long, value_name = "N|auto", default_value = "1")]
     jobs: Jobs,
-    /// Start no further run once one has failed; those that are under way go on.
+    /// Start no further run once one has failed; runs in progress continue.
     #[arg(long, conflicts_with = "max_fail")]
     fail_fast: bool,
     /// Start no further run once this many have failed.
@@ -251,7 +251,7 @@ impl Sweep {
         }
         let unfinished = |run: &Done| again::is_unfinished(&run.manifest, None);
         if self.resumable || self.done.iter().any(unfinished) {
-            lines.push("`runner resume` goes on with what was interrupted or not started".to_owned());
+            lines.push("`runner resume` continues what was interrupted or not started".to_owned());
         }
         lines.extend(
             compared
@@ -269,11 +269,8 @@ impl Sweep {
         let others = || self.done.iter().filter(|run| !is_skipped(run));
         let trained = others().filter(|run| run.origin == Origin::Now).count();
         let kept = others().count() - trained;
-        let mut counts = vec![format!(
-            "{trained} {} in {}",
-            if trained == 1 { "run" } else { "runs" },
-            units::duration(elapsed_secs)
-        )];
+        let mut counts =
+            vec![format!("{} in {}", units::counted(trained as u64, "run"), units::duration(elapsed_secs))];
         match kept {
             0 => {}
             1 => counts.push("1 kept as it was".to_owned()),
@@ -355,9 +352,9 @@ impl Done {
         match (self.origin, self.manifest.status) {
             (Origin::Now, _) => sentence,
             (Origin::Earlier, Status::Failed) => {
-                format!("{sentence} (kept from an earlier call; --retry tries it again)")
+                format!("{sentence} (kept from an earlier call; --retry trains it again)")
             }
-            (Origin::Earlier, _) => format!("{sentence} (kept from an earlier call; --again trains it anew)"),
+            (Origin::Earlier, _) => format!("{sentence} (kept from an earlier call; --again retrains it)"),
         }
     }
 }

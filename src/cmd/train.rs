@@ -22,10 +22,10 @@ pub struct Args {
     folders: Folders,
     #[command(flatten)]
     work: WorkArgs,
-    /// Train every run anew, also those that are done.
+    /// Train every run again from scratch, even finished ones.
     #[arg(long, conflicts_with = "retry")]
     again: bool,
-    /// Try runs again that failed in an earlier call.
+    /// Retry runs that failed in an earlier call.
     #[arg(long)]
     retry: bool,
 }
@@ -115,7 +115,7 @@ fn item(
         }
         Decision::Keep(dir, manifest) => Ok(Item::Done(dir, manifest, Origin::Earlier)),
         Decision::GoOn(dir, _) => match launcher.unmet_to_go_on(plan, &dir) {
-            Some(reason) => Ok(sweep::left_out(&dir, format!("not gone on with here: {reason}"))),
+            Some(reason) => Ok(sweep::left_out(&dir, format!("not resumed here: {reason}"))),
             None => Ok(Item::Train(dir)),
         },
         Decision::Unusable(dir, reason) => Ok(sweep::broken(sweep::name_of(&dir), reason)),

@@ -27,10 +27,10 @@ use crate::units;
 pub struct Args {
     #[command(flatten)]
     selection: Selection,
-    /// How often the run is killed; every other time while it writes a checkpoint, if it can be caught at it.
+    /// How often to kill the run; every other time while it writes a checkpoint, if possible.
     #[arg(long, value_name = "N", default_value_t = 3)]
     kills: u32,
-    /// Folder for the two runs and their checkpoints, deleted when they agree; by default the system's for temporary files.
+    /// Folder for the two runs and their checkpoints, deleted when they agree. Default: the system's temporary folder.
     #[arg(long, value_name = "DIR")]
     scratch_dir: Option<PathBuf>,
     /// Show nothing but the verdict.
@@ -81,16 +81,15 @@ pub fn run(mut args: Args) -> Result<Exit, Error> {
     terminal::out(kills.sentence(&killed));
     let differences = differences(&alone, &killed);
     if differences.is_empty() {
-        let rows = units::count(alone.rows.len() as u64);
         let sums = weights_sums(&alone.dir);
         let weights = sums.iter().find(|(name, _)| name == "model.safetensors");
         let hash =
             weights.map_or_else(String::new, |(_, sum)| format!(" (model.safetensors: SHA-256 {sum})"));
         terminal::out(format_args!(
-            "identical: {rows} rows of metrics.csv in every number but times and resources, {} samples, and {} files of the \
-             last checkpoint{hash}",
-            alone.samples.len(),
-            sums.len()
+            "identical: {} of metrics.csv in every number but times and resources, {}, and {} of the last checkpoint{hash}",
+            units::counted(alone.rows.len() as u64, "row"),
+            units::counted(alone.samples.len() as u64, "sample"),
+            units::counted(sums.len() as u64, "file")
         ));
         return Ok(Exit::Success);
     }
@@ -118,7 +117,7 @@ fn plan_with_checkpoints(
     }
     let closer = (steps / 8).max(1);
     screen.note(&format!(
-        "checkpoint.interval = {interval} with {} is too far apart to show anything: {closer} is used",
+        "checkpoint.interval = {interval} with {} is too coarse for this test: {closer} is used",
         units::steps(steps)
     ));
     selection.set.push(format!("checkpoint.interval={closer}"));
@@ -154,7 +153,7 @@ fn not_finished(dir: &RunDir, stop: &StopFlag, folder: tempfile::TempDir) -> Exi
         return signals::exit_of_stopped(stop);
     }
     let how = read(dir.path()).map(|record| crate::report::ending::sentence(&record)).unwrap_or_default();
-    terminal::out(format_args!("nothing can be said, because the run did not finish: {how}"));
+    terminal::out(format_args!("no verdict, because the run did not finish: {how}"));
     terminal::out(format_args!("it is kept in {}", folder.keep().display()));
     Exit::RunFailed
 }
@@ -200,11 +199,11 @@ impl Kills {
     }
 
     fn sentence(&self, killed: &RunRecord) -> String {
-        let attempts = killed.manifest.attempts.len();
-        let times = if self.all == 1 { "time" } else { "times" };
         format!(
-            "killed {} {times} with SIGKILL, {} of them while a checkpoint was being written; {attempts} attempts",
-            self.all, self.in_checkpoints
+            "killed {} with SIGKILL, {} of them while a checkpoint was being written; {}",
+            units::counted(u64::from(self.all), "time"),
+            self.in_checkpoints,
+            units::counted(killed.manifest.attempts.len() as u64, "attempt")
         )
     }
 }
@@ -221,8 +220,8 @@ fn differences(alone: &RunRecord, killed: &RunRecord) -> Vec<String> {
     let steps = |record: &RunRecord| record.rows.iter().map(|row| row.step).collect::<Vec<_>>();
     if steps(alone) != steps(killed) {
         found.push(format!(
-            "metrics.csv has {} rows in one and {} in the other, or other steps",
-            alone.rows.len(),
+            "metrics.csv has {} in one and {} in the other, or other steps",
+            units::counted(alone.rows.len() as u64, "row"),
             killed.rows.len()
         ));
     }

@@ -162,8 +162,8 @@ const STRUCTURE: &[(&[&str], &str)] = &[
         &["extends"],
         "extends
 
-  At the head of a file: another experiment file, or a list of them, whose values hold where this file says
-  nothing. Paths are relative to this file. Of several, a later one wins over an earlier one. Everything is taken
+  At the head of a file: another experiment file, or a list of them, whose values apply where this file
+  sets none. Paths are relative to this file. Of several, a later one wins over an earlier one. Everything is taken
   over but `experiment.name`, `experiment.run` and the sweep.
 
   extends = \"shakespeare-124m.toml\"

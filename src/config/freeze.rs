@@ -17,7 +17,7 @@ use super::{LoadOptions, load};
 pub fn render_frozen(plan: &RunPlan) -> String {
     let mut text = format!(
         "# Run {} of experiment {}: every key as it was resolved, and where its value came from.\n\
-         # `runner --again` accepts this file like any experiment and trains the same run anew.\n",
+         # `runner --again` accepts this file like any experiment and trains the same run again.\n",
         plan.name, plan.experiment.name
     );
     let mut section = "";
@@ -85,7 +85,7 @@ pub(super) const ADDED_LATER: &[&str] = &[
 const LARGEST_BYTES: u64 = 1 << 20;
 
 /// What a person can do about a frozen configuration that is damaged.
-const PUT_BACK: &str = "put the file back as it was, then `runner retry --class config`; or train anew with the experiment file and --again";
+const PUT_BACK: &str = "put the file back as it was, then `runner retry --class config`; or train again with the experiment file and --again";
 
 /// Reads a file with exactly one run, as [`render_frozen`] writes it: with every key, because a default is not what the run was made
 /// with. `sha256` is the sum of what was written, where that is known.
@@ -110,7 +110,7 @@ pub fn read_frozen(path: &Path, sha256: Option<&str>) -> Result<RunPlan, ConfigE
             let problem = ConfigError::new(here(), what).help(PUT_BACK);
             problems.push(match missing(bytes, &[]).as_slice() {
                 [] => problem,
-                keys => problem.note(format!("it lacks {}", listed(keys))),
+                keys => problem.note(format!("it is missing {}", listed(keys))),
             });
         }
     }
@@ -129,7 +129,7 @@ pub fn read_frozen(path: &Path, sha256: Option<&str>) -> Result<RunPlan, ConfigE
             [] => Ok(plan),
             keys => {
                 let what = format!(
-                    "{name}, the configuration of a run, lacks {}, and a default is not what the run was made with",
+                    "{name}, the configuration of a run, is missing {}, and the default may not be what the run was made with",
                     listed(keys)
                 );
                 Err(ConfigErrors::new(vec![ConfigError::new(here(), what).help(PUT_BACK)]))

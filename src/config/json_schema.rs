@@ -31,7 +31,7 @@ fn object(description: &str, properties: Map<String, Value>) -> Value {
 
 fn extends() -> Value {
     json!({
-        "description": "Experiment files whose values hold where this one says nothing, relative to this file.",
+        "description": "Experiment files whose values apply where this file sets none, relative to this file.",
         "oneOf": [
             { "type": "string", "minLength": 1 },
             { "type": "array", "items": { "type": "string", "minLength": 1 } }

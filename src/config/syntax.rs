@@ -48,7 +48,7 @@ pub(super) fn explain(document: &Document, message: &str, span: Range<usize>) ->
     } else if says(UNCLOSED_LIST) && before.contains('[') {
         problem("a comma is missing before this item of the list").help("write [1, 2, 3]")
     } else if says(UNCLOSED_LIST) {
-        problem("a list goes on here, but a comma is missing before")
+        problem("the list continues here, but a comma is missing before")
             .help("was the list above meant to end with `]`?")
     } else if says("invalid multi-line") {
         let start = document.text.get(..span.start).and_then(|above| {

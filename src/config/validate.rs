@@ -297,13 +297,17 @@ static RULES: &[Rule] = &[
             match raw.schedule.kind {
                 ScheduleKind::Linear | ScheduleKind::Cosine if decay <= warmup => violation(
                     format!(
-                        "the learning rate would have decayed by step {decay}, before its warm-up of {warmup} steps ends"
+                        "the learning rate would have decayed by step {decay}, before its warm-up of {} ends",
+                        units::steps(warmup)
                     ),
                     "`schedule.decay_steps` counts from step 0 and must be above `schedule.warmup_steps`; 0 is `train.max_steps`",
                 ),
                 ScheduleKind::WarmupStableDecay if warmup + decay > steps => violation(
                     format!(
-                        "a warm-up of {warmup} and a decay of {decay} steps do not fit into {steps} steps"
+                        "a warm-up of {} and a decay of {} do not fit into {}",
+                        units::steps(warmup),
+                        units::steps(decay),
+                        units::steps(steps)
                     ),
                     "for warmup-stable-decay, `schedule.decay_steps` is how many of the last steps decay",
                 ),

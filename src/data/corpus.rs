@@ -8,6 +8,7 @@ use super::download::{self, Remote};
 use super::folder;
 use crate::config::experiment::{DataPlan, DataSource};
 use crate::files::sha256;
+use crate::units;
 
 /// A corpus that has a name.
 pub struct KnownCorpus {
@@ -111,11 +112,20 @@ impl fmt::Display for Found {
             Found::Embedded => write!(f, "embedded in the program"),
             Found::Cached { path } => write!(f, "{}", path.display()),
             Found::Missing { url, path, bytes } => {
-                write!(f, "will be downloaded from {url} ({bytes} bytes) to {}", path.display())
+                write!(
+                    f,
+                    "will be downloaded from {url} ({}) to {}",
+                    units::counted(*bytes, "byte"),
+                    path.display()
+                )
             }
-            Found::File { bytes } => write!(f, "{bytes} bytes"),
-            Found::Folder { files: 1, bytes } => write!(f, "1 text file, {bytes} bytes"),
-            Found::Folder { files, bytes } => write!(f, "{files} text files, {bytes} bytes"),
+            Found::File { bytes } => write!(f, "{}", units::counted(*bytes, "byte")),
+            Found::Folder { files, bytes } => write!(
+                f,
+                "{}, {}",
+                units::counted(*files as u64, "text file"),
+                units::counted(*bytes, "byte")
+            ),
         }
     }
 }

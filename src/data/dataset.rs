@@ -8,6 +8,7 @@ use super::corpus;
 use super::tokenizer::Tokenizer;
 use crate::config::experiment::{DataPlan, RunPlan, TrainPlan, WindowOrder};
 use crate::facts::DataInfo;
+use crate::units;
 
 /// Everything a run needs to know about its data.
 #[derive(Clone, Debug)]
@@ -84,7 +85,8 @@ fn left_out(tokenizer: &Tokenizer, text: &str) -> Result<Option<String>, DataErr
         return Err(DataError::UnknownCharacters { missing, all, named });
     }
     Ok(Some(format!(
-        "{missing} of the text's {all} characters are left out, because the model of train.init_from does not know them: {named}"
+        "{missing} of {} left out of the text, because they are not in the vocabulary of the model of train.init_from: {named}",
+        units::counted(all as u64, "character")
     )))
 }
 
@@ -222,12 +224,12 @@ mod tests {
         assert_eq!(
             data.notices,
             [
-                "2 of the text's 200 characters are left out, because the model of train.init_from does not know them: '?', 'é'"
+                "2 of 200 characters left out of the text, because they are not in the vocabulary of the model of train.init_from: '?', 'é'"
             ]
         );
         let (_folder, plan) = plan_for(&("ab".repeat(99) + "é??"), TokenizerKind::Char, 0.0);
         let message = load_with(&plan, Some(&taken)).expect_err("too many").to_string();
-        assert!(message.starts_with("3 of the text's 201 characters are not in the vocabulary"), "{message}");
+        assert!(message.starts_with("the text has 3 of 201 characters outside the vocabulary"), "{message}");
     }
 
     #[test]
@@ -257,7 +259,12 @@ mod tests {
         let error =
             data.check_lengths(WindowOrder::Random, &train_plan(4, 16, 0), false).expect_err("too short");
         let message = error.to_string();
-        assert!(message.contains("training split has 16 tokens and 17 are needed"), "{message}");
+        assert!(
+            message.contains(
+                "training split has 16 tokens, but one window of train.sequence_length = 16 needs 17"
+            ),
+            "{message}"
+        );
     }
 
     #[test]
@@ -267,7 +274,12 @@ mod tests {
             data.check_lengths(WindowOrder::Random, &train_plan(1, 10, eval_interval), validates)
         };
         let message = check(5, true).expect_err("10 tokens, 11 needed").to_string();
-        assert!(message.contains("validation split has 10 tokens and 11 are needed"), "{message}");
+        assert!(
+            message.contains(
+                "validation split has 10 tokens, but one window of train.sequence_length = 10 needs 11"
+            ),
+            "{message}"
+        );
         assert!(message.contains("train.eval_interval = 0"), "{message}");
         assert!(check(0, true).is_ok());
         assert!(check(5, false).is_ok());

@@ -10,6 +10,7 @@ use super::DataError;
 use super::error::WantedFile;
 use crate::files::plain;
 use crate::files::sha256;
+use crate::units;
 
 /// A file at a public address.
 pub(super) struct Remote<'a> {
@@ -88,7 +89,7 @@ fn fetch(remote: &Remote<'_>, agent: &Agent) -> Result<Vec<u8>, String> {
 fn check(remote: &Remote<'_>, bytes: &[u8]) -> Result<(), String> {
     let (size, expected) = (bytes.len() as u64, remote.bytes);
     if size != expected {
-        return Err(format!("has {size} bytes instead of {expected}"));
+        return Err(format!("has {} instead of {expected}", units::counted(size, "byte")));
     }
     let found = sha256(bytes);
     if found != remote.sha256 {

@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use crate::units;
+
 /// What can be wrong with a corpus. Every message says what to do next.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -21,8 +23,8 @@ pub enum DataError {
     #[error("{} is empty; a corpus needs text", path.display())]
     Empty { path: PathBuf },
     #[error(
-        "the folder {} holds no text: of its {other_files} files none ends in {extensions}; rename the files or \
-         join them into one and give that as data.path", path.display()
+        "the folder {} has no text files: none of its {} ends in {extensions}; rename the files or \
+         join them into one and give that as data.path", path.display(), units::counted(*other_files as u64, "file")
     )]
     NoText { path: PathBuf, other_files: usize, extensions: String },
     #[error(
@@ -35,7 +37,7 @@ pub enum DataError {
         "corpus `{name}` has no place to be kept: {reason}; set RUNNER_DATA_DIR to a folder for downloaded corpora"
     )]
     NoCacheFolder { name: String, reason: String },
-    #[error("the {split} split has {tokens} tokens and {needed} are needed for {purpose}; {advice}")]
+    #[error("the {split} split has {}, but {purpose} needs {needed}; {advice}", units::counted(*tokens as u64, "token"))]
     TooShort { split: &'static str, tokens: usize, needed: usize, purpose: String, advice: &'static str },
     #[error(
         "model.vocab_size = {model} is smaller than the {tokenizer} tokenizer's vocabulary of {tokenizer_size}; \
@@ -43,9 +45,9 @@ pub enum DataError {
     )]
     VocabularyTooSmall { model: usize, tokenizer: &'static str, tokenizer_size: usize },
     #[error(
-        "{missing} of the text's {all} characters are not in the vocabulary of the model of train.init_from, more than one in a \
-         hundred: {named}; take a model that was trained with the tokenizer byte or gpt2, which know every character, or begin \
-         from random weights (train.init_from = \"\")"
+        "the text has {missing} of {} outside the vocabulary of the model of train.init_from, more than one in a hundred: {named}; \
+         take a model that was trained with the tokenizer byte or gpt2, which know every character, or start from random weights \
+         (train.init_from = \"\")", units::counted(*all as u64, "character")
     )]
     UnknownCharacters { missing: usize, all: usize, named: String },
     #[error("the saved data position does not fit this run: {reason}")]

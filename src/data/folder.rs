@@ -166,7 +166,7 @@ mod tests {
     fn a_folder_without_text_says_what_counts_as_text() {
         let folder = folder_with(&[("a.png", b"x"), ("b.csv", b"y")]);
         let message = read(folder.path()).expect_err("no text").to_string();
-        assert!(message.contains("of its 2 files none ends in .txt, .text, .md"), "{message}");
+        assert!(message.contains("none of its 2 files ends in .txt, .text, .md"), "{message}");
     }
 
     #[test]

@@ -51,7 +51,7 @@ fn binary() -> Vec<Finding> {
 
 fn processor() -> Finding {
     let cores = machine::cores();
-    let name = format!("{}, {cores} {}", machine::cpu_name(), if cores == 1 { "core" } else { "cores" });
+    let name = format!("{}, {}", machine::cpu_name(), units::counted(cores as u64, "core"));
     match product_kernels() {
         ProductKernels::Avx512 => {
             Finding::ok(format!("{name}; AVX-512, AVX2, FMA: products by gemm's AVX-512 kernels"))
@@ -69,9 +69,8 @@ fn processor() -> Finding {
 /// What products do in the number formats that differ here, measured in some milliseconds.
 fn products() -> Finding {
     let threads = rayon::current_num_threads();
-    let unit = if threads == 1 { "thread" } else { "threads" };
     let single = units::flops(device::f32_products().flops_per_sec);
-    let text = format!("matrix products on {threads} {unit}: {single}/s in f32");
+    let text = format!("matrix products on {}: {single}/s in f32", units::counted(threads as u64, "thread"));
     if !device::bf16_gains() {
         return Finding::ok(text);
     }
@@ -119,7 +118,7 @@ fn corpora() -> Finding {
         Err(error) => return Finding::problem(format!("corpora: {error}")),
     };
     let list = corpora.iter().map(|(name, kept)| {
-        if *kept { (*name).to_owned() } else { format!("{name} will be downloaded when a run wants it") }
+        if *kept { (*name).to_owned() } else { format!("{name} will be downloaded when a run needs it") }
     });
     let list = list.collect::<Vec<_>>().join("; ");
     match writable(&path) {

@@ -1,4 +1,5 @@
-//! What a run will cost, before it is started: arithmetic and memory.
+//! What a run will cost, before it is started: arithmetic and memory. The report compares both with what was measured: model FLOPs
+//! per second, and peak memory, on Linux the kernel's own peak counter, so that no short peak between two samples is missed.
 
 use super::SMALL_FILES_BYTES;
 use super::device;

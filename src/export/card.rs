@@ -84,8 +84,8 @@ fn usage(model: &Pretrained) -> String {
         new_tokens.min(model.model.block_size.saturating_sub(model.tokenizer.encode(prompt).len()).max(1)),
     );
     format!(
-        "## Use\n\n{}\n`runner generate .` and `runner serve .` take this folder as well. The model sees {} tokens; how it was \
-         sampled while it trained is the default, in {}.",
+        "## Use\n\n{}\n`runner generate .` and `runner serve .` take this folder as well. The context length is {}; default \
+         sampling settings are those of the training run, in {}.",
         fence("python", &python),
         units::count(model.model.block_size as u64),
         code("generation_config.json"),
@@ -94,5 +94,5 @@ fn usage(model: &Pretrained) -> String {
 
 const LIMITS: &str = "## What it is for\n\n\
     A model of this kind continues texts like the one that it was trained on. It follows no instructions, states nothing \
-    reliably, and has no filter: what stood in its training text can come out again, word for word, as the section on copied text \
+    reliably, and has no filter: passages of its training text can come out verbatim, as the section on copied text \
     shows where it was measured. It was trained for study and comparison.";

@@ -100,12 +100,12 @@ impl StopReason {
             Self::RequirementNotMet => {
                 "run it where the requirement is met, or with `--set hardware.requires=[]`"
             }
-            Self::Interrupted => "`runner resume` goes on from the last checkpoint",
+            Self::Interrupted => "`runner resume` resumes from the last checkpoint",
             Self::Diverged => {
                 "lower optimizer.learning_rate (with Muon also adamw_learning_rate), add schedule.warmup_steps or lower optimizer.grad_clip, and run it again"
             }
-            Self::Config => "mend the experiment file and give it to `runner` again",
-            Self::Data => "put the text or the weights back as they were, then `runner retry --class data`",
+            Self::Config => "fix the experiment file and run it again",
+            Self::Data => "restore the original text or weights, then `runner retry --class data`",
             Self::OutOfMemory => {
                 "lower train.batch_size, raise train.gradient_accumulation_steps, or set on_failure.halve_batch = true; then `runner retry --class out_of_memory`"
             }
@@ -116,15 +116,15 @@ impl StopReason {
                 "look at its last lines and at the device, raise on_failure.timeout if it was only slow; then `runner retry --class timeout`"
             }
             Self::Killed => {
-                "find out who ended the process (memory limits, the job's time limit); `runner retry --class killed` goes on from the last checkpoint"
+                "find out who ended the process (memory limits, the job's time limit); `runner retry --class killed` resumes from the last checkpoint"
             }
             Self::Panic => {
-                "this is a fault of runner: report it with config.toml, log.jsonl and output.log; `runner retry --class panic` tries again"
+                "this is a bug in runner: report it with config.toml, log.jsonl and output.log; `runner retry --class panic` tries again"
             }
             Self::Device => {
-                "`runner doctor` looks at the device; `runner retry --class device` goes on from the last checkpoint"
+                "check the device with `runner doctor`; `runner retry --class device` resumes from the last checkpoint"
             }
-            Self::Error => "do what its message says, then `runner retry --class error`",
+            Self::Error => "follow its message, then `runner retry --class error`",
         })
     }
 }

@@ -2,6 +2,11 @@
 //!
 //! The training text is read once, piece by piece, against an index of the samples, which are small: time grows with the text, and
 //! memory does not.
+//!
+//! Words are separated by white space and compared exactly, so that models with different tokenizers can be compared.
+//!
+//! # Source
+//! Radford et al. 2019, section 4, measure overlap by 8-grams too, lower-cased and without punctuation.
 
 mod copies;
 

@@ -3,6 +3,7 @@
 use super::{GenerateError, Settings};
 use crate::infer::{Decoder, WeightKind};
 use crate::pretrained::Pretrained;
+use crate::units;
 
 /// A model whose weights were read.
 #[derive(Debug)]
@@ -71,14 +72,14 @@ impl Model {
         let block_size = self.pretrained.model.block_size;
         if prompt_tokens > block_size {
             return Some(format!(
-                "the prompt has {prompt_tokens} tokens, and the model sees {block_size}: it continues the last ones"
+                "the prompt has {prompt_tokens} tokens, but the context length is {block_size}: only the last {block_size} are used"
             ));
         }
         (prompt_tokens.saturating_add(max_new_tokens) > block_size).then(|| {
             format!(
-                "the text will outgrow the {block_size} tokens that the model sees: each time that happens it goes on from the \
-                 last {} of them",
-                (block_size / 2).max(1)
+                "prompt and new text may exceed the context length ({block_size}): whenever the context is full, the model \
+                 continues with only the last {} as context",
+                units::counted((block_size / 2).max(1) as u64, "token")
             )
         })
     }

@@ -64,14 +64,14 @@ impl Settings {
             ));
         }
         if stop.len() > MOST_STOPS {
-            return Some(format!("stop has {} texts: at most {MOST_STOPS} are looked for", stop.len()));
+            return Some(format!("stop has {} sequences: at most {MOST_STOPS} are allowed", stop.len()));
         }
         if stop.iter().any(String::is_empty) {
-            return Some("stop has an empty text, which would end everything at once".to_owned());
+            return Some("stop has an empty sequence, which would end every text at once".to_owned());
         }
         if let Some(long) = stop.iter().find(|stop| stop.len() > LONGEST_STOP) {
             return Some(format!(
-                "stop has a text of {} bytes: at most {LONGEST_STOP} are looked for",
+                "stop has a sequence of {} bytes: at most {LONGEST_STOP} are allowed",
                 long.len()
             ));
         }

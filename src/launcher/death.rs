@@ -38,7 +38,7 @@ impl Death<'_> {
             code => {
                 let code = code.map_or_else(|| "?".to_owned(), |code| code.to_string());
                 let last = self.last_output.last().map_or_else(String::new, |line| format!(": {line}"));
-                (StopReason::Error, format!("its process ended with code {code}{last}"))
+                (StopReason::Error, format!("its process exited with code {code}{last}"))
             }
         }
     }
@@ -47,12 +47,12 @@ impl Death<'_> {
         const KILL: i32 = 9;
         /// Illegal instruction, trap, abort, bus error, arithmetic, segmentation.
         const FAULTS: [(i32, &str); 6] = [
-            (4, "SIGILL, an instruction that this processor lacks"),
+            (4, "SIGILL, an instruction that this processor does not have"),
             (5, "SIGTRAP"),
-            (6, "SIGABRT, the program gave itself up"),
+            (6, "SIGABRT, the program aborted"),
             (7, "SIGBUS"),
             (8, "SIGFPE"),
-            (11, "SIGSEGV, memory that is not its own"),
+            (11, "SIGSEGV, an invalid memory access"),
         ];
         if signal == KILL && self.oom_killer {
             let what = "the system ended its process because memory ran out (the kernel's OOM killer)";

@@ -86,11 +86,7 @@ fn shortage_of(
         (0, _) => String::new(),
         (count, one_or_more) => format!(
             " ({} of {}{})",
-            if count == 1 {
-                "a checkpoint".to_owned()
-            } else {
-                format!("{} checkpoints", units::count(count))
-            },
+            if count == 1 { "a checkpoint".to_owned() } else { units::counted(count, "checkpoint") },
             units::bytes(need.checkpoint_bytes as f64),
             if one_or_more == 1 { String::new() } else { format!(" in {name}") },
         ),

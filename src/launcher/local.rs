@@ -249,8 +249,8 @@ impl Running {
         let name = format!("{}/{}", manifest.run.experiment, manifest.run.name);
         let why = manifest.message.clone().unwrap_or_default();
         let mut how = match again.wait.as_secs_f64() {
-            0.0 => "it is tried again".to_owned(),
-            secs => format!("it is tried again in {}", units::duration(secs)),
+            0.0 => "it will be retried now".to_owned(),
+            secs => format!("it will be retried in {}", units::duration(secs)),
         };
         if again.halve_batch {
             match retry::halve_batch(&dir, &mut manifest) {
@@ -306,8 +306,10 @@ impl Running {
             Death { status, last_output: &last_output, oom_killer: self.oom_kills.is_some_and(killed) };
         let (class, message) = if self.silent {
             let timeout = self.policy.as_ref().and_then(|policy| policy.timeout_secs).unwrap_or_default();
-            let message =
-                format!("nothing was heard of it for {}, so it was ended", units::duration(timeout));
+            let message = format!(
+                "it made no progress for {} (on_failure.timeout), so it was ended",
+                units::duration(timeout)
+            );
             (StopReason::Timeout, message)
         } else {
             match death.explain() {

@@ -1,4 +1,8 @@
-//! What a training step costs in arithmetic, counted from the model's sizes.
+//! What a training step costs in arithmetic, counted from the model's sizes: 6 FLOPs per weight and token, forward and backward, and
+//! attention over the pairs that a causal model has; with Muon also its iterations as they are defined.
+//!
+//! # Source
+//! Kaplan et al. 2020; Chowdhery et al. 2022, appendix B.
 
 use super::ModelConfig;
 use super::params::{Part, layout};

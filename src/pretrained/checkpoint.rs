@@ -138,10 +138,9 @@ fn no_checkpoint(dir: &RunDir) -> PretrainedError {
         Some(Status::Running | Status::Queued) => {
             (" yet", "one is written every `checkpoint.interval` steps: wait for the first".to_owned())
         }
-        Some(Status::Failed | Status::Interrupted) => (
-            ": none is left, or it ended before the first one",
-            format!("go on with it: runner resume {run}"),
-        ),
+        Some(Status::Failed | Status::Interrupted) => {
+            (": none is left, or it ended before the first one", format!("resume it: runner resume {run}"))
+        }
         Some(Status::Diverged) => (
             ": it diverged before the first one",
             "train it again with a lower optimizer.learning_rate or a longer schedule.warmup_steps"

@@ -11,6 +11,7 @@ use crate::files::plain;
 use crate::model::weights::{WeightSizes, check_first_weights};
 use crate::model::{ModelConfig, tensor_file::TensorFileError};
 use crate::store::checksums;
+use crate::units;
 
 /// The key that this module is about.
 const KEY: &str = "train.init_from";
@@ -129,16 +130,19 @@ impl Start {
             let theirs = theirs.vocab_size;
             differ.push(match vocab_size {
                 Some(tokens) if tokens > theirs => format!(
-                    "its vocabulary has {theirs} tokens, and this text's has {tokens} (begin from a run or a checkpoint, whose \
-                     vocabulary is taken over)"
+                    "its vocabulary has {}, and this text's has {tokens} (start from a run or a checkpoint, whose vocabulary is \
+                     taken over)",
+                    units::counted(theirs as u64, "token")
                 ),
                 _ => format!("model.vocab_size is {ours} here and {theirs} there (set model.vocab_size = {theirs})"),
             });
         }
         if model.block_size > theirs.block_size {
             differ.push(format!(
-                "model.block_size is {} here and it has {} positions (set model.block_size = {1} or less)",
-                model.block_size, theirs.block_size
+                "model.block_size is {} here and it has {} (set model.block_size = {} or less)",
+                model.block_size,
+                units::counted(theirs.block_size as u64, "position"),
+                theirs.block_size
             ));
         }
         if model.bias != theirs.bias {

@@ -206,7 +206,7 @@ fn a_file_alone_brings_its_sizes_and_no_vocabulary() {
     assert_eq!((&found.info.name, &found.tokenizer), (&None, &None));
     found.check_sizes(&plan, Some(5)).unwrap();
     let error = refusal(found.check_sizes(&plan, Some(6)));
-    assert!(error.contains("vocabulary has 5 tokens, and this text's has 6 (begin from a run"), "{error}");
+    assert!(error.contains("vocabulary has 5 tokens, and this text's has 6 (start from a run"), "{error}");
 }
 
 #[test]

@@ -21,8 +21,8 @@ pub fn adaptation(manifest: &Manifest) -> Option<String> {
     if !keeps_tokens(&manifest.adapted) {
         return Some(format!("To get the run through, {changes}."));
     }
-    let tokens = units::count(manifest.run.tokens_per_step);
-    Some(format!("Memory ran out, so {changes}: a step keeps its {tokens} tokens."))
+    let tokens = units::counted(manifest.run.tokens_per_step, "token");
+    Some(format!("Memory ran out, so {changes}: a step keeps its {tokens}."))
 }
 
 /// Whether what a batch lost is made up for by accumulation.

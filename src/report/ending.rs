@@ -70,7 +70,7 @@ pub fn outcome(manifest: &Manifest) -> String {
     let ending = Ending::of(manifest);
     match (ending, manifest.stop_reason) {
         (Ending::Failed, Some(class)) if manifest.waits_for_retry() => {
-            format!("{}: {}, is tried again", ending.word(), class.key())
+            format!("{}: {}, will be retried", ending.word(), class.key())
         }
         (Ending::Failed, Some(class)) => format!("{}: {}", ending.word(), class.key()),
         (Ending::Interrupted, Some(StopReason::Killed)) => format!("{} (killed)", ending.word()),
@@ -94,7 +94,7 @@ pub fn sentence(record: &RunRecord) -> String {
         Ending::Finished => format!("{}{}", end(manifest, &summary), with_loss(&summary)),
         Ending::Queued => match summary.steps {
             None | Some(0) => "Waiting to be started".to_owned(),
-            Some(_) => format!("Waiting to go on after {}", progress(manifest, &summary)),
+            Some(_) => format!("Waiting to resume after {}", progress(manifest, &summary)),
         },
         Ending::Interrupted => {
             let killed = manifest.stop_reason == Some(StopReason::Killed);
@@ -136,7 +136,7 @@ fn failed(manifest: &Manifest, summary: &Summary) -> String {
     let class = class.map_or_else(String::new, |class| format!(" ({})", class.key().replace('_', " ")));
     let text = format!("Failed {when}{class}: {}", why(manifest));
     if manifest.waits_for_retry() {
-        return format!("{}; another attempt is owed", text.trim_end_matches('.'));
+        return format!("{}; it will be retried", text.trim_end_matches('.'));
     }
     text
 }
@@ -196,7 +196,7 @@ fn diverged(record: &RunRecord, summary: &Summary) -> String {
     let step = summary.steps.map_or_else(String::new, |step| format!(" at step {}", units::count(step)));
     let last = match last_sound.and_then(|row| Some((row.step, row.train_loss?))) {
         Some((step, loss)) => {
-            format!("; the last sound train loss was {} at step {}", units::loss(loss), units::count(step))
+            format!("; the last finite train loss was {} at step {}", units::loss(loss), units::count(step))
         }
         None => "; no step before had a loss".to_owned(),
     };

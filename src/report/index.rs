@@ -20,7 +20,7 @@ const STAMP: &str = "<!-- comparison by runner, runs up to ";
 const PREAMBLE: &str = "# Reports
 
 Each comparison below was made from run directories by `runner`; `runner compare RUN RUN...` makes one again. The list
-between the two markers is kept up by the program. What stands outside of them is written by people and stays.
+between the two markers is updated by the program. Text outside of them is yours and stays.
 ";
 
 const POSTAMBLE: &str = "## Ideas that did not work
@@ -158,7 +158,7 @@ mod tests {
         let readme = dir.path().join("README.md");
         fs::write(&readme, format!("{START}\nprose\n")).unwrap();
         let error = update(dir.path()).unwrap_err().to_string();
-        assert!(error.contains("put that line back"), "{error}");
+        assert!(error.contains("restore that line"), "{error}");
         assert_eq!(fs::read_to_string(&readme).unwrap(), format!("{START}\nprose\n"));
     }
 

@@ -42,7 +42,7 @@ pub enum ReportError {
     NotOurs { path: PathBuf },
     #[error(
         "{}: the index of comparisons begins with `{start}` but has no `{end}` after it; \
-         put that line back, or delete the whole index and it is made anew",
+         restore that line, or delete the whole index, which is then rebuilt",
         path.display()
     )]
     IndexMarkers { path: PathBuf, start: &'static str, end: &'static str },

@@ -98,7 +98,7 @@ fn submit(app: &App, plan: &mut Plan) -> Result<Inbox, Refusal> {
 fn come_again(app: &App, refusal: Refusal) -> Response {
     app.metrics.refused.inc();
     let (code, message) = match refusal {
-        Refusal::Full => ("overloaded", "too much is waiting for its turn or its reader; try again"),
+        Refusal::Full => ("overloaded", "too many requests are waiting; try again later"),
         Refusal::Closing => ("closing", "the server is stopping"),
     };
     let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, "server_error", code, message);
@@ -124,7 +124,7 @@ fn failure(app: &App, delivery: &Delivery) -> Option<(StatusCode, Value)> {
         Delivery::Slow => of(
             StatusCode::SERVICE_UNAVAILABLE,
             "slow_reader",
-            "more of this answer waited to be read than this server holds; read faster, or ask for less",
+            "the client reads more slowly than this server can buffer; read faster, or ask for less",
         ),
         Delivery::Closing => of(StatusCode::SERVICE_UNAVAILABLE, "closing", "the server is stopping"),
         Delivery::News { .. } => None,

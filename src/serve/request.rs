@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::waiting::piece_cost;
 use super::{Limits, Served};
 use crate::generate::Settings;
+use crate::units;
 
 /// A request as it is sent. Keys that are not here are ignored, as clients send more than they need.
 #[derive(Debug, Default, Deserialize)]
@@ -107,12 +108,13 @@ impl Request {
         let prompts = prompts(self.prompt.unwrap_or(Prompt::Text(String::new())), &served[model])?;
         let texts = samples.saturating_mul(prompts.len());
         if samples == 0 || texts == 0 {
-            return Err(problem("n and the number of prompts are at least 1"));
+            return Err(problem("n and the number of prompts must be at least 1"));
         }
         if texts > limits.samples {
             return Err(problem(format!(
-                "n = {samples} for {} prompts are {texts} texts: this server writes at most {} for a request",
-                prompts.len(),
+                "n = {samples} for {} makes {}: this server writes at most {} per request",
+                units::counted(prompts.len() as u64, "prompt"),
+                units::counted(texts as u64, "text"),
                 limits.samples
             )));
         }
@@ -123,9 +125,10 @@ impl Request {
                 piece_cost(1, alternatives).saturating_mul(texts).saturating_mul(settings.max_new_tokens);
             if all > limits.waiting_bytes / 2 {
                 return Err(problem(format!(
-                    "{texts} texts of {} tokens with {alternatives} logprobs take up to {} MiB, and this server holds {} MiB for an \
-                     answer: ask for less, or for a stream",
-                    settings.max_new_tokens,
+                    "{} of {} with logprobs = {alternatives} take up to {} MiB, and this server holds {} MiB for an answer: ask for \
+                     less, or for a stream",
+                    units::counted(texts as u64, "text"),
+                    units::counted(settings.max_new_tokens as u64, "token"),
                     all >> 20,
                     limits.waiting_bytes >> 21
                 )));
@@ -166,7 +169,7 @@ impl Request {
         };
         served.iter().position(|served| served.name == *name).ok_or_else(|| Problem {
             code: "model_not_found",
-            message: format!("there is no model {name:?} here: {} can be had", names(served)),
+            message: format!("there is no model {name:?} here; available: {}", names(served)),
         })
     }
 

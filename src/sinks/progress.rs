@@ -112,7 +112,7 @@ fn words(event: &Event) -> Option<String> {
             units::duration(*secs)
         )),
         Event::Resumed { attempt, step } => {
-            Some(format!("goes on after step {}, attempt {attempt}", units::count(*step)))
+            Some(format!("resumes after step {}, attempt {attempt}", units::count(*step)))
         }
         Event::Warning { message, .. } => Some(format!("warning: {message}")),
         Event::Finished { message, elapsed_secs, .. } => {

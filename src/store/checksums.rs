@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::files::{hex, plain};
+use crate::units;
 
 const FILE: &str = "checksums.toml";
 /// Version of a checkpoint's format. This one and older ones are read.
@@ -132,7 +133,11 @@ fn compare(dir: &Path, name: &str, expected: &Checksum) -> Result<(), Unsound> {
     let path = dir.join(name);
     let found = fs::metadata(&path).map_err(unsound(&path))?.len();
     if found != expected.bytes {
-        let reason = format!("{name} has {found} bytes, and had {} when it was written", expected.bytes);
+        let reason = format!(
+            "{name} has {}, and had {} when it was written",
+            units::counted(found, "byte"),
+            expected.bytes
+        );
         return Err(reason.into());
     }
     if checksum(&path).map_err(unsound(&path))? != *expected {

@@ -9,7 +9,7 @@ pub enum StoreError {
     /// Found while a run trains.
     #[error(
         "{} is no longer the directory of the run that writes there: it was moved, deleted or replaced while the run trained. Move it \
-         back and let `runner resume` go on, or start the run again", dir.display()
+         back and run `runner resume`, or start the run again", dir.display()
     )]
     Gone { dir: PathBuf },
     #[error(
@@ -26,7 +26,7 @@ pub enum StoreError {
     Read { path: PathBuf, source: io::Error },
     #[error("cannot write {}: {reason}", path.display())]
     EncodeManifest { path: PathBuf, reason: String },
-    #[error("{} is not there, so this is not a whole run directory; put it back, or move the folder away and train the run anew", path.display())]
+    #[error("{} is not there, so this is not a whole run directory; put it back, or move the folder away and train the run again", path.display())]
     NoManifest { path: PathBuf },
     #[error("{}:{line}: {reason}; the run cannot be read without its manifest", path.display())]
     BadManifest { path: PathBuf, line: usize, reason: String },

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::files::{atomic, plain};
 use crate::metric::{METRICS, Metric, MetricsRow, metric};
+use crate::units;
 
 use super::line_at;
 use super::read::Damage;
@@ -101,7 +102,11 @@ pub(super) fn parse(path: &Path, bytes: &[u8], running: bool, damage: &mut Damag
             damage.note(
                 path,
                 line,
-                format_args!("{} fields where the header has {}", fields.len(), columns.len()),
+                format_args!(
+                    "{} where the header has {}",
+                    units::counted(fields.len() as u64, "field"),
+                    columns.len()
+                ),
             );
         }
         let Some(step) = fields.get(step_column).and_then(|field| str::from_utf8(field).ok()?.parse().ok())

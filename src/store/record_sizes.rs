@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{RunDir, StoreError, checksums};
 use crate::files::plain;
+use crate::units;
 
 /// Bytes of the files that a run writes line by line. A file that is not there has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,8 +62,8 @@ impl RecordSizes {
             .map_err(|source| StoreError::Read { path, source })?;
         Ok((now != *before).then(|| {
             format!(
-                "metrics.csv is not what was written: the SHA-256 of its first {} bytes differs",
-                self.metrics
+                "metrics.csv is not what was written: the SHA-256 of its first {} differs",
+                units::counted(self.metrics, "byte")
             )
         }))
     }
@@ -103,7 +104,8 @@ fn shorter(path: &Path, size: u64) -> Result<Option<String>, StoreError> {
         Err(source) => return Err(StoreError::Read { path: path.to_owned(), source }),
     };
     let name = path.file_name().unwrap_or_default().display();
-    Ok((found < size).then(|| format!("{name} has {found} bytes, and had {size} when it was saved")))
+    Ok((found < size)
+        .then(|| format!("{name} has {}, and had {size} when it was saved", units::counted(found, "byte"))))
 }
 
 fn cut(path: &Path, size: u64) -> Result<(), StoreError> {

@@ -239,7 +239,7 @@ impl RunDir {
         if manifest.status == Status::Running {
             manifest.status = Status::Interrupted;
             manifest.stop_reason = Some(StopReason::Killed);
-            manifest.message = Some("its process ended without a word".to_owned());
+            manifest.message = Some("its process ended without a message".to_owned());
         }
         Ok(manifest)
     }

@@ -16,8 +16,8 @@ pub fn note(manifest: &mut Manifest, now: DeviceInfo, probe: Option<f64>, goes_o
     probes.extend(probe);
     let notice = match (&own, &now.kernel) {
         (Some(own), Some(this)) if own != this => Some(format!(
-            "the run multiplied by {own} until now, which this machine has not: this attempt multiplies by {this}, which sums \
-             in another order, so its numbers are not quite those that the run would have had"
+            "the run used {own} for matrix products so far, which this machine does not have: this attempt uses {this}, which \
+             sums in another order, so its numbers differ slightly from those of an uninterrupted run"
         )),
         _ => None,
     };

@@ -19,29 +19,26 @@ pub fn planned(plan: &RunPlan, row: &MetricsRow, elapsed_secs: f64) -> Option<En
     let finished = |reason, message| Some(Ending { status: Status::Finished, reason, message });
     if let (Some(target), Some(value)) = (&plan.target, target::reached(plan.target.as_ref(), row)) {
         let message = format!(
-            "{} {} is below the target {} after {} steps",
+            "{} {} is below the target {} after {}",
             target.metric.key(),
             value,
             target.threshold,
-            units::count(row.step)
+            units::steps(row.step)
         );
         return finished(StopReason::TargetReached, message);
     }
     if row.step >= plan.train.max_steps {
-        return finished(StopReason::MaxSteps, format!("all {} steps are done", units::count(row.step)));
+        return finished(StopReason::MaxSteps, format!("max_steps was reached: {}", units::steps(row.step)));
     }
     let limit = plan.train.max_time_secs.filter(|&limit| elapsed_secs >= limit)?;
-    let message = format!(
-        "the time limit of {} was reached after {} steps",
-        units::duration(limit),
-        units::count(row.step)
-    );
+    let message =
+        format!("the time limit of {} was reached after {}", units::duration(limit), units::steps(row.step));
     finished(StopReason::MaxTime, message)
 }
 
 /// The end of a run that was asked to stop after `step`.
 pub fn interrupted(step: u64) -> Ending {
-    let message = format!("stopped by request after {} steps", units::count(step));
+    let message = format!("stopped by request after {}", units::steps(step));
     Ending { status: Status::Interrupted, reason: StopReason::Interrupted, message }
 }
 

@@ -8,6 +8,7 @@ use crate::generate::GenerateError;
 use crate::pretrained::StartError;
 use crate::sinks::SinkError;
 use crate::store::StoreError;
+use crate::units;
 
 use super::checkpoint::CheckpointError;
 
@@ -19,7 +20,7 @@ pub enum TrainError {
     #[error(transparent)]
     Data(#[from] DataError),
     #[error(
-        "the corpus is not what it was when the run began: its SHA-256 was {before} (as manifest.toml says) and is {now}; put the \
+        "the corpus has changed since the run began: its SHA-256 was {before} (as manifest.toml says) and is {now}; put the \
          old text back, or run the experiment with --again"
     )]
     DataChanged { before: String, now: String },
@@ -35,7 +36,7 @@ pub enum TrainError {
     Checkpoint(#[from] CheckpointError),
     #[error(transparent)]
     Sample(#[from] GenerateError),
-    #[error("cannot start {threads} threads: {reason}; lower hardware.threads")]
+    #[error("cannot start {}: {reason}; lower hardware.threads", units::counted(*threads as u64, "thread"))]
     Threads { threads: usize, reason: String },
 }
 

@@ -16,8 +16,8 @@ pub fn beforehand(checkpoint_bytes: u64) -> Option<String> {
     let sooner = who_waits_less(secs);
     (!sooner.is_empty()).then(|| {
         format!(
-            "to stop it finishes its step and saves {}, on a slow disk in about {}: {} may end it before that (the log says how long it \
-             takes)",
+            "stopping means finishing the step and saving {}, about {} on a slow disk: {} may kill the process before that (the log \
+             shows how long it takes)",
             units::bytes(checkpoint_bytes as f64),
             units::duration(secs),
             sooner.join(" and ")
@@ -36,8 +36,8 @@ pub fn too_long_for(step_secs: f64, save_secs: f64) -> Option<String> {
     let sooner = who_waits_less(secs);
     (!sooner.is_empty()).then(|| {
         format!(
-            "to stop takes about {} here, a step of {} and a checkpoint of {}: longer than {} wait unless they are told \
-             otherwise. Have the signal sent earlier (Slurm: --signal=TERM@{:.0}); what is not saved by then goes back to the last checkpoint",
+            "stopping takes about {} here (a step of {}, a checkpoint of {}): longer than {} wait by default. Have the signal sent \
+             earlier (Slurm: --signal=TERM@{:.0}), otherwise the run resumes from its last checkpoint",
             units::duration(secs),
             units::duration(step_secs),
             units::duration(save_secs),
@@ -56,7 +56,7 @@ mod tests {
         assert_eq!(beforehand(5_000_000), None);
         let text = beforehand(1_493_000_000).unwrap();
         assert!(
-            text.contains("saves 1.4 GiB") && text.contains("HyperQueue (") && !text.contains("Slurm"),
+            text.contains("saving 1.4 GiB") && text.contains("HyperQueue (") && !text.contains("Slurm"),
             "{text}"
         );
         assert!(beforehand(20_000_000_000).unwrap().contains("Slurm"));
@@ -66,7 +66,7 @@ mod tests {
     fn only_those_who_wait_for_less_are_named() {
         assert_eq!(too_long_for(0.1, 0.2), None);
         let some = too_long_for(1.0, 0.5).unwrap();
-        assert!(some.contains("about 1.5 s here, a step of 1.0 s and a checkpoint of 0.50 s"), "{some}");
+        assert!(some.contains("about 1.5 s here (a step of 1.0 s, a checkpoint of 0.50 s)"), "{some}");
         assert!(some.contains("longer than HyperQueue ("), "{some}");
         assert!(!some.contains("Open MPI") && !some.contains("than Slurm"), "{some}");
         let all = too_long_for(20.0, 15.0).unwrap();

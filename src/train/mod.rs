@@ -209,7 +209,7 @@ fn begins_anew(dir: &RunDir) -> Option<String> {
     let steps = metrics.iter().filter(|&&byte| byte == b'\n').count().saturating_sub(1) as u64;
     (steps > 0).then(|| {
         format!(
-            "there is no checkpoint: the run begins again at step 0, and the {} of its record are trained once more",
+            "there is no checkpoint: the run starts again at step 0, and the {} recorded so far are trained again",
             units::steps(steps)
         )
     })
@@ -242,8 +242,8 @@ fn cropped(info: &InitFrom, plan: &RunPlan) -> Option<String> {
     let block_size = plan.model.block_size;
     info.positions.map(|positions| {
         format!(
-            "the model of train.init_from has {} positions, and the first {} were taken (model.block_size)",
-            units::count(positions as u64),
+            "the model of train.init_from has {}, of which the first {} are used (model.block_size)",
+            units::counted(positions as u64, "position"),
             units::count(block_size as u64)
         )
     })

@@ -328,7 +328,7 @@ impl<'a> Session<'a> {
             let unknown = self.dataset.tokenizer.unknown_chars(prompt);
             if self.plan.sample.interval > 0 && !unknown.is_empty() {
                 messages.push(format!(
-                    "the prompt {prompt:?} has characters that the corpus lacks, which are left out: {unknown:?}"
+                    "the prompt {prompt:?} has characters that are not in the corpus and are left out: {unknown:?}"
                 ));
             }
         }

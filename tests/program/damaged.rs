@@ -134,7 +134,7 @@ fn rows_that_were_changed_are_found_out_and_cost_no_more_than_they_must() {
     spoil(3);
     let call =
         shop.run(&["a.toml"]).expect(1).says(&["metrics.csv is not what was written", "metrics.csv.damaged"]);
-    assert!(call.stdout.contains("  lost: going on from step "), "{}", call.stdout);
+    assert!(call.stdout.contains("  lost: resuming from step "), "{}", call.stdout);
     let (from, damaged) = began(&shop, "a/seed=1337");
     assert!(from >= 70 && !damaged, "from step {from}");
     assert!(

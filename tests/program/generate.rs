@@ -49,7 +49,7 @@ fn standard_output_is_the_prompt_and_its_continuation_and_the_same_seed_writes_i
     assert!(beyond.starts_with(&first) && beyond.chars().count() == 54, "{beyond:?}");
     shop.run(&["generate", "tiny", "the ", "--max-new-tokens", "50"])
         .expect(0)
-        .says(&["outgrow the 16 tokens"]);
+        .says(&["exceed the context length (16)"]);
 }
 
 #[test]

@@ -210,7 +210,7 @@ fn the_same_command_keeps_what_is_done_and_retries_only_when_asked() {
     shop.experiment("a.toml", failing);
     shop.run(&["a.toml"]).expect(4);
     let call = shop.run(&["a.toml"]).expect(4);
-    assert!(call.stdout.contains("--retry tries it again"), "{}", call.stdout);
+    assert!(call.stdout.contains("--retry trains it again"), "{}", call.stdout);
     assert!(call.stdout.contains("0 runs in") && call.stdout.contains("2 kept"), "{}", call.stdout);
     assert_eq!(attempts(&shop, "a/fail_at=30,seed=1337"), 1);
     shop.run(&["a.toml", "--retry"]).expect(4);

@@ -37,9 +37,9 @@ fn a_run_that_waits_for_another_attempt_is_unfinished_whatever_becomes_of_its_pa
         signal(&child.id().to_string(), how);
         let call = Call::from(child.wait_with_output().unwrap());
         assert_eq!(call.code, code, "{how}: {}", call.stderr);
-        assert!(code.is_none() || call.stdout.contains("another attempt is owed"), "{}", call.stdout);
+        assert!(code.is_none() || call.stdout.contains("it will be retried"), "{}", call.stdout);
         let list = shop.run(&["ls"]).expect(0).stdout;
-        assert!(list.contains("failed: device, is tried again"), "{list}");
+        assert!(list.contains("failed: device, will be retried"), "{list}");
         // The attempt that is owed, and no other.
         shop.run(&["resume"]).expect(4);
         assert_eq!(attempts(&shop, "a/seed=1337"), 2, "{how}");

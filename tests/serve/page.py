@@ -75,7 +75,7 @@ with sync_playwright() as playwright:
     slide(page, "max_tokens", 20)
     page.fill("#prompt", "Maud:\n" * 50)
     page.click("#go")
-    page.locator(".meta", has_text="The prompt has 300 tokens, and the model sees 160").first.wait_for(timeout=20_000)
+    page.locator(".meta", has_text="The prompt has 300 tokens, but the context length is 160").first.wait_for(timeout=20_000)
 
     unnamed = page.evaluate(
         "() => [...document.querySelectorAll('input, select, textarea, button')]"

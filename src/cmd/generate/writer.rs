@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::generate::{Ending, Model, Piece};
+use crate::units;
 
 /// Number of a sample, from 0.
 #[derive(Clone, Copy, Debug)]
@@ -199,6 +200,6 @@ impl Clock {
             .tokens_per_sec()
             .map(|rate| format!(", {rate:.1} tokens/s after the first"))
             .unwrap_or_default();
-        format!("{} tokens in {:.1} s{rate}", self.tokens, elapsed.as_secs_f64())
+        format!("{} in {:.1} s{rate}", units::counted(self.tokens as u64, "token"), elapsed.as_secs_f64())
     }
 }

@@ -74,7 +74,7 @@ fn decay_that_ends_before_the_warmup_is_rejected() {
     let text = "[schedule]\nkind = \"cosine\"\nwarmup_steps = 50\ndecay_steps = 50\n";
     assert_problem(text, 4, &["decayed by step 50, before its warm-up of 50 steps ends"]);
     let text = "[schedule]\nkind = \"warmup-stable-decay\"\nwarmup_steps = 600\ndecay_steps = 401\n";
-    assert_problem(text, 4, &["a warm-up of 600 and a decay of 401 steps do not fit into 1000 steps"]);
+    assert_problem(text, 4, &["a warm-up of 600 steps and a decay of 401 steps do not fit into 1,000 steps"]);
     assert_eq!(plan(&text.replace("401", "400")).schedule.decay_steps, 400);
 }
 

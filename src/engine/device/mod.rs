@@ -1,5 +1,23 @@
 //! Which devices this program and this machine have, and what is wrong with those that cannot be used. Everything is asked
 //! here before dfdx is asked for a device: it panics where there is none.
+//!
+//! # Building for a GPU
+//!
+//! - Driver and toolkit: drivers from 525 on run CUDA 12.0, those from 580 on 13.0; a newer 12.x or 13.x needs a newer driver. `nvidia-smi`
+//!   prints the newest release that a driver runs as *CUDA Version*. Cards before the V100 were not tried at all.
+//! - `before_sm80.h` keeps `nvcc` from refusing dfdx's half-precision functions (`__hmax_nan has already been defined`) for cards before
+//!   compute capability 8.0.
+//! - After a change of toolkit run `cargo clean` first: cargo does not see it. Build on the machine where it will run, and keep `target/` and the
+//!   toolkit in place: dfdx compiles some kernels while a run is on, from files in both. A build needs `nvidia-smi` on the PATH, and a
+//!   toolkit that knows the first card it lists.
+//! - A binary with CUDA does not start where there is no driver, not even for the processor: `error while loading shared libraries:
+//!   libcuda.so.1: cannot open shared object file`. If the message names `libnvrtc` or `libcublas`, the toolkit is missing from
+//!   `LD_LIBRARY_PATH`. Build without the feature for machines without a GPU.
+//! - `hardware.device = "cuda:1"` is the second card that CUDA counts; `CUDA_VISIBLE_DEVICES` hides cards from it.
+//! - f16: passes run in half precision with dynamic loss scaling, weights, optimizer and checkpoints are f32, so that checkpoints move
+//!   between devices and precisions. Dropout masks are drawn on the processor, the same for every device, and copied. When a card's
+//!   memory runs out, the error says which batch size would fit; `runner plan --memory` shows the estimate beforehand, without what CUDA
+//!   itself takes.
 
 use serde::{Deserialize, Serialize};
 

@@ -50,7 +50,7 @@ pub enum CudaProblem {
     )]
     Busy { reason: String },
     #[error(
-        "the device's memory is full before anything has begun ({reason}); `nvidia-smi` shows who uses it; end that program, \
+        "the device's memory is already full ({reason}); `nvidia-smi` shows who uses it; end that program, \
          wait, or take another device"
     )]
     Full { reason: String },

@@ -12,12 +12,12 @@ impl MemoryNeed {
         let needed = self.estimate().bytes();
         let Some(available) = available_bytes.map(|bytes| bytes as f64) else {
             return format!(
-                "by estimate the run takes {}; lower train.batch_size, and raise train.gradient_accumulation_steps in turn",
+                "the run needs an estimated {}; lower train.batch_size, and raise train.gradient_accumulation_steps in turn",
                 units::bytes(needed)
             );
         };
         let numbers = format!(
-            "by estimate the run takes {}, and {} was free when it began",
+            "the run needs an estimated {}, and {} was free when it began",
             units::bytes(needed),
             units::bytes(available)
         );

@@ -195,8 +195,9 @@ mod tests {
             ("ns_coefficients", "[3.4445, -4.775, 2.0315]"),
         ]);
         assert!(
-            usual
-                .contains("momentum 1 (Nesterov), 1 Newton-Schulz iterations, queries, keys and values each"),
+            usual.contains(
+                "momentum 1 (Nesterov), 1 Newton-Schulz iterations, queries, keys and values separately"
+            ),
             "{usual}"
         );
         assert!(usual.contains("by AdamW, learning rate 0.02,"), "{usual}");

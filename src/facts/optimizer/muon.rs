@@ -46,13 +46,14 @@ pub const FACTS: Facts = Facts {
         };
         let momentum = match key("momentum_warmup_steps").as_str() {
             "0" | "-" => key("momentum"),
+            "1" => format!("{} to {} over 1 step", key("momentum_start"), key("momentum")),
             steps => format!("{} to {} over {steps} steps", key("momentum_start"), key("momentum")),
         };
         let nesterov = if key("nesterov") == "false" { "" } else { " (Nesterov)" };
-        let qkv = if key("split_qkv") == "false" { "" } else { ", queries, keys and values each for itself" };
+        let qkv = if key("split_qkv") == "false" { "" } else { ", queries, keys and values separately" };
         let coefficients = match key("ns_coefficients").as_str() {
             USUAL_COEFFICIENTS | "-" => "",
-            _ => " with coefficients of their own",
+            _ => " with custom coefficients",
         };
         format!(
             "Muon, learning rate {} (adjust_lr_fn {}), momentum {momentum}{nesterov}, {} Newton-Schulz iterations{coefficients}{qkv}; embeddings, layer norms and \

@@ -48,7 +48,7 @@ impl Agreement {
     pub fn sentence(&self) -> String {
         let allowed = units::share(self.tolerance);
         if self.others.is_empty() {
-            return format!("{}: there is nothing to hold {} against", self.experiment, self.reference);
+            return format!("{}: there is nothing to compare {} with", self.experiment, self.reference);
         }
         let failed: Vec<String> = self
             .others
@@ -65,9 +65,9 @@ impl Agreement {
             let steps = self.others.iter().map(|other| other.steps).min().unwrap_or(0);
             let how = if worst == 0.0 { "exactly".to_owned() } else { format!("to {}", units::share(worst)) };
             return format!(
-                "{}: the losses agree over {} steps, {how} (allowed: {allowed})",
+                "{}: the losses agree over {}, {how} (allowed: {allowed})",
                 self.experiment,
-                units::count(steps as u64)
+                units::steps(steps as u64)
             );
         }
         format!(
@@ -146,7 +146,7 @@ fn other(run: &RunRecord, reference: &RunRecord) -> Other {
     let trouble = match unplanned {
         Some(record) => Some(format!("cannot be compared: {} did not come to its end", record.id())),
         None if found.len() != expected.len() => {
-            Some(format!("has {} steps and not {}", found.len(), expected.len()))
+            Some(format!("has {} instead of {}", units::steps(found.len() as u64), expected.len()))
         }
         None => None,
     };
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn equal_losses_agree_exactly() {
         let (holds, text) = verdict(&[record("cpu", "cpu", &[4.0]), record("gpu", "cuda:0", &[4.0])]);
-        assert!(holds && text.starts_with("smoke: the losses agree over 1 steps, exactly"), "{text}");
+        assert!(holds && text.starts_with("smoke: the losses agree over 1 step, exactly"), "{text}");
     }
 
     #[test]
@@ -253,7 +253,7 @@ mod tests {
         let mut failed = record("gpu", "cuda:0", &[4.0, 3.0]);
         failed.manifest.status = Status::Failed;
         assert!(verdict(&[cpu(), failed]).1.contains("did not come to its end"));
-        assert!(verdict(&[cpu(), record("gpu", "cuda:0", &[4.0])]).1.contains("has 1 steps and not 2"));
+        assert!(verdict(&[cpu(), record("gpu", "cuda:0", &[4.0])]).1.contains("has 1 step instead of 2"));
         let (holds, text) = verdict(&[cpu(), record("gpu", "cuda:0", &[4.0, f64::NAN])]);
         assert!(!holds && text.contains("at step 2"), "{text}");
     }
@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn one_run_alone_proves_nothing_and_who_does_not_ask_hears_nothing() {
         let (holds, text) = verdict(&[record("cpu", "cpu", &[4.0])]);
-        assert!(!holds && text.contains("nothing to hold"), "{text}");
+        assert!(!holds && text.contains("nothing to compare"), "{text}");
         let mut silent = record("cpu", "cpu", &[4.0]);
         silent.manifest.run.same_losses_within = None;
         assert!(agreements(&[silent]).is_empty() && section(&[]).is_empty());

@@ -47,9 +47,9 @@ pub fn settings(comparison: &Comparison) -> String {
         return table.render() + &notes;
     }
     let spread = if spread_known {
-        "Means ± sample standard deviation over the n runs that came to a planned end; the spread of one run is `-`. "
+        "Means ± sample standard deviation over the n completed runs; the spread of one run is `-`. "
     } else {
-        "One run each: how far runs of one setting spread is not known. "
+        "One run each, so the spread between seeds is unknown. "
     };
     format!(
         "{}\n{spread}The best value of each outcome is bold. Losses are in nats per token.\n{notes}",
@@ -170,11 +170,11 @@ fn notes(comparison: &Comparison) -> String {
         return String::new();
     }
     let notes = adapted.into_iter().map(|(adaptation, runs)| {
-        format!("The configuration was changed under way in {}. {adaptation}", runs.join(", "))
+        format!("The configuration was changed during {}. {adaptation}", runs.join(", "))
     });
     let notes: Vec<String> = notes.collect();
     format!(
-        "\n{} The settings are shown as they were given; times, throughput and memory are not quite theirs.\n",
+        "\n{} The settings are shown as configured; times, throughput and memory include the change.\n",
         notes.join(" ")
     )
 }

@@ -115,7 +115,7 @@ fn runs_that_were_multiplied_by_different_kernels_are_said_to_be() {
         }
         page(&records, &[])
     };
-    let note = "Products of bf16 were not all made by the same kernel (AMX, f32 kernels)";
+    let note = "Runs in bf16 did not all use the same kernel (AMX, f32 kernels)";
     let amx = Some("AMX");
     assert!(set("bf16", [amx, amx, Some("f32 kernels"), amx, amx, amx]).contains(note));
     assert!(!set("bf16", [amx; 6]).contains("kernel"));
@@ -171,7 +171,7 @@ fn what_cannot_be_compared_is_said() {
     let text = page(&records, &[]);
     assert!(text.contains("The hardware differs"), "{text}");
     assert!(text.contains("did not train on equally many tokens"), "{text}");
-    assert!(text.contains("nothing says how much of the difference is chance"), "{text}");
+    assert!(text.contains("so the difference may be chance"), "{text}");
 
     fixture::set(&mut records[1], "data.tokenizer", "char");
     let text = page(&records, &[]);
@@ -285,7 +285,7 @@ fn the_target_decides_by_what_settings_are_ranked() {
     assert!(page(&records, &[]).contains("has the lowest validation loss"));
     let missed = text(&mut records, 0.1);
     assert!(missed.contains("has the lowest loss over the training corpus"), "{missed}");
-    assert!(missed.contains("None of the 4 runs that came to a planned end reached the target"), "{missed}");
+    assert!(missed.contains("None of the 4 completed runs reached the target"), "{missed}");
     let reached = text(&mut records, 1.5);
     assert!(
         reached.contains("`learning_rate = 3e-4` has the fewest steps to the target: 300 ± 0 in 1 min 12 s"),
@@ -307,7 +307,7 @@ fn few_or_no_runs_are_compared_without_a_winner() {
     assert!(seeds.contains("2 runs of one setting (`rates`)") && seeds.contains(" ± "), "{seeds}");
     let diverged = page(&records[5..], &[]);
     assert!(diverged.contains("diverged") && diverged.contains("One run does not count"), "{diverged}");
-    assert!(diverged.contains("No run of `rates` came to a planned end."), "{diverged}");
+    assert!(diverged.contains("No run of `rates` completed."), "{diverged}");
     // Runs without a record do not count either.
     let missing = LeftOut { run: "rates/missing".to_owned(), reason: "not started".to_owned() };
     let text = page(&records[5..], &[missing]);
@@ -349,10 +349,10 @@ fn a_run_whose_batch_was_halved_stays_in_its_setting_and_is_named() {
         fixture::changes(&[("train.batch_size", "16", "8"), ("train.gradient_accumulation_steps", "1", "2")]);
     fixture::attempts(&mut records[3], &[(0, StopReason::OutOfMemory), (0, StopReason::MaxSteps)]);
     let text = page(&records, &[]);
-    let note = "\nThe configuration was changed under way in `rates/learning_rate=0.0003,seed=1338`. Memory ran out, so \
+    let note = "\nThe configuration was changed during `rates/learning_rate=0.0003,seed=1338`. Memory ran out, so \
                 `train.batch_size` went from `16` to `8` and `train.gradient_accumulation_steps` from `1` to `2`: a step \
-                keeps its 2,048 tokens. The settings are shown as they were given; times, throughput and memory are not \
-                quite theirs.\n";
+                keeps its 2,048 tokens. The settings are shown as configured; times, throughput and memory \
+                include the change.\n";
     assert!(text.contains(note), "{text}");
     assert!(text.contains("| finished, 2 attempts |"), "{text}");
     assert!(

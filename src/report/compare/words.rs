@@ -45,7 +45,7 @@ fn verdict(comparison: &Comparison, ranking: Option<&Ranking>) -> String {
         ([], _) => "There are no runs to compare.".to_owned(),
         ([group], best) => {
             let runs = match group.counted().count() {
-                0 => return format!("No run of {} came to a planned end.", code(&group.label)),
+                0 => return format!("No run of {} completed.", code(&group.label)),
                 1 => "One run".to_owned(),
                 n => format!("{n} runs of one setting"),
             };
@@ -60,11 +60,7 @@ fn verdict(comparison: &Comparison, ranking: Option<&Ranking>) -> String {
             format!("{} settings of {}, which do not compare.", groups.len(), keys(comparison))
         }
         (groups, None) => {
-            format!(
-                "{} settings of {}; none came to a planned end with a loss.",
-                groups.len(),
-                keys(comparison)
-            )
+            format!("{} settings of {}; none completed with a loss.", groups.len(), keys(comparison))
         }
         (groups, Some((ranking, (best, spread)))) => format!(
             "Of {} settings of {}, {} has the {}: {} (n = {}).",
@@ -133,12 +129,12 @@ fn margin(ranking: &Ranking) -> Vec<String> {
 fn certainty(best: &Spread, second: &Spread) -> String {
     let fewest = best.n.min(second.n);
     if fewest < 2 {
-        return "At least one of the two is a single run, so nothing says how much of the difference is chance; \
-                `repeats` gives more seeds."
+        return "At least one of the two is a single run, so the difference may be chance; set \
+                `experiment.repeats` for more seeds."
             .to_owned();
     }
     let Some(errors) = best.standard_errors_from(second) else {
-        return "Neither spreads at all over its runs, so the difference cannot be weighed against chance."
+        return "Neither varies between its runs, so the difference cannot be tested against chance."
             .to_owned();
     };
     // Welch's test with the fewest degrees of freedom it can have: careful with so few seeds.
@@ -163,12 +159,12 @@ fn reached_by(comparison: &Comparison) -> Option<String> {
     let reached = counted.iter().filter(|run| run.summary.target.is_some()).count();
     let reached = match (reached, counted.len()) {
         (_, 0) => return None,
-        (1, 1) => "The run that came to a planned end".to_owned(),
-        (0, 1) => "The run that came to a planned end has not".to_owned(),
-        (0, all) => format!("None of the {all} runs that came to a planned end"),
-        (2, 2) => "Both runs that came to a planned end".to_owned(),
-        (some, all) if some == all => format!("All {all} runs that came to a planned end"),
-        (some, all) => format!("{some} of the {all} runs that came to a planned end"),
+        (1, 1) => "The one completed run".to_owned(),
+        (0, 1) => "The one completed run has not".to_owned(),
+        (0, all) => format!("None of the {all} completed runs"),
+        (2, 2) => "Both completed runs".to_owned(),
+        (some, all) if some == all => format!("All {all} completed runs"),
+        (some, all) => format!("{some} of the {all} completed runs"),
     };
     let threshold = units::number(target.threshold);
     Some(format!("{reached} reached the target, {} < {threshold}.", code(&target.metric)))
@@ -216,7 +212,7 @@ fn other_kernels(comparison: &Comparison) -> Option<String> {
     let (format, kernels) = formats.into_iter().find(|(_, kernels)| kernels.len() > 1)?;
     let kernels = kernels.into_iter().map(escape).collect::<Vec<_>>().join(", ");
     Some(format!(
-        "Products of {} were not all made by the same kernel ({kernels}), and each sums in an order of its own: small differences \
+        "Runs in {} did not all use the same kernel ({kernels}), and each sums in an order of its own: small differences \
          may come from that.",
         escape(format)
     ))

@@ -37,8 +37,8 @@ pub fn section(page: &Page) -> String {
         ]);
     }
     format!(
-        "## Attempts\n\n{}\nWhat an attempt had trained after its last checkpoint, the next one trained again. The curves and \
-         times in this report are those of the steps that were kept.\n{}",
+        "## Attempts\n\n{}\nSteps after the last checkpoint of an attempt were repeated by the next one. Curves and times in \
+         this report are those of the steps that were kept.\n{}",
         table.render(),
         other_kernels(manifest)
     )
@@ -58,8 +58,8 @@ fn other_kernels(manifest: &Manifest) -> String {
         return String::new();
     }
     format!(
-        "\nNot all of them multiplied by {}, the run's own kernel: {}. Another kernel sums in another order, so the steps from \
-         there on are not quite those that the run would have had.\n",
+        "\nNot all attempts used {}, the run's own kernel for matrix products: {}. Another kernel sums in another order, so later \
+         steps differ slightly from those of an uninterrupted run.\n",
         escape(own),
         others.join(", ")
     )
@@ -73,7 +73,7 @@ fn time(time: jiff::Timestamp) -> String {
 /// know more of the last one.
 fn end(attempt: &Attempt, manifest: &Manifest, is_last: bool) -> String {
     let (reason, message) = match (attempt.stop_reason, manifest.status) {
-        (None, Status::Running) if is_last => return "under way".to_owned(),
+        (None, Status::Running) if is_last => return "in progress".to_owned(),
         (None, _) if is_last => (manifest.stop_reason, manifest.message.as_deref()),
         (reason, _) => (reason, attempt.message.as_deref()),
     };
@@ -137,7 +137,10 @@ mod tests {
         };
         kernels(&mut record, ["AMX", "f32 kernels", "AMX"]);
         let found = text(&record);
-        assert!(found.contains("by AMX, the run's own kernel: attempt 2 by f32 kernels."), "{found}");
+        assert!(
+            found.contains("used AMX, the run's own kernel for matrix products: attempt 2 by f32 kernels."),
+            "{found}"
+        );
         kernels(&mut record, ["AMX", "AMX", "AMX"]);
         assert!(!text(&record).contains("kernel"));
     }
@@ -160,7 +163,7 @@ mod tests {
             text.lines().find(|line| line.starts_with("|       2 |")).unwrap().to_owned()
         };
         record.manifest.status = Status::Running;
-        assert!(row(&record).contains("| -                       | under way "), "{}", row(&record));
+        assert!(row(&record).contains("| -                       | in progress "), "{}", row(&record));
         fixture::fail(
             &mut record,
             Status::Interrupted,

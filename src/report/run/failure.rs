@@ -33,7 +33,7 @@ pub fn section(page: &Page) -> String {
         parts.push(format!("**What to try next:** {advice}.\n"));
     }
     if let Some(command) = command(page, ending) {
-        parts.push(format!("To go on with this run alone:\n\n{}", fence("sh", &command)));
+        parts.push(format!("To resume this run alone:\n\n{}", fence("sh", &command)));
     }
     parts.join("\n")
 }

@@ -20,8 +20,8 @@ pub fn section(page: &Page) -> String {
         parts.push(table(all));
     }
     parts.push(format!(
-        "Counted are runs of {NGRAM_WORDS} words, split at white space and compared exactly, in the continuations alone, without \
-         their prompts and without words that are cut off. Few samples make a rough measure, and other prompts or another \
+        "{NGRAM_WORDS}-gram overlap: words are split at white space and compared exactly, in the continuations alone, without \
+         prompts and without words that are cut off. Few samples make a rough measure, and other prompts or another \
          temperature give other numbers.\n"
     ));
     parts.join("\n")
@@ -30,12 +30,12 @@ pub fn section(page: &Page) -> String {
 fn share(step: u64, found: &Memorisation) -> String {
     match found.share() {
         None => format!(
-            "No continuation that was sampled after {} has {NGRAM_WORDS} whole words, so there is no share of copied ones.",
+            "No continuation that was sampled after {} has {NGRAM_WORDS} whole words, so there is no {NGRAM_WORDS}-gram overlap.",
             units::steps(step)
         ),
         Some(share) => format!(
-            "Of the runs of {NGRAM_WORDS} words that were sampled after {}, **{} of {} ({})** stand word for word in the training \
-             text.",
+            "Of the {NGRAM_WORDS}-grams (sequences of {NGRAM_WORDS} words) that were sampled after {}, **{} of {} ({})** occur verbatim in \
+             the training text.",
             units::steps(step),
             units::count(found.copied_ngrams),
             units::count(found.ngrams),
@@ -51,18 +51,18 @@ fn purpose(page: &Page) -> &'static str {
     let on_train_loss = manifest.target.as_ref().is_some_and(|target| target.metric != "val_loss");
     match (held_back, on_train_loss) {
         (false, true) => {
-            "The run was asked to memorise: its target is a low loss on the training text, and no text was held back. A high share \
-             is what it was for, and no sign that the model can write anything else."
+            "The run was asked to memorise: its target is a low loss on the training text, and no text was held out. A high share \
+             is the goal here, and does not show that the model can write anything else."
         }
         (false, false) => {
-            "No text was held back for validation, so these are the only numbers in this report that tell reciting from writing."
+            "No text was held out for validation, so only these numbers show how much the model recites."
         }
         (true, true) => {
-            "The target is a low loss on the training text, which reciting reaches; the validation loss is of text that was held \
-             back, and tells what was learnt beyond that."
+            "The target is a low loss on the training text, which reciting can reach; the validation loss, on held-out \
+             text, shows what was learnt beyond that."
         }
         (true, false) => {
-            "Text was held back for validation, so the run was not asked to recite: what is copied is remembered, not written."
+            "Text was held out for validation, so reciting was not the goal: copied passages are memorised."
         }
     }
 }
@@ -77,12 +77,12 @@ fn longest(page: &Page, step: u64, copy: &VerbatimCopy) -> String {
     let shown: String = copy.text.chars().take(SHOWN).collect();
     let (shown, rest) = match copy.characters.saturating_sub(SHOWN as u64) {
         0 => (shown, String::new()),
-        rest => (shown + " ...", format!(" Its last {} characters are left out here.", units::count(rest))),
+        rest => (shown + " ...", format!(" Its last {} are not shown.", units::counted(rest, "character"))),
     };
     format!(
-        "The longest verbatim copy is {} characters{prompt} ({} words, counting those cut at its ends):\n\n{}{}",
-        units::count(copy.characters),
-        units::count(copy.words),
+        "The longest verbatim copy is {}{prompt} ({}, counting those cut at its ends):\n\n{}{}",
+        units::counted(copy.characters, "character"),
+        units::counted(copy.words, "word"),
         fence("text", &shown),
         if rest.is_empty() { rest } else { format!("\n{}\n", rest.trim_start()) }
     )
@@ -91,7 +91,7 @@ fn longest(page: &Page, step: u64, copy: &VerbatimCopy) -> String {
 fn table(all: &[(u64, Memorisation)]) -> String {
     let mut table = Table::new(&[
         ("Step", Align::Right),
-        ("Runs of words copied", Align::Right),
+        ("8-grams copied", Align::Right),
         ("Share", Align::Right),
         ("Longest copy (characters)", Align::Right),
     ]);
@@ -151,10 +151,10 @@ mod tests {
             text(&record)
         };
         assert!(words(0, Some("train_loss_ema")).contains("was asked to memorise"));
-        assert!(words(0, None).contains("the only numbers in this report that tell reciting from writing"));
-        assert!(words(9, Some("train_loss")).contains("which reciting reaches"));
-        assert!(words(9, Some("val_loss")).contains("was not asked to recite"));
-        assert!(words(9, None).contains("was not asked to recite"));
+        assert!(words(0, None).contains("only these numbers show how much the model recites"));
+        assert!(words(9, Some("train_loss")).contains("which reciting can reach"));
+        assert!(words(9, Some("val_loss")).contains("reciting was not the goal"));
+        assert!(words(9, None).contains("reciting was not the goal"));
     }
 
     #[test]
@@ -162,7 +162,7 @@ mod tests {
         let mut record = run();
         record.memorisation = vec![(20, Memorisation::default()), (40, Memorisation::default())];
         let text = text(&record);
-        assert!(text.contains("after 40 steps has 8 whole words, so there is no share"), "{text}");
+        assert!(text.contains("after 40 steps has 8 whole words, so there is no 8-gram overlap"), "{text}");
         let row = text.lines().find(|line| line.starts_with("|   40 |")).unwrap();
         assert!(row.contains("0 of 0") && row.matches(" - |").count() == 2, "{text}");
         assert!(!text.contains("longest verbatim copy"), "{text}");
@@ -175,7 +175,7 @@ mod tests {
         fixture::copy(&mut record, &steps);
         let text = text(&record);
         assert!(
-            text.contains("is 950 characters") && text.contains("Its last 550 characters are left out here.")
+            text.contains("is 950 characters") && text.contains("Its last 550 characters are not shown.")
         );
         let rows: Vec<&str> = text.lines().filter(|line| line.contains(" of 44 |")).collect();
         assert_eq!(rows.len(), ROWS);

@@ -31,7 +31,7 @@ fn introduction(reference: &Reference) -> String {
         format!(" Source: {}", escape(&reference.source))
     };
     let source = if source.is_empty() || source.ends_with('.') { source } else { source + "." };
-    format!("{name}.{source} Its numbers are its author's; what it does not state is `-`.\n\n")
+    format!("{name}.{source} Its numbers are its author's; numbers that it does not state are `-`.\n\n")
 }
 
 fn numbers(page: &Page, reference: &Reference) -> String {

@@ -54,7 +54,10 @@ fn table(page: &Page) -> String {
         let alone = device.and_then(|device| device.product_flops_per_sec()).filter(|&alone| flops <= alone);
         if let Some(alone) = alone {
             let share = units::percent(flops / alone);
-            row("Share of this machine's product speed", format!("{share} of {}/s", units::flops(alone)));
+            row(
+                "Share of this machine's matrix-product speed",
+                format!("{share} of {}/s", units::flops(alone)),
+            );
         }
     }
     row("Peak memory", optional(Unit::Bytes, summary.peak_memory_bytes));
@@ -63,10 +66,10 @@ fn table(page: &Page) -> String {
         row("Peak memory, estimated", units::bytes(estimate as f64));
     }
     if summary.peak_gpu_memory_bytes.is_some() {
-        row("Peak GPU memory, of all its users", optional(Unit::Bytes, summary.peak_gpu_memory_bytes));
+        row("Peak GPU memory, of all processes", optional(Unit::Bytes, summary.peak_gpu_memory_bytes));
     }
     if let Some(estimate) = cost.and_then(|cost| cost.gpu_memory_bytes) {
-        row("Peak GPU memory, estimated without CUDA's own", units::bytes(estimate as f64));
+        row("Peak GPU memory, estimated, without CUDA's own", units::bytes(estimate as f64));
     }
     table.render()
 }

@@ -21,7 +21,7 @@ fn setup(page: &Page) -> String {
     let mut table = markdown::Table::new(&[("", Align::Left), ("", Align::Left)]);
     table.row(["Model".to_owned(), model_line(page)]);
     if let Some(info) = &manifest.init_from {
-        table.row(["Begun from".to_owned(), init_from(info, manifest.model.as_ref())]);
+        table.row(["Started from".to_owned(), init_from(info, manifest.model.as_ref())]);
     }
     table.row(["Data".to_owned(), data(page)]);
     table.row(["Batch".to_owned(), batch(page)]);
@@ -47,13 +47,13 @@ fn model_line(page: &Page) -> String {
     let dropout = number(&page.record.config, "model.dropout").filter(|dropout| *dropout > 0.0);
     let dropout = dropout.map_or_else(String::new, |share| format!(", dropout {}", units::number(share)));
     format!(
-        "GPT-2 architecture, {} layers, {} heads, {} wide, context {}, vocabulary {}{dropout}: {} parameters",
-        count(model.n_layer),
-        count(model.n_head),
+        "GPT-2 architecture, {}, {}, {} wide, context {}, vocabulary {}{dropout}: {}",
+        units::counted(model.n_layer as u64, "layer"),
+        units::counted(model.n_head as u64, "head"),
         count(model.n_embd),
         count(model.block_size),
         count(model.vocab_size),
-        units::count(model.parameters)
+        units::counted(model.parameters, "parameter")
     )
 }
 
@@ -65,8 +65,9 @@ fn init_from(info: &InitFrom, model: Option<&ModelInfo>) -> String {
     }
     text.push_str(&format!(", weights of SHA-256 {}", code(&info.sha256)));
     if let (Some(positions), Some(model)) = (info.positions, model) {
-        let (taken, all) = (units::count(model.block_size as u64), units::count(positions as u64));
-        text.push_str(&format!("; the first {taken} of its {all} positions"));
+        let (taken, all) =
+            (units::count(model.block_size as u64), units::counted(positions as u64, "position"));
+        text.push_str(&format!("; the first {taken} of its {all}"));
     }
     text
 }
@@ -92,12 +93,12 @@ fn data(page: &Page) -> String {
     let order = value(&page.record.config, "data.order").and_then(toml::Value::as_str);
     let order = order.map_or_else(String::new, |order| format!(", order {}", escape(order)));
     format!(
-        "{}, {}, SHA-256 {}; tokenizer {}, {} tokens to train on, {} to validate{order}",
+        "{}, {}, SHA-256 {}; tokenizer {}, {} to train on, {} to validate{order}",
         escape(&data.name),
         units::bytes(data.bytes as f64),
         code(&data.sha256),
         escape(&data.tokenizer),
-        units::count(data.train_tokens),
+        units::counted(data.train_tokens, "token"),
         units::count(data.val_tokens)
     )
 }
@@ -105,8 +106,8 @@ fn data(page: &Page) -> String {
 /// All FLOPs of a step, and what they are for where it is not the model alone.
 fn flops(cost: &CostInfo) -> String {
     let others = [
-        (cost.recomputed_flops_per_step, "for activations computed again"),
-        (cost.optimizer_flops_per_step, "the optimizer's"),
+        (cost.recomputed_flops_per_step, "for recomputed activations"),
+        (cost.optimizer_flops_per_step, "for the optimizer"),
     ];
     let all = cost.model_flops_per_step + others.iter().map(|(flops, _)| flops).sum::<f64>();
     let others = others.iter().filter(|(flops, _)| *flops > 0.0);
@@ -114,7 +115,11 @@ fn flops(cost: &CostInfo) -> String {
     match others.as_str() {
         "" => units::flops(all),
         others => {
-            format!("{} ({} the model's{others})", units::flops(all), units::flops(cost.model_flops_per_step))
+            format!(
+                "{} ({} for the model{others})",
+                units::flops(all),
+                units::flops(cost.model_flops_per_step)
+            )
         }
     }
 }
@@ -124,18 +129,18 @@ fn batch(page: &Page) -> String {
     let flops = page.record.manifest.cost.as_ref().map(flops);
     let flops = flops.map_or_else(String::new, |flops| format!(" and {flops}"));
     let per_step =
-        format!("{} tokens{flops} per step", units::count(page.record.manifest.run.tokens_per_step));
+        format!("{}{flops} per step", units::counted(page.record.manifest.run.tokens_per_step, "token"));
     let size = |key: &str| number(config, key).map(|size| size as u64);
     // A length of 0 stands for the whole context.
     let length = size("train.sequence_length").filter(|length| *length > 0).or(size("model.block_size"));
     match (size("train.batch_size"), length, size("train.gradient_accumulation_steps")) {
         (Some(batch), Some(length), accumulated) => {
-            let (batch, length) = (units::count(batch), units::count(length));
+            let (batch, length) = (units::counted(batch, "sequence"), units::counted(length, "token"));
             let accumulated = match accumulated {
                 Some(times) if times > 1 => format!(", {} times accumulated", units::count(times)),
                 _ => String::new(),
             };
-            format!("{batch} sequences of {length} tokens{accumulated}: {per_step}")
+            format!("{batch} of {length}{accumulated}: {per_step}")
         }
         _ => per_step,
     }
@@ -207,14 +212,13 @@ fn seed(page: &Page) -> String {
 fn device(page: &Page) -> String {
     let Some(device) = &page.record.manifest.device else { return units::MISSING.to_owned() };
     let name = if device.name.is_empty() { String::new() } else { format!(" ({})", escape(&device.name)) };
-    let threads = units::count(device.threads as u64);
-    let unit = if device.threads == 1 { "thread" } else { "threads" };
-    format!("{}{name}, {}, {threads} {unit}", code(&device.device), escape(&device.format()))
+    let threads = units::counted(device.threads as u64, "thread");
+    format!("{}{name}, {}, {threads}", code(&device.device), escape(&device.format()))
 }
 
 fn host(page: &Page) -> String {
     let host = &page.record.manifest.host;
-    let cores = format!("{} {}", host.cores, if host.cores == 1 { "core" } else { "cores" });
+    let cores = units::counted(host.cores as u64, "core");
     let memory = units::bytes(host.memory_bytes as f64);
     format!(
         "{}: {}, {cores}, {memory}, {} {}",
@@ -263,6 +267,6 @@ mod tests {
         let mut cost = fixture::run(Path::new("runs"), "rates", "seed=1", 40, 1.0).manifest.cost.unwrap();
         assert_eq!(flops(&cost), "1.53 TFLOP");
         cost.optimizer_flops_per_step = 1.3e12;
-        assert_eq!(flops(&cost), "2.83 TFLOP (1.53 TFLOP the model's, 1.30 TFLOP the optimizer's)");
+        assert_eq!(flops(&cost), "2.83 TFLOP (1.53 TFLOP for the model, 1.30 TFLOP for the optimizer)");
     }
 }

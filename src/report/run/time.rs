@@ -12,7 +12,7 @@ pub fn where_it_went(page: &Page) -> String {
         ("Evaluations", time.evaluations_secs),
         ("Samples", time.samples_secs),
         ("Checkpoints", time.checkpoints_secs),
-        ("Records and all else", time.rest_secs),
+        ("Records and everything else", time.rest_secs),
     ];
     let whole = time.steps_secs + beside.iter().map(|(_, secs)| secs).sum::<f64>();
     if whole <= 0.0 {

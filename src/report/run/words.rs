@@ -14,7 +14,7 @@ pub fn head(page: &Page) -> String {
     let mut text = format!("# {} / {}\n\n", escape(&run.experiment), escape(&run.name));
     text.push_str(&format!("**{}**\n", escape(&ending::sentence(page.record))));
     if let Some(adaptation) = changes::adaptation(&page.record.manifest) {
-        text.push_str(&format!("\nThe configuration was changed under way. {adaptation}\n"));
+        text.push_str(&format!("\nThe configuration was changed during the run. {adaptation}\n"));
     }
     if !page.record.damage.is_empty() {
         text.push_str("\nParts of this run's record could not be read; see the end of the page.\n");

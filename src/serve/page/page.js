@@ -3,6 +3,7 @@
 
 const ALTERNATIVES = 5;
 const byId = (id) => document.getElementById(id);
+const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 const sliders = ["temperature", "max_tokens", "n", "top_k", "top_p", "repetition_penalty"];
 let models = [];
 let underway = null; // AbortController of the texts that are being written
@@ -26,7 +27,7 @@ async function reach(promise) {
     return await promise;
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Error("The server cannot be reached: it was stopped, or the network is gone.");
+    throw new Error("The server cannot be reached: it was stopped, or the network is down.");
   }
 }
 
@@ -35,7 +36,7 @@ async function loadModels() {
   if (response.status === 401) {
     byId("access").hidden = false;
     byId("token").focus();
-    say(byId("token").value ? "This is not the access token of this server." : "This server wants its access token.", true);
+    say(byId("token").value ? "Wrong access token." : "This server requires an access token.", true);
     byId("about").textContent = "";
     return;
   }
@@ -61,7 +62,7 @@ function modelNamed(id) {
 function describe(model) {
   const { origin, parameters, block_size, weights } = model.runner;
   const size = parameters >= 1e6 ? `${(parameters / 1e6).toFixed(1)} M` : `${(parameters / 1e3).toFixed(0)} k`;
-  return [origin, `${size} parameters`, `sees ${block_size} tokens`, weights].filter(Boolean).join(" · ");
+  return [origin, `${size} parameters`, `context length ${block_size}`, weights].filter(Boolean).join(" · ");
 }
 
 function showModel(isFirst) {
@@ -110,7 +111,7 @@ async function* events(response) {
   let text = "";
   for (;;) {
     const { value, done } = await reach(reader.read());
-    if (done) throw new Error("The server ended its answer in the middle.");
+    if (done) throw new Error("The answer was cut off.");
     text += value;
     const parts = text.split("\n\n");
     text = parts.pop();
@@ -143,7 +144,7 @@ async function generate() {
   const names = [byId("model-a").value, byId("model-b").value].filter(Boolean);
   byId("halt").disabled = false;
   hideChance();
-  say(names.length > 1 ? "Writing with both models …" : "Writing …");
+  say(names.length > 1 ? "Generating with both models …" : "Generating …");
   const columns = names.map((name) => new Column(name, seed, Number(byId("n").value)));
   byId("results").replaceChildren(...columns.map((column) => column.article));
   if (byId("results").getBoundingClientRect().top > innerHeight - 150) byId("results").scrollIntoView();
@@ -213,11 +214,11 @@ class Column {
     const speed = last - first > 100 ? ((tokens - count) / (last - first)) * 1000 : 0;
     const rate = speed ? `, ${speed.toFixed(speed < 100 ? 1 : 0)} tokens/s` : "";
     const wait = first ? `, first after ${((first - began) / 1000).toFixed(2)} s` : "";
-    if (tokens) this.meta.textContent = `${tokens} tokens${rate}${wait} · ${describe(modelNamed(this.name))}`;
+    if (tokens) this.meta.textContent = `${counted(tokens, "token")}${rate}${wait} · ${describe(modelNamed(this.name))}`;
     const longest = Math.max(...this.samples.map((sample) => sample.tokens.length));
-    if (prompted > sees) this.remark(`The prompt has ${prompted} tokens, and the model sees ${sees}: it continued the last ones.`);
-    else if (prompted && prompted + longest > sees + 1) this.remark(`The text outgrew the ${sees} tokens that the model sees: it went on from the last ${Math.max(1, Math.floor(sees / 2))} of them.`);
-    return { ...outcome, tokens, said: `${tokens} tokens${rate}` };
+    if (prompted > sees) this.remark(`The prompt has ${prompted} tokens, but the context length is ${sees}: only the last ${sees} were used.`);
+    else if (prompted && prompted + longest > sees + 1) this.remark(`The text exceeded the context length of ${sees} tokens: from there the model continued with only the last ${Math.max(1, Math.floor(sees / 2))} as context.`);
+    return { ...outcome, tokens, said: `${counted(tokens, "token")}${rate}` };
   }
 
   remark(text) {
@@ -270,8 +271,8 @@ class Sample {
   end(reason) {
     if (!this.box.classList.contains("busy")) return;
     this.box.classList.remove("busy");
-    const words = { stop: "ended by itself", length: "as long as asked for", stopped: "stopped", error: this.tokens.length ? "broken off" : "not written" };
-    this.note.textContent += ` · ${this.tokens.length} tokens · ${words[reason] ?? reason}`;
+    const words = { stop: "stop token or sequence", length: "max tokens reached", stopped: "stopped", error: this.tokens.length ? "cut off by an error" : "failed" };
+    this.note.textContent += ` · ${counted(this.tokens.length, "token")} · ${words[reason] ?? reason}`;
   }
 
   move(event) {
@@ -355,5 +356,5 @@ document.onkeydown = (event) => {
 document.onpointerdown = (event) => event.target.closest?.(".token") || hideChance();
 loadModels().catch((error) => {
   byId("about").textContent = "";
-  say(`The list of models cannot be had: ${error.message}`, true);
+  say(`The list of models could not be loaded: ${error.message}`, true);
 });

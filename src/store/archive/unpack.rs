@@ -10,6 +10,7 @@ use super::{ArchiveError, LONGEST_NAME};
 use crate::files::{atomic, disk, plain};
 use crate::files::{is_file_name, is_folder_name, is_run_name};
 use crate::store::RunDir;
+use crate::units;
 
 /// How every file of zstd begins (RFC 8878, section 3.1.1).
 const MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
@@ -157,7 +158,7 @@ impl Unpacking<'_> {
             copied if copied == expected => Ok(()),
             copied => {
                 let name = shortened(&name.display().to_string());
-                Err(self.bad(format!("{name} has {copied} bytes of {expected}")))
+                Err(self.bad(format!("{name} has {copied} of {}", units::counted(expected, "byte"))))
             }
         }
     }

@@ -9,6 +9,7 @@ use crate::files::plain;
 use crate::metric::MetricsRow;
 use crate::store::checksums::{self, Unsound, unsound};
 use crate::store::{RunDir, StoreError, read_rows, write_rows};
+use crate::units;
 
 /// What was found in a run's folder of checkpoints.
 #[derive(Debug)]
@@ -66,7 +67,8 @@ impl Checkpoints {
                 Err(Fault::Elsewhere(error)) => return Err(error),
                 Err(Fault::Damaged(reason)) => unusable.push((step, reason)),
                 Err(Fault::RowsLost(state, reason)) => {
-                    unusable.push((step, format!("the run's record is not what it was: {reason}")));
+                    unusable
+                        .push((step, format!("the run's files have changed since the checkpoint: {reason}")));
                     rowless.push(*state);
                 }
             }
@@ -83,10 +85,10 @@ impl Checkpoints {
                     unusable.retain(|(step, _)| *step >= state.step);
                     let (_, reason) = unusable.remove(place);
                     lost_for_good = Some(format!(
-                        "going on from step {} although {reason}; {} rows of the steps until there are kept, and the file as it \
-                         was found is metrics.csv.damaged",
+                        "resuming from step {} although {reason}; {} of the steps before it are kept, and the file as it was found is \
+                         saved as metrics.csv.damaged",
                         state.step,
-                        rows.len()
+                        units::counted(rows.len() as u64, "row")
                     ));
                     found = Some(GoOn { state, rows });
                     break;
@@ -103,7 +105,7 @@ impl Checkpoints {
         if let Some(GoOn { state, .. }) = &found {
             notices.extend(state.record.prose_lost(dir)?.into_iter().map(|lost| {
                 format!(
-                    "{lost}: what it said of the steps until {} is lost in part or as a whole, and the run goes on",
+                    "{lost}: its content for the steps up to {} is lost in part or completely; the run continues",
                     state.step
                 )
             }));
@@ -119,7 +121,7 @@ impl Checkpoints {
             put_aside(&path).map_err(write_error(&path))?;
             notices.insert(
                 0,
-                format!("checkpoint {name} cannot be used: {reason}; it is kept as {name}.damaged"),
+                format!("checkpoint {name} cannot be used: {reason}; it was renamed to {name}.damaged"),
             );
         }
         (self.saved, self.best) = (left, best);

@@ -333,7 +333,7 @@ fn rows_that_are_lost_for_all_checkpoints_cost_no_weights() {
         assert_eq!(go_on.rows.iter().map(|row| row.step).collect::<Vec<_>>(), rows, "{way}");
         assert_eq!(dir.checkpoints().steps().unwrap(), [2, 3], "{way}");
         assert!(
-            restored.notices[0].contains("going on from step 3 although"),
+            restored.notices[0].contains("resuming from step 3 although"),
             "{way}: {:?}",
             restored.notices
         );
