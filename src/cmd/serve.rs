@@ -33,7 +33,7 @@ pub struct Args {
     port: u16,
     /// File with the token that requests must carry (`Authorization: Bearer TOKEN`); without it, the variable RUNNER_TOKEN. If
     /// neither is there, no token is wanted.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = super::args::path())]
     token_file: Option<PathBuf>,
     #[command(flatten)]
     limits: LimitArgs,
