@@ -1,6 +1,6 @@
 //! The error that a command ends with, and the exit codes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::config::{ConfigError, ConfigErrors};
 use crate::data::DataError;
@@ -68,7 +68,8 @@ pub enum Error {
     Device { experiment: String, source: EngineError },
     /// `train.init_from` cannot be begun from, found before anything was started.
     #[error(
-        "experiment {experiment}: train.init_from: {}: {source}\n  = note: {origin}\nNothing was started.", path.display()
+        "experiment {experiment}: train.init_from: {}\n  = note: {origin}\nNothing was started.",
+        said_of(path, source)
     )]
     InitFrom { experiment: String, path: PathBuf, source: Box<StartError>, origin: String },
     #[error("cannot make the folder {}: {source}; make it writable, or choose another with --reports-dir\nNothing was started.", path.display())]
@@ -95,6 +96,12 @@ pub enum Error {
     Output(std::io::Error),
     #[error("cannot catch signals: {0}")]
     Signal(std::io::Error),
+}
+
+/// What is wrong with what lies at a path, which is named once.
+fn said_of(path: &Path, source: &StartError) -> String {
+    let (path, said) = (path.display().to_string(), source.to_string());
+    if said.contains(&path) { said } else { format!("{path}: {said}") }
 }
 
 /// What is wrong with the corpus of an experiment.

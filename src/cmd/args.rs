@@ -1,17 +1,25 @@
 //! Arguments that several commands have.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+
+use crate::files::home;
+
+/// Reads paths, with `~` and `$HOME` at their head: a shell leaves those of `--runs-dir=~/runs` as they are.
+pub fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().try_map(|text| home::expand(Path::new(&text)).map(|path| path.into_owned()))
+}
 
 /// Where runs and comparisons lie.
 #[derive(Clone, Debug, Args)]
 pub struct Folders {
     /// Folder of the run directories.
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, value_name = "DIR", default_value = "runs", value_parser = path())]
     pub runs_dir: PathBuf,
     /// Folder of the comparisons and their index.
-    #[arg(long, value_name = "DIR", default_value = "reports")]
+    #[arg(long, value_name = "DIR", default_value = "reports", value_parser = path())]
     pub reports_dir: PathBuf,
 }
 
@@ -19,7 +27,7 @@ pub struct Folders {
 #[derive(Clone, Debug, Args)]
 pub struct Selection {
     /// Experiment files.
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", value_parser = path())]
     pub files: Vec<PathBuf>,
     /// Set a key in every experiment; overrides what the files set. Repeatable.
     #[arg(long, value_name = "KEY=VALUE")]

@@ -25,7 +25,7 @@ use crate::train::{self, Assignment, StopFlag};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Directory of a run, as `runner` makes it: with `config.toml` and `manifest.toml`.
-    #[arg(value_name = "RUN_DIR")]
+    #[arg(value_name = "RUN_DIR", value_parser = super::args::path())]
     dir: PathBuf,
     /// Threads to train with, if the run's configuration does not set them.
     #[arg(long, value_name = "N")]

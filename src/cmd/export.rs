@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Format,
     /// Folder to write, or for `archive` the file: its name ends with .tar.zst.
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = super::args::path())]
     out: PathBuf,
     /// Replace existing files of the same names; other files stay.
     #[arg(long)]
@@ -37,10 +37,10 @@ pub struct Args {
     with_checkpoints: bool,
     /// For `hf`: also write a test text's tokens and the logits that runner computes for them to this safetensors file, to compare
     /// other programs with.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = super::args::path())]
     logits: Option<PathBuf>,
     /// Folder of the run directories.
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, value_name = "DIR", default_value = "runs", value_parser = super::args::path())]
     runs_dir: PathBuf,
 }
 

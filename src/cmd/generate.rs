@@ -62,7 +62,7 @@ pub struct ModelArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub threads: Option<u16>,
     /// Folder of the run directories.
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, value_name = "DIR", default_value = "runs", value_parser = super::args::path())]
     pub runs_dir: PathBuf,
 }
 
@@ -163,8 +163,11 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     })
 }
 
-/// Says which settings of a model's folder are not used.
+/// Says which settings of a model's folder are not used, and what else there is to know of it.
 pub fn say_unused(model: &Pretrained) {
+    for note in &model.notes {
+        terminal::err(format_args!("note: {}: {note}", model.name));
+    }
     if let Some(unused) = model.unused() {
         terminal::err(format_args!("note: {unused}"));
     }

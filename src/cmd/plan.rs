@@ -19,7 +19,7 @@ pub struct Args {
     #[command(flatten)]
     selection: Selection,
     /// Folder of the run directories, to see whether there is room.
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, value_name = "DIR", default_value = "runs", value_parser = super::args::path())]
     runs_dir: PathBuf,
     /// Also print every resolved key of every run, and where its value comes from.
     #[arg(long)]

@@ -33,7 +33,7 @@ pub struct Args {
     port: u16,
     /// File with the token that requests must send (`Authorization: Bearer TOKEN`). Default: the environment variable RUNNER_TOKEN. If
     /// neither is set, no token is required.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = super::args::path())]
     token_file: Option<PathBuf>,
     #[command(flatten)]
     model: ModelArgs,

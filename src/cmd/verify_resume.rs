@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 3)]
     kills: u32,
     /// Folder for the two runs and their checkpoints, deleted when they agree. Default: the system's temporary folder.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = super::args::path())]
     scratch_dir: Option<PathBuf>,
     /// Show nothing but the verdict.
     #[arg(short, long)]

@@ -9,6 +9,7 @@ use super::hint;
 use super::parse;
 use super::schema::{Key, Kind};
 use super::value::{kind_of, shortened, value_text};
+use crate::files::home::{self, HomeError};
 use crate::files::{
     FOLDER_LONGEST, FOLDER_SIGNS, RUN_SIGNS, is_folder_name, is_run_name, why_no_folder_name,
 };
@@ -33,7 +34,12 @@ pub(super) fn check(key: &'static Key, value: Value, base: &Path) -> Result<Valu
         (Kind::Switch, Value::Boolean(_)) => Some(value.clone()),
         (Kind::Text, Value::String(_)) => Some(value.clone()),
         (Kind::Choice(words), Value::String(word)) => words.contains(&word.as_str()).then(|| value.clone()),
-        (Kind::Path, Value::String(path)) => Some(Value::String(resolve(base, path))),
+        (Kind::Path, Value::String(path)) => {
+            return resolve(base, path).map(Value::String).map_err(|error| Complaint {
+                what: format!("`{}` is {}: {error}", key.name, value_text(&value)),
+                help: None,
+            });
+        }
         (Kind::Name, Value::String(name)) => (name.is_empty() || is_folder_name(name)).then(|| value.clone()),
         (Kind::RunName, Value::String(name)) => {
             (name.is_empty() || is_run_name(name, parse::MAX_RUN_NAME)).then(|| value.clone())
@@ -62,8 +68,14 @@ fn number(value: &Value) -> Option<f64> {
     number.is_finite().then_some(number)
 }
 
-fn resolve(base: &Path, path: &str) -> String {
-    if path.is_empty() { String::new() } else { base.join(path).to_string_lossy().into_owned() }
+fn resolve(base: &Path, path: &str) -> Result<String, HomeError> {
+    if path.is_empty() {
+        return Ok(String::new());
+    }
+    let plain = base.join(path);
+    // A file may be called `$a.txt`.
+    let resolved = if plain.exists() { plain } else { base.join(home::expand(Path::new(path))?) };
+    Ok(resolved.to_string_lossy().into_owned())
 }
 
 fn curve(points: &[Value]) -> Option<Value> {

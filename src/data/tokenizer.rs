@@ -1,5 +1,8 @@
 //! Text to token ids and back: GPT-2's byte-pair encoding, characters, bytes.
 
+pub mod added;
+pub mod spelling;
+
 use std::collections::{BTreeSet, HashSet};
 
 use rayon::prelude::*;
@@ -8,11 +11,16 @@ use tiktoken_rs::CoreBPE;
 
 use crate::config::experiment::TokenizerKind;
 
+pub use added::{AddedToken, Extended};
+
 /// Stands for ids that have no text: a model may have more ids than its tokenizer.
 const NO_TEXT: char = char::REPLACEMENT_CHARACTER;
 
 /// GPT-2's `<|endoftext|>`, its last id.
 const END_OF_TEXT: u32 = 50_256;
+
+/// What GPT-2 calls the token that ends a text. It has no bytes of its own.
+pub const END_OF_TEXT_NAME: &str = "<|endoftext|>";
 
 /// A tokenizer, complete: what is serialised can be kept beside a checkpoint and used without the corpus.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +33,8 @@ pub enum Tokenizer {
     Char { vocabulary: CharVocabulary },
     /// One id for each byte of UTF-8: 256 ids. Any text can be encoded.
     Byte,
+    /// One of the others with tokens that a text may name, as folders of Hugging Face's libraries have them.
+    Extended(Box<Extended>),
 }
 
 impl Tokenizer {
@@ -43,6 +53,7 @@ impl Tokenizer {
             Tokenizer::Gpt2 => "gpt2",
             Tokenizer::Char { .. } => "char",
             Tokenizer::Byte => "byte",
+            Tokenizer::Extended(extended) => extended.base().name(),
         }
     }
 
@@ -52,6 +63,39 @@ impl Tokenizer {
             Tokenizer::Gpt2 => END_OF_TEXT as usize + 1,
             Tokenizer::Char { vocabulary } => vocabulary.0.len(),
             Tokenizer::Byte => 256,
+            Tokenizer::Extended(extended) => extended.vocab_size(),
+        }
+    }
+
+    /// Whether the id stands for something. All ids of most tokenizers do.
+    pub fn has(&self, id: u32) -> bool {
+        match self {
+            Tokenizer::Extended(extended) => extended.has(id),
+            _ => (id as usize) < self.vocab_size(),
+        }
+    }
+
+    /// Itself, without the tokens that were added to it.
+    pub fn base(&self) -> &Tokenizer {
+        match self {
+            Tokenizer::Extended(extended) => extended.base(),
+            _ => self,
+        }
+    }
+
+    /// The tokens that were added to it; none of most tokenizers.
+    pub fn added_tokens(&self) -> &[AddedToken] {
+        match self {
+            Tokenizer::Extended(extended) => extended.tokens(),
+            Tokenizer::Gpt2 | Tokenizer::Char { .. } | Tokenizer::Byte => &[],
+        }
+    }
+
+    /// The ids of a text that a model is to continue: those of [`Tokenizer::encode`], and what stands around every text.
+    pub fn encode_prompt(&self, text: &str) -> Vec<u32> {
+        match self {
+            Tokenizer::Extended(extended) => extended.encode_prompt(text),
+            _ => self.encode(text),
         }
     }
 
@@ -62,6 +106,7 @@ impl Tokenizer {
             Tokenizer::Gpt2 => encode_gpt2(text),
             Tokenizer::Char { vocabulary } => text.chars().filter_map(|c| vocabulary.id(c)).collect(),
             Tokenizer::Byte => text.bytes().map(u32::from).collect(),
+            Tokenizer::Extended(extended) => extended.encode(text),
         }
     }
 
@@ -73,6 +118,7 @@ impl Tokenizer {
                 let unknown: BTreeSet<char> = text.chars().filter(|&c| vocabulary.id(c).is_none()).collect();
                 unknown.into_iter().collect()
             }
+            Tokenizer::Extended(extended) => extended.unknown_chars(text),
         }
     }
 
@@ -80,7 +126,9 @@ impl Tokenizer {
     /// UTF-8 become U+FFFD.
     pub fn decode(&self, ids: &[u32]) -> String {
         match self {
-            Tokenizer::Gpt2 | Tokenizer::Byte => String::from_utf8_lossy(&self.bytes(ids)).into_owned(),
+            Tokenizer::Gpt2 | Tokenizer::Byte | Tokenizer::Extended(_) => {
+                String::from_utf8_lossy(&self.bytes(ids)).into_owned()
+            }
             Tokenizer::Char { vocabulary } => {
                 ids.iter().map(|&id| vocabulary.char(id).unwrap_or(NO_TEXT)).collect()
             }
@@ -99,6 +147,7 @@ impl Tokenizer {
             Tokenizer::Gpt2 => bytes_of_ids(ids, |id| gpt2().decode_bytes(&[id]).ok()),
             Tokenizer::Char { .. } => self.decode(ids).into_bytes(),
             Tokenizer::Byte => bytes_of_ids(ids, |id| u8::try_from(id).ok().map(|byte| [byte])),
+            Tokenizer::Extended(_) => bytes_of_ids(ids, |id| self.token_bytes(id)),
         }
     }
 
@@ -108,6 +157,7 @@ impl Tokenizer {
             Tokenizer::Gpt2 => gpt2().decode_bytes(&[id]).ok(),
             Tokenizer::Char { vocabulary } => vocabulary.char(id).map(|c| c.to_string().into_bytes()),
             Tokenizer::Byte => u8::try_from(id).ok().map(|byte| vec![byte]),
+            Tokenizer::Extended(extended) => extended.token_bytes(id),
         }
     }
 
@@ -118,6 +168,7 @@ impl Tokenizer {
             Tokenizer::Gpt2 => END_OF_TEXT,
             Tokenizer::Char { vocabulary } => vocabulary.id('\n').unwrap_or(0),
             Tokenizer::Byte => u32::from(b'\n'),
+            Tokenizer::Extended(extended) => extended.base().start_token(),
         }
     }
 
@@ -126,6 +177,7 @@ impl Tokenizer {
         match self {
             Tokenizer::Gpt2 => Some(END_OF_TEXT),
             Tokenizer::Char { .. } | Tokenizer::Byte => None,
+            Tokenizer::Extended(extended) => extended.base().end_token(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{ExportError, slug};
+use crate::data::tokenizer::{AddedToken, END_OF_TEXT_NAME, Tokenizer};
 use crate::markdown::{code, fence};
 use crate::model::params::model_info;
 use crate::pretrained::Pretrained;
@@ -84,12 +85,50 @@ fn usage(model: &Pretrained) -> String {
         new_tokens.min(model.model.block_size.saturating_sub(model.tokenizer.encode(prompt).len()).max(1)),
     );
     format!(
-        "## Use\n\n{}\n`runner generate .` and `runner serve .` take this folder as well. The context length is {}; default \
+        "## Use\n\n{}{}\n`runner generate .` and `runner serve .` take this folder as well. The context length is {}; default \
          sampling settings are those of the training run, in {}.",
         fence("python", &python),
+        special_tokens(model),
         units::count(model.model.block_size as u64),
         code("generation_config.json"),
     )
+}
+
+/// Inline code where a bar needs no escape.
+fn outside_tables(text: &str) -> String {
+    code(text).replace("\\|", "|")
+}
+
+/// Which special tokens a text can name; empty where there are none.
+fn special_tokens(model: &Pretrained) -> String {
+    let tokenizer = &model.tokenizer;
+    let named: Vec<String> = match tokenizer {
+        Tokenizer::Extended(extended) => {
+            let is_named = |token: &&AddedToken| {
+                !token.only_written && !(token.special && extended.parts().split_special_tokens)
+            };
+            extended.tokens().iter().filter(is_named).map(|token| outside_tables(&token.content)).collect()
+        }
+        _ => Vec::new(),
+    };
+    let split = match tokenizer {
+        Tokenizer::Extended(extended) => extended.parts().split_special_tokens,
+        _ => tokenizer.end_token().is_some(),
+    };
+    let mut text = String::new();
+    if !named.is_empty() {
+        text.push_str(&format!("\nIn a text these are read as one token each: {}.\n", named.join(", ")));
+    }
+    if split {
+        text.push_str(&format!(
+            "\n{} and other special tokens that are written out in a text are ordinary text, as they were in training \
+             ({} in {}).\n",
+            outside_tables(END_OF_TEXT_NAME),
+            code("split_special_tokens"),
+            code("tokenizer_config.json")
+        ));
+    }
+    text
 }
 
 const LIMITS: &str = "## What it is for\n\n\

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{ExportError, card, tokenizer};
 use crate::files::plain;
 use crate::model::WEIGHTS_FILE;
+use crate::model::shards::WeightBytes;
 use crate::model::tensor_file::TensorFileError;
 use crate::model::weights::convert;
 use crate::pretrained::{self, CONFIG_FILE, GENERATION_FILE, OWN_KEY, Pretrained, Which, config_json};
@@ -20,7 +21,7 @@ pub const GIT_ATTRIBUTES: &str =
 pub fn fill(model: &Pretrained, folder: &Path) -> Result<Option<RunRecord>, ExportError> {
     let unusable = |source| ExportError::Weights { path: model.weights.clone(), source };
     let weights = folder.join(WEIGHTS_FILE);
-    let bytes = plain::read(&model.weights).map_err(|error| unusable(error.into()))?;
+    let bytes = WeightBytes::read(&model.weights).map_err(unusable)?;
     convert(&bytes, &model.model, &weights).map_err(|error| match error {
         TensorFileError::Io(source) => ExportError::Write { path: weights, source },
         error => unusable(error),

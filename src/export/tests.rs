@@ -3,6 +3,7 @@ use std::fs;
 use super::*;
 use crate::config::experiment::TokenizerKind;
 use crate::data::tokenizer::Tokenizer;
+use crate::data::tokenizer::added::{AddedToken, Parts};
 use crate::infer::fixture::write_weights;
 use crate::infer::{Cache, Decoder, Feed, WeightKind};
 use crate::model::ModelConfig;
@@ -21,8 +22,15 @@ fn model(bias: bool, tokenizer: Tokenizer) -> (tempfile::TempDir, Pretrained) {
         top_k: Some(3),
         ..Sampling::default()
     };
-    let model =
-        Pretrained { name: "exp/seed=1".to_owned(), weights, model, tokenizer, sampling, origin: None };
+    let model = Pretrained {
+        name: "exp/seed=1".to_owned(),
+        weights,
+        model,
+        tokenizer,
+        sampling,
+        notes: Vec::new(),
+        origin: None,
+    };
     (folder, model)
 }
 
@@ -46,6 +54,58 @@ fn an_exported_model_computes_what_the_model_computed() {
         assert_eq!((&again.tokenizer, &again.sampling), (&model.tokenizer, &sampling));
         assert_eq!(logits(&again), logits(&model));
     }
+}
+
+#[test]
+fn added_tokens_stay_with_a_model_that_is_exported_again() {
+    let token = |id: u32, content: &str| AddedToken {
+        id,
+        content: content.to_owned(),
+        special: true,
+        lstrip: id == 50_258,
+        rstrip: false,
+        single_word: false,
+        normalized: false,
+        only_written: id == 50_257,
+    };
+    let parts = Parts {
+        base: Tokenizer::Gpt2,
+        tokens: vec![token(50_256, "<|endoftext|>"), token(50_258, "<|user|>"), token(50_257, "<row>")],
+        split_special_tokens: false,
+        add_prefix_space: true,
+        before: vec![50_258],
+        after: vec![50_256],
+    };
+    let tokenizer = Tokenizer::Extended(Box::new(parts.try_into().unwrap()));
+    let (folder, model) = model(true, tokenizer.clone());
+    let out = folder.path().join("out");
+    hugging_face(&model, &out, false).unwrap();
+    let text = "Hi <|user|> <row>";
+    let again = pretrained::open(&out, Which::Best).unwrap();
+    assert_eq!(again.tokenizer, tokenizer);
+    // What transformers reads, without our own file.
+    fs::remove_file(out.join(crate::data::TOKENIZER_FILE)).unwrap();
+    let theirs = pretrained::open(&out, Which::Best).unwrap();
+    assert_eq!(theirs.tokenizer.encode_prompt(text), tokenizer.encode_prompt(text));
+    assert_eq!(theirs.tokenizer.decode(&[50_257]), "<row>");
+    let card = fs::read_to_string(out.join("README.md")).unwrap();
+    assert!(card.contains("read as one token each: `<|endoftext|>`, `<|user|>`"), "{card}");
+}
+
+#[test]
+fn an_export_says_that_special_tokens_are_text_as_in_training() {
+    let (folder, model) = model(true, Tokenizer::Gpt2);
+    let out = folder.path().join("out");
+    hugging_face(&model, &out, false).unwrap();
+    let read = |name: &str| fs::read_to_string(out.join(name)).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&read("tokenizer_config.json")).unwrap();
+    assert_eq!(config["split_special_tokens"], true);
+    assert!(read("README.md").contains(
+        "`<|endoftext|>` and other special tokens that are written out in a text are ordinary text"
+    ));
+    // Also where our own file is not read.
+    fs::remove_file(out.join(crate::data::TOKENIZER_FILE)).unwrap();
+    assert_eq!(pretrained::open(&out, Which::Best).unwrap().tokenizer, Tokenizer::Gpt2);
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::data::tokenizer::Tokenizer;
+use crate::data::tokenizer::added::{AddedToken, Parts};
+use crate::data::tokenizer::spelling::{printable, spelled};
+use crate::data::tokenizer::{END_OF_TEXT_NAME, Tokenizer};
 use crate::data::write_tokenizer;
 use crate::files::plain;
 
@@ -17,56 +19,59 @@ use crate::files::plain;
 /// When a file cannot be written.
 pub fn write(folder: &Path, tokenizer: &Tokenizer, block_size: usize) -> io::Result<()> {
     let put = |name: &str, json: &Value| plain::write_new(&folder.join(name), format!("{json:#}\n"));
-    let fast = match tokenizer {
+    let parts = parts(tokenizer);
+    let base = &parts.base;
+    let mut vocab = match base {
+        Tokenizer::Char { .. } => vocabulary(base, |bytes| String::from_utf8_lossy(bytes).into_owned()),
+        _ => vocabulary(base, printable),
+    };
+    let only_written = parts.tokens.iter().filter(|token| token.only_written);
+    vocab.extend(only_written.map(|token| (token.content.clone(), json!(token.id))));
+    let fast = match base {
         Tokenizer::Gpt2 => {
-            let (vocab, merges) = (vocabulary(tokenizer, printable), merges(tokenizer));
+            let merges = merges(base);
             put("vocab.json", &Value::Object(vocab.clone()))?;
             plain::write_new(&folder.join("merges.txt"), format!("#version: 0.2\n{}\n", merges.join("\n")))?;
-            byte_level(vocab, merges, true)
+            byte_level(vocab, merges, true, parts.add_prefix_space)
         }
-        Tokenizer::Byte => byte_level(vocabulary(tokenizer, printable), Vec::new(), false),
-        Tokenizer::Char { .. } => {
-            let vocab = vocabulary(tokenizer, |bytes| String::from_utf8_lossy(bytes).into_owned());
+        Tokenizer::Byte => byte_level(vocab, Vec::new(), false, parts.add_prefix_space),
+        Tokenizer::Char { .. } | Tokenizer::Extended(_) => {
             json!({ "model": bpe(vocab, Vec::new()), "decoder": { "type": "Fuse" } })
         }
     };
-    put("tokenizer.json", &whole(fast, tokenizer))?;
-    put("tokenizer_config.json", &config(tokenizer, block_size))?;
+    put("tokenizer.json", &whole(&fast, &parts))?;
+    put("tokenizer_config.json", &config(&parts, block_size))?;
     write_tokenizer(folder, tokenizer)
 }
 
-/// What GPT-2 calls the token that ends a text. It has no bytes of its own.
-const END_OF_TEXT: &str = "<|endoftext|>";
+/// What a tokenizer consists of. GPT-2's own end of a text is a token that no text here names: training texts are read without it.
+fn parts(tokenizer: &Tokenizer) -> Parts {
+    if let Tokenizer::Extended(extended) = tokenizer {
+        return extended.parts().clone();
+    }
+    let end = tokenizer.end_token().map(|id| AddedToken {
+        id,
+        content: END_OF_TEXT_NAME.to_owned(),
+        special: true,
+        lstrip: false,
+        rstrip: false,
+        single_word: false,
+        normalized: false,
+        only_written: false,
+    });
+    Parts {
+        base: tokenizer.clone(),
+        split_special_tokens: end.is_some(),
+        tokens: end.into_iter().collect(),
+        add_prefix_space: false,
+        before: Vec::new(),
+        after: Vec::new(),
+    }
+}
 
 /// Every token's text, as `spell` writes its bytes, and its id.
 fn vocabulary(tokenizer: &Tokenizer, spell: fn(&[u8]) -> String) -> Map<String, Value> {
-    let ids = 0..tokenizer.vocab_size() as u32;
-    let entry = |id| {
-        let text = match tokenizer.token_bytes(id) {
-            Some(_) if tokenizer.end_token() == Some(id) => END_OF_TEXT.to_owned(),
-            Some(bytes) => spell(&bytes),
-            None => return None,
-        };
-        Some((text, json!(id)))
-    };
-    ids.filter_map(entry).collect()
-}
-
-/// Bytes as characters that can be seen and that no white space is among: those of Latin-1 that are such stand for themselves, the
-/// others follow from U+0100 on.
-///
-/// # Source
-/// Radford et al. 2019: the spelling of GPT-2's own vocabulary, and of Hugging Face's `ByteLevel`.
-fn printable(bytes: &[u8]) -> String {
-    let is_seen = |byte: u8| matches!(byte, 0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF);
-    let char_of = |&byte: &u8| match is_seen(byte) {
-        true => char::from(byte),
-        false => {
-            let place = (0..byte).filter(|&before| !is_seen(before)).count() as u32;
-            char::from_u32(0x100 + place).unwrap_or(char::REPLACEMENT_CHARACTER)
-        }
-    };
-    bytes.iter().map(char_of).collect()
+    spelled(tokenizer, spell).map(|(text, id)| (text, json!(id))).collect()
 }
 
 /// GPT-2's merges in their order, which is that of the ids: the two parts of which each token of several bytes is made. They are
@@ -115,53 +120,82 @@ fn bpe(vocab: Map<String, Value>, merges: Vec<String>) -> Value {
 }
 
 /// Texts as bytes, in words where `words`.
-fn byte_level(vocab: Map<String, Value>, merges: Vec<String>, words: bool) -> Value {
-    let bytes =
-        json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": words });
+fn byte_level(vocab: Map<String, Value>, merges: Vec<String>, words: bool, prefix_space: bool) -> Value {
+    let bytes = json!({
+        "type": "ByteLevel",
+        "add_prefix_space": prefix_space,
+        "trim_offsets": true,
+        "use_regex": words,
+    });
     json!({ "model": bpe(vocab, merges), "pre_tokenizer": bytes, "decoder": bytes })
 }
 
 /// `tokenizer.json`, with all of its keys.
-fn whole(fast: Value, tokenizer: &Tokenizer) -> Value {
-    let end = tokenizer.end_token().map(|id| {
+fn whole(fast: &Value, parts: &Parts) -> Value {
+    let added = parts.tokens.iter().filter(|token| !token.only_written).map(|token| {
         json!({
-            "id": id,
-            "content": END_OF_TEXT,
-            "single_word": false,
-            "lstrip": false,
-            "rstrip": false,
-            "normalized": false,
-            "special": true,
+            "id": token.id,
+            "content": token.content,
+            "single_word": token.single_word,
+            "lstrip": token.lstrip,
+            "rstrip": token.rstrip,
+            "normalized": token.normalized,
+            "special": token.special,
         })
     });
     json!({
         "version": "1.0",
         "truncation": null,
         "padding": null,
-        "added_tokens": end.into_iter().collect::<Vec<_>>(),
+        "added_tokens": added.collect::<Vec<_>>(),
         "normalizer": null,
         "pre_tokenizer": fast["pre_tokenizer"],
-        "post_processor": null,
+        "post_processor": around(parts),
         "decoder": fast["decoder"],
         "model": fast["model"],
     })
 }
 
-fn config(tokenizer: &Tokenizer, block_size: usize) -> Value {
+/// What puts tokens before and after a text; null where there are none.
+fn around(parts: &Parts) -> Value {
+    if parts.before.is_empty() && parts.after.is_empty() {
+        return Value::Null;
+    }
+    let special = |&id: &u32| json!({ "SpecialToken": { "id": id.to_string(), "type_id": 0 } });
+    let text = |name: &str, number: usize| json!({ "Sequence": { "id": name, "type_id": number } });
+    let framed = |texts: Vec<Value>| {
+        let before = parts.before.iter().map(special);
+        before.chain(texts).chain(parts.after.iter().map(special)).collect::<Vec<Value>>()
+    };
+    let named = parts.before.iter().chain(&parts.after).map(|id| {
+        let name = id.to_string();
+        (name.clone(), json!({ "id": name, "ids": [id], "tokens": [name] }))
+    });
+    json!({
+        "type": "TemplateProcessing",
+        "single": framed(vec![text("A", 0)]),
+        "pair": framed(vec![text("A", 0), text("B", 1)]),
+        "special_tokens": named.collect::<Map<String, Value>>(),
+    })
+}
+
+fn config(parts: &Parts, block_size: usize) -> Value {
     let mut config = json!({
         "model_max_length": block_size,
         // Texts come back as they were.
         "clean_up_tokenization_spaces": false,
+        // Whether special tokens that are written out in a text are text.
+        "split_special_tokens": parts.split_special_tokens,
     });
-    match tokenizer {
+    match parts.base {
         Tokenizer::Gpt2 => {
             config["tokenizer_class"] = json!("GPT2Tokenizer");
-            config["add_prefix_space"] = json!(false);
+            config["add_prefix_space"] = json!(parts.add_prefix_space);
             for key in ["bos_token", "eos_token", "unk_token"] {
-                config[key] = json!(END_OF_TEXT);
+                config[key] = json!(END_OF_TEXT_NAME);
             }
         }
-        Tokenizer::Char { .. } | Tokenizer::Byte => {
+        Tokenizer::Char { .. } | Tokenizer::Byte | Tokenizer::Extended(_) => {
             config["tokenizer_class"] = json!("PreTrainedTokenizerFast");
         }
     }
@@ -180,7 +214,7 @@ mod tests {
         let vocab = vocabulary(&Tokenizer::Gpt2, printable);
         assert_eq!(vocab.len(), 50_257);
         for (text, id) in
-            [("!", 0), ("\u{120}the", 262), ("\u{10a}", 198), ("hello", 31_373), (END_OF_TEXT, 50_256)]
+            [("!", 0), ("\u{120}the", 262), ("\u{10a}", 198), ("hello", 31_373), (END_OF_TEXT_NAME, 50_256)]
         {
             assert_eq!(vocab[text], id, "{text}");
         }
@@ -196,13 +230,6 @@ mod tests {
             let token = Tokenizer::Gpt2.token_bytes(256 + number as u32).unwrap();
             assert_eq!(made, printable(&token), "merge {number}");
         }
-    }
-
-    #[test]
-    fn every_byte_has_a_character_of_its_own() {
-        let spelled: std::collections::HashSet<String> = (0..=255).map(|byte| printable(&[byte])).collect();
-        assert_eq!(spelled.len(), 256);
-        assert!(spelled.iter().flat_map(|text| text.chars()).all(|c| !c.is_whitespace() && !c.is_control()));
     }
 
     #[test]

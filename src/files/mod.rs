@@ -3,6 +3,7 @@
 
 pub mod atomic;
 pub mod disk;
+pub mod home;
 mod names;
 pub mod plain;
 mod sum;

@@ -5,6 +5,7 @@ use std::collections::{HashSet, VecDeque};
 
 use rayon::prelude::*;
 
+use super::choices::Choices;
 use super::pieces::{Piece, Pieces};
 use super::sampler::{Chance, Sampler, penalise};
 use super::{GenerateError, Model, Settings};
@@ -62,6 +63,7 @@ pub struct Batch<'m> {
     tokenizer: &'m Tokenizer,
     /// After these a text is over.
     ends: Vec<u32>,
+    choices: Choices,
     jobs: Vec<Job>,
 }
 
@@ -92,7 +94,9 @@ struct Text {
 
 impl<'m> Batch<'m> {
     pub fn new(decoder: &'m Decoder, tokenizer: &'m Tokenizer) -> Self {
-        Self { decoder, tokenizer, ends: tokenizer.end_token().into_iter().collect(), jobs: Vec::new() }
+        let ends: Vec<u32> = tokenizer.end_token().into_iter().collect();
+        let choices = Choices::new(tokenizer, &ends, decoder.model().vocab_size);
+        Self { decoder, tokenizer, ends, choices, jobs: Vec::new() }
     }
 
     /// Of this model, whose folder may say what ends a text.
@@ -102,7 +106,8 @@ impl<'m> Batch<'m> {
 
     /// Texts are over after these tokens, and no others.
     pub fn ending_at(self, ends: Vec<u32>) -> Self {
-        Self { ends, ..self }
+        let choices = Choices::new(self.tokenizer, &ends, self.decoder.model().vocab_size);
+        Self { ends, choices, ..self }
     }
 
     /// Nothing is under way.
@@ -172,7 +177,7 @@ impl<'m> Batch<'m> {
         let mut rows = logits.into_iter();
         for job in &mut self.jobs {
             let rows: Vec<&[f32]> = rows.by_ref().take(job.texts.len()).collect();
-            match job.go_on(decoder, self.tokenizer, &self.ends, &rows) {
+            match job.go_on(decoder, self.tokenizer, &self.ends, &self.choices, &rows) {
                 Ok(said) => news.extend(said),
                 Err(error) => {
                     news.push(News { job: job.id, sample: 0, what: What::Failed(error) });
@@ -201,6 +206,7 @@ impl Job {
         decoder: &Decoder,
         tokenizer: &Tokenizer,
         ends: &[u32],
+        choices: &Choices,
         rows: &[&[f32]],
     ) -> Result<Vec<News>, GenerateError> {
         let mut rows = rows.to_vec();
@@ -218,7 +224,7 @@ impl Job {
             .zip(rows)
             .map(|(text, row)| {
                 if text.waiting == 0 {
-                    text.write(tokenizer, ends, settings, row)
+                    text.write(tokenizer, ends, settings, &choices.of(row))
                 } else {
                     Ok((Vec::new(), None))
                 }
@@ -272,16 +278,14 @@ impl Text {
         })
     }
 
-    /// Chooses a token, and says what can be said now.
+    /// Chooses a token by the logits of those that there are, and says what can be said now.
     fn write(
         &mut self,
         tokenizer: &Tokenizer,
         ends: &[u32],
         settings: &Settings,
-        logits: &[f32],
+        known: &[f32],
     ) -> Result<(Vec<Piece>, Option<Ending>), GenerateError> {
-        // A model may have more ids than its tokenizer; those mean nothing.
-        let known = &logits[..logits.len().min(tokenizer.vocab_size())];
         let token = if settings.repetition_penalty == 1.0 {
             self.sampler.sample(known)?
         } else {

@@ -4,6 +4,7 @@
 //! once and writes many texts at a time ([`Batch`]).
 
 mod batch;
+mod choices;
 pub mod memorisation;
 mod model;
 mod pieces;
@@ -20,6 +21,7 @@ use crate::data::tokenizer::Tokenizer;
 use crate::engine::{Engine, EngineError};
 use crate::infer::InferError;
 
+use choices::Choices;
 use sampler::Sampler;
 
 /// A text could not be continued.
@@ -37,6 +39,11 @@ pub enum GenerateError {
         "the model was trained without these characters and cannot read them: {chars}; leave them out of the prompt"
     )]
     UnknownChars { chars: String },
+    #[error(
+        "the prompt has the token {token:?} = {id}, for which the model has no row (vocab_size = {vocab_size}): it was added to the \
+         tokenizer and not to the model; leave it out, or call resize_token_embeddings in transformers, train, and save again"
+    )]
+    NoRow { token: String, id: u32, vocab_size: usize },
     #[error("{problem}")]
     Settings { problem: String },
 }
@@ -55,17 +62,17 @@ pub fn continue_prompt(
     plan: &SamplePlan,
     seed: u64,
 ) -> Result<String, GenerateError> {
-    let mut tokens = tokenizer.encode(prompt);
+    let mut tokens = tokenizer.encode_prompt(prompt);
     if tokens.is_empty() {
         tokens.push(tokenizer.start_token());
     }
     let prompt_tokens = tokens.len();
     let mut sampler = Sampler::new(plan.temperature, plan.top_k, plan.top_p, seed);
+    let mut choices = None;
     for _ in 0..plan.max_new_tokens {
         let logits = engine.next_token_logits(&tokens)?;
-        // A model may have more ids than its tokenizer; those mean nothing.
-        let known = &logits[..logits.len().min(tokenizer.vocab_size())];
-        let next = sampler.sample(known)?;
+        let choices = choices.get_or_insert_with(|| Choices::new(tokenizer, &[], logits.len()));
+        let next = sampler.sample(&choices.of(&logits))?;
         if Some(next) == tokenizer.end_token() {
             break;
         }

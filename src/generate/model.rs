@@ -54,7 +54,7 @@ impl Model {
     /// The tokens of a prompt; an empty one is the token that begins a text.
     ///
     /// # Errors
-    /// When the tokenizer does not know a character.
+    /// When the tokenizer does not know a character, or knows a token that the model does not.
     pub fn encode(&self, prompt: &str) -> Result<Vec<u32>, GenerateError> {
         let tokenizer = &self.pretrained.tokenizer;
         let unknown = tokenizer.unknown_chars(prompt);
@@ -63,7 +63,12 @@ impl Model {
             let more = if unknown.len() > LISTED { " and more" } else { "" };
             return Err(GenerateError::UnknownChars { chars: format!("{listed}{more}") });
         }
-        let tokens = tokenizer.encode(prompt);
+        let tokens = tokenizer.encode_prompt(prompt);
+        let vocab_size = self.pretrained.model.vocab_size;
+        if let Some(&id) = tokens.iter().find(|&&id| id as usize >= vocab_size) {
+            let token = tokenizer.decode(&[id]);
+            return Err(GenerateError::NoRow { token, id, vocab_size });
+        }
         Ok(if tokens.is_empty() { vec![tokenizer.start_token()] } else { tokens })
     }
 

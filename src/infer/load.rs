@@ -5,9 +5,9 @@ use std::path::Path;
 use super::decoder::{Decoder, Layer, Linear, Norm};
 use super::matrix::{Matrix, Order, in_panels};
 use super::{InferError, WeightKind};
-use crate::files::plain;
 use crate::model::ModelConfig;
 use crate::model::params::layout;
+use crate::model::shards::WeightBytes;
 use crate::model::tensor_file::{TensorFileError, values};
 use crate::model::weights::WeightsFile;
 
@@ -18,7 +18,7 @@ impl Decoder {
     /// When the file cannot be read, or is not of this model.
     pub fn open(path: &Path, model: &ModelConfig, kind: WeightKind) -> Result<Self, InferError> {
         let failed = |source| InferError::Weights { path: path.to_owned(), source };
-        let bytes = plain::read(path).map_err(|error| failed(error.into()))?;
+        let bytes = WeightBytes::read(path).map_err(failed)?;
         let file = WeightsFile::parse(&bytes, &layout(model)).map_err(failed)?;
         Source { file, model, kind }.decoder().map_err(failed)
     }

@@ -3,9 +3,11 @@
 use crate::config::experiment::ModelPlan;
 
 pub mod flops;
+pub mod foreign;
 pub mod gpt;
 pub mod init;
 pub mod params;
+pub mod shards;
 pub mod tensor_file;
 pub mod weights;
 

@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use dfdx::prelude::{Dtype, Shape};
 use safetensors::tensor::{SafeTensorError, SafeTensors, TensorView, View, serialize_to_file};
 use serde_json::Value;
 
+use super::foreign::Foreign;
+use super::shards::WeightBytes;
 use crate::ops::number;
 
 /// A file of tensors could not be written, or does not hold what it should.
@@ -18,13 +20,37 @@ pub enum TensorFileError {
     Io(#[from] std::io::Error),
     #[error("it is not a valid safetensors file, or it was cut short ({0})")]
     Format(SafeTensorError),
+    #[error("{0}")]
+    Foreign(Foreign),
+    #[error("this is no index of weights: {reason}; download it again, or save the model again")]
+    Index { reason: String },
+    #[error("its shard {shard}: {source}")]
+    Shard { shard: String, source: Box<TensorFileError> },
+    #[error("it names the shard {shard}, which is not beside it; download that too")]
+    MissingShard { shard: String },
+    #[error(
+        "it names the shard {shard:?}, which is not the name of a file beside it; put all shards into one folder, and their \
+             plain names into the index"
+    )]
+    ShardElsewhere { shard: String },
+    #[error(
+        "it says that the tensor `{name}` is in {shard}, where it is not; download both again, or save the model again"
+    )]
+    NotInShard { name: String, shard: String },
+    #[error(
+        "the tensor `{name}` is there twice ({first} and {second}), and which one is meant is not known; save the model again"
+    )]
+    Twice { name: String, first: String, second: String },
     #[error(
         "the header's entry `{name}` has a number beyond the end of the file: it was cut short, or its header lies"
     )]
     Beyond { name: String },
     #[error("the tensor `{name}` of shape {expected:?} is missing")]
     Missing { name: String, expected: Vec<usize> },
-    #[error("the tensor `{name}` has shape {found:?} where {expected:?} is expected")]
+    #[error(
+        "the tensor `{name}` has shape {found:?} where {expected:?} is expected{}",
+        turned(expected, found)
+    )]
     Shape { name: String, expected: Vec<usize>, found: Vec<usize> },
     #[error("the tensor `{name}` has dtype {found}; F32, F16 and BF16 can be read")]
     Dtype { name: String, found: String },
@@ -38,7 +64,9 @@ pub enum TensorFileError {
     #[error("this is no GPT-2: it has no table `{name}`")]
     NotGpt2 { name: String },
     #[error(
-        "`lm_head.weight` differs from `wte.weight`, but the head of this model is tied to its token embedding"
+        "`lm_head.weight` differs from `wte.weight`: the model has a head of its own, and the one computed here has its token \
+         embedding as head. Use this model with transformers; or tie the head there (config.tie_word_embeddings = True, \
+         model.tie_weights()), train on, since the old head is then lost, and save again"
     )]
     UntiedHead,
     #[error(
@@ -50,26 +78,65 @@ pub enum TensorFileError {
     Device(String),
 }
 
-/// The tensors of a file held in memory.
+/// What to add where a matrix lies the other way round.
+fn turned(expected: &[usize], found: &[usize]) -> &'static str {
+    match (expected, found) {
+        (&[a, b], &[c, d]) if a != b && (a, b) == (d, c) => {
+            ": it is stored transposed, as torch.nn.Linear and nanoGPT do; transpose the weights of c_attn, c_proj and c_fc, all four of \
+             each layer"
+        }
+        _ => "",
+    }
+}
+
+/// The tensors of a file, or of several, held in memory.
 pub struct TensorFile<'a> {
-    tensors: SafeTensors<'a>,
+    tensors: BTreeMap<String, TensorView<'a>>,
 }
 
 impl<'a> TensorFile<'a> {
     /// Reads the header of a file's bytes and checks that it describes them.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, TensorFileError> {
-        check_numbers(bytes)?;
-        let tensors = SafeTensors::deserialize(bytes).map_err(TensorFileError::Format)?;
-        Ok(Self { tensors })
+        let tensors = check_numbers(bytes)
+            .and_then(|()| SafeTensors::deserialize(bytes).map_err(TensorFileError::Format))
+            .map_err(|error| Foreign::of(bytes).map_or(error, TensorFileError::Foreign))?;
+        Ok(Self { tensors: tensors.tensors().into_iter().collect() })
+    }
+
+    /// The tensors of all the files of a model.
+    pub fn of(weights: &'a WeightBytes) -> Result<Self, TensorFileError> {
+        let mut all = BTreeMap::new();
+        // Number of the file that a tensor was found in.
+        let mut found: HashMap<String, usize> = HashMap::new();
+        let name_of = |file: usize| weights.files[file].0.clone().unwrap_or_default();
+        for (number, (shard, bytes)) in weights.files.iter().enumerate() {
+            let file = Self::parse(bytes).map_err(|source| match shard {
+                Some(shard) => TensorFileError::Shard { shard: shard.clone(), source: Box::new(source) },
+                None => source,
+            })?;
+            for (name, view) in file.tensors {
+                if let Some(first) = found.insert(name.clone(), number) {
+                    let (first, second) = (name_of(first), name_of(number));
+                    return Err(TensorFileError::Twice { name, first, second });
+                }
+                all.insert(name, view);
+            }
+        }
+        for (name, &place) in &weights.places {
+            if found.get(name) != Some(&place) {
+                return Err(TensorFileError::NotInShard { name: name.clone(), shard: name_of(place) });
+            }
+        }
+        Ok(Self { tensors: all })
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.tensors.iter().map(|(name, _)| name)
+        self.tensors.keys().map(String::as_str)
     }
 
     /// The tensor of this name, if the file has one, whatever its shape.
     pub fn view(&self, name: &str) -> Option<TensorView<'a>> {
-        self.tensors.tensor(name).ok()
+        self.tensors.get(name).cloned()
     }
 
     /// The tensor of this name, with the expected shape and a dtype that can be read.

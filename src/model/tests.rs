@@ -1,9 +1,12 @@
+mod shapes;
+
 use std::path::Path;
 
 use dfdx::prelude::*;
 use safetensors::tensor::{Dtype as FileDtype, TensorView, serialize};
 
 use super::params::{Parameter, Visit};
+use super::shards::WeightBytes;
 use super::tensor_file::TensorFileError;
 use super::weights::{WeightSizes, check_first_weights, read_first_weights, read_weights, write_weights};
 use super::{Gpt, ModelConfig};
@@ -108,7 +111,7 @@ fn a_model_with_fewer_positions_takes_the_first_ones() {
     let path = dir.path().join("model.safetensors");
     let original = model(CONFIG, 1);
     write_weights(&original, &path).unwrap();
-    let bytes = std::fs::read(&path).unwrap();
+    let bytes = WeightBytes::read(&path).unwrap();
     let short = ModelConfig { block_size: 4, ..CONFIG };
     check_first_weights(&bytes, &short).unwrap();
     let mut read = model(short, 2);
@@ -137,11 +140,11 @@ fn a_file_of_weights_says_its_sizes() {
         let config = ModelConfig { n_layer: 2, bias, ..CONFIG };
         write_weights(&model(config, 1), &path).unwrap();
         let expected = WeightSizes { n_layer: 2, n_embd: 4, block_size: 6, vocab_size: 5, bias };
-        assert_eq!(WeightSizes::of(&std::fs::read(&path).unwrap()).unwrap(), expected);
+        assert_eq!(WeightSizes::of(&WeightBytes::read(&path).unwrap()).unwrap(), expected);
     }
     let other = [("a".to_owned(), FileDtype::F32, vec![1], vec![0; 4])];
     write_raw(&path, &other);
-    let error = WeightSizes::of(&std::fs::read(&path).unwrap()).unwrap_err().to_string();
+    let error = WeightSizes::of(&WeightBytes::read(&path).unwrap()).unwrap_err().to_string();
     assert!(error.contains("no GPT-2") && error.contains("`wte.weight`"), "{error}");
 }
 

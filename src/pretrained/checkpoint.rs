@@ -45,6 +45,27 @@ pub fn place_of(folder: &Path) -> Option<(RunDir, u64)> {
     (dir.config().is_file() && dir.checkpoints().checkpoint(step) == folder).then_some((dir, step))
 }
 
+/// The checkpoint that the file at `path`, a run's `best` or `last`, names; `None` if it is no such file.
+///
+/// # Errors
+/// When what it names is not there.
+pub fn named_by(path: &Path) -> Result<Option<PathBuf>, PretrainedError> {
+    let is_pointer = path.file_name().is_some_and(|name| name == "best" || name == "last");
+    let Some(step) = Some(path).filter(|_| is_pointer).and_then(pointed) else { return Ok(None) };
+    // Where it lies, whatever links lead to it.
+    let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let folder =
+        place.parent().and_then(Path::parent).map(|run| RunDir::open(run).checkpoints().checkpoint(step));
+    match folder {
+        Some(folder) if folder.is_dir() => Ok(Some(folder)),
+        _ => Err(PretrainedError::Damaged {
+            path: path.to_owned(),
+            reason: format!("the checkpoint of step {step}, which it names, is not there"),
+            advice: "name another checkpoint's folder".to_owned(),
+        }),
+    }
+}
+
 /// `experiment/run`.
 pub fn name_of(dir: &RunDir) -> String {
     match dir.read_manifest() {
@@ -101,7 +122,8 @@ pub fn at(dir: &RunDir, step: u64) -> Result<Pretrained, PretrainedError> {
     let (is_best, is_last) = (is(checkpoints.best()), is(checkpoints.last()));
     let origin = Some(Origin { dir: dir.clone(), step, is_best, is_last });
     let sampling = Sampling::of_plan(&plan.sample);
-    Ok(Pretrained { name: run, weights: path.join(WEIGHTS_FILE), model, tokenizer, sampling, origin })
+    let weights = path.join(WEIGHTS_FILE);
+    Ok(Pretrained { name: run, weights, model, tokenizer, sampling, notes: Vec::new(), origin })
 }
 
 /// The checkpoint that the run calls its best; `None` where it names none, as without evaluations.

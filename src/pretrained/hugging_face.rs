@@ -1,15 +1,19 @@
 //! Hugging Face's folders: `config.json`, `model.safetensors` and files of the tokenizer.
 
-use std::collections::HashMap;
+mod added;
+mod tokenizer;
+mod weights;
+
 use std::io::Read;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{GENERATION_FILE, Pretrained, PretrainedError, Sampling, tokenizer};
+use super::{GENERATION_FILE, Pretrained, PretrainedError, Sampling, tokenizer as own_tokenizer};
 use crate::data::tokenizer::Tokenizer;
 use crate::files::plain;
-use crate::model::{ModelConfig, WEIGHTS_FILE};
+use crate::model::ModelConfig;
+use crate::model::foreign::Foreign;
 
 /// File of the model's sizes.
 pub const CONFIG_FILE: &str = "config.json";
@@ -41,25 +45,57 @@ pub fn config_json(model: &ModelConfig, end_token: Option<u32>) -> Value {
     })
 }
 
+/// An error about what is in the place of a model's folder, if that is known.
+pub fn instead(folder: &Path) -> Option<PretrainedError> {
+    let adapter = folder.join("adapter_config.json");
+    if adapter.is_file() {
+        let reason = "this is an adapter (LoRA) without its model; put the two together with peft: \
+                      model.merge_and_unload().save_pretrained(\"OTHER\"), and give OTHER";
+        return Some(PretrainedError::File { path: adapter, reason: reason.to_owned() });
+    }
+    weights::instead(folder)
+}
+
 /// The model in `folder`.
 pub fn open(folder: &Path) -> Result<Pretrained, PretrainedError> {
     let path = folder.join(CONFIG_FILE);
     let at = |reason: String| PretrainedError::File { path: path.clone(), reason };
     let config = read_object(&path)?;
     let model = sizes(&config).map_err(at)?;
-    let weights = folder.join(WEIGHTS_FILE);
-    if !weights.is_file() {
-        let reason = "there is no such file; with other formats, let transformers write it: \
-                      model.save_pretrained(folder, safe_serialization=True)";
-        return Err(PretrainedError::File { path: weights, reason: reason.to_owned() });
+    let weights = weights::of_folder(folder)?;
+    if config.get("tie_word_embeddings") == Some(&json!(false)) {
+        weights::check_head(&weights)?;
     }
-    let tokenizer = match tokenizer::read(folder)? {
-        Some(tokenizer) => tokenizer,
-        None => gpt2_tokenizer(folder, &model)?,
+    let own = own_tokenizer::read(folder)?;
+    let is_fixed = |own: &Tokenizer| own.name() != "gpt2";
+    let (tokenizer, mut notes) = match own {
+        Some(own) if is_fixed(&own) => (own, Vec::new()),
+        own => match (own, tokenizer::read(folder, &config, &model)) {
+            // Transformers, which does not know our file, added tokens to what an export wrote.
+            (Some(own), Ok(found)) if found.tokenizer.vocab_size() > own.vocab_size() => {
+                (found.tokenizer, found.notes)
+            }
+            (Some(own), _) => (own, Vec::new()),
+            (None, found) => found.map(|found| (found.tokenizer, found.notes))?,
+        },
     };
-    if model.vocab_size < tokenizer.vocab_size() {
-        let (model, tokenizer) = (model.vocab_size, tokenizer.vocab_size());
-        return Err(at(format!("vocab_size = {model} is smaller than the tokenizer's {tokenizer}")));
+    let added = tokenizer.added_tokens();
+    let least = if added.is_empty() { tokenizer.vocab_size() } else { tokenizer.base().vocab_size() };
+    if model.vocab_size < least {
+        return Err(at(format!("vocab_size = {} is smaller than the tokenizer's {least}", model.vocab_size)));
+    }
+    let beyond: Vec<&str> = added
+        .iter()
+        .filter(|token| token.id as usize >= model.vocab_size)
+        .map(|token| token.content.as_str())
+        .collect();
+    if !beyond.is_empty() {
+        notes.push(format!(
+            "the model has {} rows (vocab_size), and none for these tokens of its tokenizer, which are never written and refused in \
+             a prompt: {}",
+            model.vocab_size,
+            beyond.join(" ")
+        ));
     }
     let name = folder.canonicalize().ok().and_then(|folder| Some(folder.file_name()?.display().to_string()));
     let name = name.unwrap_or_else(|| folder.display().to_string());
@@ -67,14 +103,14 @@ pub fn open(folder: &Path) -> Result<Pretrained, PretrainedError> {
     let settings = if generation.is_file() { read_object(&generation)? } else { Map::new() };
     let sampling = Sampling::of_json(&config, &settings)
         .map_err(|reason| PretrainedError::File { path: generation, reason })?;
-    Ok(Pretrained { name, weights, model, tokenizer, sampling, origin: None })
+    Ok(Pretrained { name, weights, model, tokenizer, sampling, notes, origin: None })
 }
 
 /// The sizes in a `config.json`, if it describes a model that this program computes.
 fn sizes(config: &Map<String, Value>) -> Result<ModelConfig, String> {
-    let size = |names: &[&str]| -> Result<usize, String> {
-        let value = names.iter().find_map(|name| config.get(*name)).filter(|value| !value.is_null());
-        let value = value.ok_or_else(|| format!("`{}` is missing", names[0]))?;
+    // What is not said is as in the smallest GPT-2.
+    let size = |names: &[&str], usual: usize| -> Result<usize, String> {
+        let Some(value) = names.iter().find_map(|name| config.get(*name)) else { return Ok(usual) };
         let size = value.as_u64().filter(|&size| (1..=1 << 24).contains(&size));
         size.map(|size| size as usize).ok_or_else(|| format!("`{}` is {value}, which is no size", names[0]))
     };
@@ -86,24 +122,23 @@ fn sizes(config: &Map<String, Value>) -> Result<ModelConfig, String> {
         return refused("model_type", kind, "\"gpt2\"");
     }
     let model = ModelConfig {
-        n_layer: size(&["n_layer"])?,
-        n_head: size(&["n_head"])?,
-        n_embd: size(&["n_embd"])?,
-        block_size: size(&["n_positions", "n_ctx"])?,
-        vocab_size: size(&["vocab_size"])?,
+        n_layer: size(&["n_layer"], 12)?,
+        n_head: size(&["n_head"], 12)?,
+        n_embd: size(&["n_embd"], 768)?,
+        block_size: size(&["n_positions", "n_ctx"], 1024)?,
+        vocab_size: size(&["vocab_size"], 50_257)?,
         bias: true,
     };
     if !model.n_embd.is_multiple_of(model.n_head) {
         return Err(format!("`n_embd` = {} is not a multiple of `n_head` = {}", model.n_embd, model.n_head));
     }
     // What GPT-2 is by default, and what other values of these keys would make of it.
-    let rules: [(&str, &[Value]); 7] = [
+    let rules: [(&str, &[Value]); 6] = [
         ("activation_function", &[json!("gelu_new"), json!("gelu_pytorch_tanh")]),
         ("layer_norm_epsilon", &[json!(1e-5)]),
         ("n_inner", &[Value::Null, json!(4 * model.n_embd)]),
         ("scale_attn_weights", &[json!(true)]),
         ("scale_attn_by_inverse_layer_idx", &[json!(false)]),
-        ("tie_word_embeddings", &[json!(true)]),
         ("add_cross_attention", &[json!(false)]),
     ];
     for (key, allowed) in rules {
@@ -116,49 +151,37 @@ fn sizes(config: &Map<String, Value>) -> Result<ModelConfig, String> {
     Ok(model)
 }
 
-/// GPT-2's tokenizer, if the folder's files do not speak of another one.
-fn gpt2_tokenizer(folder: &Path, model: &ModelConfig) -> Result<Tokenizer, PretrainedError> {
-    let other = |path: &Path| {
-        PretrainedError::File {
-        path: path.to_owned(),
-        reason: "this is not GPT-2's vocabulary; GPT-2's own tokenizer and those of this program's exports can be used"
-            .to_owned(),
-    }
-    };
-    for name in ["vocab.json", "tokenizer.json"] {
-        let path = folder.join(name);
-        if path.is_file() {
-            let content = read_object(&path)?;
-            let nested = content.get("model").and_then(|model| model.get("vocab")).and_then(Value::as_object);
-            let ids: HashMap<&str, u64> = nested
-                .unwrap_or(&content)
-                .iter()
-                .filter_map(|(text, id)| Some((text.as_str(), id.as_u64()?)))
-                .collect();
-            // Two ordinary tokens stand for all.
-            let is_gpt2 =
-                [("\u{120}the", 262), ("hello", 31_373)].iter().all(|(text, id)| ids.get(text) == Some(id));
-            return if is_gpt2 { Ok(Tokenizer::Gpt2) } else { Err(other(&path)) };
-        }
-    }
-    if model.vocab_size >= Tokenizer::Gpt2.vocab_size() {
-        Ok(Tokenizer::Gpt2)
-    } else {
-        Err(other(&folder.join("vocab.json")))
-    }
+fn read_object(path: &Path) -> Result<Map<String, Value>, PretrainedError> {
+    let json = read_text(path)?;
+    serde_json::from_str(&json).map_err(|error| {
+        let reason = match Foreign::of(json.as_bytes()) {
+            Some(foreign) => foreign.to_string(),
+            None => format!("this is not a JSON object: {error}"),
+        };
+        PretrainedError::File { path: path.to_owned(), reason }
+    })
 }
 
-fn read_object(path: &Path) -> Result<Map<String, Value>, PretrainedError> {
+fn read_text(path: &Path) -> Result<String, PretrainedError> {
     let failed = |reason: String| PretrainedError::File { path: path.to_owned(), reason };
-    let mut json = Vec::new();
+    let mut bytes = Vec::new();
     plain::open(path)
-        .and_then(|file| file.take(LARGEST_JSON_BYTES + 1).read_to_end(&mut json))
+        .and_then(|file| file.take(LARGEST_JSON_BYTES + 1).read_to_end(&mut bytes))
         .map_err(|error| failed(error.to_string()))?;
-    if json.len() as u64 > LARGEST_JSON_BYTES {
+    if bytes.len() as u64 > LARGEST_JSON_BYTES {
         return Err(failed(format!(
             "more than {} MiB are too many for such a file",
             LARGEST_JSON_BYTES >> 20
         )));
     }
-    serde_json::from_slice(&json).map_err(|error| failed(format!("this is not a JSON object: {error}")))
+    String::from_utf8(bytes).map_err(|error| {
+        let reason = match Foreign::of(error.as_bytes()) {
+            Some(foreign) => foreign.to_string(),
+            None => "it is not valid UTF-8".to_owned(),
+        };
+        failed(reason)
+    })
 }
+
+#[cfg(test)]
+mod tests;

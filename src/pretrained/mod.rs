@@ -12,6 +12,9 @@ mod tokenizer;
 use std::path::{Path, PathBuf};
 
 use crate::data::tokenizer::Tokenizer;
+use crate::files::home;
+use crate::model::foreign::Foreign;
+use crate::model::shards::INDEX_FILE;
 use crate::model::{ModelConfig, WEIGHTS_FILE};
 use crate::store::RunDir;
 
@@ -26,11 +29,13 @@ pub use start::{Start, StartError};
 pub struct Pretrained {
     /// What people call it: `quickstart/seed=1337`, or the folder's name.
     pub name: String,
-    /// The weights: Hugging Face's names for GPT-2.
+    /// The weights, or the index of the files that they lie in: Hugging Face's names for GPT-2.
     pub weights: PathBuf,
     pub model: ModelConfig,
     pub tokenizer: Tokenizer,
     pub sampling: Sampling,
+    /// What a person should know of how it was read.
+    pub notes: Vec<String>,
     /// `None` for a folder that no run of this program made.
     pub origin: Option<Origin>,
 }
@@ -72,17 +77,21 @@ impl Origin {
     }
 }
 
-/// The model that `argument` means: the path of a run's directory, of one of its checkpoints, of a Hugging Face folder or of a
-/// `model.safetensors` in one of these; or `<experiment>/<run>`, or an `<experiment>` that has a single run, in `runs_dir`.
+/// The model that `argument` means: the path of a run's directory, of one of its checkpoints (or of the file `best` or `last`, which
+/// names one), of a Hugging Face folder or of a `model.safetensors` in one of these; or `<experiment>/<run>`, or an `<experiment>` that has a single run, in `runs_dir`.
 /// Of a run, `which` checkpoint. A checkpoint's weights are held against their checksum.
 ///
 /// # Errors
 /// When it means nothing, or more than one run; when there is no checkpoint, or a damaged one; when the model or its tokenizer
 /// is not one that this program knows.
 pub fn find(runs_dir: &Path, argument: &str, which: Which) -> Result<Pretrained, PretrainedError> {
-    let path = Path::new(argument);
+    let path = home::expand(Path::new(argument))
+        .map_err(|error| PretrainedError::File { path: argument.into(), reason: error.to_string() })?;
     if path.exists() {
-        return open(path, which);
+        return open(&path, which);
+    }
+    if path != Path::new(argument) {
+        return Err(PretrainedError::NotAModel { path: path.into_owned() });
     }
     let runs = crate::store::scan::resolve(runs_dir, argument)?;
     match runs.as_slice() {
@@ -97,13 +106,19 @@ pub fn find(runs_dir: &Path, argument: &str, which: Which) -> Result<Pretrained,
 /// As [`find`].
 pub fn open(path: &Path, which: Which) -> Result<Pretrained, PretrainedError> {
     let folder = match path.file_name() {
-        Some(name) if name == WEIGHTS_FILE && path.is_file() => {
+        Some(name) if (name == WEIGHTS_FILE || name == INDEX_FILE) && path.is_file() => {
             path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
         }
         _ => path,
     };
     if !folder.is_dir() {
-        return Err(PretrainedError::NotAModel { path: path.to_owned() });
+        if let Some(checkpoint) = checkpoint::named_by(path)? {
+            return open(&checkpoint, which);
+        }
+        return Err(match Foreign::of_file(path) {
+            Ok(Some(foreign)) => PretrainedError::File { path: path.to_owned(), reason: foreign.to_string() },
+            _ => PretrainedError::NotAModel { path: path.to_owned() },
+        });
     }
     if let Some((dir, step)) = checkpoint::place_of(folder) {
         return checkpoint::at(&dir, step);
@@ -117,7 +132,8 @@ pub fn open(path: &Path, which: Which) -> Result<Pretrained, PretrainedError> {
     let mut runs = crate::store::scan::scan(folder);
     match (runs.len(), runs.pop()) {
         (1, Some((run, _))) => checkpoint::of_run(&RunDir::open(run), which),
-        (0, _) | (_, None) => Err(PretrainedError::NotAModel { path: path.to_owned() }),
+        (0, _) | (_, None) => Err(hugging_face::instead(folder)
+            .unwrap_or_else(|| PretrainedError::NotAModel { path: path.to_owned() })),
         (_, Some(last)) => {
             let runs: Vec<PathBuf> = runs.into_iter().chain([last]).map(|(path, _)| path).collect();
             Err(PretrainedError::SeveralRuns { argument: path.display().to_string(), runs: names(&runs) })

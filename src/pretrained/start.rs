@@ -1,13 +1,15 @@
 //! What a run begins from: `train.init_from`, looked at and held against the run's plan before anything starts.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Pretrained, PretrainedError, Which, open};
 use crate::config::{self, experiment::RunPlan};
 use crate::data::tokenizer::Tokenizer;
 use crate::facts::{InitFrom, KeyChange};
-use crate::files::plain;
+use crate::files;
+use crate::model::shards::{self, WeightBytes};
 use crate::model::weights::{WeightSizes, check_first_weights};
 use crate::model::{ModelConfig, tensor_file::TensorFileError};
 use crate::store::checksums;
@@ -46,7 +48,7 @@ pub enum StartError {
     #[error("its sizes are others: {}", .0.join("; "))]
     Sizes(Vec<String>),
     #[error("its weights, {}, cannot be read: {source}; put them back, or run the experiment with --again", path.display())]
-    Gone { path: PathBuf, source: std::io::Error },
+    Gone { path: PathBuf, source: io::Error },
     #[error(
         "its weights, {}, are not those that the run was made for: their SHA-256 was {before} and is {now}; put them back, or \
          run the experiment with --again", path.display()
@@ -73,7 +75,7 @@ impl Start {
         };
         let weights = known.as_ref().map_or(given.as_path(), |known| &known.weights);
         let failed = |source| StartError::Weights { path: weights.to_owned(), source };
-        let bytes = plain::read(weights).map_err(|error| failed(error.into()))?;
+        let bytes = WeightBytes::read(weights).map_err(failed)?;
         let sizes = WeightSizes::of(&bytes).map_err(failed)?;
         let block_size = plan.model.block_size;
         let as_it_is = ModelConfig {
@@ -89,7 +91,7 @@ impl Start {
             given: absolute(given),
             // The file itself, whatever links lead to it.
             weights: absolute(&fs::canonicalize(weights).unwrap_or_else(|_| weights.to_owned())),
-            sha256: checksums::sha256_of(weights).map_err(|error| failed(error.into()))?,
+            sha256: sha256_of(weights).map_err(|error| failed(error.into()))?,
             name: known.as_ref().map(|known| known.name.clone()),
             step: known.as_ref().and_then(|known| Some(known.origin.as_ref()?.step)),
             positions: (sizes.block_size > block_size).then_some(sizes.block_size),
@@ -174,10 +176,23 @@ pub fn pinned_change(info: &InitFrom, plan: &RunPlan) -> Option<KeyChange> {
 /// When they are gone or others.
 pub fn check_unchanged(info: &InitFrom) -> Result<(), StartError> {
     let path = PathBuf::from(&info.weights);
-    match checksums::sha256_of(&path) {
+    match sha256_of(&path) {
         Ok(now) if now == info.sha256 => Ok(()),
         Ok(now) => Err(StartError::Changed { path, before: info.sha256.clone(), now }),
         Err(source) => Err(StartError::Gone { path, source }),
+    }
+}
+
+/// Of the file, or of the list of those of an index and its shards.
+fn sha256_of(weights: &Path) -> io::Result<String> {
+    let files = shards::files_of(weights).map_err(|error| match error {
+        TensorFileError::Io(error) => error,
+        error => io::Error::other(error),
+    })?;
+    let sums = files.iter().map(|file| checksums::sha256_of(file)).collect::<io::Result<Vec<String>>>()?;
+    match sums.as_slice() {
+        [one] => Ok(one.clone()),
+        several => Ok(files::sha256(several.join("\n").as_bytes())),
     }
 }
 

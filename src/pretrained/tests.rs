@@ -146,7 +146,9 @@ fn a_hugging_face_folder_is_read_as_it_was_written() {
     let (_folder, path) = folder_with(&config_json(&tiny(), Some(50_256)));
     let found = find(Path::new("nowhere"), path.to_str().unwrap(), Which::Best).unwrap();
     assert_eq!((found.name.as_str(), found.model), ("my-gpt2", tiny()));
-    assert_eq!(found.tokenizer, Tokenizer::Gpt2);
+    assert_eq!(found.tokenizer.name(), "gpt2");
+    // As Hugging Face's own tokenizer reads it.
+    assert_eq!(found.tokenizer.encode("<|endoftext|>Hello"), [50_256, 15_496]);
     assert!(found.origin.is_none());
 }
 
@@ -170,10 +172,58 @@ fn models_that_are_not_gpt2_are_refused_with_the_key_that_says_so() {
     }
     let small = ModelConfig { vocab_size: 300, ..tiny() };
     let error = refusal(open(&folder_with(&config_json(&small, None)).1, Which::Best));
-    assert!(error.contains("not GPT-2's vocabulary"), "{error}");
+    assert!(error.contains("no vocab.json") && error.contains("runner-tokenizer.json"), "{error}");
     let (_folder, path) = folder_with(&config_json(&tiny(), None));
     fs::write(path.join("vocab.json"), "{\"hello\": 1}").unwrap();
     assert!(refusal(open(&path, Which::Best)).contains("not GPT-2's vocabulary"));
     fs::remove_file(path.join(WEIGHTS_FILE)).unwrap();
     assert!(refusal(open(&path, Which::Best)).contains("save_pretrained"));
+}
+
+#[test]
+fn the_files_best_and_last_mean_the_checkpoints_that_they_name() {
+    let (_folder, dir) = runs();
+    let (best, last) = (dir.checkpoints().best(), dir.checkpoints().last());
+    assert_eq!(step_of(open(&best, Which::Last).unwrap()), 10);
+    assert_eq!(step_of(open(&last, Which::Best).unwrap()), 20);
+    fs::write(&best, "step-000030\n").unwrap();
+    let error = refusal(open(&best, Which::Best));
+    assert!(error.contains("step 30, which it names, is not there"), "{error}");
+    #[cfg(unix)]
+    {
+        fs::remove_file(&best).unwrap();
+        std::os::unix::fs::symlink("step-000020", &best).unwrap();
+        assert_eq!(step_of(open(&best, Which::Best).unwrap()), 20);
+    }
+}
+
+#[test]
+fn what_is_no_model_says_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let nanogpt = b"PK\x03\x04ckpt/data.pkl model model_args iter_num";
+    let path = folder.path().join("ckpt.pt");
+    fs::write(&path, nanogpt).unwrap();
+    for given in [path.as_path(), folder.path()] {
+        let error = refusal(open(given, Which::Best));
+        assert!(error.contains("checkpoint of nanoGPT") && error.contains("tensor.t()"), "{error}");
+        assert_eq!(error.matches("ckpt.pt: ").count(), 1, "{error}");
+    }
+    let (_folder, path) = folder_with(&config_json(&tiny(), None));
+    fs::remove_file(path.join(WEIGHTS_FILE)).unwrap();
+    for (name, bytes, says) in [
+        ("a.gguf", b"GGUF\x03\0\0\0".as_slice(), "llama.cpp"),
+        ("model-00001-of-00001.safetensors", b"weights", "rename the file"),
+        ("pytorch_model.bin", b"\x80\x02}q\0.", "PyTorch's own format"),
+    ] {
+        let file = path.join(name);
+        fs::write(&file, bytes).unwrap();
+        let error = refusal(open(&path, Which::Best));
+        assert!(error.contains(says) && error.contains(name), "{error}");
+        fs::remove_file(file).unwrap();
+    }
+    fs::write(path.join(CONFIG_FILE), "version https://git-lfs.github.com/spec/v1\noid sha256:1\n").unwrap();
+    assert!(refusal(open(&path, Which::Best)).contains("git lfs pull"));
+    fs::remove_file(path.join(CONFIG_FILE)).unwrap();
+    fs::write(path.join("adapter_config.json"), "{}").unwrap();
+    assert!(refusal(open(&path, Which::Best)).contains("merge_and_unload"));
 }

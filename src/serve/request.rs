@@ -215,9 +215,12 @@ fn prompts(prompt: Prompt, served: &Served) -> Result<Vec<(String, Vec<u32>)>, P
         Ok(tokens) => Ok((text, tokens)),
         Err(error) => Err(problem(error.to_string())),
     };
-    let vocab_size = served.model.pretrained.tokenizer.vocab_size();
+    let found = &served.model.pretrained;
+    let vocab_size = found.tokenizer.vocab_size().min(found.model.vocab_size);
     let tokens = |tokens: Vec<u32>| {
-        if let Some(token) = tokens.iter().find(|&&token| token as usize >= vocab_size) {
+        if let Some(token) =
+            tokens.iter().find(|&&token| token as usize >= vocab_size || !found.tokenizer.has(token))
+        {
             return Err(problem(format!(
                 "token {token} of the prompt is not in the vocabulary of {vocab_size}"
             )));

@@ -65,6 +65,7 @@ fn model() -> Model {
         model: config,
         tokenizer: Tokenizer::Byte,
         sampling: Sampling::default(),
+        notes: Vec::new(),
         origin: None,
     };
     Model { pretrained, decoder, defaults: Settings::default(), prompts: vec!["Maud:\n".to_owned()] }

@@ -2,6 +2,7 @@
 
 mod attack;
 mod bad_input;
+mod brought;
 mod commands;
 mod cost;
 mod damaged;
