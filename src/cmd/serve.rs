@@ -13,7 +13,7 @@ use crate::error::{Error, Exit};
 use crate::files::plain;
 use crate::generate::Model;
 use crate::pretrained;
-use crate::serve::{Limits, Served, Server};
+use crate::serve::{Limits, Origin, Served, Server};
 use crate::terminal;
 
 /// Where a token is looked for that is in no file.
@@ -35,6 +35,9 @@ pub struct Args {
     /// neither is there, no token is wanted.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// Let pages of this origin (like http://localhost:3000, or *) read the answers in browsers. Repeatable.
+    #[arg(long, value_name = "ORIGIN")]
+    cors_origin: Vec<Origin>,
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
@@ -50,6 +53,9 @@ struct LimitArgs {
     /// Texts that a request may ask for.
     #[arg(long, value_name = "N", default_value = "8")]
     limit_samples: NonZeroUsize,
+    /// Prompts that a request may have which asks for one text of each, as evaluations do.
+    #[arg(long, value_name = "N", default_value = "128")]
+    limit_prompts: NonZeroUsize,
     /// Size of a request, prompt included.
     #[arg(long, value_name = "BYTES", default_value = "1048576")]
     limit_bytes: NonZeroUsize,
@@ -78,6 +84,7 @@ finish, a second one does not.
 
 Examples:
   runner serve quickstart
+  runner serve quickstart --cors-origin http://localhost:3000
   runner serve runs/quickstart/seed=1337 runs/finetune/seed=1337 --port 8000
   RUNNER_TOKEN=secret runner serve gpt2/ --host 0.0.0.0 --weights int8";
 
@@ -86,6 +93,7 @@ impl From<LimitArgs> for Limits {
         Self {
             new_tokens: args.limit_new_tokens.get(),
             samples: args.limit_samples.get(),
+            prompts: args.limit_prompts.get(),
             body_bytes: args.limit_bytes.get(),
             time: Duration::from_secs(args.limit_secs),
             queue: args.queue.get(),
@@ -124,7 +132,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
             terminal::err("note: everybody who can reach this address can use it; --token-file or RUNNER_TOKEN changes that");
         }
         let address = SocketAddr::new(args.host, args.port);
-        let server = Server::bind(address, named(models), args.limits.into(), token)?;
+        let server = Server::bind(address, named(models), args.limits.into(), token)?.allow(args.cors_origin);
         let stop = catch()?;
         terminal::out(format_args!("http://{}", server.address()?));
         server.run(stop)?;
