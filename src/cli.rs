@@ -3,8 +3,8 @@
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::cmd::{
-    compare, doctor, exec, explain, export, generate, ls, plan, prepare, report, reporter, resume, schema,
-    serve, train, verify_resume,
+    compare, doctor, eval, exec, explain, export, generate, ls, plan, prepare, report, reporter, resume,
+    schema, serve, train, verify_resume,
 };
 use crate::error::{Error, Exit};
 
@@ -27,6 +27,7 @@ Examples:
   runner plan experiments/*.toml
   runner explain learning_rate
   runner generate quickstart \"King Aldren:\"
+  runner eval quickstart --file text.txt
   runner export quickstart --format hf --out quickstart-hf";
 
 /// Trains GPT-2-style language models from TOML experiment files, with checkpoints, reports and comparisons.
@@ -64,6 +65,8 @@ enum Command {
     Ls(ls::Args),
     /// Continue a text with a trained model.
     Generate(generate::Args),
+    /// Measure how well a trained model predicts a text: loss, perplexity, bits per byte, accuracy.
+    Eval(eval::Args),
     /// Serve trained models: a web page and an OpenAI-style API.
     Serve(serve::Args),
     /// Export a trained model for other programs, or a whole run for another machine.
@@ -96,6 +99,7 @@ impl Cli {
             Some(Command::Compare(args)) => compare::run(args),
             Some(Command::Ls(args)) => ls::run(args),
             Some(Command::Generate(args)) => generate::run(args),
+            Some(Command::Eval(args)) => eval::run(args),
             Some(Command::Serve(args)) => serve::run(args),
             Some(Command::Export(args)) => export::run(args),
             Some(Command::Explain(args)) => explain::run(args),

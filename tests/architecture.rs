@@ -133,6 +133,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("tar", &["store/archive"]),
     ("tiktoken_rs", &["data/tokenizer"]),
     ("toml", &["cmd/reporter", "config", "export/source", "launcher", "report", "store"]),
+    ("tower_http", &["serve"]),
     ("ureq", &["data"]),
     ("walkdir", &["data", "store/scan"]),
     ("zstd", &["store/archive"]),

@@ -1,7 +1,7 @@
 //! `runner generate`: a trained model continues a text.
 
 mod interactive;
-mod interrupt;
+pub(super) mod interrupt;
 mod prompt;
 mod writer;
 
@@ -25,6 +25,8 @@ use writer::{Sample, Writer};
 
 /// Samples that are written at the same time; more come after these.
 const TOGETHER: usize = 16;
+/// Characters of a vocabulary that an error lists: all that most alphabets have.
+const LISTED: usize = 150;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
@@ -133,6 +135,7 @@ impl Sampling {
             // Short enough to be typed again.
             seed: self.seed.unwrap_or_else(|| u64::from(rand::random::<u16>())),
             alternatives: None,
+            score_prompt: false,
         };
         match settings.problem() {
             None => Ok(settings),
@@ -152,6 +155,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         let model = Model::open(found, args.model.weights.into())?;
         say_unused(&model.pretrained);
         let settings = args.sampling.settings(&model.defaults)?;
+        refuse_unwritable(&settings.stop, &model)?;
         let interrupt = Interrupt::catch()?;
         if args.interactive {
             return interactive::converse(&model, &settings, &args.sampling, &interrupt);
@@ -161,6 +165,25 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         terminal::err(introduction(&model, settings.seed));
         write(&model, &prompt, &settings, args.sampling.num_samples.get(), format, &interrupt)
     })
+}
+
+/// A text that the model cannot write ends nothing: whoever asks for it should know.
+fn refuse_unwritable(stops: &[String], model: &Model) -> Result<(), Error> {
+    let tokenizer = &model.pretrained.tokenizer;
+    for stop in stops {
+        let unknown = tokenizer.unknown_chars(stop);
+        if let Some(known) = tokenizer.characters().filter(|_| !unknown.is_empty()) {
+            let listed: String = known.chars().take(LISTED).flat_map(char::escape_debug).collect();
+            let more = known.chars().count().saturating_sub(LISTED);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let unknown: String = unknown.iter().flat_map(|c| c.escape_debug()).collect();
+            return Err(Error::Usage(format!(
+                "--stop {stop:?}: the model never writes {unknown}, so that the text would not end there; it writes these characters: \
+                 {listed}{more}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Says which settings of a model's folder are not used, and what else there is to know of it.
@@ -229,6 +252,7 @@ fn write(
             for news in news {
                 let sample = Sample(first + news.sample);
                 let goes_on = match news.what {
+                    What::Prompt(_) => Ok(()),
                     What::Piece(piece) => writer.piece(sample, &piece),
                     What::End(ending) => writer.end(sample, ending, &clock),
                     What::Failed(error) => return Err(error.into()),

@@ -4,6 +4,7 @@
 mod args;
 pub mod compare;
 pub mod doctor;
+pub mod eval;
 pub mod exec;
 pub mod explain;
 pub mod export;

@@ -13,7 +13,7 @@ use crate::error::{Error, Exit};
 use crate::files::plain;
 use crate::generate::Model;
 use crate::pretrained;
-use crate::serve::{Limits, Served, Server};
+use crate::serve::{Limits, Origin, Served, Server};
 use crate::terminal;
 
 /// Where a token is looked for that is in no file.
@@ -35,6 +35,9 @@ pub struct Args {
     /// neither is set, no token is required.
     #[arg(long, value_name = "FILE", value_parser = super::args::path())]
     token_file: Option<PathBuf>,
+    /// Let pages of this origin (like http://localhost:3000, or *) read the answers in browsers. Repeatable.
+    #[arg(long, value_name = "ORIGIN")]
+    cors_origin: Vec<Origin>,
     #[command(flatten)]
     model: ModelArgs,
     // Last, because its heading is that of every option after it.
@@ -51,6 +54,9 @@ struct LimitArgs {
     /// Most texts per request (prompts times samples).
     #[arg(long, value_name = "N", default_value = "8")]
     limit_samples: NonZeroUsize,
+    /// Most prompts per request that asks for one text of each, as evaluations do.
+    #[arg(long, value_name = "N", default_value = "128")]
+    limit_prompts: NonZeroUsize,
     /// Largest request body, prompt included.
     #[arg(long, value_name = "BYTES", default_value = "1048576")]
     limit_bytes: NonZeroUsize,
@@ -80,6 +86,7 @@ a second one stops at once.
 
 Examples:
   runner serve quickstart
+  runner serve quickstart --cors-origin http://localhost:3000
   runner serve runs/quickstart/seed=1337 runs/finetune/seed=1337 --port 8000
   RUNNER_TOKEN=secret runner serve gpt2/ --host 0.0.0.0 --weights int8";
 
@@ -88,6 +95,7 @@ impl From<LimitArgs> for Limits {
         Self {
             new_tokens: args.limit_new_tokens.get(),
             samples: args.limit_samples.get(),
+            prompts: args.limit_prompts.get(),
             body_bytes: args.limit_bytes.get(),
             time: Duration::from_secs(args.limit_secs),
             queue: args.queue.get(),
@@ -126,7 +134,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
             terminal::err("note: anyone who can reach this address can use it; set --token-file or RUNNER_TOKEN to require a token");
         }
         let address = SocketAddr::new(args.host, args.port);
-        let server = Server::bind(address, named(models), args.limits.into(), token)?;
+        let server = Server::bind(address, named(models), args.limits.into(), token)?.allow(args.cors_origin);
         let stop = catch()?;
         terminal::out(format_args!("http://{}", server.address()?));
         server.run(stop)?;

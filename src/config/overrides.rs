@@ -68,7 +68,7 @@ fn read_value(key: &Key, text: &str) -> Option<Value> {
 }
 
 /// Several values with commas between, as Hydra's and W&B's sweeps take them: where each is one that the key takes.
-fn sweep_help(key: &Key, text: &str) -> Option<String> {
+fn sweep_help(key: &'static Key, text: &str) -> Option<String> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     let parts: Vec<&str> = bare.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
     let values: Vec<Value> = parts

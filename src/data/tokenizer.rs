@@ -122,6 +122,15 @@ impl Tokenizer {
         }
     }
 
+    /// All characters that there are, where a token is a character: in the order of code points.
+    pub fn characters(&self) -> Option<String> {
+        match self {
+            Tokenizer::Gpt2 | Tokenizer::Byte => None,
+            Tokenizer::Char { vocabulary } => Some(vocabulary.0.iter().collect()),
+            Tokenizer::Extended(extended) => extended.base().characters(),
+        }
+    }
+
     /// The text of `ids`. Never fails, since a model may sample anything: ids without text and bytes that are not
     /// UTF-8 become U+FFFD.
     pub fn decode(&self, ids: &[u32]) -> String {

@@ -10,7 +10,7 @@ use super::pieces::{Piece, Pieces};
 use super::sampler::{Chance, Sampler, penalise};
 use super::{GenerateError, Model, Settings};
 use crate::data::tokenizer::Tokenizer;
-use crate::infer::{Cache, Decoder, Feed, InferError};
+use crate::infer::{Cache, Decoder, Feed, InferError, Look, Seen, log_sum_exp};
 use crate::threads;
 
 /// Tokens of a prompt that are read in one step, so that the texts that are being written need not wait for all of a long one.
@@ -30,11 +30,23 @@ pub struct News {
 
 #[derive(Debug)]
 pub enum What {
+    /// The prompt's next tokens, where they are scored: said once for all samples of the job, before anything else.
+    Prompt(Vec<Scored>),
+    /// What was written. The token that ends a text is one without text.
     Piece(Piece),
     /// The text is complete.
     End(Ending),
     /// It cannot be gone on with. The whole job is over.
     Failed(GenerateError),
+}
+
+/// A token of a prompt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scored {
+    pub token: u32,
+    /// How probable it was after those before it, among all that the model has: also those that its tokenizer lacks. `None` for
+    /// the first, which comes after nothing.
+    pub chance: Option<Chance>,
 }
 
 /// Why a text ended.
@@ -54,6 +66,16 @@ impl Ending {
             Self::Stop => "stop",
         }
     }
+}
+
+/// What is asked about the tokens that a text is fed.
+#[derive(Debug)]
+struct Question {
+    /// The tokens after each of them, as far as they are the prompt's.
+    targets: Vec<u32>,
+    alternatives: usize,
+    /// The prompt's first token, where it is among them.
+    first: Option<u32>,
 }
 
 /// Jobs under way with one model.
@@ -164,20 +186,36 @@ impl<'m> Batch<'m> {
         // Choosing tokens is shared among the threads as well.
         let _flushing = threads::flush();
         let decoder = self.decoder;
-        let mut texts: Vec<(JobId, &mut Text)> =
-            self.jobs.iter_mut().flat_map(|job| job.texts.iter_mut().map(|text| (job.id, text))).collect();
+        let mut texts: Vec<(&Settings, &mut Text)> = self
+            .jobs
+            .iter_mut()
+            .flat_map(|Job { settings, texts, .. }| texts.iter_mut().map(|text| (&*settings, text)))
+            .collect();
         if texts.is_empty() {
             return Ok(Vec::new());
         }
-        let mut feeds: Vec<Feed<'_>> = texts.iter_mut().map(|(_, text)| text.feed(decoder)).collect();
-        let logits = decoder.next_logits(&mut feeds)?;
-        let logits: Vec<&[f32]> = logits.chunks_exact(decoder.model().vocab_size).collect();
+        let (mut feeds, questions): (Vec<Feed<'_>>, Vec<Option<Question>>) =
+            texts.iter_mut().map(|(settings, text)| text.feed(decoder, settings)).unzip();
+        let looks: Vec<Look> = questions
+            .iter()
+            .map(|question| if question.is_some() { Look::From(0) } else { Look::Last })
+            .collect();
+        let vocab_size = self.tokenizer.vocab_size();
+        let seen = decoder.look(&mut feeds, &looks, |feed, token, logits| {
+            let question = questions[feed].as_ref()?;
+            let target = *question.targets.get(token)?;
+            let known = &logits[..logits.len().min(vocab_size)];
+            Some(Chance::above(target, known, log_sum_exp(logits), question.alternatives))
+        })?;
 
         let mut news = Vec::new();
-        let mut rows = logits.into_iter();
+        let mut seen = seen.into_iter().zip(questions);
         for job in &mut self.jobs {
-            let rows: Vec<&[f32]> = rows.by_ref().take(job.texts.len()).collect();
-            match job.go_on(decoder, self.tokenizer, &self.ends, &self.choices, &rows) {
+            let (seen, questions): (Vec<_>, Vec<_>) = seen.by_ref().take(job.texts.len()).unzip();
+            if let Some(said) = scored(questions, &seen) {
+                news.push(News { job: job.id, sample: 0, what: What::Prompt(said) });
+            }
+            match job.go_on(decoder, self.tokenizer, &self.ends, &self.choices, &seen) {
                 Ok(said) => news.extend(said),
                 Err(error) => {
                     news.push(News { job: job.id, sample: 0, what: What::Failed(error) });
@@ -188,6 +226,20 @@ impl<'m> Batch<'m> {
         self.jobs.retain(|job| !job.texts.is_empty());
         Ok(news)
     }
+}
+
+/// What is said of a prompt's tokens; nothing where nothing was asked.
+fn scored(questions: Vec<Option<Question>>, seen: &[Seen<Option<Chance>>]) -> Option<Vec<Scored>> {
+    // While a prompt is read there is one text.
+    let (question, seen) = (questions.into_iter().next()??, seen.first()?);
+    let first = question.first.map(|token| Scored { token, chance: None });
+    let others = question.targets.into_iter().zip(&seen.looks);
+    Some(
+        first
+            .into_iter()
+            .chain(others.map(|(token, chance)| Scored { token, chance: chance.clone() }))
+            .collect(),
+    )
 }
 
 fn sampler(settings: &Settings, sample: usize) -> Sampler {
@@ -207,9 +259,14 @@ impl Job {
         tokenizer: &Tokenizer,
         ends: &[u32],
         choices: &Choices,
-        rows: &[&[f32]],
+        seen: &[Seen<Option<Chance>>],
     ) -> Result<Vec<News>, GenerateError> {
-        let mut rows = rows.to_vec();
+        let scores = seen.iter().flat_map(|seen| seen.looks.iter().flatten());
+        if scores.into_iter().any(|chance| chance.logprob.is_nan()) {
+            let reason = "of a token of the prompt it gives none".to_owned();
+            return Err(GenerateError::Logits { reason });
+        }
+        let mut rows: Vec<&[f32]> = seen.iter().map(|seen| seen.last.as_slice()).collect();
         if self.is_reading() && self.texts.iter().all(|text| text.waiting == 0) {
             for sample in 1..self.samples {
                 let copy = self.texts[0].copy(decoder, sample, &self.settings)?;
@@ -249,8 +306,8 @@ impl Job {
 }
 
 impl Text {
-    /// The tokens that are computed next.
-    fn feed(&mut self, decoder: &Decoder) -> Feed<'_> {
+    /// The tokens that are computed next, and what is asked about them.
+    fn feed(&mut self, decoder: &Decoder, settings: &Settings) -> (Feed<'_>, Option<Question>) {
         let block_size = decoder.model().block_size;
         if self.cache.len() + self.waiting > block_size {
             self.cache.clear();
@@ -259,7 +316,16 @@ impl Text {
         let count = self.waiting.min(PROMPT_TOKENS_A_STEP);
         let start = self.tokens.len() - self.waiting;
         self.waiting -= count;
-        Feed { cache: &mut self.cache, tokens: &self.tokens[start..start + count] }
+        // As long as nothing is written all tokens are the prompt's.
+        let question = (settings.score_prompt && self.written == 0).then(|| {
+            let after = (start + 1).min(self.tokens.len())..(start + count + 1).min(self.tokens.len());
+            Question {
+                targets: self.tokens[after].to_vec(),
+                alternatives: settings.alternatives.unwrap_or(0),
+                first: self.cache.is_empty().then(|| self.tokens[start]),
+            }
+        });
+        (Feed { cache: &mut self.cache, tokens: &self.tokens[start..start + count] }, question)
     }
 
     /// The same text as another sample, which chooses otherwise.
@@ -286,6 +352,9 @@ impl Text {
         settings: &Settings,
         known: &[f32],
     ) -> Result<(Vec<Piece>, Option<Ending>), GenerateError> {
+        if settings.max_new_tokens == 0 {
+            return Ok((Vec::new(), Some(Ending::Length)));
+        }
         let token = if settings.repetition_penalty == 1.0 {
             self.sampler.sample(known)?
         } else {
@@ -295,10 +364,12 @@ impl Text {
             self.repeated.insert(token);
             token
         };
-        if ends.contains(&token) {
-            return Ok((self.pieces.finish(), Some(Ending::Stop)));
-        }
         let chance = settings.alternatives.map(|count| Chance::of(token, known, count));
+        if ends.contains(&token) {
+            let mut said = self.pieces.finish();
+            said.push(Piece { token, text: String::new(), chance });
+            return Ok((said, Some(Ending::Stop)));
+        }
         self.tokens.push(token);
         self.waiting = 1;
         self.written += 1;

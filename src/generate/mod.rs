@@ -1,7 +1,7 @@
 //! Continuing a text with a model.
 //!
 //! A run that samples while it trains asks its engine for every token ([`continue_prompt`]). Everything else reads the weights
-//! once and writes many texts at a time ([`Batch`]).
+//! once and writes many texts at a time ([`Batch`]), or predicts a given one ([`score`]).
 
 mod batch;
 mod choices;
@@ -9,11 +9,13 @@ pub mod memorisation;
 mod model;
 mod pieces;
 pub mod sampler;
+mod score;
 mod settings;
 
-pub use batch::{Batch, Ending, JobId, News, What};
+pub use batch::{Batch, Ending, JobId, News, Scored, What};
 pub use model::Model;
-pub use pieces::Piece;
+pub use pieces::{Piece, take_characters};
+pub use score::{Score, score};
 pub use settings::Settings;
 
 use crate::config::experiment::SamplePlan;

@@ -79,7 +79,7 @@ impl Pieces {
 }
 
 /// Takes the complete characters from the front. What can never become one is U+FFFD.
-fn take_characters(bytes: &mut Vec<u8>) -> String {
+pub fn take_characters(bytes: &mut Vec<u8>) -> String {
     let mut text = String::new();
     let mut rest = bytes.as_slice();
     loop {

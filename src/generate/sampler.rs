@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::GenerateError;
+use crate::infer::log_sum_exp;
 
 /// Draws tokens: temperature first, then `top_k`, then `top_p`, as Hugging Face's `generate` does.
 #[derive(Clone, Debug)]
@@ -123,14 +124,51 @@ pub struct Chance {
 impl Chance {
     /// Of `token`, with so many `alternatives`.
     pub fn of(token: u32, logits: &[f32], alternatives: usize) -> Chance {
-        let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let total: f64 = logits.iter().map(|logit| f64::from((logit - max).exp())).sum();
-        let log_total = max + total.ln() as f32;
-        let logprob = |id: u32| logits.get(id as usize).map_or(f32::NEG_INFINITY, |logit| logit - log_total);
-        let ids = if alternatives == 0 { Vec::new() } else { most_probable(logits, alternatives, true) };
-        let alternatives = ids.into_iter().take(alternatives).map(|id| (id, logprob(id))).collect();
-        Chance { logprob: logprob(token), alternatives }
+        Self::above(token, logits, log_sum_exp(logits), alternatives)
     }
+
+    /// As [`Chance::of`], where `log_total` is what logits are above the logarithms of probabilities: [`log_sum_exp`] of these
+    /// logits, or of more.
+    pub fn above(token: u32, logits: &[f32], log_total: f32, alternatives: usize) -> Chance {
+        let logprob = |id: u32| logits.get(id as usize).map_or(f32::NEG_INFINITY, |logit| logit - log_total);
+        let ids = highest(logits, alternatives);
+        Chance {
+            logprob: logprob(token),
+            alternatives: ids.into_iter().map(|id| (id, logprob(id))).collect(),
+        }
+    }
+}
+
+/// Logits that are looked at together.
+const TOGETHER: usize = 64;
+
+/// The ids of the `count` highest logits, from the highest down, of equal ones the lower id first. For a few of them: most
+/// logits are only compared.
+fn highest(logits: &[f32], count: usize) -> Vec<u32> {
+    if count > TOGETHER || count >= logits.len() {
+        let mut ids = if count == 0 { Vec::new() } else { most_probable(logits, count, true) };
+        ids.truncate(count);
+        return ids;
+    }
+    let mut found: Vec<(f32, u32)> = Vec::with_capacity(count + 1);
+    for (first, logits) in (0u32..).step_by(TOGETHER).zip(logits.chunks(TOGETHER)) {
+        let least = match found.last() {
+            None if count == 0 => break,
+            Some(&(least, _)) if found.len() == count => least,
+            _ => f32::NEG_INFINITY,
+        };
+        if found.len() == count && !logits.iter().fold(false, |any, &logit| any | (logit > least)) {
+            continue;
+        }
+        for (id, &logit) in (first..).zip(logits) {
+            if found.len() < count || found.last().is_some_and(|&(least, _)| logit > least) {
+                let place = found.partition_point(|&(other, _)| other >= logit);
+                found.insert(place, (logit, id));
+                found.truncate(count);
+            }
+        }
+    }
+    found.into_iter().map(|(_, id)| id).collect()
 }
 
 /// How many of the candidates, sorted by weight, are needed to reach the share `top_p` of all weight; at least one.

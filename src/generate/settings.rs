@@ -23,6 +23,8 @@ pub struct Settings {
     pub seed: u64,
     /// Say with every token how probable it was, and this many of the most probable ones.
     pub alternatives: Option<usize>,
+    /// Say also how probable each token of the prompt was after those before it, with as many of the most probable ones.
+    pub score_prompt: bool,
 }
 
 impl Default for Settings {
@@ -36,6 +38,7 @@ impl Default for Settings {
             stop: Vec::new(),
             seed: 0,
             alternatives: None,
+            score_prompt: false,
         }
     }
 }

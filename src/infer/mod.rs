@@ -21,14 +21,16 @@ pub mod int8;
 mod load;
 pub mod matrix;
 pub mod panels;
+mod probability;
 #[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
 
 pub use cache::Cache;
-pub use decoder::{Decoder, Feed};
+pub use decoder::{Decoder, Feed, Look, Seen};
 pub use matrix::WeightKind;
+pub use probability::log_sum_exp;
 
 use crate::model::tensor_file::TensorFileError;
 use crate::units;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::request::{Problem, find_model};
 use super::{App, Served};
 use crate::model::params::model_info;
 
@@ -18,6 +19,17 @@ pub fn refuse(status: StatusCode, kind: &str, code: &str, message: impl AsRef<st
 
 pub fn error(kind: &str, code: &str, message: &str) -> Value {
     json!({ "error": { "message": message, "type": kind, "param": null, "code": code } })
+}
+
+/// What is wrong with a request, as an answer.
+pub fn refuse_for(problem: &Problem) -> Response {
+    let status = match problem.code {
+        "model_not_found" => StatusCode::NOT_FOUND,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    let mut body = error("invalid_request_error", problem.code, &problem.message);
+    body["error"]["param"] = json!(problem.param);
+    (status, Json(body)).into_response()
 }
 
 /// `GET /health`
@@ -35,10 +47,26 @@ pub async fn models(State(app): State<Arc<App>>) -> Response {
     let limits = json!({
         "max_tokens": limits.new_tokens,
         "n": limits.samples,
+        "prompts": limits.prompts,
         "body_bytes": limits.body_bytes,
         "seconds": limits.time.as_secs_f64(),
     });
     Json(json!({ "object": "list", "data": models, "runner": { "limits": limits } })).into_response()
+}
+
+/// `GET /v1/models/{id}`: one of the list. The slash in a run's name may stand as it is or as %2F.
+pub async fn model(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
+    match find_model(&app.served, &name) {
+        Ok(model) => Json(describe(&app.served[model], app.started)).into_response(),
+        Err(problem) => refuse_for(&problem),
+    }
+}
+
+/// `/v1/chat/completions`: no model here was taught to chat.
+pub async fn no_chat() -> Response {
+    let message = "there is no chat here: the models have no chat template, they continue texts; use POST /v1/completions with a \
+                   `prompt` (OpenAI's client: client.completions.create; lm-eval: --model local-completions)";
+    refuse(StatusCode::NOT_FOUND, "invalid_request_error", "not_found", message)
 }
 
 fn describe(served: &Served, started: i64) -> Value {
@@ -69,7 +97,7 @@ fn describe(served: &Served, started: i64) -> Value {
 
 pub async fn not_found(method: Method, uri: Uri) -> Response {
     let message = format!(
-        "there is no {method} {}: this server has /, /v1/completions, /v1/models, /health and /metrics",
+        "there is no {method} {}: this server has /, /v1/completions, /v1/models, /v1/models/ID, /health and /metrics",
         uri.path()
     );
     refuse(StatusCode::NOT_FOUND, "invalid_request_error", "not_found", message)

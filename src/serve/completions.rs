@@ -1,6 +1,7 @@
 //! `POST /v1/completions`: from a request to its answer, whole or token by token.
 
 mod answer;
+mod logprobs;
 mod stream;
 mod whole;
 
@@ -14,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
 use super::App;
-use super::api::{error, refuse};
+use super::api::{error, refuse, refuse_for};
 use super::body::{self, Unread};
 use super::connections::Client;
 use super::queue::{Delivery, Order, Refusal};
@@ -33,25 +34,19 @@ pub async fn complete(
 ) -> Response {
     let bad = "invalid_request_error";
     // Its place in memory is given back when the prompts have theirs.
-    let (request, _hold) = match body::read(request, &app).await {
+    let (asked, _hold) = match body::read(request, &app).await {
         Ok(read) => read,
         Err(Unread::Bad(status, message)) => return refuse(status, bad, "invalid_body", message),
         Err(Unread::NoPlace) => return come_again(&app, Refusal::Full),
     };
     // A long prompt takes a while to cut into tokens, and others should not wait for it.
     let planning = app.clone();
-    let planned = tokio::task::spawn_blocking(move || request.plan(&planning.served, &planning.limits));
+    let planned =
+        tokio::task::spawn_blocking(move || asked.understood()?.plan(&planning.served, &planning.limits));
     let mut plan = match planned.await {
         Ok(Ok(plan)) => plan,
         Err(_) => return gone().into_json(),
-        Ok(Err(problem)) => {
-            let status = if problem.code == "model_not_found" {
-                StatusCode::NOT_FOUND
-            } else {
-                StatusCode::BAD_REQUEST
-            };
-            return refuse(status, bad, problem.code, problem.message);
-        }
+        Ok(Err(problem)) => return refuse_for(&problem),
     };
     let answer = Answer::new(&app, &plan);
     let news = match submit(&app, &mut plan) {
@@ -69,20 +64,20 @@ pub async fn complete(
 fn submit(app: &App, plan: &mut Plan) -> Result<Inbox, Refusal> {
     let (to, news) = waiting::channel(&app.budget);
     if !plan.echo {
-        plan.prompts.iter_mut().for_each(|(text, _)| *text = String::new());
+        plan.prompts.iter_mut().for_each(|prompt| prompt.text = String::new());
     }
     // In the answer, and once more as JSON.
-    let echoed: usize = plan.prompts.iter().map(|(text, _)| 2 * plan.samples * text.len()).sum();
+    let echoed: usize = plan.prompts.iter().map(|prompt| 2 * plan.samples * prompt.text.len()).sum();
     if !news.keep(echoed) {
         return Err(Refusal::Full);
     }
     let deadline = Instant::now() + app.limits.time;
     let mut orders = Vec::with_capacity(plan.prompts.len());
-    for (i, (_, tokens)) in plan.prompts.iter_mut().enumerate() {
+    for (i, prompt) in plan.prompts.iter_mut().enumerate() {
         orders.push(Order {
             model: plan.model,
-            _held: app.budget.hold(size_of_val(tokens.as_slice())).ok_or(Refusal::Full)?,
-            prompt: std::mem::take(tokens),
+            _held: app.budget.hold(size_of_val(prompt.tokens.as_slice())).ok_or(Refusal::Full)?,
+            prompt: std::mem::take(&mut prompt.tokens),
             settings: plan.settings.clone(),
             samples: plan.samples,
             deadline,

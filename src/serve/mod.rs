@@ -9,6 +9,7 @@ mod auth;
 mod body;
 mod completions;
 mod connections;
+mod cors;
 mod metrics;
 mod pages;
 mod queue;
@@ -26,12 +27,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::middleware;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use tokio::sync::watch;
 
 use crate::generate::Model;
 use crate::threads::Pool;
 use auth::Token;
+pub use cors::Origin;
 use metrics::Metrics;
 use queue::Queue;
 use waiting::Budget;
@@ -41,8 +43,10 @@ use waiting::Budget;
 pub struct Limits {
     /// Of a text.
     pub new_tokens: usize,
-    /// Texts of a request: prompts times samples.
+    /// Texts of a request: prompts times samples. As many tokens as these may have together a request may ask for at all.
     pub samples: usize,
+    /// Prompts of a request that asks for one text of each.
+    pub prompts: usize,
     /// Bytes of a request's body, prompts included.
     pub body_bytes: usize,
     /// Time from the arrival of a request to its last token.
@@ -63,6 +67,7 @@ impl Default for Limits {
         Self {
             new_tokens: 2048,
             samples: 8,
+            prompts: 128,
             body_bytes: 1 << 20,
             time: Duration::from_secs(300),
             queue: 32,
@@ -114,6 +119,7 @@ pub struct Server {
     listener: TcpListener,
     app: Arc<App>,
     token: Option<Token>,
+    cors: Vec<Origin>,
 }
 
 impl Server {
@@ -136,7 +142,14 @@ impl Server {
         let started = jiff::Timestamp::now().as_second();
         let budget = Arc::new(Budget::new(limits.waiting_bytes));
         let app = Arc::new(App { served, limits, queue, budget, metrics, started });
-        Ok(Self { listener, app, token: token.map(|token| Token::new(&token)) })
+        Ok(Self { listener, app, token: token.map(|token| Token::new(&token)), cors: Vec::new() })
+    }
+
+    /// Lets pages of these origins read the answers, in the browsers of those who open them.
+    #[must_use]
+    pub fn allow(mut self, origins: Vec<Origin>) -> Self {
+        self.cors = origins;
+        self
     }
 
     /// Where it listens: with the port that was chosen, where that was left open.
@@ -154,6 +167,7 @@ impl Server {
     pub fn run(self, stop: watch::Receiver<bool>) -> Result<(), ServeError> {
         let local_only = self.address()?.ip().is_loopback();
         let router = router(self.app.clone(), self.token, local_only);
+        let router = cors::allow(router, &self.cors);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             // They cut prompts into tokens. The cores are the worker's.
@@ -195,6 +209,7 @@ fn router(app: Arc<App>, token: Option<Token>, local_only: bool) -> Router {
     let guarded = Router::new()
         .route("/v1/completions", post(completions::complete))
         .route("/v1/models", get(api::models))
+        .route("/v1/models/{*name}", get(api::model))
         .route("/metrics", get(metrics::show))
         .layer(middleware::from_fn_with_state(token, auth::check_token));
     let body_bytes = app.limits.body_bytes;
@@ -203,6 +218,7 @@ fn router(app: Arc<App>, token: Option<Token>, local_only: bool) -> Router {
         .route("/page.js", get(pages::script))
         .route("/page.css", get(pages::style))
         .route("/health", get(api::health))
+        .route("/v1/chat/completions", any(api::no_chat))
         .merge(guarded)
         .fallback(api::not_found)
         .method_not_allowed_fallback(api::wrong_method)

@@ -1,7 +1,11 @@
 //! `POST /v1/completions`: what it takes, and what is wrong with it.
 //!
 //! # Source
-//! OpenAI's API reference, "Create completion". `top_k` and `repetition_penalty` are additions that other servers have as well.
+//! OpenAI's API reference, "Create completion". `top_k`, `repetition_penalty` and `truncate_prompt_tokens` are additions that other
+//! servers have as well; the last one is vLLM's.
+
+mod fields;
+mod names;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,10 +14,12 @@ use super::waiting::piece_cost;
 use super::{Limits, Served};
 use crate::generate::Settings;
 use crate::units;
+pub use fields::Asked;
+pub use names::find as find_model;
 
-/// A request as it is sent. Keys that are not here are ignored, as clients send more than they need.
+/// A request as it is sent. What else stands in a body is looked at by [`Asked`].
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Request {
     pub model: Option<String>,
     pub prompt: Option<Prompt>,
@@ -34,12 +40,17 @@ pub struct Request {
     pub presence_penalty: Option<f64>,
     pub frequency_penalty: Option<f64>,
     pub logit_bias: Option<Value>,
+    /// Only so many of a prompt's last tokens are read; -1: as many as the model can see.
+    pub truncate_prompt_tokens: Option<i64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct StreamOptions {
     pub include_usage: bool,
+    /// OpenAI makes all events of a stream equally long with it. Nothing is sent here that hides.
+    #[serde(rename = "include_obfuscation")]
+    _include_obfuscation: Value,
 }
 
 #[derive(Debug, Deserialize)]
@@ -62,13 +73,21 @@ pub enum Prompt {
     ManyTokens(Vec<Vec<u32>>),
 }
 
+/// Text and tokens of a prompt.
+#[derive(Debug)]
+pub struct Read {
+    pub text: String,
+    pub tokens: Vec<u32>,
+    /// Tokens that stood before these and were left out, as was asked for.
+    pub left_out: usize,
+}
+
 /// A request that can be fulfilled.
 #[derive(Debug)]
 pub struct Plan {
     /// Index of the model.
     pub model: usize,
-    /// Text and tokens of each prompt.
-    pub prompts: Vec<(String, Vec<u32>)>,
+    pub prompts: Vec<Read>,
     pub settings: Settings,
     /// Of each prompt.
     pub samples: usize,
@@ -82,11 +101,13 @@ pub struct Plan {
 pub struct Problem {
     /// OpenAI's word for it.
     pub code: &'static str,
+    /// The field that it is about, where it is about one.
+    pub param: Option<String>,
     pub message: String,
 }
 
 fn problem(message: impl Into<String>) -> Problem {
-    Problem { code: "invalid_value", message: message.into() }
+    Problem { code: "invalid_value", param: None, message: message.into() }
 }
 
 /// Most alternatives that a token can be sent with: OpenAI has 5, its chat interface 20.
@@ -102,33 +123,40 @@ impl Request {
         let settings = self.settings(served, model, limits)?;
         let samples = self.n.unwrap_or(1);
         let echo = self.echo.unwrap_or(false);
-        if echo && self.logprobs.is_some() {
-            return Err(problem("echo together with logprobs is not available: prompts are not scored"));
-        }
-        let prompts = prompts(self.prompt.unwrap_or(Prompt::Text(String::new())), &served[model])?;
+        let mut prompts = prompts(self.prompt.unwrap_or(Prompt::Text(String::new())), &served[model])?;
+        fit(&mut prompts, self.truncate_prompt_tokens, &served[model], settings.max_new_tokens)?;
         let texts = samples.saturating_mul(prompts.len());
         if samples == 0 || texts == 0 {
             return Err(problem("n and the number of prompts must be at least 1"));
         }
-        if texts > limits.samples {
+        // One text each of many prompts is what evaluations ask for.
+        let most = if samples == 1 { limits.samples.max(limits.prompts) } else { limits.samples };
+        if texts > most {
             return Err(problem(format!(
-                "n = {samples} for {} makes {}: this server writes at most {} per request",
+                "n = {samples} for {} makes {}: this server writes at most {most} per request",
                 units::counted(prompts.len() as u64, "prompt"),
                 units::counted(texts as u64, "text"),
-                limits.samples
+            )));
+        }
+        let most = limits.samples.saturating_mul(limits.new_tokens);
+        if texts.saturating_mul(settings.max_new_tokens) > most {
+            return Err(problem(format!(
+                "{texts} texts of {} tokens are more than the {most} tokens that this server writes for a request: ask for fewer \
+                 prompts at a time, or a smaller max_tokens",
+                settings.max_new_tokens
             )));
         }
         if self.stream != Some(true)
             && let Some(alternatives) = self.logprobs
         {
-            let all =
-                piece_cost(1, alternatives).saturating_mul(texts).saturating_mul(settings.max_new_tokens);
+            let scored: usize = prompts.iter().map(|prompt| prompt.tokens.len()).sum();
+            let scored = if settings.score_prompt { scored.saturating_mul(samples) } else { 0 };
+            let tokens = texts.saturating_mul(settings.max_new_tokens).saturating_add(scored);
+            let all = piece_cost(1, alternatives).saturating_mul(tokens);
             if all > limits.waiting_bytes / 2 {
                 return Err(problem(format!(
-                    "{} of {} with logprobs = {alternatives} take up to {} MiB, and this server holds {} MiB for an answer: ask for \
-                     less, or for a stream",
-                    units::counted(texts as u64, "text"),
-                    units::counted(settings.max_new_tokens as u64, "token"),
+                    "{tokens} tokens with {alternatives} logprobs take up to {} MiB, and this server holds {} MiB for an answer: \
+                     ask for less, or for a stream",
                     all >> 20,
                     limits.waiting_bytes >> 21
                 )));
@@ -160,17 +188,11 @@ impl Request {
     }
 
     fn find_model(&self, served: &[Served]) -> Result<usize, Problem> {
-        let Some(name) = &self.model else {
-            return if served.len() == 1 {
-                Ok(0)
-            } else {
-                Err(problem(format!("model is one of {}", names(served))))
-            };
-        };
-        served.iter().position(|served| served.name == *name).ok_or_else(|| Problem {
-            code: "model_not_found",
-            message: format!("there is no model {name:?} here; available: {}", names(served)),
-        })
+        match &self.model {
+            Some(name) => find_model(served, name),
+            None if served.len() == 1 => Ok(0),
+            None => Err(problem(format!("model is one of {}", names::list(served.iter())))),
+        }
     }
 
     fn settings(&self, served: &[Served], model: usize, limits: &Limits) -> Result<Settings, Problem> {
@@ -198,21 +220,24 @@ impl Request {
             },
             seed: self.seed.map_or_else(rand::random, |seed| seed as u64),
             alternatives: self.logprobs,
+            score_prompt: self.echo == Some(true) && self.logprobs.is_some(),
         };
-        match settings.problem() {
+        if max_new_tokens == 0 && self.echo != Some(true) {
+            return Err(problem(
+                "max_tokens is 0, and nothing would be written: with echo the prompt comes back",
+            ));
+        }
+        let writes = Settings { max_new_tokens: max_new_tokens.max(1), ..settings.clone() };
+        match writes.problem() {
             None => Ok(settings),
             Some(message) => Err(problem(message.replace("max_new_tokens", "max_tokens"))),
         }
     }
 }
 
-fn names(served: &[Served]) -> String {
-    served.iter().map(|served| served.name.as_str()).collect::<Vec<_>>().join(", ")
-}
-
-fn prompts(prompt: Prompt, served: &Served) -> Result<Vec<(String, Vec<u32>)>, Problem> {
+fn prompts(prompt: Prompt, served: &Served) -> Result<Vec<Read>, Problem> {
     let text = |text: String| match served.model.encode(&text) {
-        Ok(tokens) => Ok((text, tokens)),
+        Ok(tokens) => Ok(Read { text, tokens, left_out: 0 }),
         Err(error) => Err(problem(error.to_string())),
     };
     let found = &served.model.pretrained;
@@ -228,7 +253,7 @@ fn prompts(prompt: Prompt, served: &Served) -> Result<Vec<(String, Vec<u32>)>, P
         if tokens.is_empty() {
             return text(String::new());
         }
-        Ok((served.model.pretrained.tokenizer.decode(&tokens), tokens))
+        Ok(Read { text: served.model.pretrained.tokenizer.decode(&tokens), tokens, left_out: 0 })
     };
     match prompt {
         Prompt::Text(one) => Ok(vec![text(one)?]),
@@ -236,4 +261,46 @@ fn prompts(prompt: Prompt, served: &Served) -> Result<Vec<(String, Vec<u32>)>, P
         Prompt::Tokens(one) => Ok(vec![tokens(one)?]),
         Prompt::ManyTokens(many) => many.into_iter().map(tokens).collect(),
     }
+}
+
+/// Leaves out what was asked to be, and refuses prompts that the model cannot see as a whole.
+fn fit(
+    prompts: &mut [Read],
+    truncate: Option<i64>,
+    served: &Served,
+    max_new_tokens: usize,
+) -> Result<(), Problem> {
+    let context = served.model.pretrained.model.block_size;
+    let wrong = || {
+        problem(format!(
+            "truncate_prompt_tokens is the number of a prompt's last tokens that are read, at least 1, or -1 for the {context} that the \
+             model sees"
+        ))
+    };
+    let most = match truncate {
+        None => usize::MAX,
+        Some(-1) => context,
+        Some(most) => usize::try_from(most).ok().filter(|&most| most > 0).ok_or_else(wrong)?,
+    };
+    let is_alone = prompts.len() == 1;
+    for (i, prompt) in prompts.iter_mut().enumerate() {
+        if prompt.tokens.len() > most {
+            prompt.left_out = prompt.tokens.len() - most;
+            prompt.tokens.drain(..prompt.left_out);
+            prompt.text = served.model.pretrained.tokenizer.decode(&prompt.tokens);
+        }
+        if prompt.tokens.len() > context {
+            let tokens = prompt.tokens.len();
+            let name = if is_alone { "the prompt".to_owned() } else { format!("prompt {i} (from 0)") };
+            return Err(Problem {
+                code: "context_length_exceeded",
+                param: Some("prompt".to_owned()),
+                message: format!(
+                    "this model's maximum context length is {context} tokens, and {name} has {tokens} (max_tokens: {max_new_tokens}). \
+                     Send at most {context} tokens, or set truncate_prompt_tokens to -1: then the last {context} are read"
+                ),
+            });
+        }
+    }
+    Ok(())
 }

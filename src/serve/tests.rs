@@ -28,10 +28,15 @@ impl Shop {
     }
 
     fn open_with(limits: Limits, token: Option<&str>) -> Self {
+        Self::open_for(limits, token, &[])
+    }
+
+    fn open_for(limits: Limits, token: Option<&str>, origins: &[&str]) -> Self {
         let served = ["small", "exp/seed=1"].map(|name| Served { name: name.to_owned(), model: model() });
         let server =
             Server::bind("127.0.0.1:0".parse().unwrap(), served.into(), limits, token.map(str::to_owned))
                 .unwrap();
+        let server = server.allow(origins.iter().map(|origin| origin.parse().unwrap()).collect());
         let address = server.address().unwrap();
         let (stop, stopped) = watch::channel(false);
         let thread = Some(std::thread::spawn(move || server.run(stopped)));

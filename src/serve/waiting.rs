@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc;
 
 use super::queue::Delivery;
-use crate::generate::What;
+use crate::generate::{Scored, What};
 
 /// What every answer may have waiting, also when others have taken all that there is: a client that reads needs little. Less where
 /// all of it is less than sixteen times as much.
@@ -173,8 +173,15 @@ pub fn piece_cost(text_bytes: usize, alternatives: usize) -> usize {
     size_of::<Delivery>() + text_bytes + alternatives * ALTERNATIVE
 }
 
+/// As [`piece_cost`], of tokens of a prompt. Their texts are short, and shorter than what else an entry takes.
+pub fn prompt_cost(scored: &[Scored]) -> usize {
+    let alternatives = |scored: &Scored| scored.chance.as_ref().map_or(0, |chance| chance.alternatives.len());
+    scored.iter().map(|scored| piece_cost(1, alternatives(scored))).sum()
+}
+
 fn cost(delivery: &Delivery) -> usize {
     match delivery {
+        Delivery::News { what: What::Prompt(scored), .. } => prompt_cost(scored),
         Delivery::News { what: What::Piece(piece), .. } => {
             piece_cost(piece.text.len(), piece.chance.as_ref().map_or(0, |chance| chance.alternatives.len()))
         }

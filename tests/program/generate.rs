@@ -100,6 +100,11 @@ fn what_cannot_be_done_says_why_and_what_to_do() {
     };
     refused(&["tinny", "the"], &["did you mean tiny?"]);
     refused(&["tiny", "thé €"], &["without these characters", "é€"]);
+    refused(
+        &["tiny", "the", "--stop", "\u{20ac}"],
+        &["--stop \"\u{20ac}\"", "never writes \u{20ac}", "it writes these characters: "],
+    );
+    refused(&["tiny", "the", "--stop", "a", "--stop", "th\u{e9}"], &["never writes \u{e9}"]);
     refused(&["tiny", "the", "--max-new-tokens", "0"], &["--max-new-tokens is 0"]);
     refused(&["tiny", "the", "--num-samples", "0"], &["--num-samples"]);
     refused(&["tiny", "the", "--top-p", "3"], &["--top-p is 3"]);

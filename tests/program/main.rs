@@ -7,6 +7,7 @@ mod commands;
 mod cost;
 mod damaged;
 mod doctor;
+mod eval;
 mod export;
 mod failures;
 mod finetune;

@@ -129,3 +129,24 @@ proptest! {
         prop_assert_eq!(draws(sampler.clone(), &logits, 30), draws(sampler, &logits, 30));
     }
 }
+
+#[test]
+fn the_highest_logits_are_found_in_their_order_however_many() {
+    let mut state = 1u32;
+    for len in [1, 2, 63, 64, 65, 500] {
+        let logits: Vec<f32> = (0..len)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                // Few values, so that many are equal.
+                (state >> 27) as f32
+            })
+            .collect();
+        let mut ids: Vec<u32> = (0..len).collect();
+        ids.sort_by(|&a, &b| logits[b as usize].total_cmp(&logits[a as usize]).then(a.cmp(&b)));
+        for count in [0, 1, 2, 5, 64, 65, 400, 600] {
+            let found: Vec<u32> =
+                Chance::of(0, &logits, count).alternatives.into_iter().map(|(id, _)| id).collect();
+            assert_eq!(found, ids[..count.min(ids.len())], "{count} of {len}");
+        }
+    }
+}

@@ -1,5 +1,5 @@
 use crate::data::tokenizer::Tokenizer;
-use crate::generate::{Batch, Ending, JobId, News, Settings, What};
+use crate::generate::{Batch, Ending, JobId, News, Scored, Settings, What};
 use crate::infer::fixture::write_weights;
 use crate::infer::{Cache, Decoder, Feed, WeightKind};
 use crate::model::ModelConfig;
@@ -25,6 +25,7 @@ fn texts(news: &[News], job: JobId, samples: usize) -> Vec<(Vec<u32>, Option<End
         match &news.what {
             What::Piece(piece) => texts[news.sample].0.push(piece.token),
             What::End(ending) => texts[news.sample].1 = Some(*ending),
+            What::Prompt(_) => {}
             What::Failed(error) => panic!("{error}"),
         }
     }
@@ -204,6 +205,69 @@ fn a_text_is_over_after_any_of_the_tokens_that_end_it() {
         while !batch.is_empty() {
             news.extend(batch.step().unwrap());
         }
-        assert_eq!(texts(&news, 0, 1), [(whole[..place].to_vec(), Some(Ending::Stop))]);
+        let last = news.iter().rev().find_map(|news| match &news.what {
+            What::Piece(piece) => Some((piece.token, piece.text.as_str())),
+            _ => None,
+        });
+        assert_eq!(last, Some((whole[place], "")));
+        assert_eq!(texts(&news, 0, 1), [(whole[..=place].to_vec(), Some(Ending::Stop))]);
     }
+}
+
+/// What is said of the prompt of one job, and how many tokens are written after it.
+fn scores(decoder: &Decoder, prompt: &[u32], settings: Settings, samples: usize) -> (Vec<Scored>, usize) {
+    let mut batch = Batch::new(decoder, &Tokenizer::Byte);
+    // Another job comes before it, and is being written meanwhile.
+    batch.add(1, &[3, 2, 1], Settings { max_new_tokens: 9, ..settings.clone() }, 2).unwrap();
+    batch.add(0, prompt, settings, samples).unwrap();
+    let (mut scored, mut written) = (Vec::new(), 0);
+    while !batch.is_empty() {
+        for news in batch.step().unwrap().into_iter().filter(|news| news.job == 0) {
+            match news.what {
+                What::Prompt(more) => {
+                    assert_eq!(written, 0, "the prompt comes first");
+                    scored.extend(more);
+                }
+                What::Piece(_) => written += 1,
+                What::End(_) => {}
+                What::Failed(error) => panic!("{error}"),
+            }
+        }
+    }
+    (scored, written)
+}
+
+#[test]
+fn a_prompt_is_scored_token_by_token_in_one_reading() {
+    // Longer than what is read in a step.
+    let model = ModelConfig { block_size: 300, ..MODEL };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    write_weights(&path, &model);
+    let decoder = Decoder::open(&path, &model, WeightKind::F32).unwrap();
+    let prompt: Vec<u32> = (0..300).map(|i| i * 7 % 256).collect();
+    let mut cache = Cache::try_new(&model, 300).unwrap();
+    let logits = decoder.all_logits(Feed { cache: &mut cache, tokens: &prompt }).unwrap();
+    for (max_new_tokens, samples) in [(0, 1), (1, 1), (4, 3)] {
+        let settings = Settings { alternatives: Some(2), score_prompt: true, max_new_tokens, ..settings(1) };
+        let (scored, written) = scores(&decoder, &prompt, settings, samples);
+        assert_eq!(scored.iter().map(|scored| scored.token).collect::<Vec<_>>(), prompt);
+        assert_eq!((scored[0].chance.is_none(), written), (true, max_new_tokens * samples));
+        for (scored, row) in scored[1..].iter().zip(logits.chunks_exact(300)) {
+            let chance = scored.chance.as_ref().unwrap();
+            // Among all that the model has, and not only those that the tokenizer knows.
+            let total = row.iter().map(|&x| f64::from(x).exp()).sum::<f64>().ln();
+            let logprob = |id: usize| f64::from(row[id]) - total;
+            assert!((f64::from(chance.logprob) - logprob(scored.token as usize)).abs() < 1e-5);
+            let best = (0..256).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
+            assert_eq!((chance.alternatives.len(), chance.alternatives[0].0 as usize), (2, best));
+            assert!((f64::from(chance.alternatives[0].1) - logprob(best)).abs() < 1e-5);
+        }
+    }
+}
+
+#[test]
+fn a_prompt_is_not_scored_where_nobody_asks() {
+    let decoder = decoder();
+    assert_eq!(scores(&decoder, &[1, 2, 3], Settings { alternatives: Some(1), ..settings(1) }, 1).0, []);
 }

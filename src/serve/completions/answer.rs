@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::logprobs::Logprobs;
 use crate::data::tokenizer::Tokenizer;
-use crate::generate::Piece;
+use crate::generate::Ending;
 use crate::serve::App;
 use crate::serve::request::Plan;
 
@@ -14,7 +15,12 @@ pub(super) struct Answer {
     created: i64,
     model: String,
     pub(super) tokenizer: Tokenizer,
-    prompt_tokens: usize,
+    /// Tokens of each prompt that are read, and those before them that were left out.
+    prompts: Vec<(usize, usize)>,
+    /// Of each prompt.
+    samples: usize,
+    /// Tokens that the model can see.
+    context: usize,
 }
 
 impl Answer {
@@ -25,7 +31,9 @@ impl Answer {
             created: jiff::Timestamp::now().as_second(),
             model: served.name.clone(),
             tokenizer: served.model.pretrained.tokenizer.clone(),
-            prompt_tokens: plan.prompts.iter().map(|(_, tokens)| tokens.len()).sum(),
+            prompts: plan.prompts.iter().map(|prompt| (prompt.tokens.len(), prompt.left_out)).collect(),
+            samples: plan.samples,
+            context: served.model.pretrained.model.block_size,
         }
     }
 
@@ -39,46 +47,60 @@ impl Answer {
         })
     }
 
-    pub(super) fn usage(&self, new_tokens: usize) -> Value {
-        json!({
-            "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": new_tokens,
-            "total_tokens": self.prompt_tokens + new_tokens,
-        })
-    }
-}
-
-/// As OpenAI's interface writes them.
-#[derive(Debug, Default)]
-pub(super) struct Logprobs {
-    tokens: Vec<Value>,
-    token_logprobs: Vec<Value>,
-    top_logprobs: Vec<Value>,
-    text_offset: Vec<Value>,
-}
-
-impl Logprobs {
-    /// `offset` is the place of the piece's text, in characters.
-    pub(super) fn push(&mut self, piece: &Piece, tokenizer: &Tokenizer, offset: usize) {
-        let Some(chance) = &piece.chance else { return };
-        self.tokens.push(json!(piece.text));
-        self.token_logprobs.push(json!(chance.logprob));
-        let mut top = Map::new();
-        for &(token, logprob) in &chance.alternatives {
-            // Tokens that are not whole characters can look the same: the most probable one stays.
-            top.entry(tokenizer.decode(&[token])).or_insert_with(|| json!(logprob));
+    /// A choice, or a part of one. With its ending comes what there is to say about all of its `new_tokens`.
+    pub(super) fn choice(
+        &self,
+        index: usize,
+        text: &str,
+        logprobs: Option<Logprobs>,
+        ending: Option<Ending>,
+        new_tokens: usize,
+    ) -> Value {
+        let mut choice = json!({
+            "index": index,
+            "text": text,
+            "logprobs": logprobs.map(Logprobs::into_value),
+            "finish_reason": ending.map(Ending::name),
+        });
+        if let Some(remark) = ending.and_then(|_| self.remark(index, new_tokens)) {
+            choice["runner"] = json!({ "remark": remark });
         }
-        self.top_logprobs.push(Value::Object(top));
-        self.text_offset.push(json!(offset));
+        choice
     }
 
-    pub(super) fn into_value(self) -> Value {
-        let Self { tokens, token_logprobs, top_logprobs, text_offset } = self;
-        json!({
-            "tokens": tokens,
-            "token_logprobs": token_logprobs,
-            "top_logprobs": top_logprobs,
-            "text_offset": text_offset,
-        })
+    /// What the model did not see of a text.
+    fn remark(&self, index: usize, new_tokens: usize) -> Option<String> {
+        let &(tokens, left_out) = self.prompts.get(index / self.samples)?;
+        let mut said = Vec::new();
+        if left_out > 0 {
+            said.push(format!(
+                "the first {left_out} tokens of the prompt were left out, as truncate_prompt_tokens asks"
+            ));
+        }
+        // The last token is written and not read.
+        if tokens + new_tokens > self.context + 1 {
+            said.push(format!(
+                "the text outgrew the {} tokens that the model sees: each time it went on from the last {} of them",
+                self.context,
+                (self.context / 2).max(1)
+            ));
+        }
+        (!said.is_empty()).then(|| said.join("; "))
+    }
+
+    /// The tokens that were read and written. Each prompt counts once, whatever is written after it.
+    pub(super) fn usage(&self, new_tokens: usize) -> Value {
+        let (read, left_out) = self
+            .prompts
+            .iter()
+            .fold((0, 0), |(read, left_out), prompt| (read + prompt.0, left_out + prompt.1));
+        let mut usage = Map::new();
+        usage.insert("prompt_tokens".to_owned(), json!(read));
+        usage.insert("completion_tokens".to_owned(), json!(new_tokens));
+        usage.insert("total_tokens".to_owned(), json!(read + new_tokens));
+        if left_out > 0 {
+            usage.insert("prompt_tokens_details".to_owned(), json!({ "truncated_tokens": left_out }));
+        }
+        Value::Object(usage)
     }
 }

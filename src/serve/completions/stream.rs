@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use axum::http::HeaderValue;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::answer::{Answer, Logprobs};
+use super::answer::Answer;
+use super::logprobs::{Logprobs, Place};
 use super::{PROBE, failure, gone};
 use crate::generate::What;
 use crate::serve::App;
@@ -31,11 +32,10 @@ pub(super) fn stream(app: Arc<App>, plan: Plan, answer: Answer, mut news: Inbox,
     let patience = app.limits.time + LATE;
     let write = async move {
         let started = Instant::now();
-        let mut writer = EventWriter { plan, answer, new_tokens: 0, offsets: Vec::new() };
-        writer.offsets.resize(writer.plan.prompts.len() * writer.plan.samples, 0);
-        let mut left = writer.offsets.len();
-        for index in 0..if writer.plan.echo { left } else { 0 } {
-            if events.send(Ok(writer.echo(index))).await.is_err() {
+        let mut writer = EventWriter::new(plan, answer);
+        let mut left = writer.choices.len();
+        for event in writer.echoes() {
+            if events.send(Ok(event)).await.is_err() {
                 return;
             }
         }
@@ -69,8 +69,10 @@ pub(super) fn stream(app: Arc<App>, plan: Plan, answer: Answer, mut news: Inbox,
             }
             let Some(Delivery::News { sample, what }) = delivery else { return };
             left -= usize::from(matches!(what, What::End(_)));
-            if events.send(Ok(writer.event(sample, &what))).await.is_err() {
-                return;
+            for event in writer.events(sample, &what) {
+                if events.send(Ok(event)).await.is_err() {
+                    return;
+                }
             }
         }
         for event in writer.last() {
@@ -96,50 +98,80 @@ fn data(value: &Value) -> Event {
 struct EventWriter {
     plan: Plan,
     answer: Answer,
+    choices: Vec<Progress>,
+}
+
+/// How far a choice has come.
+#[derive(Debug, Default)]
+struct Progress {
+    /// Characters of its text.
+    characters: usize,
     new_tokens: usize,
-    /// Characters of each choice so far.
-    offsets: Vec<usize>,
+    /// Whether its prompt was sent back, and how far the prompt's tokens were.
+    echoed: bool,
+    prompt: Place,
 }
 
 impl EventWriter {
-    fn event(&mut self, index: usize, what: &What) -> Event {
-        let (mut text, mut logprobs, mut finish_reason) = ("", Value::Null, Value::Null);
+    fn new(plan: Plan, answer: Answer) -> Self {
+        let mut choices = Vec::new();
+        choices.resize_with(plan.prompts.len() * plan.samples, Progress::default);
+        Self { plan, answer, choices }
+    }
+
+    /// The prompts, where they are sent back before anything is known about them.
+    fn echoes(&mut self) -> Vec<Event> {
+        if !self.plan.echo || self.plan.settings.score_prompt {
+            return Vec::new();
+        }
+        (0..self.choices.len()).map(|index| self.prompt(index, None)).collect()
+    }
+
+    /// A part of a prompt: its text comes with the first.
+    fn prompt(&mut self, index: usize, logprobs: Option<Logprobs>) -> Event {
+        let text = &self.plan.prompts[index / self.plan.samples].text;
+        let is_first = !std::mem::replace(&mut self.choices[index].echoed, true);
+        let text = if is_first { text } else { "" };
+        self.choices[index].characters += text.chars().count();
+        data(&self.answer.body(vec![self.answer.choice(index, text, logprobs, None, 0)]))
+    }
+
+    fn events(&mut self, index: usize, what: &What) -> Vec<Event> {
+        if let What::Prompt(scored) = what {
+            let all = index..(index + self.plan.samples).min(self.choices.len());
+            return all
+                .map(|index| {
+                    let mut part = Logprobs::default();
+                    part.push_prompt(scored, &self.answer.tokenizer, &mut self.choices[index].prompt);
+                    self.prompt(index, Some(part))
+                })
+                .collect();
+        }
+        let Some(choice) = self.choices.get_mut(index) else { return Vec::new() };
+        let (mut text, mut logprobs, mut end) = ("", None, None);
         match what {
             What::Piece(piece) => {
-                self.new_tokens += 1;
+                choice.new_tokens += 1;
                 text = &piece.text;
-                let offset = self.offsets.get_mut(index);
                 if piece.chance.is_some() {
                     let mut single = Logprobs::default();
-                    single.push(piece, &self.answer.tokenizer, offset.as_deref().copied().unwrap_or(0));
-                    logprobs = single.into_value();
+                    single.push_piece(piece, &self.answer.tokenizer, choice.characters);
+                    logprobs = Some(single);
                 }
-                if let Some(offset) = offset {
-                    *offset += text.chars().count();
-                }
+                choice.characters += text.chars().count();
             }
-            What::End(ending) => finish_reason = json!(ending.name()),
-            What::Failed(_) => {}
+            What::End(ending) => end = Some(*ending),
+            What::Failed(_) | What::Prompt(_) => {}
         }
-        self.choice(index, text, logprobs, finish_reason)
-    }
-
-    fn choice(&self, index: usize, text: &str, logprobs: Value, finish_reason: Value) -> Event {
-        let choice =
-            json!({ "index": index, "text": text, "logprobs": logprobs, "finish_reason": finish_reason });
-        data(&self.answer.body(vec![choice]))
-    }
-
-    /// The prompt of a choice.
-    fn echo(&self, index: usize) -> Event {
-        self.choice(index, &self.plan.prompts[index / self.plan.samples].0, Value::Null, Value::Null)
+        let new_tokens = choice.new_tokens;
+        vec![data(&self.answer.body(vec![self.answer.choice(index, text, logprobs, end, new_tokens)]))]
     }
 
     fn last(&self) -> Vec<Event> {
         let mut events = Vec::new();
         if self.plan.include_usage {
             let mut body = self.answer.body(Vec::new());
-            body["usage"] = self.answer.usage(self.new_tokens);
+            body["usage"] = self.answer.usage(self.choices.iter().map(|choice| choice.new_tokens).sum());
             events.push(data(&body));
         }
         events.push(Event::default().data("[DONE]"));

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::answer::{Answer, Logprobs};
+use super::answer::Answer;
+use super::logprobs::{Logprobs, Place};
 use super::{PROBE, failure, gone};
 use crate::generate::{Ending, What};
 use crate::serve::App;
@@ -19,7 +20,7 @@ use crate::serve::api::error;
 use crate::serve::connections::Client;
 use crate::serve::queue::Delivery;
 use crate::serve::request::Plan;
-use crate::serve::waiting::{Counted, Inbox, piece_cost};
+use crate::serve::waiting::{Counted, Inbox, piece_cost, prompt_cost};
 
 /// A text as it grows.
 #[derive(Debug, Default)]
@@ -27,6 +28,7 @@ struct Choice {
     text: String,
     new_tokens: usize,
     logprobs: Option<Logprobs>,
+    prompt: Place,
     ending: Option<Ending>,
 }
 
@@ -92,7 +94,7 @@ async fn collect(
     choices.resize_with(plan.prompts.len() * plan.samples, Choice::default);
     if plan.echo {
         for (i, choice) in choices.iter_mut().enumerate() {
-            choice.text.clone_from(&plan.prompts[i / plan.samples].0);
+            choice.text.clone_from(&plan.prompts[i / plan.samples].text);
         }
     }
     let mut left = choices.len();
@@ -102,6 +104,18 @@ async fn collect(
             return Err(failure);
         }
         let Delivery::News { sample, what } = delivery else { continue };
+        if let What::Prompt(scored) = &what {
+            let of_prompt = choices.iter_mut().skip(sample).take(plan.samples);
+            if !news.keep(prompt_cost(scored) * plan.samples) {
+                app.metrics.cut_off.inc();
+                return Err(failure_of_slow_readers());
+            }
+            for choice in of_prompt {
+                let logprobs = choice.logprobs.get_or_insert_default();
+                logprobs.push_prompt(scored, &answer.tokenizer, &mut choice.prompt);
+            }
+            continue;
+        }
         let Some(choice) = choices.get_mut(sample) else { continue };
         match what {
             What::Piece(piece) => {
@@ -116,7 +130,7 @@ async fn collect(
                 }
                 if piece.chance.is_some() {
                     let offset = choice.text.chars().count();
-                    choice.logprobs.get_or_insert_default().push(&piece, &answer.tokenizer, offset);
+                    choice.logprobs.get_or_insert_default().push_piece(&piece, &answer.tokenizer, offset);
                 }
                 choice.text.push_str(&piece.text);
                 choice.new_tokens += 1;
@@ -125,17 +139,12 @@ async fn collect(
                 choice.ending = Some(ending);
                 left -= 1;
             }
-            What::Failed(_) => {}
+            What::Failed(_) | What::Prompt(_) => {}
         }
     }
     let new_tokens = choices.iter().map(|choice| choice.new_tokens).sum();
     let choices = choices.into_iter().enumerate().map(|(index, choice)| {
-        json!({
-            "index": index,
-            "text": choice.text,
-            "logprobs": choice.logprobs.map(Logprobs::into_value),
-            "finish_reason": choice.ending.map(Ending::name),
-        })
+        answer.choice(index, &choice.text, choice.logprobs, choice.ending, choice.new_tokens)
     });
     let mut body = answer.body(choices.collect());
     body["usage"] = answer.usage(new_tokens);

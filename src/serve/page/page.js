@@ -125,7 +125,7 @@ async function* events(response) {
 }
 
 function request(model, seed) {
-  const body = { model, prompt: byId("prompt").value, seed, stream: true, stream_options: { include_usage: true }, logprobs: ALTERNATIVES };
+  const body = { model, prompt: byId("prompt").value, seed, stream: true, stream_options: { include_usage: true }, logprobs: ALTERNATIVES, truncate_prompt_tokens: -1 };
   for (const id of sliders) body[id] = Number(byId(id).value);
   const stop = byId("stop").value.replaceAll("\\n", "\n");
   if (stop) body.stop = [stop];
@@ -191,7 +191,7 @@ class Column {
       if (!response.ok) throw new Error(await problem(response));
       for await (const event of events(response)) {
         if (event.error) throw new Error(event.error.message);
-        prompted = event.usage?.prompt_tokens ?? prompted;
+        if (event.usage) prompted = event.usage.prompt_tokens + (event.usage.prompt_tokens_details?.truncated_tokens ?? 0);
         const choice = event.choices[0];
         if (!choice) continue;
         const sample = this.samples[choice.index];
@@ -256,9 +256,9 @@ class Sample {
   }
 
   add(choice) {
-    const { token_logprobs, top_logprobs } = choice.logprobs;
+    const { tokens, token_logprobs, top_logprobs } = choice.logprobs;
     const token = element("span", { className: "token", textContent: choice.text });
-    token.chance = { text: choice.text, logprob: token_logprobs[0], top: top_logprobs[0] };
+    token.chance = { text: choice.text, name: tokens[0], logprob: token_logprobs[0], top: top_logprobs[0] };
     // Half as likely is a step, whatever the likelihood was.
     token.style.setProperty("--doubt", Math.min(0.65, -token_logprobs[0] / 10).toFixed(3));
     token.onpointerenter = () => showChance(token);
@@ -291,8 +291,8 @@ class Sample {
     token.classList.add("current");
     token.scrollIntoView({ block: "nearest" });
     showChance(token);
-    const { text, logprob } = token.chance;
-    spoken(`${visible(text)}, ${percent(logprob)}`);
+    const { text, name, logprob } = token.chance;
+    spoken(`${visible(text || name)}, ${percent(logprob)}`);
   }
 }
 
@@ -304,9 +304,9 @@ const percent = (logprob) => {
 const visible = (text) => text.replaceAll("\n", "⏎").replaceAll("\t", "⇥").replace(/^ | $/g, "␣") || "(part of a character)";
 
 function showChance(token) {
-  const { text, logprob, top } = token.chance;
-  const rows = Object.entries(top).map(([other, chance]) => [other, chance, other === text]);
-  if (!rows.some((row) => row[2])) rows.push([text, logprob, true]);
+  const { text, name = text, logprob, top } = token.chance;
+  const rows = Object.entries(top).map(([other, chance]) => [other, chance, other === name]);
+  if (!rows.some((row) => row[2])) rows.push([name, logprob, true]);
   // Keys that look like numbers come first in an object, whatever their place was.
   rows.sort((a, b) => b[1] - a[1]);
   const cells = ([other, chance, isChosen]) =>

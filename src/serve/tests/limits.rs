@@ -198,7 +198,8 @@ fn clients_that_do_not_read_take_no_more_memory_together_than_is_allowed() {
 #[test]
 fn bodies_and_prompts_without_a_place_are_told_to_come_again() {
     let shop = Shop::open(Limits { waiting_bytes: 10_000, ..generous() });
-    let big = post(&json!({ "model": "small", "prompt": "a".repeat(9_000), "max_tokens": 3 }).to_string());
+    let prompts = vec!["a".repeat(64); 40];
+    let big = post(&json!({ "model": "small", "prompt": prompts, "max_tokens": 3 }).to_string());
     // The body has a place, its tokens have none beside it.
     let refused = shop.ask(&big);
     assert_eq!((refused.status, refused.error().1.as_str()), (503, "overloaded"), "{}", refused.body);
