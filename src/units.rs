@@ -23,6 +23,11 @@ pub fn steps(value: u64) -> String {
     format!("{} {}", count(value), if value == 1 { "step" } else { "steps" })
 }
 
+/// `1 document`, `7,827 documents`.
+pub fn documents(value: u64) -> String {
+    format!("{} {}", count(value), if value == 1 { "document" } else { "documents" })
+}
+
 /// `0.24 s`, `42 s`, `4 min 05 s`, `31 min`, `1 h 02 min`, `2 d 03 h`.
 pub fn duration(secs: f64) -> String {
     if !secs.is_finite() || secs < 0.0 {

@@ -11,6 +11,7 @@ use crate::data::{self, DataError, Dataset, Found};
 use crate::engine;
 use crate::engine::cost::{Cost, cost};
 use crate::error::{CorpusProblem, Error};
+use crate::facts::DataInfo;
 use crate::launcher::Launcher;
 use crate::launcher::disk::{self, Wanted};
 use crate::launcher::prepare::Place;
@@ -31,8 +32,10 @@ pub struct Planned {
     pub plan: RunPlan,
     /// Ids of its tokenizer; `None` for the characters of a corpus that was not read.
     pub vocab_size: Option<usize>,
-    /// Of the corpus's text, where it was read.
-    pub sha256: Option<String>,
+    /// What the corpus is, where it was read.
+    pub data: Option<DataInfo>,
+    /// What a person should know of it.
+    pub notices: Vec<String>,
     /// What it begins from; `None` for random weights.
     pub start: Option<Start>,
     /// Arithmetic and memory; `None` where nothing is computed or the vocabulary is not known.
@@ -54,11 +57,11 @@ impl Planned {
         };
         let known = plan.model.vocab_size.or(vocab_size);
         let cost = known.and_then(|vocab_size| cost(&plan, vocab_size, tokens));
-        let sha256 = match corpus {
-            Corpus::Read(dataset) => Some(dataset.info().sha256),
-            Corpus::Unread { .. } => None,
+        let (data, notices) = match corpus {
+            Corpus::Read(dataset) => (Some(dataset.info()), dataset.notices.clone()),
+            Corpus::Unread { .. } => (None, Vec::new()),
         };
-        Self { plan, vocab_size, sha256, start, cost }
+        Self { plan, vocab_size, data, notices, start, cost }
     }
 }
 
@@ -144,7 +147,7 @@ pub fn wanted<'a>(planned: &'a [Planned], launcher: &Launcher) -> impl Iterator<
 fn problem(plan: &RunPlan, source: DataError) -> CorpusProblem {
     let key = match (&source, &plan.data.source) {
         (DataError::VocabularyTooSmall { .. }, _) => "model.vocab_size",
-        (_, DataSource::Path(_)) => "data.path",
+        (_, DataSource::Path(_) | DataSource::Paths(_)) => "data.path",
         (_, DataSource::Corpus(_)) => "data.corpus",
     };
     let origin = origin(plan, key);

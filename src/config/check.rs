@@ -6,6 +6,7 @@ use std::path::Path;
 use toml::Value;
 
 use super::hint;
+use super::odd;
 use super::parse;
 use super::schema::{Key, Kind};
 use super::value::{kind_of, shortened, value_text};
@@ -32,6 +33,12 @@ pub(super) fn check(key: &'static Key, value: Value, base: &Path) -> Result<Valu
         (Kind::Text, Value::String(_)) => Some(value.clone()),
         (Kind::Choice(words), Value::String(word)) => words.contains(&word.as_str()).then(|| value.clone()),
         (Kind::Path, Value::String(path)) => Some(Value::String(resolve(base, path))),
+        (Kind::Paths, Value::String(path)) => Some(Value::String(resolve(base, path))),
+        (Kind::Paths, Value::Array(paths)) => several(base, paths),
+        (Kind::Weights, Value::Array(weights)) => {
+            let weight = |value: &Value| number(value).filter(|weight| *weight > 0.0).map(Value::Float);
+            weights.iter().map(weight).collect::<Option<Vec<_>>>().map(Value::Array)
+        }
         (Kind::Name, Value::String(name)) => (name.is_empty() || is_folder_name(name)).then(|| value.clone()),
         (Kind::RunName, Value::String(name)) => {
             (name.is_empty() || is_run_name(name, parse::MAX_RUN_NAME)).then(|| value.clone())
@@ -62,6 +69,18 @@ fn number(value: &Value) -> Option<f64> {
 
 fn resolve(base: &Path, path: &str) -> String {
     if path.is_empty() { String::new() } else { base.join(path).to_string_lossy().into_owned() }
+}
+
+/// A list of paths; of a single one that path.
+fn several(base: &Path, paths: &[Value]) -> Option<Value> {
+    let path = |value: &Value| value.as_str().filter(|path| !path.is_empty()).map(|path| resolve(base, path));
+    let mut paths: Vec<Value> =
+        paths.iter().map(|value| path(value).map(Value::String)).collect::<Option<_>>()?;
+    match paths.len() {
+        0 => None,
+        1 => paths.pop(),
+        _ => Some(Value::Array(paths)),
+    }
 }
 
 fn curve(points: &[Value]) -> Option<Value> {
@@ -109,7 +128,15 @@ fn the(value: &Value) -> String {
 }
 
 fn help(key: &'static Key, value: &Value, written: &str) -> Option<String> {
-    let takes_list = matches!(key.kind, Kind::Requirements | Kind::Texts | Kind::Curve | Kind::Coefficients);
+    if let Value::String(text) = value
+        && let Some((_, odd)) = odd::first_in(text)
+    {
+        return Some(format!("it has {}, which is easily overlooked: {}", odd.named(), odd.instead));
+    }
+    let takes_list = matches!(
+        key.kind,
+        Kind::Requirements | Kind::Texts | Kind::Curve | Kind::Coefficients | Kind::Paths | Kind::Weights
+    );
     match (&key.kind, value) {
         (_, Value::Array(_)) if !takes_list => Some(format!(
             "a list means several runs only in a sweep:\n[sweep.grid]\n{} = {written}",

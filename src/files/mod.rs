@@ -8,4 +8,4 @@ pub mod plain;
 mod sum;
 
 pub use names::{is_device_name, is_file_name, is_folder_name, is_run_name};
-pub use sum::{hex, sha256};
+pub use sum::{Sum, hex, sha256};

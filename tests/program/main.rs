@@ -3,6 +3,7 @@
 mod attack;
 mod bad_input;
 mod commands;
+mod corpora;
 mod cost;
 mod damaged;
 mod doctor;
