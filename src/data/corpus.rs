@@ -110,6 +110,27 @@ impl Source {
         Ok(notices)
     }
 
+    /// Its files.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::File { path, .. } => Some(path.as_path()),
+            Part::Text(_) => None,
+        })
+    }
+
+    /// Bytes of its files.
+    pub fn bytes(&self) -> u64 {
+        let of_file = |part: &Part| if let Part::File { bytes, .. } = part { *bytes } else { 0 };
+        self.parts.iter().map(of_file).sum()
+    }
+
+    /// Bytes of its text, but for byte order marks, where that is known without reading.
+    pub fn plain_bytes(&self) -> Option<u64> {
+        let is_plain =
+            |part: &Part| matches!(part, Part::File { form: Form::Text, packing: Packing::None, .. });
+        self.parts.iter().all(is_plain).then(|| self.bytes())
+    }
+
     /// The file of tokens that this is, if it is one.
     pub fn tokens(&self) -> Option<(&Path, Header)> {
         match self.parts.as_slice() {

@@ -1,10 +1,15 @@
 //! A corpus, tokenized and split.
 
+use std::path::PathBuf;
+
 use super::DataError;
 use super::batches::{Batch, check_length};
+use super::cache::Entry;
 use super::corpus::{self, Source};
 use super::encode::{Characters, Encoder, Ids, Joiner, MARK, Target};
 use super::evaluation::{evaluation_batches, whole_corpus_batches};
+use super::kept;
+use super::reader::Progress;
 use super::split::Split;
 use super::token_file;
 use super::tokenizer::Tokenizer;
@@ -34,6 +39,8 @@ pub struct Dataset {
     /// What a person should know about how the corpus was obtained: a damaged copy that was downloaded again, a data
     /// folder that cannot be written to, what was left out.
     pub notices: Vec<String>,
+    /// Files of tokens that were made and kept now, and their bytes.
+    pub kept: Vec<(PathBuf, u64)>,
 }
 
 /// Reads the plan's corpus (downloading it if need be), tokenizes it and splits it.
@@ -54,23 +61,78 @@ pub fn load_with(plan: &DataPlan, tokenizer: Option<&Tokenizer>) -> Result<Datas
     load_telling(plan, tokenizer, &|_| ())
 }
 
-/// As [`load_with`]; `progress` hears how many bytes were read since it was last told.
+/// As [`load_with`]; `progress` hears how many bytes were read since it was last told. Of a large corpus the tokens are kept for the next
+/// time, unless the plan has that otherwise.
 ///
 /// # Errors
 /// As [`load_with`].
 pub fn load_telling(
     plan: &DataPlan,
     tokenizer: Option<&Tokenizer>,
-    progress: &dyn Fn(u64),
+    progress: Progress,
 ) -> Result<Dataset, DataError> {
     let sources = corpus::open(plan)?;
-    let mut notices: Vec<String> = sources.iter().flat_map(|source| source.notices.clone()).collect();
-    let (tokenizer, left_out) = tokenizer_for(plan, tokenizer, &sources)?;
-    notices.extend(left_out);
+    let loaded = if plan.cache && is_large(&sources) {
+        kept::load(plan, tokenizer, &sources, &corpus::data_folder(&plan.source.to_string())?, progress)?
+    } else {
+        in_memory(plan, tokenizer, &sources, progress)?
+    };
+    Ok(dataset(plan, &sources, loaded))
+}
+
+/// The dataset of a large corpus whose tokens are kept from before, without reading its text; `None` where they are not.
+///
+/// # Errors
+/// As [`load_with`], as far as it is found out without reading.
+pub fn load_kept(plan: &DataPlan, tokenizer: Option<&Tokenizer>) -> Result<Option<Dataset>, DataError> {
+    let sources = corpus::open(plan)?;
+    if !plan.cache || !is_large(&sources) {
+        return Ok(None);
+    }
+    let folder = corpus::data_folder(&plan.source.to_string())?;
+    let loaded = kept::find(plan, tokenizer, &sources, &folder)?;
+    Ok(loaded.map(|loaded| dataset(plan, &sources, loaded)))
+}
+
+/// Bytes of files from which on a corpus is large.
+pub const LARGE_BYTES: u64 = 64 << 20;
+
+fn is_large(sources: &[Source]) -> bool {
+    sources.iter().map(Source::bytes).sum::<u64>() > LARGE_BYTES
+}
+
+/// The texts of a plan, tokenized.
+pub(super) struct Loaded {
+    pub tokenizer: Tokenizer,
+    /// What the tokenizer does not know, in words.
+    pub left_out: Option<String>,
+    pub texts: Vec<Tokenized>,
+    pub notices: Vec<String>,
+    /// Files of tokens that were made now, and their bytes.
+    pub kept: Vec<(PathBuf, u64)>,
+}
+
+/// Tokenizes the sources, and holds their tokens in memory.
+pub(super) fn in_memory(
+    plan: &DataPlan,
+    taken_over: Option<&Tokenizer>,
+    sources: &[Source],
+    progress: Progress,
+) -> Result<Loaded, DataError> {
+    let (tokenizer, left_out) = tokenizer_for(plan, taken_over, sources, progress)?;
     let mut texts = Vec::with_capacity(sources.len());
-    for source in &sources {
+    for source in sources {
         texts.push(tokenized(source, plan, &tokenizer, progress)?);
     }
+    Ok(Loaded { tokenizer, left_out, texts, notices: Vec::new(), kept: Vec::new() })
+}
+
+/// Splits the texts, and sums up what is known of them.
+fn dataset(plan: &DataPlan, sources: &[Source], loaded: Loaded) -> Dataset {
+    let Loaded { tokenizer, left_out, texts, notices: of_cache, kept } = loaded;
+    let mut notices: Vec<String> = sources.iter().flat_map(|source| source.notices.clone()).collect();
+    notices.extend(of_cache);
+    notices.extend(left_out);
     let weight = |place: usize| plan.weights.get(place).copied().unwrap_or(1.0);
     let (mut train, mut val) = (Vec::new(), Vec::new());
     for (place, text) in texts.iter().enumerate() {
@@ -86,9 +148,10 @@ pub fn load_telling(
         name: plan.source.to_string(),
         sha256: match texts.as_slice() {
             [one] => one.sha256.clone(),
-            several => sha256(
-                several.iter().map(|text| text.sha256.as_str()).collect::<Vec<_>>().join("\n").as_bytes(),
-            ),
+            several => {
+                let sums: Vec<&str> = several.iter().map(|text| text.sha256.as_str()).collect();
+                sha256(sums.join("\n").as_bytes())
+            }
         },
         bytes: sum(|text| text.bytes),
         documents: sum(|text| text.documents),
@@ -97,31 +160,28 @@ pub fn load_telling(
         train: Split::mixed(train),
         val: Split::mixed(val),
         notices,
+        kept,
     };
     dataset.notices.extend(dataset.measured_in_part());
-    Ok(dataset)
+    dataset
 }
 
 /// The ids of a source, and what is known of its text.
-struct Tokenized {
-    tokens: Tokens,
-    sha256: String,
-    bytes: u64,
-    documents: u64,
-    written_marks: u64,
-    ends: u64,
+pub(super) struct Tokenized {
+    pub tokens: Tokens,
+    pub sha256: String,
+    pub bytes: u64,
+    pub documents: u64,
+    pub written_marks: u64,
+    pub ends: u64,
     notices: Vec<String>,
 }
 
-fn tokenized(
-    source: &Source,
-    plan: &DataPlan,
-    tokenizer: &Tokenizer,
-    progress: &dyn Fn(u64),
-) -> Result<Tokenized, DataError> {
-    if let Some((path, header)) = source.tokens() {
-        let token_file::Read { tokens, marks, sha256 } = token_file::read(path, header, tokenizer, progress)?;
-        return Ok(Tokenized {
+impl Tokenized {
+    /// Of a file of tokens.
+    pub fn of_file(read: token_file::Read) -> Tokenized {
+        let token_file::Read { tokens, marks, sha256 } = read;
+        Tokenized {
             bytes: 2 * tokens.len() as u64,
             tokens,
             sha256,
@@ -129,40 +189,53 @@ fn tokenized(
             written_marks: 0,
             ends: marks,
             notices: Vec::new(),
-        });
+        }
+    }
+
+    /// Of tokens that are kept.
+    pub fn kept(entry: Entry, tokens: Tokens) -> Tokenized {
+        let Entry { sha256, bytes, documents, written_marks, ends, notices, .. } = entry;
+        Tokenized { tokens, sha256, bytes, documents, written_marks, ends, notices }
+    }
+}
+
+fn tokenized(
+    source: &Source,
+    plan: &DataPlan,
+    tokenizer: &Tokenizer,
+    progress: Progress,
+) -> Result<Tokenized, DataError> {
+    if let Some((path, header)) = source.tokens() {
+        return token_file::read(path, header, tokenizer, progress).map(Tokenized::of_file);
     }
     let encode = |ids: &mut dyn Ids| {
         let mut encoder = Encoder::new(tokenizer, plan.special_tokens, ids);
-        let (notices, joined) = pass(source, plan, tokenizer, progress, &mut encoder)?;
+        let (notices, (documents, bytes, sha256)) = pass(source, plan, tokenizer, progress, &mut encoder)?;
         encoder.finish()?;
-        let (documents, bytes, sha256) = joined;
         let (written_marks, ends) = (encoder.written_marks, encoder.ends);
-        Ok(Tokenized { tokens: Vec::new().into(), sha256, bytes, documents, written_marks, ends, notices })
+        let tokens = Tokens::from(Vec::new());
+        Ok(Tokenized { tokens, sha256, bytes, documents, written_marks, ends, notices })
     };
     Ok(match Width::of(tokenizer.vocab_size()) {
         Width::Short => {
             let mut ids: Vec<u16> = Vec::new();
-            encode(&mut ids)?.with(Tokens::short(ids))
+            let text = encode(&mut ids)?;
+            Tokenized { tokens: Tokens::short(ids), ..text }
         }
         Width::Long => {
             let mut ids: Vec<u32> = Vec::new();
-            encode(&mut ids)?.with(ids.into())
+            let text = encode(&mut ids)?;
+            Tokenized { tokens: ids.into(), ..text }
         }
     })
 }
 
-impl Tokenized {
-    fn with(self, tokens: Tokens) -> Self {
-        Self { tokens, ..self }
-    }
-}
-
 /// Reads a source once, and gives its documents, bytes and sum.
-fn pass(
+pub(super) fn pass(
     source: &Source,
     plan: &DataPlan,
     tokenizer: &Tokenizer,
-    progress: &dyn Fn(u64),
+    progress: Progress,
     target: &mut dyn Target,
 ) -> Result<(Vec<String>, (u64, u64, String)), DataError> {
     let ends = tokenizer.end_token().is_some();
@@ -172,10 +245,11 @@ fn pass(
 }
 
 /// The tokenizer of the plan, or the one that is taken over, with what it does not know of the text in words.
-fn tokenizer_for(
+pub(super) fn tokenizer_for(
     plan: &DataPlan,
     taken_over: Option<&Tokenizer>,
     sources: &[Source],
+    progress: Progress,
 ) -> Result<(Tokenizer, Option<String>), DataError> {
     match (taken_over, plan.tokenizer) {
         (Some(tokenizer @ (Tokenizer::Gpt2 | Tokenizer::Byte)), _) => return Ok((tokenizer.clone(), None)),
@@ -187,7 +261,7 @@ fn tokenizer_for(
     // Only what separates documents depends on the tokenizer, and this one has no token for that.
     let any = Tokenizer::of_characters(Vec::new());
     for source in sources.iter().filter(|source| source.tokens().is_none()) {
-        pass(source, plan, &any, &|_| (), &mut characters)?;
+        pass(source, plan, &any, progress, &mut characters)?;
     }
     match taken_over {
         Some(tokenizer) => Ok((tokenizer.clone(), left_out(tokenizer, &characters)?)),
@@ -302,6 +376,11 @@ impl Dataset {
                 self.train.len()
             )
         })
+    }
+
+    /// Tokens that are held in memory.
+    pub fn tokens_in_memory(&self) -> u64 {
+        self.train.texts().chain(self.val.texts()).map(|tokens| tokens.in_memory() as u64).sum()
     }
 
     /// What the manifest says about the data.

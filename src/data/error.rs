@@ -30,6 +30,13 @@ pub enum DataError {
     )]
     Id { path: PathBuf, id: u32, vocab_size: usize },
     #[error(
+        "tokens could not be written to {}: {source}; make room there, set RUNNER_DATA_DIR to a folder on another disk, or set \
+         data.cache = false to hold them in memory", folder.display()
+    )]
+    Cache { folder: PathBuf, source: std::io::Error },
+    #[error("kept tokens are damaged: {what}; delete that file, or set data.cache = false")]
+    Damaged { what: String },
+    #[error(
         "{} holds token ids, which are not joined with other files; give it alone as data.path, or give data.weights, one for each \
          path", path.display()
     )]

@@ -9,6 +9,7 @@
 //! ```
 
 pub mod batches;
+mod cache;
 pub mod corpus;
 mod dataset;
 mod download;
@@ -17,6 +18,7 @@ mod error;
 mod evaluation;
 mod folder;
 mod form;
+mod kept;
 mod reader;
 mod split;
 mod token_file;
@@ -25,7 +27,7 @@ mod tokenizer_file;
 mod tokens;
 
 pub use corpus::{Found, KeptCorpora, kept_corpora, preflight};
-pub use dataset::{Dataset, load, load_telling, load_with};
+pub use dataset::{Dataset, LARGE_BYTES, load, load_kept, load_telling, load_with};
 pub use error::{DataError, WantedFile};
 pub use evaluation::{evaluation_batches, whole_corpus_batches};
 pub use split::Split;

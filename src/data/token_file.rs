@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use super::DataError;
+use super::reader::Progress;
 use super::tokenizer::Tokenizer;
 use super::tokens::{Tokens, Width};
 use crate::files::{Sum, plain};
@@ -60,6 +61,20 @@ pub(super) struct Read {
     pub sha256: String,
 }
 
+/// A file whose ids were looked at before, and which is as it was then.
+///
+/// # Errors
+/// A file that cannot be read.
+pub(super) fn reopen(
+    path: &Path,
+    header: Header,
+    tokens: u64,
+    tokenizer: &Tokenizer,
+) -> Result<Tokens, DataError> {
+    let file = plain::open(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
+    Ok(Tokens::in_file(file, path, header.bytes, tokens as usize, Width::Short, tokenizer.vocab_size()))
+}
+
 /// Looks at all ids of a file, which stay where they are.
 ///
 /// # Errors
@@ -69,7 +84,7 @@ pub(super) fn read(
     path: &Path,
     header: Header,
     tokenizer: &Tokenizer,
-    progress: &dyn Fn(u64),
+    progress: Progress,
 ) -> Result<Read, DataError> {
     let wrong = |what: String| DataError::TokenFile { path: path.to_owned(), what };
     if let Tokenizer::Char { .. } = tokenizer {

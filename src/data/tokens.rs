@@ -73,6 +73,14 @@ impl Tokens {
         self.range.is_empty()
     }
 
+    /// Those that are held in memory: all or none.
+    pub(super) fn in_memory(&self) -> usize {
+        match &*self.store {
+            Store::Short(_) | Store::Long(_) => self.len(),
+            Store::File(_) => 0,
+        }
+    }
+
     /// A part of them.
     pub(super) fn slice(&self, range: Range<usize>) -> Tokens {
         let start = self.range.start;
@@ -148,12 +156,12 @@ impl InFile {
 }
 
 #[cfg(unix)]
-fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+pub(super) fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
 }
 
 #[cfg(windows)]
-fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
+pub(super) fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
     use std::os::windows::fs::FileExt;
     while !bytes.is_empty() {
         match file.seek_read(bytes, offset)? {
