@@ -18,6 +18,11 @@ pub enum Event {
         /// Tokens consumed by one optimizer step: batch x sequence x accumulation.
         tokens_per_step: u64,
         train_tokens: u64,
+        /// Documents of the corpus, and the tokens of the end of a text among its ids. Absent in logs of before they were counted.
+        #[serde(default)]
+        documents: u64,
+        #[serde(default)]
+        end_of_text_tokens: u64,
         device: String,
     },
     /// The run goes on from a checkpoint: steps come after `step`.

@@ -28,6 +28,11 @@ pub fn steps(value: u64) -> String {
     counted(value, "step")
 }
 
+/// `1 document`, `7,827 documents`.
+pub fn documents(value: u64) -> String {
+    counted(value, "document")
+}
+
 /// Seconds in the units that people use.
 ///
 /// # Example

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::args::Selection;
 use super::columns;
 use super::preflight::{Planned, load_plans, short_of_disk, short_of_memory, unread_keys, wanted};
-use crate::config::experiment::{DataSource, DeviceChoice, DtypeKind, RunPlan};
+use crate::config::experiment::{DeviceChoice, DtypeKind, RunPlan};
 use crate::config::value_text;
 use crate::engine::{self, memory::Place};
 use crate::error::{Error, Exit};
@@ -53,6 +53,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
             terminal::out(format_args!("{} will be skipped here: {reason}", name(run)));
         }
     }
+    corpora(&planned).into_iter().for_each(terminal::out);
     if let Some(who) = gaining_nothing(&planned) {
         terminal::out(format_args!("{who}: {}", engine::device::BF16_GAINS_NOTHING));
     }
@@ -76,6 +77,33 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         planned.iter().for_each(|run| terminal::out(format_args!("\n{}\n{}", name(run), keys(run))));
     }
     Ok(Exit::Success)
+}
+
+/// What is known of each corpus that was read: documents, tokens, and what a person should know.
+fn corpora(planned: &[Planned]) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let read = planned.iter().filter_map(|run| Some((run, run.data.as_ref()?)));
+    for (run, data) in read {
+        let ends = match data.end_of_text_tokens {
+            0 => String::new(),
+            ends => format!(" with {} <|endoftext|> among them", units::count(ends)),
+        };
+        let about = format!(
+            "corpus {}: {}, {} tokens{ends}; {} to train on, {} to validate",
+            data.name,
+            units::documents(data.documents),
+            units::count(data.train_tokens + data.val_tokens),
+            units::count(data.train_tokens),
+            units::count(data.val_tokens)
+        );
+        let notices = run.notices.iter().map(|notice| format!("note: {notice}"));
+        for line in std::iter::once(about).chain(notices) {
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+    }
+    lines
 }
 
 /// The runs that are to train in a number format that is slow on this processor: the name of one, or how many.
@@ -119,10 +147,7 @@ fn row(run: &Planned, skipped: bool) -> [String; 9] {
         units::count(plan.train.tokens_per_step()),
         run.cost.as_ref().map_or_else(missing, |cost| units::flops(cost.flops.total())),
         memory.map_or_else(missing, |memory| format!("about {}", units::bytes(memory.bytes()))),
-        match &plan.data.source {
-            DataSource::Corpus(name) => name.clone(),
-            DataSource::Path(path) => path.display().to_string(),
-        },
+        plan.data.source.to_string(),
         device(&plan.hardware.device),
         (if skipped { "skipped" } else { "runs" }).to_owned(),
     ]

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use super::args::Selection;
 use crate::config::experiment::{DataSource, DeviceChoice, RunPlan, TokenizerKind};
 use crate::config::{self, LoadOptions};
 use crate::data::tokenizer::{Tokenizer, fixed_vocab_size};
-use crate::data::{self, DataError, Dataset, Found};
+use crate::data::{self, DataError, Dataset, Found, LARGE_BYTES};
 use crate::engine;
 use crate::engine::cost::{Cost, cost};
 use crate::error::{CorpusProblem, Error};
+use crate::facts::DataInfo;
 use crate::launcher::Launcher;
 use crate::launcher::disk::{self, Wanted};
 use crate::launcher::prepare::Place;
@@ -18,9 +20,6 @@ use crate::pretrained::{Start, StartError};
 use crate::sinks::progress::Screen;
 use crate::store::Turn;
 use crate::units;
-
-/// Texts up to this size are tokenized beforehand, to see whether they are long enough and fit the model.
-const READ_BEFOREHAND_BYTES: u64 = 64 << 20;
 
 /// Bytes of text that become one of GPT-2's tokens, for texts too large to be tokenized beforehand: Tiny Shakespeare has
 /// 3.3, plain English prose more, so that an estimate from it is not too small.
@@ -31,8 +30,10 @@ pub struct Planned {
     pub plan: RunPlan,
     /// Ids of its tokenizer; `None` for the characters of a corpus that was not read.
     pub vocab_size: Option<usize>,
-    /// Of the corpus's text, where it was read.
-    pub sha256: Option<String>,
+    /// What the corpus is, where it was read.
+    pub data: Option<DataInfo>,
+    /// What a person should know of it.
+    pub notices: Vec<String>,
     /// What it begins from; `None` for random weights.
     pub start: Option<Start>,
     /// Arithmetic and memory; `None` where nothing is computed or the vocabulary is not known.
@@ -42,23 +43,26 @@ pub struct Planned {
 impl Planned {
     fn new(plan: RunPlan, start: Option<Start>, corpus: &Corpus) -> Self {
         let (vocab_size, tokens) = match corpus {
-            Corpus::Read(dataset) => (Some(dataset.tokenizer.vocab_size()), dataset.tokens()),
+            Corpus::Read(dataset) => (Some(dataset.tokenizer.vocab_size()), dataset.tokens_in_memory()),
             Corpus::Unread { bytes } => {
                 let tokenizer = plan.data.tokenizer;
                 let bytes_per_token =
                     if tokenizer == TokenizerKind::Gpt2 { BYTES_PER_GPT2_TOKEN } else { 1.0 };
                 let taken_over = start.as_ref().and_then(|start| start.tokenizer.as_ref());
                 let vocab_size = taken_over.map(Tokenizer::vocab_size).or(fixed_vocab_size(tokenizer));
-                (vocab_size, (*bytes as f64 / bytes_per_token) as u64)
+                // Those of a large corpus lie in a file.
+                let in_file = plan.data.cache && *bytes > LARGE_BYTES;
+                let tokens = if in_file { 0 } else { (*bytes as f64 / bytes_per_token) as u64 };
+                (vocab_size, tokens)
             }
         };
         let known = plan.model.vocab_size.or(vocab_size);
         let cost = known.and_then(|vocab_size| cost(&plan, vocab_size, tokens));
-        let sha256 = match corpus {
-            Corpus::Read(dataset) => Some(dataset.info().sha256),
-            Corpus::Unread { .. } => None,
+        let (data, notices) = match corpus {
+            Corpus::Read(dataset) => (Some(dataset.info()), dataset.notices.clone()),
+            Corpus::Unread { .. } => (None, Vec::new()),
         };
-        Self { plan, vocab_size, sha256, start, cost }
+        Self { plan, vocab_size, data, notices, start, cost }
     }
 }
 
@@ -119,8 +123,8 @@ pub fn take_turns(planned: &[Planned], runs_dir: &Path) -> Vec<Turn> {
     names.into_iter().filter_map(|name| Turn::take(&runs_dir.join(name))).collect()
 }
 
-/// Downloads the corpora that are not on this machine, once and before the first run, so that a person hears at once when
-/// that cannot be done.
+/// Downloads the corpora that are not on this machine, and makes the tokens of large ones, once and before the first run, so that a
+/// person hears at once when that cannot be done, and runs that train at the same time do not each do it.
 pub fn fetch_corpora(planned: &[Planned], launcher: &Launcher, screen: &Screen) -> Result<(), Error> {
     for Planned { plan, start, .. } in wanted(planned, launcher) {
         let refused = |source| Error::Corpora(vec![problem(plan, source)]);
@@ -130,9 +134,39 @@ pub fn fetch_corpora(planned: &[Planned], launcher: &Launcher, screen: &Screen) 
             let tokenizer = start.as_ref().and_then(|start| start.tokenizer.as_ref());
             let dataset = data::load_with(&plan.data, tokenizer).map_err(refused)?;
             dataset.check(plan).map_err(refused)?;
+        } else if let Found::File { bytes } | Found::Folder { bytes, .. } = found
+            && bytes > LARGE_BYTES
+        {
+            make_tokens(plan, start.as_ref(), bytes, screen).map_err(refused)?;
         }
     }
     Ok(())
+}
+
+/// Makes and keeps the tokens of a large corpus, if they are not there.
+fn make_tokens(plan: &RunPlan, start: Option<&Start>, bytes: u64, screen: &Screen) -> Result<(), DataError> {
+    let tokenizer = start.and_then(|start| start.tokenizer.as_ref());
+    if !plan.data.cache || data::load_kept(&plan.data, tokenizer)?.is_some() {
+        return Ok(());
+    }
+    // For its characters a text is read once more.
+    let passes = if plan.data.tokenizer == TokenizerKind::Char { 2 } else { 1 };
+    let began = Instant::now();
+    let reading = screen.reading(&format!("tokens of {}", plan.data.source), bytes * passes);
+    let dataset = data::load_telling(&plan.data, tokenizer, &|bytes| reading.add(bytes))?;
+    reading.finish();
+    for (path, bytes) in &dataset.kept {
+        screen.note(&format!(
+            "{} tokens of {}, made in {}, are kept in {} ({}); it can be deleted, and `data.cache = false` keeps none",
+            units::count(dataset.tokens()),
+            plan.data.source,
+            units::duration(began.elapsed().as_secs_f64()),
+            path.display(),
+            units::bytes(*bytes as f64)
+        ));
+    }
+    dataset.notices.iter().for_each(|notice| screen.note(&format!("note: {notice}")));
+    dataset.check(plan)
 }
 
 /// Those that would be started here.
@@ -144,7 +178,7 @@ pub fn wanted<'a>(planned: &'a [Planned], launcher: &Launcher) -> impl Iterator<
 fn problem(plan: &RunPlan, source: DataError) -> CorpusProblem {
     let key = match (&source, &plan.data.source) {
         (DataError::VocabularyTooSmall { .. }, _) => "model.vocab_size",
-        (_, DataSource::Path(_)) => "data.path",
+        (_, DataSource::Path(_) | DataSource::Paths(_)) => "data.path",
         (_, DataSource::Corpus(_)) => "data.corpus",
     };
     let origin = origin(plan, key);
@@ -175,8 +209,9 @@ impl Corpus {
             Found::File { bytes } | Found::Folder { bytes, .. } => bytes,
             Found::Missing { bytes, .. } => return Ok(Self::Unread { bytes }),
         };
-        if bytes > READ_BEFOREHAND_BYTES {
-            return Ok(Self::Unread { bytes });
+        if bytes > LARGE_BYTES {
+            let kept = data::load_kept(&plan.data, tokenizer)?;
+            return Ok(kept.map_or(Self::Unread { bytes }, |dataset| Self::Read(Box::new(dataset))));
         }
         Ok(Self::Read(Box::new(data::load_with(&plan.data, tokenizer)?)))
     }

@@ -32,7 +32,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     let _turns = take_turns(&planned, &args.folders.runs_dir);
     for run in planned {
         let runs_dir = &args.folders.runs_dir;
-        let dir = match again::decide(&run.plan, runs_dir, run.sha256.as_deref(), again) {
+        let dir = match again::decide(&run.plan, runs_dir, run.data.as_ref(), again) {
             Decision::New(changed) => {
                 launcher.prepare(&run.plan, run.start.as_ref(), runs_dir, changed, Place::Elsewhere)?.0
             }

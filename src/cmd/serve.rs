@@ -171,7 +171,8 @@ fn token(file: Option<&Path>) -> Result<Option<String>, Error> {
             Err(error) => return Err(Error::Usage(format!("{TOKEN_VARIABLE}: {error}"))),
         },
     };
-    let token = token.trim();
+    // Some editors begin a file with a byte order mark, which nobody sees and no client sends.
+    let token = token.trim_start_matches('\u{feff}').trim();
     if token.is_empty() {
         return Err(Error::Usage("the token is empty; leave it out to require none".to_owned()));
     }

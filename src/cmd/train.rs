@@ -96,7 +96,7 @@ fn item(
     screen: &Screen,
 ) -> Result<Item, StoreError> {
     let plan = &run.plan;
-    let decide = || again::decide(plan, &folders.runs_dir, run.sha256.as_deref(), again);
+    let decide = || again::decide(plan, &folders.runs_dir, run.data.as_ref(), again);
     let mut decision = decide();
     // Who holds it may have brought it to its end, or may be saving.
     if let Decision::Busy(dir, _) = &decision

@@ -9,7 +9,7 @@ use crate::facts::{Reference, StopReason};
 use super::experiment::*;
 use super::layers::{Resolved, Setting};
 use super::parse;
-use super::schema::{OnFailureSection, OptimizerSection, RawPlan, ReferenceSection};
+use super::schema::{OnFailureSection, OptimizerSection, Paths, RawPlan, ReferenceSection};
 
 /// What a plan says of itself beyond its keys.
 pub(super) struct Identity {
@@ -70,10 +70,16 @@ pub(super) fn build(resolved: &Resolved, identity: Identity) -> RunPlan {
             bias: raw.model.bias,
         },
         data: DataPlan {
-            source: match non_empty(raw.data.path) {
-                Some(path) => DataSource::Path(path.into()),
-                None => DataSource::Corpus(raw.data.corpus),
+            source: match raw.data.path {
+                Paths::One(path) if path.is_empty() => DataSource::Corpus(raw.data.corpus),
+                Paths::One(path) => DataSource::Path(path.into()),
+                Paths::Several(paths) => DataSource::Paths(paths.into_iter().map(PathBuf::from).collect()),
             },
+            weights: raw.data.weights,
+            text_column: raw.data.text_column,
+            separator: raw.data.separator,
+            special_tokens: raw.data.special_tokens,
+            cache: raw.data.cache,
             tokenizer: raw.data.tokenizer,
             val_fraction: raw.data.val_fraction,
             order: raw.data.order,

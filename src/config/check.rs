@@ -6,6 +6,7 @@ use std::path::Path;
 use toml::Value;
 
 use super::hint;
+use super::odd;
 use super::parse;
 use super::schema::{Key, Kind};
 use super::value::{kind_of, shortened, value_text};
@@ -34,11 +35,16 @@ pub(super) fn check(key: &'static Key, value: Value, base: &Path) -> Result<Valu
         (Kind::Switch, Value::Boolean(_)) => Some(value.clone()),
         (Kind::Text, Value::String(_)) => Some(value.clone()),
         (Kind::Choice(words), Value::String(word)) => words.contains(&word.as_str()).then(|| value.clone()),
-        (Kind::Path, Value::String(path)) => {
+        (Kind::Path | Kind::Paths, Value::String(path)) => {
             return resolve(base, path).map(Value::String).map_err(|error| Complaint {
                 what: format!("`{}` is {}: {error}", key.name, value_text(&value)),
                 help: None,
             });
+        }
+        (Kind::Paths, Value::Array(paths)) => several(key, base, paths)?,
+        (Kind::Weights, Value::Array(weights)) => {
+            let weight = |value: &Value| number(value).filter(|weight| *weight > 0.0).map(Value::Float);
+            weights.iter().map(weight).collect::<Option<Vec<_>>>().map(Value::Array)
         }
         (Kind::Name, Value::String(name)) => (name.is_empty() || is_folder_name(name)).then(|| value.clone()),
         (Kind::RunName, Value::String(name)) => {
@@ -76,6 +82,23 @@ fn resolve(base: &Path, path: &str) -> Result<String, HomeError> {
     // A file may be called `$a.txt`.
     let resolved = if plain.exists() { plain } else { base.join(home::expand(Path::new(path))?) };
     Ok(resolved.to_string_lossy().into_owned())
+}
+
+/// A list of paths; of a single one that path.
+fn several(key: &Key, base: &Path, paths: &[Value]) -> Result<Option<Value>, Complaint> {
+    let mut resolved = Vec::new();
+    for value in paths {
+        let Some(path) = value.as_str().filter(|path| !path.is_empty()) else { return Ok(None) };
+        resolved.push(Value::String(resolve(base, path).map_err(|error| Complaint {
+            what: format!("`{}` is {}: {error}", key.name, value_text(value)),
+            help: None,
+        })?));
+    }
+    Ok(match resolved.len() {
+        0 => None,
+        1 => resolved.pop(),
+        _ => Some(Value::Array(resolved)),
+    })
 }
 
 fn curve(points: &[Value]) -> Option<Value> {
@@ -123,7 +146,15 @@ fn the(value: &Value) -> String {
 }
 
 fn help(key: &'static Key, value: &Value, written: &str) -> Option<String> {
-    let takes_list = matches!(key.kind, Kind::Requirements | Kind::Texts | Kind::Curve | Kind::Coefficients);
+    if let Value::String(text) = value
+        && let Some((_, odd)) = odd::first_in(text)
+    {
+        return Some(format!("it has {}, which is easily overlooked: {}", odd.named(), odd.instead));
+    }
+    let takes_list = matches!(
+        key.kind,
+        Kind::Requirements | Kind::Texts | Kind::Curve | Kind::Coefficients | Kind::Paths | Kind::Weights
+    );
     match (&key.kind, value) {
         (_, Value::Array(_)) if !takes_list => Some(format!(
             "a list means several runs only in a sweep:\n[sweep.grid]\n{} = {written}",

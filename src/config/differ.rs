@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use toml::Value;
 
 use super::experiment::{ResolvedKey, RunPlan};
+use super::freeze;
 use super::schema::{self, Kind};
 use super::value::value_text;
 use crate::facts::KeyChange;
@@ -15,6 +16,7 @@ fn matters(key: &str) -> bool {
     match key.split_once('.') {
         Some(("experiment", leaf)) => leaf == "seed",
         Some(("reference" | "on_failure", _)) => false,
+        Some(("data", leaf)) => leaf != "cache",
         Some(("hardware", leaf)) => !matches!(leaf, "threads" | "monitor_interval_secs" | "requires"),
         _ => true,
     }
@@ -23,6 +25,10 @@ fn matters(key: &str) -> bool {
 /// The keys in which `now` would compute or record something else than `before`, in the order of the manual. `adapted` is
 /// what was changed in `before` since its run was made; it does not count.
 pub fn differences(before: &RunPlan, adapted: &[KeyChange], now: &RunPlan) -> Vec<KeyChange> {
+    // A run of before a key was there keeps to what it does; whether its tokens would be others now is seen in the text itself.
+    let older = |key: &str| {
+        before.resolved.iter().any(|other| other.key == key && other.source == freeze::BEFORE_THE_KEY)
+    };
     let original = |resolved: &ResolvedKey| {
         let changed =
             adapted.iter().find(|change| change.key == resolved.key && change.now == text(resolved));
@@ -31,6 +37,9 @@ pub fn differences(before: &RunPlan, adapted: &[KeyChange], now: &RunPlan) -> Ve
     let mut changes = Vec::new();
     let read = |key: &str| key.strip_prefix("optimizer.").is_none_or(|leaf| now.optimizer.kind.reads(leaf));
     for resolved in now.resolved.iter().filter(|resolved| matters(&resolved.key) && read(&resolved.key)) {
+        if older(&resolved.key) {
+            continue;
+        }
         let now = text(resolved);
         let before = before.resolved.iter().find(|other| other.key == resolved.key).map(original);
         if before.as_ref() != Some(&now) {
@@ -41,14 +50,23 @@ pub fn differences(before: &RunPlan, adapted: &[KeyChange], now: &RunPlan) -> Ve
     changes
 }
 
+/// A path, or each of several, without regard to the working directory.
+pub(super) fn absolute(value: &Value) -> Value {
+    match value {
+        Value::String(path) if !path.is_empty() => {
+            let absolute = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
+            Value::String(absolute.to_string_lossy().into_owned())
+        }
+        Value::Array(paths) => Value::Array(paths.iter().map(absolute).collect()),
+        other => other.clone(),
+    }
+}
+
 /// A value as it is written in TOML, paths absolute as in a frozen file, and numbers in one spelling.
 fn text(resolved: &ResolvedKey) -> String {
     let kind = schema::key(&resolved.key).map(|key| &key.kind);
     match (kind, &resolved.value) {
-        (Some(Kind::Path), Value::String(path)) if !path.is_empty() => {
-            let absolute = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
-            value_text(&Value::String(absolute.to_string_lossy().into_owned()))
-        }
+        (Some(Kind::Path | Kind::Paths), value) => value_text(&absolute(value)),
         (Some(Kind::Number { .. }), Value::Integer(number)) => value_text(&Value::Float(*number as f64)),
         (_, value) => value_text(value),
     }

@@ -1,5 +1,6 @@
 //! A run's plan: everything needed to train it, valid by construction. Only `config` makes one.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -82,6 +83,32 @@ pub enum DataSource {
     Corpus(String),
     /// A file, or a folder read in name order. Absolute, or relative to the working directory.
     Path(PathBuf),
+    /// Several of them, in this order.
+    Paths(Vec<PathBuf>),
+}
+
+impl fmt::Display for DataSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Corpus(name) => f.write_str(name),
+            Self::Path(path) => path.display().fmt(f),
+            Self::Paths(paths) => {
+                let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+                f.write_str(&paths.join(", "))
+            }
+        }
+    }
+}
+
+/// What stands between documents: the files of a folder, the rows of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Separator {
+    /// `<|endoftext|>` where the tokenizer has it, else a line break.
+    Auto,
+    EndOfText,
+    LineBreak,
+    None,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -115,6 +142,15 @@ pub enum WindowOrder {
 #[derive(Clone, Debug, PartialEq)]
 pub struct DataPlan {
     pub source: DataSource,
+    /// Shares of the windows that each of several sources gives; empty: they are joined as the files of a folder are.
+    pub weights: Vec<f64>,
+    /// The column of tables, and the key of JSON lines, that holds the text.
+    pub text_column: String,
+    pub separator: Separator,
+    /// `<|endoftext|>` in a text is that token, where the tokenizer has it.
+    pub special_tokens: bool,
+    /// Keep the tokens of large texts for the next run.
+    pub cache: bool,
     pub tokenizer: TokenizerKind,
     /// Share of the tokens, from the end, kept for validation: 0 <= f < 1.
     pub val_fraction: f64,

@@ -1,11 +1,12 @@
 //! `config.toml` of a run: everything that was resolved, so that the run can be understood and repeated from it alone.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use toml::Value;
 
 use crate::files::{self, plain};
 
+use super::differ::absolute;
 use super::error::{ConfigError, ConfigErrors, Place};
 use super::experiment::{ResolvedKey, RunPlan};
 use super::schema::{self, Kind};
@@ -43,12 +44,9 @@ pub fn render_frozen(plan: &RunPlan) -> String {
 }
 
 fn frozen_value(resolved: &ResolvedKey, key: &schema::Key) -> Value {
-    match (&key.kind, resolved.value.as_str()) {
-        (_, _) if key.name == "experiment.repeats" => Value::Integer(1),
-        (Kind::Path, Some(path)) if !path.is_empty() => {
-            let absolute = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
-            Value::String(absolute.to_string_lossy().into_owned())
-        }
+    match &key.kind {
+        _ if key.name == "experiment.repeats" => Value::Integer(1),
+        Kind::Path | Kind::Paths => absolute(&resolved.value),
         _ => resolved.value.clone(),
     }
 }
@@ -57,6 +55,11 @@ fn frozen_value(resolved: &ResolvedKey, key: &schema::Key) -> Value {
 pub(super) const ADDED_LATER: &[&str] = &[
     "experiment.run",
     "experiment.same_losses_within",
+    "data.weights",
+    "data.text_column",
+    "data.separator",
+    "data.special_tokens",
+    "data.cache",
     "train.activation_checkpointing",
     "optimizer.adamw_learning_rate",
     "optimizer.nesterov",
@@ -80,6 +83,10 @@ pub(super) const ADDED_LATER: &[&str] = &[
     "scripted.fits_batch_size",
     "scripted.sleep_secs",
 ];
+
+/// What older runs did where today's default is another, and what stands for the source of these values.
+const DONE_BEFORE: &[(&str, &str)] = &[("data.separator", "line_break"), ("data.special_tokens", "false")];
+pub(super) const BEFORE_THE_KEY: &str = "what was done before there was this key";
 
 /// No frozen configuration is as large: what is, no reader of configurations takes.
 const LARGEST_BYTES: u64 = 1 << 20;
@@ -114,7 +121,10 @@ pub fn read_frozen(path: &Path, sha256: Option<&str>) -> Result<RunPlan, ConfigE
             });
         }
     }
-    let mut plans = match load(&[path.to_path_buf()], &LoadOptions::default()) {
+    let lacks = missing(bytes.as_deref().unwrap_or_default(), &[]);
+    let before: Vec<_> = DONE_BEFORE.iter().filter(|(key, _)| lacks.contains(key)).collect();
+    let set = before.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let mut plans = match load(&[path.to_path_buf()], &LoadOptions { set, ..LoadOptions::default() }) {
         Ok(plans) => plans,
         Err(errors) => {
             problems.extend(errors.problems);
@@ -125,16 +135,25 @@ pub fn read_frozen(path: &Path, sha256: Option<&str>) -> Result<RunPlan, ConfigE
         return Err(ConfigErrors::new(problems));
     }
     match plans.pop() {
-        Some(plan) if plans.is_empty() => match missing(&bytes.unwrap_or_default(), ADDED_LATER).as_slice() {
-            [] => Ok(plan),
-            keys => {
-                let what = format!(
-                    "{name}, the configuration of a run, is missing {}, and the default may not be what the run was made with",
-                    listed(keys)
-                );
-                Err(ConfigErrors::new(vec![ConfigError::new(here(), what).help(PUT_BACK)]))
+        Some(mut plan) if plans.is_empty() => {
+            match missing(&bytes.unwrap_or_default(), ADDED_LATER).as_slice() {
+                [] => {
+                    for key in &mut plan.resolved {
+                        if before.iter().any(|(name, _)| *name == key.key) {
+                            key.source = BEFORE_THE_KEY.to_owned();
+                        }
+                    }
+                    Ok(plan)
+                }
+                keys => {
+                    let what = format!(
+                        "{name}, the configuration of a run, is missing {}, and the default may not be what the run was made with",
+                        listed(keys)
+                    );
+                    Err(ConfigErrors::new(vec![ConfigError::new(here(), what).help(PUT_BACK)]))
+                }
             }
-        },
+        }
         _ => {
             let what = format!("this file plans {} runs, where a single one is needed", plans.len() + 1);
             let problem = ConfigError::new(here(), what);

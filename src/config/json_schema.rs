@@ -100,6 +100,10 @@ fn kind(kind: &Kind) -> Map<String, Value> {
         }
         Kind::Switch => json!({ "type": "boolean" }),
         Kind::Text | Kind::Path => json!({ "type": "string" }),
+        Kind::Paths => {
+            json!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string", "minLength": 1 }, "minItems": 1 }] })
+        }
+        Kind::Weights => json!({ "type": "array", "items": { "type": "number", "exclusiveMinimum": 0 } }),
         Kind::Name => {
             json!({ "type": "string", "maxLength": 100, "pattern": "^([A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_-])?)?$" })
         }

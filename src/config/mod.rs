@@ -24,6 +24,7 @@ mod inherit;
 mod json_schema;
 mod layers;
 mod manual;
+mod odd;
 mod overrides;
 mod parse;
 mod provenance;

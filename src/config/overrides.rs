@@ -9,6 +9,7 @@ use super::check::check;
 use super::error::{ConfigError, Place};
 use super::hint::{self, Spelling};
 use super::layers::{Layer, Setting};
+use super::odd;
 use super::provenance::Origin;
 use super::schema::{self, Key, Kind, SECTIONS};
 use super::sections::Findings;
@@ -62,6 +63,7 @@ fn read_value(key: &Key, text: &str) -> Option<Value> {
     let parsed = DeValue::parse(text).ok().and_then(|value| plain(value.get_ref()).ok());
     match parsed {
         Some(value) if value.is_str() || !key.kind.is_text() => Some(value),
+        Some(value) if value.is_array() && matches!(key.kind, Kind::Paths) => Some(value),
         _ if key.kind.is_text() => Some(Value::String(text.to_owned())),
         _ => None,
     }
@@ -91,6 +93,9 @@ fn sweep_help(key: &'static Key, text: &str) -> Option<String> {
 }
 
 fn help_for(key: &Key, text: &str) -> Option<String> {
+    if let Some((_, odd)) = odd::first_in(text) {
+        return Some(format!("it has {}: {}", odd.named(), odd.instead));
+    }
     match key.kind {
         Kind::Texts | Kind::Requirements => {
             let items: Vec<Value> = text

@@ -51,10 +51,13 @@ fn short(key: &str) -> &str {
 /// Of a path its last two parts, which tell most; the value as it is otherwise.
 fn nearest(key: &str, value: &Value) -> Value {
     match (schema::key(key).map(|key| &key.kind), value) {
-        (Some(Kind::Path), Value::String(path)) => {
+        (Some(Kind::Path | Kind::Paths), Value::String(path)) => {
             let mut parts: Vec<_> = Path::new(path).components().rev().take(2).collect();
             parts.reverse();
             Value::String(parts.into_iter().collect::<PathBuf>().to_string_lossy().into_owned())
+        }
+        (Some(Kind::Paths), Value::Array(paths)) => {
+            Value::Array(paths.iter().map(|path| nearest(key, path)).collect())
         }
         _ => value.clone(),
     }

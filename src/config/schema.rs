@@ -5,7 +5,9 @@ use std::ops::Bound::{self, Excluded, Included, Unbounded};
 
 use serde::Deserialize;
 
-use super::experiment::{DtypeKind, ScheduleKind, ScriptedFailure, TargetMetric, TokenizerKind, WindowOrder};
+use super::experiment::{
+    DtypeKind, ScheduleKind, ScriptedFailure, Separator, TargetMetric, TokenizerKind, WindowOrder,
+};
 use crate::facts::optimizer::{AdjustLr, OptimizerKind};
 use crate::units;
 
@@ -42,6 +44,10 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// A file or folder, resolved against the folder of the file that names it.
     Path,
+    /// One of them, or a list.
+    Paths,
+    /// A list of numbers above 0.
+    Weights,
     /// A name that is also safe as the name of a folder.
     Name,
     /// The same for a run, whose name may also have the signs that a sweep point is written with.
@@ -116,6 +122,23 @@ impl Coefficients {
     }
 }
 
+/// A path, or several.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Paths {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Paths {
+    pub fn count(&self) -> usize {
+        match self {
+            Self::One(path) => usize::from(!path.is_empty()),
+            Self::Several(paths) => paths.len(),
+        }
+    }
+}
+
 macro_rules! sections {
     ($( $section:ident: $Section:ident { $( $leaf:ident: $type:ty = $spec:expr; )* } )*) => {
         /// A merged configuration as written, each value checked on its own but not yet against the others.
@@ -175,7 +198,12 @@ sections! {
     }
     data: DataSection {
         corpus: String = choice(&["salt-crown", "tinyshakespeare", "wall-letters", ""]).zero("none, `data.path` says what to read");
-        path: String = of(Kind::Path).zero("none, `data.corpus` says what to read");
+        path: Paths = of(Kind::Paths).zero("none, `data.corpus` says what to read");
+        weights: Vec<f64> = of(Kind::Weights);
+        text_column: String = of(Kind::Text);
+        separator: Separator = choice(&["auto", "end_of_text", "line_break", "none"]);
+        special_tokens: bool = of(Kind::Switch);
+        cache: bool = of(Kind::Switch);
         tokenizer: TokenizerKind = choice(&["gpt2", "char", "byte"]);
         val_fraction: f64 = BELOW_ONE.zero("no validation, the model trains on the whole text");
         order: WindowOrder = choice(&["random", "shuffled_epochs", "fixed_windows", "sequential"]);
@@ -305,7 +333,7 @@ impl Kind {
     /// Whether a value of this kind is written as a string.
     pub fn is_text(&self) -> bool {
         use Kind::*;
-        matches!(self, Text | Choice(_) | Path | Name | RunName | Duration | Device)
+        matches!(self, Text | Choice(_) | Path | Paths | Name | RunName | Duration | Device)
     }
 
     /// The values in words: `a whole number from 1 to 1,000`.
@@ -336,6 +364,8 @@ impl Kind {
             Kind::Text => "a string".into(),
             Kind::Choice(words) => one_of(words),
             Kind::Path => "a path as a string".into(),
+            Kind::Paths => "a path as a string, or a list of paths".into(),
+            Kind::Weights => "a list of numbers above 0".into(),
             Kind::Name => "a string of letters, digits, `.`, `_` and `-`, up to 100 characters".into(),
             Kind::RunName => {
                 "a string of letters, digits, `.`, `_`, `-`, `=`, `,` and `+`, up to 120 characters".into()

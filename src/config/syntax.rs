@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::document::Document;
 use super::error::{ConfigError, Place};
+use super::odd;
 use super::value::value_text;
 
 /// How the parser begins its message about a list that lacks a comma or its end.
@@ -17,7 +18,9 @@ pub(super) fn explain(document: &Document, message: &str, span: Range<usize>) ->
     let problem = |what: &str| ConfigError::new(place.clone(), format!("invalid TOML: {what}"));
     let says = |start: &str| message.starts_with(start);
 
-    if line.starts_with(['/', ';']) || line.starts_with("--") {
+    if let Some(problem) = odd_character(document, &place, written) {
+        problem
+    } else if line.starts_with(['/', ';']) || line.starts_with("--") {
         problem("this is neither a key nor a section").help("a comment starts with #")
     } else if line.starts_with('{') {
         problem("this looks like JSON").help("write [section] on a line of its own and `key = value` below")
@@ -72,6 +75,23 @@ pub(super) fn explain(document: &Document, message: &str, span: Range<usize>) ->
     }
 }
 
+/// A character on the line of an error that looks like another, or like nothing, and is most likely its reason.
+fn odd_character(document: &Document, place: &Place, written: &str) -> Option<ConfigError> {
+    let Place::Line(line) = place else { return None };
+    let start: usize = document.text.split_inclusive('\n').take(line.line - 1).map(str::len).sum();
+    let text = document.text[start..].split('\n').next().unwrap_or_default();
+    let (at, odd) = odd::first_on_line(text)?;
+    let there = document.place(start + at..start + at + odd.c.len_utf8());
+    let problem = |what: String| ConfigError::new(there.clone(), format!("invalid TOML: {what}"));
+    let is_quote = |c: char| odd::odd(c).is_some_and(|odd| odd.instead.starts_with("quotes"));
+    Some(if is_quote(odd.c) && written.contains(is_quote) {
+        problem(format!("this is not a value, because {} is no quote", odd.named()))
+            .help(format!("quotes must be straight: {}", value_text(&written.trim_matches(is_quote).into())))
+    } else {
+        problem(format!("{} has no meaning here", odd.named())).help(odd.instead)
+    })
+}
+
 /// The line of an error, and what of it stands before and after the place where the error begins.
 struct Parts<'a> {
     before: &'a str,
@@ -96,9 +116,6 @@ fn not_a_value(written: &str) -> (&'static str, String) {
         ("a value is missing after `=`", String::new())
     } else if written.contains("//") {
         (what, "a comment starts with #".into())
-    } else if written.contains(['“', '”', '„', '‘', '’']) {
-        let bare = written.trim_matches(['“', '”', '„', '‘', '’']);
-        (what, format!("quotes must be straight: {}", value_text(&bare.into())))
     } else if let Some(bare) = written.strip_suffix(';') {
         (what, format!("a line ends without `;`: {bare}"))
     } else if written.starts_with(|c: char| c.is_ascii_digit()) && written.contains(' ') {

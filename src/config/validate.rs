@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::build::{decay_steps, muon_coefficients, sequence_length};
 use super::error::{ConfigError, Place};
-use super::experiment::{DtypeKind, ScheduleKind, TargetMetric, TokenizerKind};
+use super::experiment::{DtypeKind, ScheduleKind, Separator, TargetMetric, TokenizerKind};
 use super::layers::{Resolved, Setting};
 use super::provenance::Origin;
 use super::schema::{OptimizerSection, RawPlan};
@@ -131,7 +131,56 @@ fn largest_singular_value(optimizer: &OptimizerSection) -> f64 {
     ends.fold(0.0, |largest, end| if end.is_nan() { f64::INFINITY } else { end.max(largest) })
 }
 
+fn counted_paths(paths: usize) -> String {
+    match paths {
+        0 => "none".to_owned(),
+        1 => "one file or folder".to_owned(),
+        more => format!("{more} files or folders"),
+    }
+}
+
 static RULES: &[Rule] = &[
+    Rule {
+        keys: &["data.weights", "data.path"],
+        check: |raw| {
+            let (weights, paths) = (raw.data.weights.len(), raw.data.path.count());
+            if weights == 0 || weights == paths {
+                return None;
+            }
+            violation(
+                format!(
+                    "`data.weights` has {weights} of them, and `data.path` names {}",
+                    counted_paths(paths)
+                ),
+                "give one weight for each path of the list, or `weights = []` to have them joined",
+            )
+        },
+    },
+    Rule {
+        keys: &["data.separator", "data.tokenizer"],
+        check: |raw| {
+            let has_it = raw.data.tokenizer == TokenizerKind::Gpt2;
+            if raw.data.separator != Separator::EndOfText || has_it {
+                return None;
+            }
+            violation(
+                format!("the tokenizer {} has no token `<|endoftext|>`", raw.data.tokenizer.name()),
+                "set `data.separator = \"line_break\"`, or `data.tokenizer = \"gpt2\"`",
+            )
+        },
+    },
+    Rule {
+        keys: &["data.text_column"],
+        check: |raw| {
+            if !raw.data.text_column.is_empty() {
+                return None;
+            }
+            violation(
+                "`data.text_column` is empty",
+                "name the key that holds the text: `text_column = \"text\"`",
+            )
+        },
+    },
     Rule {
         keys: &["hardware.dtype", "hardware.device"],
         check: |raw| match (raw.hardware.dtype, raw.hardware.device.as_str()) {
@@ -247,7 +296,7 @@ static RULES: &[Rule] = &[
     Rule {
         keys: &["data.corpus", "data.path"],
         check: |raw| {
-            if !raw.data.corpus.is_empty() || !raw.data.path.is_empty() {
+            if !raw.data.corpus.is_empty() || raw.data.path.count() > 0 {
                 return None;
             }
             violation(

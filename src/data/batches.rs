@@ -1,12 +1,12 @@
 //! The order in which windows of the corpus are trained on.
 
-use std::sync::Arc;
-
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
 use super::DataError;
+use super::split::Split;
+use super::tokens::Tokens;
 use crate::config::experiment::WindowOrder;
 
 /// Token windows for one forward pass, row-major (B, T).
@@ -22,14 +22,30 @@ pub struct Batch {
 
 impl Batch {
     /// The windows of `sequence_length` inputs that begin at `starts`. Each needs one token more, for its last target.
-    pub(super) fn of_windows(tokens: &[u32], starts: &[usize], sequence_length: usize) -> Batch {
-        let mut inputs = Vec::with_capacity(starts.len() * sequence_length);
-        let mut targets = Vec::with_capacity(starts.len() * sequence_length);
-        for &start in starts {
-            inputs.extend_from_slice(&tokens[start..start + sequence_length]);
-            targets.extend_from_slice(&tokens[start + 1..start + 1 + sequence_length]);
+    pub(super) fn of_windows(
+        tokens: &Tokens,
+        starts: &[usize],
+        sequence_length: usize,
+    ) -> Result<Batch, DataError> {
+        Batch::of_windows_of(starts.iter().map(|&start| (tokens, start)), sequence_length)
+    }
+
+    /// The same, of windows that may be of different texts.
+    fn of_windows_of<'t>(
+        starts: impl ExactSizeIterator<Item = (&'t Tokens, usize)>,
+        sequence_length: usize,
+    ) -> Result<Batch, DataError> {
+        let batch_size = starts.len();
+        let mut inputs = Vec::with_capacity(batch_size * sequence_length);
+        let mut targets = Vec::with_capacity(batch_size * sequence_length);
+        let mut window = Vec::with_capacity(sequence_length + 1);
+        for (tokens, start) in starts {
+            window.clear();
+            tokens.read(start..start + sequence_length + 1, &mut window)?;
+            inputs.extend_from_slice(&window[..sequence_length]);
+            targets.extend_from_slice(&window[1..]);
         }
-        Batch { batch_size: starts.len(), sequence_length, inputs, targets }
+        Ok(Batch { batch_size, sequence_length, inputs, targets })
     }
 
     /// Tokens whose loss the batch measures: B * T.
@@ -41,9 +57,23 @@ impl Batch {
 /// Deals out batches without end. Which windows come, and in which order, depends on the tokens, the sequence length,
 /// the order and the seed alone; except with `sequential` not on the batch size, so that one batch of 8
 /// holds the same windows as two batches of 4.
+///
+/// Of several texts each window is of the one that is furthest behind its share, so that shares hold at every moment, as in
+/// Megatron-LM's blended datasets; within each text the windows come in its own order, with a seed of its own.
 #[derive(Clone, Debug)]
 pub struct Batches {
-    tokens: Arc<[u32]>,
+    decks: Vec<Deck>,
+    shares: Vec<f64>,
+    /// Windows that were dealt out of each text.
+    dealt: Vec<u64>,
+    batch_size: usize,
+    sequence_length: usize,
+}
+
+/// Deals out the windows of one text.
+#[derive(Clone, Debug)]
+struct Deck {
+    tokens: Tokens,
     batch_size: usize,
     sequence_length: usize,
     seed: u64,
@@ -53,7 +83,7 @@ pub struct Batches {
 }
 
 /// Where [`Batches`] stands: all that a checkpoint needs beside the run's configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "snake_case")]
 pub enum BatchState {
     /// `windows`: how many were dealt out.
@@ -64,6 +94,8 @@ pub enum BatchState {
     FixedWindows { epoch: u64, windows: u64 },
     /// `position`: the next batch's first token.
     Sequential { position: u64 },
+    /// Of several texts: how many windows each gave, and where each stands.
+    Mixed { dealt: Vec<u64>, texts: Vec<BatchState> },
 }
 
 impl Batches {
@@ -80,41 +112,56 @@ impl Batches {
     /// # Errors
     /// [`DataError::TooShort`] when there are fewer tokens than one window (`sequential`: one batch) needs.
     pub fn new(
-        tokens: Arc<[u32]>,
+        split: impl Into<Split>,
         batch_size: usize,
         sequence_length: usize,
         order: WindowOrder,
         seed: u64,
     ) -> Result<Batches, DataError> {
-        check_length(tokens.len(), batch_size, sequence_length, order)?;
-        let position = match order {
-            WindowOrder::Random => BatchState::Random { windows: 0 },
-            WindowOrder::ShuffledEpochs => BatchState::ShuffledEpochs { epoch: 0, windows: 0 },
-            WindowOrder::FixedWindows => BatchState::FixedWindows { epoch: 0, windows: 0 },
-            WindowOrder::Sequential => BatchState::Sequential { position: 0 },
-        };
-        let mut batches =
-            Batches { tokens, batch_size, sequence_length, seed, position, epoch_starts: Vec::new() };
-        if matches!(order, WindowOrder::ShuffledEpochs | WindowOrder::FixedWindows) {
-            batches.epoch_starts = batches.shuffled_starts(0);
-        }
-        Ok(batches)
+        let parts = split.into().parts;
+        // Of several texts a batch takes windows here and there.
+        let together = if parts.len() == 1 { batch_size } else { 1 };
+        let shares = parts.iter().map(|part| part.share).collect();
+        let decks = parts.into_iter().zip(0u64..).map(|(part, place)| {
+            let seed = seed.wrapping_add(place.wrapping_mul(SEED_STEP));
+            Deck::new(part.tokens, together, sequence_length, order, seed)
+        });
+        let decks = decks.collect::<Result<Vec<Deck>, DataError>>()?;
+        Ok(Batches { dealt: vec![0; decks.len()], decks, shares, batch_size, sequence_length })
     }
 
     /// The next batch of the order.
-    pub fn next_batch(&mut self) -> Batch {
-        let starts: Vec<usize> = (0..self.batch_size).map(|row| self.next_start(row)).collect();
-        if let BatchState::Sequential { position } = &mut self.position {
-            let batch_tokens = self.batch_size * self.sequence_length;
-            let next = *position as usize + batch_tokens;
-            *position = if next + batch_tokens < self.tokens.len() { next as u64 } else { 0 };
-        }
-        Batch::of_windows(&self.tokens, &starts, self.sequence_length)
+    ///
+    /// # Errors
+    /// Tokens that lie in a file and cannot be read.
+    pub fn next_batch(&mut self) -> Result<Batch, DataError> {
+        let windows: Vec<(usize, usize)> = match self.decks.as_mut_slice() {
+            [deck] => deck.next_starts().into_iter().map(|start| (0, start)).collect(),
+            _ => (0..self.batch_size).map(|_| self.next_mixed()).collect(),
+        };
+        let starts = windows.iter().map(|&(text, start)| (&self.decks[text].tokens, start));
+        Batch::of_windows_of(starts, self.sequence_length)
+    }
+
+    /// The text of the next window, and where it begins there.
+    fn next_mixed(&mut self) -> (usize, usize) {
+        let next = self.dealt.iter().sum::<u64>() as f64 + 1.0;
+        let behind = |text: usize| self.shares[text] * next - self.dealt[text] as f64;
+        let text =
+            (0..self.decks.len()).fold(0, |most, text| if behind(text) > behind(most) { text } else { most });
+        self.dealt[text] += 1;
+        (text, self.decks[text].next_starts()[0])
     }
 
     /// Where the next batch begins.
     pub fn state(&self) -> BatchState {
-        self.position
+        match self.decks.as_slice() {
+            [deck] => deck.position.clone(),
+            decks => BatchState::Mixed {
+                dealt: self.dealt.clone(),
+                texts: decks.iter().map(|deck| deck.position.clone()).collect(),
+            },
+        }
     }
 
     /// Goes on from `state`, as if all batches before it had been dealt out here.
@@ -122,6 +169,58 @@ impl Batches {
     /// # Errors
     /// [`DataError::Position`] when the state belongs to another order or to a longer corpus.
     pub fn restore(&mut self, state: BatchState) -> Result<(), DataError> {
+        match (self.decks.as_mut_slice(), state) {
+            ([deck], state) => deck.restore(state),
+            (decks, BatchState::Mixed { dealt, texts })
+                if texts.len() == decks.len() && dealt.len() == decks.len() =>
+            {
+                decks.iter_mut().zip(texts).try_for_each(|(deck, state)| deck.restore(state))?;
+                self.dealt = dealt;
+                Ok(())
+            }
+            (decks, state) => {
+                let reason =
+                    format!("it was saved with other texts ({state:?}, here {} of them)", decks.len());
+                Err(DataError::Position { reason })
+            }
+        }
+    }
+}
+
+impl Deck {
+    fn new(
+        tokens: Tokens,
+        batch_size: usize,
+        sequence_length: usize,
+        order: WindowOrder,
+        seed: u64,
+    ) -> Result<Deck, DataError> {
+        check_length(tokens.len(), batch_size, sequence_length, order)?;
+        let position = match order {
+            WindowOrder::Random => BatchState::Random { windows: 0 },
+            WindowOrder::ShuffledEpochs => BatchState::ShuffledEpochs { epoch: 0, windows: 0 },
+            WindowOrder::FixedWindows => BatchState::FixedWindows { epoch: 0, windows: 0 },
+            WindowOrder::Sequential => BatchState::Sequential { position: 0 },
+        };
+        let mut deck = Deck { tokens, batch_size, sequence_length, seed, position, epoch_starts: Vec::new() };
+        if matches!(order, WindowOrder::ShuffledEpochs | WindowOrder::FixedWindows) {
+            deck.epoch_starts = deck.shuffled_starts(0);
+        }
+        Ok(deck)
+    }
+
+    /// Where the windows of the next batch begin.
+    fn next_starts(&mut self) -> Vec<usize> {
+        let starts: Vec<usize> = (0..self.batch_size).map(|row| self.next_start(row)).collect();
+        if let BatchState::Sequential { position } = &mut self.position {
+            let batch_tokens = self.batch_size * self.sequence_length;
+            let next = *position as usize + batch_tokens;
+            *position = if next + batch_tokens < self.tokens.len() { next as u64 } else { 0 };
+        }
+        starts
+    }
+
+    fn restore(&mut self, state: BatchState) -> Result<(), DataError> {
         match (&self.position, &state) {
             (BatchState::Random { .. }, BatchState::Random { .. }) => {}
             (BatchState::ShuffledEpochs { .. }, BatchState::ShuffledEpochs { epoch, windows })
@@ -151,8 +250,10 @@ impl Batches {
     }
 
     fn next_start(&mut self, row: usize) -> usize {
-        match self.position {
+        match self.position.clone() {
             BatchState::Sequential { position } => position as usize + row * self.sequence_length,
+            // No deck stands so.
+            BatchState::Mixed { .. } => 0,
             BatchState::Random { windows } => {
                 self.position = BatchState::Random { windows: windows + 1 };
                 self.random_start(windows)
@@ -229,6 +330,9 @@ pub(super) fn check_length(
     let needed = windows.saturating_mul(sequence_length).saturating_add(1);
     if tokens < needed { Err(DataError::TooShort { split, tokens, needed, purpose, advice }) } else { Ok(()) }
 }
+
+/// Between the seeds of several texts: they are apart, whichever seeds a sweep tries.
+const SEED_STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 // Streams of the seed's generator, apart from each other and from stream 0, which other users of the seed begin with.
 const RANDOM_STREAM: u64 = 1 << 62;

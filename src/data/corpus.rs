@@ -1,13 +1,17 @@
 //! Where the text comes from: a known corpus by name, or a file or folder of the user's.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::DataError;
 use super::download::{self, Remote};
+use super::encode::Joiner;
 use super::folder;
+use super::form::{self, Form, Packing};
+use super::reader::{self, Progress};
+use super::token_file::Header;
 use crate::config::experiment::{DataPlan, DataSource};
-use crate::files::sha256;
 use crate::units;
 
 /// A corpus that has a name.
@@ -51,36 +55,132 @@ pub static KNOWN: &[KnownCorpus] = &[
     },
 ];
 
-/// A text and what identifies it.
-#[derive(Clone, Debug)]
-pub(super) struct Corpus {
-    /// The known corpus's name, or the path as given.
-    pub name: String,
-    /// Exactly as on disk: line endings and byte order marks stay.
-    pub text: String,
-    /// Of `text`, hexadecimal.
-    pub sha256: String,
-    /// What a person should know about how it was obtained.
+/// Where documents come from, in their order, and what a person should know about how they were obtained.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub parts: Vec<Part>,
     pub notices: Vec<String>,
 }
 
-/// Reads the corpus, downloading a known one that is not on this machine yet.
-pub(super) fn read(source: &DataSource) -> Result<Corpus, DataError> {
-    let (name, text, notices) = match source {
-        DataSource::Path(path) => {
-            let text = if is_folder(path)? { folder::read(path)? } else { folder::read_file(path)? };
-            (path.display().to_string(), text, Vec::new())
-        }
-        DataSource::Corpus(name) => match &known(name)?.place {
-            Place::Embedded(text) => (name.clone(), (*text).to_owned(), Vec::new()),
-            Place::Remote(remote) => {
-                let (text, notices) = download::obtain(remote, &data_folder(name)?, &download::agent())?;
-                (name.clone(), text, notices)
+/// One file, or one text that is in memory.
+#[derive(Debug)]
+pub(super) enum Part {
+    Text(Cow<'static, str>),
+    File { path: PathBuf, form: Form, packing: Packing, bytes: u64 },
+}
+
+impl Source {
+    /// Gives all documents to `joiner`, and says what was left out of them.
+    pub fn read(
+        &self,
+        column: &str,
+        progress: Progress,
+        joiner: &mut Joiner,
+    ) -> Result<Vec<String>, DataError> {
+        let (mut marks, mut rows) = (Vec::new(), 0);
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => {
+                    joiner.text(text)?;
+                    joiner.end_document()?;
+                }
+                Part::File { path, form, packing, .. } => {
+                    if let (Form::Tokens(_), 2..) = (form, self.parts.len()) {
+                        return Err(DataError::TokensAmongTexts { path: path.clone() });
+                    }
+                    let left_out = reader::read(path, *form, *packing, column, progress, joiner)?;
+                    rows += left_out.rows;
+                    marks.extend(left_out.mark.then_some(path));
+                }
             }
-        },
+        }
+        let mut notices = Vec::new();
+        if let Some(first) = marks.first() {
+            let more = match marks.len() {
+                1 => String::new(),
+                all => format!(", and of {} more", all - 1),
+            };
+            notices.push(format!(
+                "the byte order mark (U+FEFF) at the head of {}{more} was left out: it is no part of the text",
+                first.display()
+            ));
+        }
+        if rows > 0 {
+            notices.push(format!("{rows} rows without text were passed over"));
+        }
+        Ok(notices)
+    }
+
+    /// Its files.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::File { path, .. } => Some(path.as_path()),
+            Part::Text(_) => None,
+        })
+    }
+
+    /// Bytes of its files.
+    pub fn bytes(&self) -> u64 {
+        let of_file = |part: &Part| if let Part::File { bytes, .. } = part { *bytes } else { 0 };
+        self.parts.iter().map(of_file).sum()
+    }
+
+    /// Bytes of its text, but for byte order marks, where that is known without reading.
+    pub fn plain_bytes(&self) -> Option<u64> {
+        let is_plain =
+            |part: &Part| matches!(part, Part::File { form: Form::Text, packing: Packing::None, .. });
+        self.parts.iter().all(is_plain).then(|| self.bytes())
+    }
+
+    /// The file of tokens that this is, if it is one.
+    pub fn tokens(&self) -> Option<(&Path, Header)> {
+        match self.parts.as_slice() {
+            [Part::File { path, form: Form::Tokens(header), .. }] => Some((path, *header)),
+            _ => None,
+        }
+    }
+}
+
+/// The sources of a plan, of which each is a stream of documents for itself: one, or with weights one for each path. Downloads a known
+/// corpus that is not on this machine yet.
+pub(super) fn open(plan: &DataPlan) -> Result<Vec<Source>, DataError> {
+    let of_paths = |paths: &[PathBuf]| {
+        let mut parts = Vec::new();
+        for path in paths {
+            parts.extend(files_of(path)?);
+        }
+        Ok(Source { parts, notices: Vec::new() })
     };
-    let sha256 = sha256(text.as_bytes());
-    Ok(Corpus { name, text, sha256, notices })
+    match &plan.source {
+        DataSource::Paths(paths) if !plan.weights.is_empty() => {
+            paths.iter().map(|path| of_paths(std::slice::from_ref(path))).collect()
+        }
+        DataSource::Paths(paths) => Ok(vec![of_paths(paths)?]),
+        DataSource::Path(path) => Ok(vec![of_paths(std::slice::from_ref(path))?]),
+        DataSource::Corpus(name) => {
+            let (text, notices) = match &known(name)?.place {
+                Place::Embedded(text) => (Cow::Borrowed(*text), Vec::new()),
+                Place::Remote(remote) => {
+                    let (text, notices) = download::obtain(remote, &data_folder(name)?, &download::agent())?;
+                    (Cow::Owned(text), notices)
+                }
+            };
+            Ok(vec![Source { parts: vec![Part::Text(text)], notices }])
+        }
+    }
+}
+
+/// The files that a path means, and what they are.
+fn files_of(path: &Path) -> Result<Vec<Part>, DataError> {
+    let part = |path: PathBuf, bytes| {
+        let (form, packing) = form::recognise(&path)?;
+        Ok(Part::File { path, form, packing, bytes })
+    };
+    if is_folder(path)? {
+        folder::files(path)?.into_iter().map(|file| part(file.path, file.bytes)).collect()
+    } else {
+        Ok(vec![part(path.to_owned(), folder::probe_file(path)?)?])
+    }
 }
 
 /// What [`preflight`] found, without reading the text.
@@ -137,11 +237,18 @@ impl fmt::Display for Found {
 /// A path that is missing, empty or unreadable, a folder without text, a name that is not known.
 pub fn preflight(plan: &DataPlan) -> Result<Found, DataError> {
     match &plan.source {
-        DataSource::Path(path) if is_folder(path)? => {
-            let files = folder::files(path)?;
-            Ok(Found::Folder { files: files.len(), bytes: files.iter().map(|file| file.bytes).sum() })
+        DataSource::Path(path) => found_at(path),
+        DataSource::Paths(paths) => {
+            let mut all = (0, 0);
+            for path in paths {
+                match found_at(path)? {
+                    Found::Folder { files, bytes } => all = (all.0 + files, all.1 + bytes),
+                    Found::File { bytes } => all = (all.0 + 1, all.1 + bytes),
+                    _ => {}
+                }
+            }
+            Ok(Found::Folder { files: all.0, bytes: all.1 })
         }
-        DataSource::Path(path) => Ok(Found::File { bytes: folder::probe_file(path)? }),
         DataSource::Corpus(name) => match &known(name)?.place {
             Place::Embedded(_) => Ok(Found::Embedded),
             Place::Remote(remote) => {
@@ -155,6 +262,12 @@ pub fn preflight(plan: &DataPlan) -> Result<Found, DataError> {
             }
         },
     }
+}
+
+fn found_at(path: &Path) -> Result<Found, DataError> {
+    let parts = files_of(path)?;
+    let bytes = parts.iter().map(|part| if let Part::File { bytes, .. } = part { *bytes } else { 0 }).sum();
+    Ok(if is_folder(path)? { Found::Folder { files: parts.len(), bytes } } else { Found::File { bytes } })
 }
 
 /// Where downloaded corpora are kept.
@@ -201,7 +314,7 @@ fn is_folder(path: &Path) -> Result<bool, DataError> {
 }
 
 /// `$RUNNER_DATA_DIR`, else `runner` in the platform's cache folder.
-fn data_folder(corpus: &str) -> Result<PathBuf, DataError> {
+pub(super) fn data_folder(corpus: &str) -> Result<PathBuf, DataError> {
     use etcetera::BaseStrategy;
 
     match std::env::var_os("RUNNER_DATA_DIR").filter(|folder| !folder.is_empty()) {
@@ -216,83 +329,4 @@ fn data_folder(corpus: &str) -> Result<PathBuf, DataError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::experiment::{TokenizerKind, WindowOrder};
-    use crate::data::tests::tiny_shakespeare;
-
-    fn plan(source: DataSource) -> DataPlan {
-        DataPlan { source, tokenizer: TokenizerKind::Byte, val_fraction: 0.0, order: WindowOrder::Random }
-    }
-
-    fn embedded() -> DataSource {
-        DataSource::Corpus("salt-crown".to_owned())
-    }
-
-    #[test]
-    fn the_embedded_corpus_is_there_without_files_or_network() {
-        assert_eq!(preflight(&plan(embedded())).expect("known"), Found::Embedded);
-        let corpus = read(&embedded()).expect("embedded");
-        assert!(!corpus.text.trim().is_empty());
-        assert_eq!(corpus.name, "salt-crown");
-        assert_eq!(corpus.sha256, sha256(corpus.text.as_bytes()));
-    }
-
-    #[test]
-    fn sha256_is_that_of_the_standard() {
-        // FIPS 180-2, appendix B.1.
-        assert_eq!(sha256(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    }
-
-    #[test]
-    #[cfg_attr(
-        not(tiny_shakespeare),
-        ignore = "Tiny Shakespeare is not here: set RUNNER_TEST_DATA to the folder of tinyshakespeare/input.txt"
-    )]
-    fn the_address_of_tinyshakespeare_goes_with_the_real_file() {
-        let text = tiny_shakespeare();
-        let Place::Remote(remote) = &known("tinyshakespeare").expect("known").place else {
-            panic!("tinyshakespeare is downloaded");
-        };
-        assert_eq!(remote.bytes, text.len() as u64);
-        assert_eq!(remote.sha256, sha256(text.as_bytes()));
-    }
-
-    #[test]
-    fn an_unknown_corpus_is_answered_with_the_known_ones() {
-        let source = DataSource::Corpus("tinyshakespear".to_owned());
-        for error in
-            [read(&source).expect_err("unknown"), preflight(&plan(source.clone())).expect_err("unknown")]
-        {
-            let message = error.to_string();
-            assert!(
-                message.contains("\"tinyshakespear\"")
-                    && message.contains("salt-crown, tinyshakespeare, wall-letters")
-            );
-        }
-    }
-
-    #[test]
-    fn preflight_finds_what_reading_would_complain_about() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let empty = folder.path().join("empty.txt");
-        std::fs::write(&empty, "").expect("writable");
-        for path in [folder.path().join("missing.txt"), empty] {
-            let source = DataSource::Path(path);
-            let reading = read(&source).expect_err("bad input").to_string();
-            let looking = preflight(&plan(source)).expect_err("bad input").to_string();
-            assert_eq!(reading, looking);
-        }
-    }
-
-    #[test]
-    fn preflight_counts_a_folder_and_a_file() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        std::fs::write(folder.path().join("a.txt"), "1234").expect("writable");
-        std::fs::write(folder.path().join("b.md"), "56").expect("writable");
-        let found = preflight(&plan(DataSource::Path(folder.path().to_owned()))).expect("text is there");
-        assert_eq!(found, Found::Folder { files: 2, bytes: 6 });
-        let found = preflight(&plan(DataSource::Path(folder.path().join("a.txt")))).expect("text is there");
-        assert_eq!(found, Found::File { bytes: 4 });
-    }
-}
+pub(super) mod tests;

@@ -1,39 +1,54 @@
 //! A corpus, tokenized and split.
 
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use super::DataError;
-use super::batches::check_length;
-use super::corpus;
+use super::batches::{Batch, check_length};
+use super::cache::Entry;
+use super::corpus::{self, Source};
+use super::encode::{Characters, Encoder, Ids, Joiner, MARK, Target};
+use super::evaluation::{evaluation_batches, whole_corpus_batches};
+use super::kept;
+use super::reader::Progress;
+use super::split::Split;
+use super::token_file;
 use super::tokenizer::Tokenizer;
-use crate::config::experiment::{DataPlan, RunPlan, TrainPlan, WindowOrder};
+use super::tokens::{Tokens, Width};
+use crate::config::experiment::{DataPlan, RunPlan, TokenizerKind, TrainPlan, WindowOrder};
 use crate::facts::DataInfo;
+use crate::files::sha256;
 use crate::units;
 
 /// Everything a run needs to know about its data.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    /// The known corpus's name, or the path as given.
+    /// The known corpus's name, or the paths as given.
     pub name: String,
-    /// SHA-256 of exactly the text that was tokenized, hexadecimal.
+    /// SHA-256 of exactly the text that was tokenized, hexadecimal; of several texts that are mixed, of their sums.
     pub sha256: String,
     /// Bytes of the text.
     pub bytes: u64,
+    /// Files of a folder, lines of JSON lines; one for a text.
+    pub documents: u64,
+    /// Tokens of the end of a text among the ids.
+    pub ends: u64,
     pub tokenizer: Tokenizer,
     /// Token ids to train on.
-    pub train: Arc<[u32]>,
-    /// Token ids to validate on, from the end of the text; empty without `data.val_fraction`.
-    pub val: Arc<[u32]>,
+    pub train: Split,
+    /// Token ids to validate on, from the end of each text; empty without `data.val_fraction`.
+    pub val: Split,
     /// What a person should know about how the corpus was obtained: a damaged copy that was downloaded again, a data
-    /// folder that cannot be written to.
+    /// folder that cannot be written to, what was left out.
     pub notices: Vec<String>,
+    /// Files of tokens that were made and kept now, and their bytes.
+    pub kept: Vec<(PathBuf, u64)>,
 }
 
 /// Reads the plan's corpus (downloading it if need be), tokenizes it and splits it.
 ///
 /// # Errors
-/// When the corpus is missing, empty, not UTF-8, or cannot be downloaded. Whether it is long enough for the run is
-/// asked with [`Dataset::check`].
+/// When the corpus is missing, empty, of a kind that cannot be read, not UTF-8, or cannot be downloaded. Whether it is long enough
+/// for the run is asked with [`Dataset::check`].
 pub fn load(plan: &DataPlan) -> Result<Dataset, DataError> {
     load_with(plan, None)
 }
@@ -44,40 +59,253 @@ pub fn load(plan: &DataPlan) -> Result<Dataset, DataError> {
 /// # Errors
 /// As [`load`], and when more than one character in a hundred would be left out.
 pub fn load_with(plan: &DataPlan, tokenizer: Option<&Tokenizer>) -> Result<Dataset, DataError> {
-    let mut corpus = corpus::read(&plan.source)?;
-    let tokenizer = match tokenizer {
-        Some(tokenizer) => {
-            corpus.notices.extend(left_out(tokenizer, &corpus.text)?);
-            tokenizer.clone()
-        }
-        None => Tokenizer::build(plan.tokenizer, &corpus.text),
+    load_telling(plan, tokenizer, &|_| ())
+}
+
+/// As [`load_with`]; `progress` hears how many bytes were read since it was last told. Of a large corpus the tokens are kept for the next
+/// time, unless the plan has that otherwise.
+///
+/// # Errors
+/// As [`load_with`].
+pub fn load_telling(
+    plan: &DataPlan,
+    tokenizer: Option<&Tokenizer>,
+    progress: Progress,
+) -> Result<Dataset, DataError> {
+    let sources = corpus::open(plan)?;
+    let loaded = if plan.cache && is_large(&sources) {
+        kept::load(plan, tokenizer, &sources, &corpus::data_folder(&plan.source.to_string())?, progress)?
+    } else {
+        in_memory(plan, tokenizer, &sources, progress)?
     };
-    let tokens = tokenizer.encode(&corpus.text);
-    let (train, val) = tokens.split_at(train_tokens(tokens.len(), plan.val_fraction));
-    Ok(Dataset {
-        name: corpus.name,
-        sha256: corpus.sha256,
-        bytes: corpus.text.len() as u64,
+    Ok(dataset(plan, &sources, loaded))
+}
+
+/// The dataset of a large corpus whose tokens are kept from before, without reading its text; `None` where they are not.
+///
+/// # Errors
+/// As [`load_with`], as far as it is found out without reading.
+pub fn load_kept(plan: &DataPlan, tokenizer: Option<&Tokenizer>) -> Result<Option<Dataset>, DataError> {
+    let sources = corpus::open(plan)?;
+    if !plan.cache || !is_large(&sources) {
+        return Ok(None);
+    }
+    let folder = corpus::data_folder(&plan.source.to_string())?;
+    let loaded = kept::find(plan, tokenizer, &sources, &folder)?;
+    Ok(loaded.map(|loaded| dataset(plan, &sources, loaded)))
+}
+
+/// Bytes of files from which on a corpus is large.
+pub const LARGE_BYTES: u64 = 64 << 20;
+
+fn is_large(sources: &[Source]) -> bool {
+    sources.iter().map(Source::bytes).sum::<u64>() > LARGE_BYTES
+}
+
+/// The texts of a plan, tokenized.
+pub(super) struct Loaded {
+    pub tokenizer: Tokenizer,
+    /// What the tokenizer does not know, in words.
+    pub left_out: Option<String>,
+    pub texts: Vec<Tokenized>,
+    pub notices: Vec<String>,
+    /// Files of tokens that were made now, and their bytes.
+    pub kept: Vec<(PathBuf, u64)>,
+}
+
+/// Tokenizes the sources, and holds their tokens in memory.
+pub(super) fn in_memory(
+    plan: &DataPlan,
+    taken_over: Option<&Tokenizer>,
+    sources: &[Source],
+    progress: Progress,
+) -> Result<Loaded, DataError> {
+    let (tokenizer, left_out) = tokenizer_for(plan, taken_over, sources, progress)?;
+    let mut texts = Vec::with_capacity(sources.len());
+    for source in sources {
+        texts.push(tokenized(source, plan, &tokenizer, progress)?);
+    }
+    Ok(Loaded { tokenizer, left_out, texts, notices: Vec::new(), kept: Vec::new() })
+}
+
+/// Splits the texts, and sums up what is known of them.
+fn dataset(plan: &DataPlan, sources: &[Source], loaded: Loaded) -> Dataset {
+    let Loaded { tokenizer, left_out, texts, notices: of_cache, kept } = loaded;
+    let mut notices: Vec<String> = sources.iter().flat_map(|source| source.notices.clone()).collect();
+    notices.extend(of_cache);
+    notices.extend(left_out);
+    let weight = |place: usize| plan.weights.get(place).copied().unwrap_or(1.0);
+    let (mut train, mut val) = (Vec::new(), Vec::new());
+    for (place, text) in texts.iter().enumerate() {
+        let (of_train, of_val) = text.tokens.split_at(train_tokens(text.tokens.len(), plan.val_fraction));
+        train.push((of_train, weight(place)));
+        val.push((of_val, weight(place)));
+    }
+    let sum = |of: fn(&Tokenized) -> u64| texts.iter().map(of).sum();
+    let (written, ends) = (sum(|text| text.written_marks), sum(|text| text.ends));
+    notices.extend(texts.iter().flat_map(|text| text.notices.clone()));
+    notices.extend(about_marks(plan, &tokenizer, written));
+    let mut dataset = Dataset {
+        name: plan.source.to_string(),
+        sha256: match texts.as_slice() {
+            [one] => one.sha256.clone(),
+            several => {
+                let sums: Vec<&str> = several.iter().map(|text| text.sha256.as_str()).collect();
+                sha256(sums.join("\n").as_bytes())
+            }
+        },
+        bytes: sum(|text| text.bytes),
+        documents: sum(|text| text.documents),
+        ends,
         tokenizer,
-        train: train.into(),
-        val: val.into(),
-        notices: corpus.notices,
+        train: Split::mixed(train),
+        val: Split::mixed(val),
+        notices,
+        kept,
+    };
+    dataset.notices.extend(dataset.measured_in_part());
+    dataset
+}
+
+/// The ids of a source, and what is known of its text.
+pub(super) struct Tokenized {
+    pub tokens: Tokens,
+    pub sha256: String,
+    pub bytes: u64,
+    pub documents: u64,
+    pub written_marks: u64,
+    pub ends: u64,
+    notices: Vec<String>,
+}
+
+impl Tokenized {
+    /// Of a file of tokens.
+    pub fn of_file(read: token_file::Read) -> Tokenized {
+        let token_file::Read { tokens, marks, sha256 } = read;
+        Tokenized {
+            bytes: 2 * tokens.len() as u64,
+            tokens,
+            sha256,
+            documents: 1,
+            written_marks: 0,
+            ends: marks,
+            notices: Vec::new(),
+        }
+    }
+
+    /// Of tokens that are kept.
+    pub fn kept(entry: Entry, tokens: Tokens) -> Tokenized {
+        let Entry { sha256, bytes, documents, written_marks, ends, notices, .. } = entry;
+        Tokenized { tokens, sha256, bytes, documents, written_marks, ends, notices }
+    }
+}
+
+fn tokenized(
+    source: &Source,
+    plan: &DataPlan,
+    tokenizer: &Tokenizer,
+    progress: Progress,
+) -> Result<Tokenized, DataError> {
+    if let Some((path, header)) = source.tokens() {
+        return token_file::read(path, header, tokenizer, progress).map(Tokenized::of_file);
+    }
+    let encode = |ids: &mut dyn Ids| {
+        let mut encoder = Encoder::new(tokenizer, plan.special_tokens, ids);
+        let (notices, (documents, bytes, sha256)) = pass(source, plan, tokenizer, progress, &mut encoder)?;
+        encoder.finish()?;
+        let (written_marks, ends) = (encoder.written_marks, encoder.ends);
+        let tokens = Tokens::from(Vec::new());
+        Ok(Tokenized { tokens, sha256, bytes, documents, written_marks, ends, notices })
+    };
+    Ok(match Width::of(tokenizer.vocab_size()) {
+        Width::Short => {
+            let mut ids: Vec<u16> = Vec::new();
+            let text = encode(&mut ids)?;
+            Tokenized { tokens: Tokens::short(ids), ..text }
+        }
+        Width::Long => {
+            let mut ids: Vec<u32> = Vec::new();
+            let text = encode(&mut ids)?;
+            Tokenized { tokens: ids.into(), ..text }
+        }
     })
 }
 
-/// In words, which characters of `text` the tokenizer does not know, and how often they are there; `None` if it knows all.
-fn left_out(tokenizer: &Tokenizer, text: &str) -> Result<Option<String>, DataError> {
+/// Reads a source once, and gives its documents, bytes and sum.
+pub(super) fn pass(
+    source: &Source,
+    plan: &DataPlan,
+    tokenizer: &Tokenizer,
+    progress: Progress,
+    target: &mut dyn Target,
+) -> Result<(Vec<String>, (u64, u64, String)), DataError> {
+    let ends = tokenizer.end_token().is_some();
+    let mut joiner = Joiner::new(plan.separator, plan.special_tokens, ends, target);
+    let notices = source.read(&plan.text_column, progress, &mut joiner)?;
+    Ok((notices, joiner.finish()))
+}
+
+/// The tokenizer of the plan, or the one that is taken over, with what it does not know of the text in words.
+pub(super) fn tokenizer_for(
+    plan: &DataPlan,
+    taken_over: Option<&Tokenizer>,
+    sources: &[Source],
+    progress: Progress,
+) -> Result<(Tokenizer, Option<String>), DataError> {
+    match (taken_over, plan.tokenizer) {
+        (Some(tokenizer @ (Tokenizer::Gpt2 | Tokenizer::Byte)), _) => return Ok((tokenizer.clone(), None)),
+        (None, TokenizerKind::Gpt2) => return Ok((Tokenizer::Gpt2, None)),
+        (None, TokenizerKind::Byte) => return Ok((Tokenizer::Byte, None)),
+        (Some(tokenizer @ Tokenizer::Extended(_)), _) if tokenizer.characters().is_none() => {
+            return Ok((tokenizer.clone(), None));
+        }
+        (Some(Tokenizer::Char { .. } | Tokenizer::Extended(_)), _) | (None, TokenizerKind::Char) => {}
+    }
+    let mut characters = Characters::default();
+    // Only what separates documents depends on the tokenizer, and this one has no token for that.
+    let any = Tokenizer::of_characters(Vec::new());
+    for source in sources.iter().filter(|source| source.tokens().is_none()) {
+        pass(source, plan, &any, progress, &mut characters)?;
+    }
+    match taken_over {
+        Some(tokenizer) => Ok((tokenizer.clone(), left_out(tokenizer, &characters)?)),
+        None => Ok((Tokenizer::of_characters(characters.seen().map(|(c, _)| c).collect()), None)),
+    }
+}
+
+/// In words, that the end of a text is written in a text and is not taken for its token.
+fn about_marks(plan: &DataPlan, tokenizer: &Tokenizer, written: u64) -> Option<String> {
+    let is_token = plan.special_tokens && tokenizer.end_token().is_some();
+    (written > 0 && !is_token).then(|| {
+        let reason = if tokenizer.end_token().is_none() {
+            format!("the tokenizer {} has no such token", tokenizer.name())
+        } else {
+            "data.special_tokens is false".to_owned()
+        };
+        format!(
+            "{MARK} is in the text {} and is read as ordinary characters, because {reason}",
+            times(written)
+        )
+    })
+}
+
+fn times(count: u64) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
+}
+
+/// In words, which characters of a text the tokenizer does not know, and how often they are there; `None` if it knows all.
+fn left_out(tokenizer: &Tokenizer, characters: &Characters) -> Result<Option<String>, DataError> {
     /// Beyond this share the text would be another one.
     const MOST: f64 = 0.01;
     /// Characters that are named.
     const NAMED: usize = 20;
-    let unknown = tokenizer.unknown_chars(text);
+    let unknown: Vec<(char, u64)> = characters.seen().filter(|(c, _)| !tokenizer.knows(*c)).collect();
     if unknown.is_empty() {
         return Ok(None);
     }
-    let all = text.chars().count();
-    let missing = text.chars().filter(|c| unknown.binary_search(c).is_ok()).count();
-    let mut named = unknown.iter().take(NAMED).map(|c| format!("{c:?}")).collect::<Vec<_>>().join(", ");
+    let all = characters.all() as usize;
+    let missing = unknown.iter().map(|(_, count)| count).sum::<u64>() as usize;
+    let mut named = unknown.iter().take(NAMED).map(|(c, _)| format!("{c:?}")).collect::<Vec<_>>().join(", ");
     if unknown.len() > NAMED {
         named.push_str(&format!(" and {} more", unknown.len() - NAMED));
     }
@@ -90,6 +318,13 @@ fn left_out(tokenizer: &Tokenizer, text: &str) -> Result<Option<String>, DataErr
     )))
 }
 
+/// Tokens of a training text from which on only parts of it are measured.
+const VERY_LARGE: usize = 1 << 25;
+/// Parts of it in which copies are looked for.
+const STRETCHES: usize = 32;
+/// Tokens of it whose loss is measured at the end.
+const MEASURED: usize = 1 << 20;
+
 /// Tokens of the training split: the share that is not for validation, rounded down, as nanoGPT does.
 fn train_tokens(tokens: usize, val_fraction: f64) -> usize {
     ((tokens as f64 * (1.0 - val_fraction)) as usize).min(tokens)
@@ -101,12 +336,66 @@ impl Dataset {
         (self.train.len() + self.val.len()) as u64
     }
 
+    /// The parts of the training text that copies are looked for in: all of it, or of a very large one stretches that are spread evenly.
+    pub fn stretches(&self) -> Vec<Tokens> {
+        if !self.is_very_large() {
+            return self.train.texts().cloned().collect();
+        }
+        let all = self.train.len();
+        let of_text = |tokens: &Tokens| {
+            let stretches = (STRETCHES * tokens.len()).div_ceil(all);
+            let part = tokens.len() / stretches;
+            let length = (VERY_LARGE / STRETCHES).min(part);
+            let stretch = |n: usize| tokens.slice(n * part..n * part + length);
+            (0..stretches).map(stretch).collect::<Vec<_>>()
+        };
+        self.train.texts().flat_map(of_text).collect()
+    }
+
+    /// Batches for the loss over the training text: all of it, or of a very large one windows that are spread evenly.
+    pub fn final_batches<'a>(
+        &'a self,
+        train: &TrainPlan,
+    ) -> Box<dyn Iterator<Item = Result<Batch, DataError>> + 'a> {
+        let (batch_size, sequence_length) = (train.batch_size, train.sequence_length);
+        if self.is_very_large() {
+            let batches = MEASURED.div_ceil(batch_size * sequence_length);
+            Box::new(evaluation_batches(&self.train, batch_size, sequence_length, batches))
+        } else {
+            Box::new(whole_corpus_batches(&self.train, batch_size, sequence_length))
+        }
+    }
+
+    /// Whether to read all of the training text while it trains would take longer than people wait.
+    fn is_very_large(&self) -> bool {
+        self.train.len() > VERY_LARGE
+    }
+
+    /// In words, what is measured on a part of a very large training text.
+    fn measured_in_part(&self) -> Option<String> {
+        self.is_very_large().then(|| {
+            let part: usize = self.stretches().iter().map(Tokens::len).sum();
+            format!(
+                "the training text has {} tokens: copies in samples are looked for in {part} of them, and the loss of train.final_eval \
+                 is measured on about {MEASURED}, spread evenly",
+                self.train.len()
+            )
+        })
+    }
+
+    /// Tokens that are held in memory.
+    pub fn tokens_in_memory(&self) -> u64 {
+        self.train.texts().chain(self.val.texts()).map(|tokens| tokens.in_memory() as u64).sum()
+    }
+
     /// What the manifest says about the data.
     pub fn info(&self) -> DataInfo {
         DataInfo {
             name: self.name.clone(),
             sha256: self.sha256.clone(),
             bytes: self.bytes,
+            documents: self.documents,
+            end_of_text_tokens: self.ends,
             tokenizer: self.tokenizer.name().to_owned(),
             vocab_size: self.tokenizer.vocab_size(),
             train_tokens: self.train.len() as u64,
@@ -134,12 +423,12 @@ impl Dataset {
     }
 
     fn check_lengths(&self, order: WindowOrder, train: &TrainPlan, validates: bool) -> Result<(), DataError> {
-        check_length(self.train.len(), train.batch_size, train.sequence_length, order)?;
+        check_length(self.train.shortest(), train.batch_size, train.sequence_length, order)?;
         let needed = train.sequence_length.saturating_add(1);
-        if validates && train.eval_interval > 0 && self.val.len() < needed {
+        if validates && train.eval_interval > 0 && self.val.shortest() < needed {
             return Err(DataError::TooShort {
                 split: "validation",
-                tokens: self.val.len(),
+                tokens: self.val.shortest(),
                 needed,
                 purpose: format!("one window of train.sequence_length = {}", train.sequence_length),
                 advice: "raise data.val_fraction, lower train.sequence_length, or set data.val_fraction = 0 or \
@@ -151,146 +440,4 @@ impl Dataset {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::experiment::{DataSource, TokenizerKind};
-    use crate::data::tests::tiny_shakespeare;
-    use crate::files::sha256;
-
-    fn plan_for(text: &str, tokenizer: TokenizerKind, val_fraction: f64) -> (tempfile::TempDir, DataPlan) {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let path = folder.path().join("corpus.txt");
-        std::fs::write(&path, text).expect("writable");
-        let source = DataSource::Path(path);
-        (folder, DataPlan { source, tokenizer, val_fraction, order: WindowOrder::Random })
-    }
-
-    fn dataset(text: &str, tokenizer: TokenizerKind, val_fraction: f64) -> Dataset {
-        let (_folder, plan) = plan_for(text, tokenizer, val_fraction);
-        load(&plan).expect("good text")
-    }
-
-    fn train_plan(batch_size: usize, sequence_length: usize, eval_interval: u64) -> TrainPlan {
-        TrainPlan {
-            batch_size,
-            sequence_length,
-            gradient_accumulation_steps: 1,
-            activation_checkpointing: false,
-            max_steps: 1,
-            max_time_secs: None,
-            init_from: None,
-            eval_interval,
-            eval_batches: 1,
-            ema_decay: 0.9,
-            final_eval: false,
-        }
-    }
-
-    #[test]
-    fn the_splits_are_the_text_in_order() {
-        let text = "0123456789".repeat(10);
-        let data = dataset(&text, TokenizerKind::Byte, 0.1);
-        assert_eq!((data.train.len(), data.val.len(), data.tokens()), (90, 10, 100));
-        assert_eq!(data.tokenizer.decode(&data.train) + &data.tokenizer.decode(&data.val), text);
-        assert!(dataset(&text, TokenizerKind::Byte, 0.0).val.is_empty());
-    }
-
-    #[test]
-    fn the_manifest_gets_name_hash_and_counts() {
-        let (_folder, plan) = plan_for("Ääh\r\n", TokenizerKind::Char, 0.5);
-        let info = load(&plan).expect("good text").info();
-        let DataSource::Path(path) = &plan.source else { panic!("a path") };
-        assert_eq!(info.name, path.display().to_string());
-        assert_eq!(info.sha256, sha256("Ääh\r\n".as_bytes()));
-        assert_eq!((info.bytes, info.vocab_size, info.train_tokens, info.val_tokens), (7, 5, 2, 3));
-        assert_eq!(info.tokenizer, "char");
-    }
-
-    #[test]
-    fn a_vocabulary_that_is_taken_over_stays_as_it_is() {
-        let (_folder, plan) = plan_for(&"abcab".repeat(100), TokenizerKind::Char, 0.0);
-        let taken = Tokenizer::build(TokenizerKind::Char, "abcdxyz");
-        let data = load_with(&plan, Some(&taken)).expect("all is known");
-        assert_eq!((&data.tokenizer, data.notices.len()), (&taken, 0));
-        assert_eq!(data.train[..5], [0, 1, 2, 0, 1]);
-    }
-
-    #[test]
-    fn characters_that_a_taken_over_vocabulary_lacks_are_left_out_and_counted_up_to_a_hundredth() {
-        let taken = Tokenizer::build(TokenizerKind::Char, "ab");
-        let (_folder, plan) = plan_for(&("ab".repeat(99) + "é?"), TokenizerKind::Char, 0.0);
-        let data = load_with(&plan, Some(&taken)).expect("one in a hundred");
-        assert_eq!(data.train.len(), 198);
-        assert_eq!(
-            data.notices,
-            [
-                "2 of 200 characters left out of the text, because they are not in the vocabulary of the model of train.init_from: '?', 'é'"
-            ]
-        );
-        let (_folder, plan) = plan_for(&("ab".repeat(99) + "é??"), TokenizerKind::Char, 0.0);
-        let message = load_with(&plan, Some(&taken)).expect_err("too many").to_string();
-        assert!(message.starts_with("the text has 3 of 201 characters outside the vocabulary"), "{message}");
-    }
-
-    #[test]
-    fn the_training_share_never_exceeds_the_tokens() {
-        for tokens in [0, 1, 2, 3, 1_000_003] {
-            assert_eq!(train_tokens(tokens, 0.0), tokens);
-            assert!(train_tokens(tokens, 1e-12) <= tokens);
-            assert_eq!(train_tokens(tokens, 0.999_999_999_9), 0);
-        }
-    }
-
-    #[test]
-    #[cfg_attr(
-        not(tiny_shakespeare),
-        ignore = "Tiny Shakespeare is not here: set RUNNER_TEST_DATA to the folder of tinyshakespeare/input.txt"
-    )]
-    fn tiny_shakespeare_splits_as_in_nanogpt() {
-        let text = tiny_shakespeare();
-        let data = dataset(&text, TokenizerKind::Char, 0.1);
-        assert_eq!((data.train.len(), data.val.len()), (1_003_854, 111_540));
-    }
-
-    #[test]
-    fn a_corpus_too_short_to_train_on_is_refused_with_the_numbers() {
-        let data = dataset("sixteen letters!", TokenizerKind::Byte, 0.0);
-        assert!(data.check_lengths(WindowOrder::Random, &train_plan(4, 15, 0), false).is_ok());
-        let error =
-            data.check_lengths(WindowOrder::Random, &train_plan(4, 16, 0), false).expect_err("too short");
-        let message = error.to_string();
-        assert!(
-            message.contains(
-                "training split has 16 tokens, but one window of train.sequence_length = 16 needs 17"
-            ),
-            "{message}"
-        );
-    }
-
-    #[test]
-    fn a_validation_split_too_short_for_one_window_is_refused_only_if_it_is_used() {
-        let data = dataset(&"x".repeat(100), TokenizerKind::Byte, 0.1);
-        let check = |eval_interval, validates| {
-            data.check_lengths(WindowOrder::Random, &train_plan(1, 10, eval_interval), validates)
-        };
-        let message = check(5, true).expect_err("10 tokens, 11 needed").to_string();
-        assert!(
-            message.contains(
-                "validation split has 10 tokens, but one window of train.sequence_length = 10 needs 11"
-            ),
-            "{message}"
-        );
-        assert!(message.contains("train.eval_interval = 0"), "{message}");
-        assert!(check(0, true).is_ok());
-        assert!(check(5, false).is_ok());
-    }
-
-    #[test]
-    fn a_model_with_fewer_ids_than_the_tokenizer_is_refused() {
-        let data = dataset("abcdef", TokenizerKind::Char, 0.0);
-        assert!(data.check_vocabulary(None).is_ok());
-        assert!(data.check_vocabulary(Some(6)).is_ok());
-        let message = data.check_vocabulary(Some(5)).expect_err("5 < 6").to_string();
-        assert!(message.contains("model.vocab_size = 5") && message.contains("vocabulary of 6"), "{message}");
-    }
-}
+mod tests;

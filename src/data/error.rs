@@ -20,11 +20,34 @@ pub enum DataError {
          (for example with `iconv -f LATIN1 -t UTF-8`)", path.display()
     )]
     NotUtf8 { path: PathBuf, offset: usize },
+    #[error("{} is {what}, not text; {advice}", path.display())]
+    NoCorpus { path: PathBuf, what: &'static str, advice: &'static str },
+    #[error("{}, {row}: {what}", path.display())]
+    Row { path: PathBuf, row: String, what: String },
+    #[error("{} cannot be read as token ids: {what}", path.display())]
+    TokenFile { path: PathBuf, what: String },
+    #[error(
+        "{} holds the id {id}, and the vocabulary has {vocab_size}: the file was changed or damaged; put it back as it was (a file \
+         of the token cache can be deleted: it is made again)", path.display()
+    )]
+    Id { path: PathBuf, id: u32, vocab_size: usize },
+    #[error(
+        "tokens could not be written to {}: {source}; make room there, set RUNNER_DATA_DIR to a folder on another disk, or set \
+         data.cache = false to hold them in memory", folder.display()
+    )]
+    Cache { folder: PathBuf, source: std::io::Error },
+    #[error("kept tokens are damaged: {what}; delete that file, or set data.cache = false")]
+    Damaged { what: String },
+    #[error(
+        "{} holds token ids, which are not joined with other files; give it alone as data.path, or give data.weights, one for each \
+         path", path.display()
+    )]
+    TokensAmongTexts { path: PathBuf },
     #[error("{} is empty; a corpus needs text", path.display())]
     Empty { path: PathBuf },
     #[error(
         "the folder {} has no text files: none of its {} ends in {extensions}; rename the files or \
-         join them into one and give that as data.path", path.display(), units::counted(*other_files as u64, "file")
+         join them into one and give that as data.path (token files, .bin, are named one by one)", path.display(), units::counted(*other_files as u64, "file")
     )]
     NoText { path: PathBuf, other_files: usize, extensions: String },
     #[error(

@@ -1,4 +1,4 @@
-//! A user's own text: one file, or all text files below a folder.
+//! A user's own text: all text files below a folder.
 
 use std::ffi::OsStr;
 use std::io::Read as _;
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 use super::DataError;
+use super::form::{LINES, PACKED};
 use crate::files::plain;
 
 /// Files of a folder that count as text, by the ends of their names (in any case). A single file may be called anything.
@@ -54,29 +55,11 @@ pub(super) fn files(folder: &Path) -> Result<Vec<TextFile>, DataError> {
         _ if !files.is_empty() => Ok(files),
         Some(path) => Err(DataError::Empty { path }),
         None => {
-            let extensions = EXTENSIONS.map(|extension| format!(".{extension}")).join(", ");
+            let endings = EXTENSIONS.map(|extension| format!(".{extension}")).join(", ");
+            let extensions = format!("{endings}, {} (with or without .gz or .zst)", LINES.join(", "));
             Err(DataError::NoText { path: folder.to_owned(), other_files, extensions })
         }
     }
-}
-
-/// The text files below `folder` in the order of [`files`], joined with line breaks.
-pub(super) fn read(folder: &Path) -> Result<String, DataError> {
-    let texts: Vec<String> =
-        files(folder)?.iter().map(|file| read_file(&file.path)).collect::<Result<_, _>>()?;
-    Ok(texts.join("\n"))
-}
-
-/// The text of one file, byte for byte.
-pub(super) fn read_file(path: &Path) -> Result<String, DataError> {
-    let bytes = plain::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
-    if bytes.is_empty() {
-        return Err(DataError::Empty { path: path.to_owned() });
-    }
-    String::from_utf8(bytes).map_err(|error| DataError::NotUtf8 {
-        path: path.to_owned(),
-        offset: error.utf8_error().valid_up_to(),
-    })
 }
 
 /// The length of a file that can be opened and has something in it.
@@ -98,8 +81,11 @@ fn is_hidden(path: &Path) -> bool {
 }
 
 fn is_text(path: &Path) -> bool {
-    let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
-    EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let packed = PACKED.iter().find_map(|ending| name.strip_suffix(ending));
+    let name = packed.unwrap_or(&name);
+    let extension = Path::new(name).extension().and_then(OsStr::to_str).unwrap_or_default();
+    EXTENSIONS.contains(&extension) || LINES.iter().any(|ending| name.ends_with(ending))
 }
 
 fn unreadable(folder: &Path, error: walkdir::Error) -> DataError {
@@ -125,6 +111,10 @@ mod tests {
         folder
     }
 
+    fn read(folder: &Path) -> Result<String, DataError> {
+        crate::data::corpus::tests::text_of(folder)
+    }
+
     #[test]
     fn text_files_are_joined_in_the_order_of_their_names() {
         let folder = folder_with(&[
@@ -141,9 +131,10 @@ mod tests {
     }
 
     #[test]
-    fn line_endings_and_byte_order_marks_stay_as_they_are() {
-        let folder = folder_with(&[("a.txt", b"\xef\xbb\xbfone\r\ntwo\r\n")]);
-        assert_eq!(read_file(&folder.path().join("a.txt")).expect("text"), "\u{feff}one\r\ntwo\r\n");
+    fn line_endings_stay_as_they_are_and_byte_order_marks_go() {
+        let folder =
+            folder_with(&[("a.txt", b"\xef\xbb\xbfone\r\ntwo\r\n"), ("b.txt", b"\xef\xbb\xbfthree")]);
+        assert_eq!(read(folder.path()).expect("text"), "one\r\ntwo\r\n\nthree");
     }
 
     #[test]

@@ -1,27 +1,65 @@
 //! From text to batches of token ids.
 //!
-//! [`load`] reads a corpus (a known one by name, a file, or a folder), tokenizes and splits it; [`batches::Batches`]
+//! [`load`] reads a corpus (a known one by name, files, or folders), tokenizes and splits it; [`batches::Batches`]
 //! deals its windows out in a seeded order that can be resumed.
+//!
+//! ```text
+//! corpus: names, paths -> form: what each file is -> reader: its documents, in pieces
+//!     -> encode: joined, cut at safe places, encoded on all cores -> tokens: in memory, or in a file
+//! ```
 
 pub mod batches;
+mod cache;
 pub mod corpus;
 mod dataset;
 mod download;
+mod encode;
 mod error;
 mod evaluation;
 mod folder;
+mod form;
+mod kept;
+mod reader;
+mod split;
+mod token_file;
 pub mod tokenizer;
 mod tokenizer_file;
+mod tokens;
 
 pub use corpus::{Found, KeptCorpora, kept_corpora, preflight};
-pub use dataset::{Dataset, load, load_with};
+pub use dataset::{Dataset, LARGE_BYTES, load, load_kept, load_telling, load_with};
 pub use error::{DataError, WantedFile};
 pub use evaluation::{evaluation_batches, whole_corpus_batches};
+pub use split::Split;
 pub use tokenizer_file::{TOKENIZER_FILE, read_tokenizer, write_tokenizer};
+pub use tokens::Tokens;
 
 #[cfg(test)]
 mod tests {
     use std::path::{Path, PathBuf};
+
+    use super::Split;
+    use crate::config::experiment::{DataPlan, DataSource, Separator, TokenizerKind, WindowOrder};
+
+    /// A plan of bytes without validation.
+    pub fn plan_of(source: DataSource) -> DataPlan {
+        DataPlan {
+            source,
+            weights: Vec::new(),
+            text_column: "text".to_owned(),
+            separator: Separator::Auto,
+            special_tokens: true,
+            cache: true,
+            tokenizer: TokenizerKind::Byte,
+            val_fraction: 0.0,
+            order: WindowOrder::Random,
+        }
+    }
+
+    /// All ids of a split.
+    pub fn ids(split: &Split) -> Vec<u32> {
+        split.texts().flat_map(|tokens| tokens.to_vec().expect("readable")).collect()
+    }
 
     /// The real Tiny Shakespeare: in `$RUNNER_TEST_DATA/tinyshakespeare/`, or beside the project in
     /// `../shared/data/tinyshakespeare/`. Tests that read it are ignored where `src/build.rs` has not found it.

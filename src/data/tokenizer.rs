@@ -1,13 +1,15 @@
 //! Text to token ids and back: GPT-2's byte-pair encoding, characters, bytes.
 
 pub mod added;
+pub(super) mod gpt2;
 pub mod spelling;
 
 use std::collections::{BTreeSet, HashSet};
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use tiktoken_rs::CoreBPE;
+
+use gpt2::gpt2;
+pub(super) use gpt2::{Words, last_cut};
 
 use crate::config::experiment::TokenizerKind;
 
@@ -27,7 +29,7 @@ pub const END_OF_TEXT_NAME: &str = "<|endoftext|>";
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Tokenizer {
     /// GPT-2's byte-pair encoding: 50,257 ids, of which the last is `<|endoftext|>`. Any text can be encoded.
-    /// Special tokens written out in the text are ordinary text.
+    /// Whether `<|endoftext|>` in a text is that token is decided where a corpus is read; [`Tokenizer::encode`] takes it for ordinary text.
     Gpt2,
     /// One id for each distinct character of the corpus, in the order of code points.
     Char { vocabulary: CharVocabulary },
@@ -44,6 +46,20 @@ impl Tokenizer {
             TokenizerKind::Gpt2 => Tokenizer::Gpt2,
             TokenizerKind::Char => Tokenizer::Char { vocabulary: CharVocabulary::of(corpus) },
             TokenizerKind::Byte => Tokenizer::Byte,
+        }
+    }
+
+    /// The tokenizer `char` with these characters, each of them once.
+    pub(super) fn of_characters(distinct: Vec<char>) -> Tokenizer {
+        Tokenizer::Char { vocabulary: CharVocabulary::of_distinct(distinct) }
+    }
+
+    /// Whether the tokenizer has this character.
+    pub(super) fn knows(&self, c: char) -> bool {
+        match self {
+            Tokenizer::Gpt2 | Tokenizer::Byte => true,
+            Tokenizer::Char { vocabulary } => vocabulary.id(c).is_some(),
+            Tokenizer::Extended(extended) => extended.base().knows(c),
         }
     }
 
@@ -75,6 +91,31 @@ impl Tokenizer {
         }
     }
 
+    /// Itself, reading `<|endoftext|>` in a text as its token, where it has one: as the corpora of a run with `data.special_tokens` are read.
+    #[must_use]
+    pub fn reading_marks(self) -> Tokenizer {
+        let Tokenizer::Gpt2 = self else { return self };
+        let mark = AddedToken {
+            id: END_OF_TEXT,
+            content: END_OF_TEXT_NAME.to_owned(),
+            special: true,
+            lstrip: false,
+            rstrip: false,
+            single_word: false,
+            normalized: false,
+            only_written: false,
+        };
+        let parts = added::Parts {
+            base: Tokenizer::Gpt2,
+            tokens: vec![mark],
+            split_special_tokens: false,
+            add_prefix_space: false,
+            before: Vec::new(),
+            after: Vec::new(),
+        };
+        Extended::try_from(parts).map_or(self, |extended| Tokenizer::Extended(Box::new(extended)))
+    }
+
     /// Itself, without the tokens that were added to it.
     pub fn base(&self) -> &Tokenizer {
         match self {
@@ -103,7 +144,7 @@ impl Tokenizer {
     /// which [`Tokenizer::unknown_chars`] lists.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         match self {
-            Tokenizer::Gpt2 => encode_gpt2(text),
+            Tokenizer::Gpt2 => gpt2::encode(text),
             Tokenizer::Char { vocabulary } => text.chars().filter_map(|c| vocabulary.id(c)).collect(),
             Tokenizer::Byte => text.bytes().map(u32::from).collect(),
             Tokenizer::Extended(extended) => extended.encode(text),
@@ -144,10 +185,10 @@ impl Tokenizer {
         }
     }
 
-    /// The text of `ids`, decoded piece by piece, so that a large corpus need not stand in memory a second time. A character
-    /// never falls into two pieces.
-    pub fn decode_in_pieces<'a>(&'a self, ids: &'a [u32]) -> impl Iterator<Item = String> + 'a {
-        DecodedPieces { tokenizer: self, ids: ids.chunks(PIECE_TOKENS), rest: Vec::new(), is_over: false }
+    /// Decodes ids that come piece by piece, so that a large corpus need not stand in memory a second time. A character never falls into
+    /// two pieces.
+    pub fn decoder(&self) -> PieceDecoder<'_> {
+        PieceDecoder { tokenizer: self, rest: Vec::new() }
     }
 
     /// The bytes of `ids`; those without text have those of U+FFFD.
@@ -210,7 +251,10 @@ impl CharVocabulary {
     /// The characters of `corpus`; of an empty one, a line break.
     fn of(corpus: &str) -> CharVocabulary {
         let distinct: HashSet<char> = corpus.chars().collect();
-        let mut chars: Vec<char> = distinct.into_iter().collect();
+        CharVocabulary::of_distinct(distinct.into_iter().collect())
+    }
+
+    fn of_distinct(mut chars: Vec<char>) -> CharVocabulary {
         chars.sort_unstable();
         if chars.is_empty() {
             chars.push('\n');
@@ -248,32 +292,25 @@ impl TryFrom<String> for CharVocabulary {
     }
 }
 
-/// Tokens that are decoded at a time.
-const PIECE_TOKENS: usize = 1 << 16;
-
-/// See [`Tokenizer::decode_in_pieces`].
-struct DecodedPieces<'a> {
+/// See [`Tokenizer::decoder`].
+pub struct PieceDecoder<'a> {
     tokenizer: &'a Tokenizer,
-    ids: std::slice::Chunks<'a, u32>,
     /// The beginning of a character whose end is in the next piece.
     rest: Vec<u8>,
-    is_over: bool,
 }
 
-impl Iterator for DecodedPieces<'_> {
-    type Item = String;
-
-    fn next(&mut self) -> Option<String> {
+impl PieceDecoder<'_> {
+    /// The text of the next ids, but for a last character that they only begin.
+    pub fn piece(&mut self, ids: &[u32]) -> String {
         let mut bytes = std::mem::take(&mut self.rest);
-        match self.ids.next() {
-            Some(ids) => {
-                bytes.extend(self.tokenizer.bytes(ids));
-                self.rest = bytes.split_off(bytes.len() - unfinished(&bytes));
-            }
-            None if self.is_over || bytes.is_empty() => return None,
-            None => self.is_over = true,
-        }
-        Some(String::from_utf8_lossy(&bytes).into_owned())
+        bytes.extend(self.tokenizer.bytes(ids));
+        self.rest = bytes.split_off(bytes.len() - unfinished(&bytes));
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// What is left when no more ids come.
+    pub fn finish(&mut self) -> String {
+        String::from_utf8_lossy(&std::mem::take(&mut self.rest)).into_owned()
     }
 }
 
@@ -297,50 +334,6 @@ fn bytes_of_ids<B: AsRef<[u8]>>(ids: &[u32], bytes_of: impl Fn(u32) -> Option<B>
         }
     }
     bytes
-}
-
-fn gpt2() -> &'static CoreBPE {
-    tiktoken_rs::r50k_base_singleton()
-}
-
-/// Bytes of text that one core encodes at a time.
-const PIECE_BYTES: usize = 1 << 16;
-
-/// Longest run of white space, in characters, that is encoded as one. The pattern engine behind tiktoken-rs 0.12 panics
-/// on runs of about a million (its backtracking stack overflows); longer runs are cut here, which can change the ids
-/// at the cut, but not the text.
-const MAX_BLANK_RUN: usize = 500_000;
-
-fn encode_gpt2(text: &str) -> Vec<u32> {
-    let pieces: Vec<&str> = Pieces { rest: text }.collect();
-    let encoded: Vec<Vec<u32>> = pieces.into_par_iter().map(|piece| gpt2().encode_ordinary(piece)).collect();
-    encoded.concat()
-}
-
-/// Text cut where GPT-2's pattern always starts a new word: at white space after something else. No word spans such a
-/// place and none looks beyond it, so the ids of the pieces are the ids of the whole.
-struct Pieces<'a> {
-    rest: &'a str,
-}
-
-impl<'a> Iterator for Pieces<'a> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<&'a str> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let mut blank_run = 0;
-        let cut = self.rest.char_indices().find_map(|(at, c)| {
-            let after_blank = blank_run > 0;
-            blank_run = if c.is_whitespace() { blank_run + 1 } else { 0 };
-            let new_word = at >= PIECE_BYTES && blank_run > 0 && !after_blank;
-            (new_word || blank_run > MAX_BLANK_RUN).then_some(at)
-        });
-        let (piece, rest) = self.rest.split_at(cut.unwrap_or(self.rest.len()));
-        self.rest = rest;
-        Some(piece)
-    }
 }
 
 #[cfg(test)]

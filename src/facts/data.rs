@@ -9,6 +9,12 @@ pub struct DataInfo {
     /// SHA-256 of the text, hexadecimal.
     pub sha256: String,
     pub bytes: u64,
+    /// Files of a folder, lines of JSON lines, one for a text. 0 in manifests of before it was counted.
+    #[serde(default)]
+    pub documents: u64,
+    /// How often the tokenizer's end of text is among the tokens, written in the text or put between documents.
+    #[serde(default)]
+    pub end_of_text_tokens: u64,
     pub tokenizer: String,
     /// Size of the tokenizer's vocabulary.
     pub vocab_size: usize,

@@ -12,4 +12,4 @@ pub use names::{
     FOLDER_LONGEST, FOLDER_SIGNS, RUN_SIGNS, is_device_name, is_file_name, is_folder_name, is_run_name,
     why_no_folder_name,
 };
-pub use sum::{hex, sha256};
+pub use sum::{Sum, hex, sha256};

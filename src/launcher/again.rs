@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::retry;
 use crate::config::{self, differences, experiment::RunPlan};
-use crate::facts::{KeyChange, Status, StopReason};
+use crate::facts::{DataInfo, KeyChange, Status, StopReason};
 use crate::pretrained::start::pinned_change;
 use crate::store::manifest::{ChangedSince, Manifest};
 use crate::store::{RunDir, StoreError, Writer};
@@ -34,9 +34,8 @@ pub struct Again {
     pub retry: bool,
 }
 
-/// Decides by the newest run of the plan's name that was configured the same; `sha256` is that of the corpus as it is now, where
-/// it was read.
-pub fn decide(plan: &RunPlan, runs_dir: &Path, sha256: Option<&str>, again: Again) -> Decision {
+/// Decides by the newest run of the plan's name that was configured the same; `data` is the corpus as it is now, where it was read.
+pub fn decide(plan: &RunPlan, runs_dir: &Path, data: Option<&DataInfo>, again: Again) -> Decision {
     if again.fresh {
         return Decision::New(None);
     }
@@ -62,7 +61,7 @@ pub fn decide(plan: &RunPlan, runs_dir: &Path, sha256: Option<&str>, again: Agai
         let mut adapted = manifest.adapted.clone();
         adapted.extend(manifest.init_from.as_ref().and_then(|info| pinned_change(info, plan)));
         let mut keys = differences(&before, &adapted, plan);
-        keys.extend(changed_text(&manifest, sha256));
+        keys.extend(changed_text(&manifest, data));
         if !keys.is_empty() {
             newest_change.get_or_insert(ChangedSince { run: dir.name(), keys });
             continue;
@@ -103,9 +102,15 @@ pub fn may_be_retried(manifest: &Manifest) -> bool {
     manifest.status == Status::Failed && manifest.stop_reason != Some(StopReason::Config)
 }
 
-fn changed_text(manifest: &Manifest, sha256: Option<&str>) -> Option<KeyChange> {
-    let (before, now) = (manifest.data.as_ref()?.sha256.clone(), sha256?.to_owned());
-    (before != now).then(|| KeyChange { key: "data sha256".to_owned(), before, now })
+/// Another text, or the same one with other tokens: a run of before marks were tokens is such a one where the text has marks.
+fn changed_text(manifest: &Manifest, now: Option<&DataInfo>) -> Option<KeyChange> {
+    let (before, now) = (manifest.data.as_ref()?, now?);
+    let change = |key: &str, before: String, now: String| KeyChange { key: key.to_owned(), before, now };
+    if before.sha256 != now.sha256 {
+        return Some(change("data sha256", before.sha256.clone(), now.sha256.clone()));
+    }
+    let (before, now) = (before.end_of_text_tokens, now.end_of_text_tokens);
+    (before != now).then(|| change("<|endoftext|> tokens", before.to_string(), now.to_string()))
 }
 
 /// Directories of runs of this name, `name`, `name-2`, `name-3`, ..., newest first.

@@ -17,7 +17,14 @@ pub fn read(folder: &Path) -> Result<Option<Tokenizer>, PretrainedError> {
 
 /// The tokenizer of a run. One that was trained before there was a file for it has its characters from its corpus, which must
 /// still be there.
+///
+/// A text that the model is to continue is read as its corpus was.
 pub fn of_run(dir: &RunDir, run: &str, plan: &RunPlan) -> Result<Tokenizer, PretrainedError> {
+    let tokenizer = of_corpus(dir, run, plan)?;
+    Ok(if plan.data.special_tokens { tokenizer.reading_marks() } else { tokenizer })
+}
+
+fn of_corpus(dir: &RunDir, run: &str, plan: &RunPlan) -> Result<Tokenizer, PretrainedError> {
     if let Some(tokenizer) = read(dir.path())? {
         return Ok(tokenizer);
     }
@@ -35,5 +42,19 @@ pub fn of_run(dir: &RunDir, run: &str, plan: &RunPlan) -> Result<Tokenizer, Pret
             }
             Ok(dataset.tokenizer)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_in_a_prompt_is_its_token_as_in_the_corpus() {
+        let marks = Tokenizer::Gpt2.reading_marks();
+        assert_eq!(marks.encode("a<|endoftext|>b"), [64, 50256, 65]);
+        assert_eq!(Tokenizer::Gpt2.encode("a<|endoftext|>b").len(), 9);
+        assert_eq!((marks.vocab_size(), marks.name()), (50_257, "gpt2"));
+        assert_eq!(Tokenizer::Byte.reading_marks(), Tokenizer::Byte);
     }
 }

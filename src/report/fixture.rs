@@ -127,6 +127,8 @@ fn describe(manifest: &mut Manifest) {
         threads: 2,
     });
     manifest.data = Some(DataInfo {
+        documents: 1,
+        end_of_text_tokens: 0,
         name: "tinyshakespeare".to_owned(),
         sha256: "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed".to_owned(),
         bytes: 1_115_394,

@@ -1,5 +1,6 @@
 //! What a person sees while a run trains: a bar on a terminal, plain lines elsewhere.
 
+use std::cell::Cell;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -65,10 +66,69 @@ impl Screen {
         }
     }
 
+    /// Shows how much of so many bytes was read.
+    pub fn reading(&self, what: &str, bytes: u64) -> Reading {
+        let bar = match self {
+            Self::Terminal(bars) => {
+                let bar = bars.add(ProgressBar::new(bytes));
+                let style = ProgressStyle::with_template(
+                    "{msg} [{bar:30}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
+                );
+                bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+                bar.set_message(what.to_owned());
+                Some(bar)
+            }
+            Self::Lines | Self::Quiet => None,
+        };
+        let lines = matches!(self, Self::Lines).then(|| what.to_owned());
+        let now = Instant::now();
+        Reading { bar, lines, bytes, read: Cell::new(0), began: now, last_line: Cell::new(now) }
+    }
+
     /// The same, unless nothing is to be shown.
     pub fn note(&self, line: &str) {
         if !matches!(self, Self::Quiet) {
             self.say(line);
+        }
+    }
+}
+
+/// A text that is being read.
+#[derive(Debug)]
+pub struct Reading {
+    bar: Option<ProgressBar>,
+    lines: Option<String>,
+    bytes: u64,
+    read: Cell<u64>,
+    began: Instant,
+    last_line: Cell<Instant>,
+}
+
+impl Reading {
+    /// So many bytes more were read.
+    pub fn add(&self, bytes: u64) {
+        self.read.set(self.read.get() + bytes);
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.read.get().min(self.bytes));
+        }
+        if let Some(what) = &self.lines
+            && self.last_line.get().elapsed() >= LINE_INTERVAL
+        {
+            self.last_line.set(Instant::now());
+            let share = (self.read.get() as f64 / self.bytes.max(1) as f64).clamp(1e-9, 1.0);
+            let left = self.began.elapsed().as_secs_f64() * (1.0 - share) / share;
+            terminal::err(format_args!(
+                "{what}: {} of {}, {} left",
+                units::bytes(self.read.get() as f64),
+                units::bytes(self.bytes as f64),
+                units::duration(left)
+            ));
+        }
+    }
+
+    pub fn finish(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
         }
     }
 }

@@ -11,6 +11,9 @@ use crate::event::{Event, Memorisation, SampleText};
 use crate::generate::{self, memorisation::Meter};
 use crate::metric::MetricsRow;
 
+/// Tokens of the training text that are decoded at a time.
+const DECODED_TOKENS: usize = 1 << 16;
+
 impl Session<'_> {
     pub(super) fn evaluates(&self) -> bool {
         self.plan.train.eval_interval > 0 && !self.dataset.val.is_empty()
@@ -57,8 +60,7 @@ impl Session<'_> {
         }
         let train = &self.plan.train;
         let started = Instant::now();
-        let windows =
-            data::whole_corpus_batches(&self.dataset.train, train.batch_size, train.sequence_length);
+        let windows = self.dataset.final_batches(train);
         let corpus_loss = mean_loss(self.engine.as_mut(), windows, self.stop)?;
         let time = started.elapsed();
         self.spent.evaluations += time;
@@ -72,23 +74,27 @@ impl Session<'_> {
     pub(super) fn probe(&mut self) -> Result<Option<f64>, TrainError> {
         let window =
             data::whole_corpus_batches(&self.dataset.train, 1, self.plan.train.sequence_length).next();
-        Ok(window.map(|window| self.engine.loss(&window)).transpose()?)
+        match window {
+            Some(window) => Ok(Some(self.engine.loss(&window?)?)),
+            None => Ok(None),
+        }
     }
 
     pub(super) fn sample(&mut self, step: u64) -> Result<(), TrainError> {
         let plan = &self.plan.sample;
         let started = Instant::now();
         let mut samples = Vec::with_capacity(plan.prompts.len());
+        let tokenizer = self.dataset.tokenizer.clone();
+        let tokenizer = if self.plan.data.special_tokens { tokenizer.reading_marks() } else { tokenizer };
         for (index, prompt) in plan.prompts.iter().enumerate() {
             if self.stop.is_requested() {
                 return Ok(());
             }
             let seed = plan.seed.wrapping_add(index as u64);
-            let text =
-                generate::continue_prompt(self.engine.as_mut(), &self.dataset.tokenizer, prompt, plan, seed)?;
+            let text = generate::continue_prompt(self.engine.as_mut(), &tokenizer, prompt, plan, seed)?;
             samples.push(SampleText { prompt: prompt.clone(), text });
         }
-        let Some(memorisation) = self.memorisation(&samples) else { return Ok(()) };
+        let Some(memorisation) = self.memorisation(&samples)? else { return Ok(()) };
         self.sampled_at = Some(step);
         self.tally.memorisation = Some(memorisation.clone());
         self.spent.samples += started.elapsed();
@@ -96,15 +102,27 @@ impl Session<'_> {
     }
 
     /// How much of the samples is copied from the training split; `None` when a stop was asked for meanwhile.
-    fn memorisation(&self, samples: &[SampleText]) -> Option<Memorisation> {
+    fn memorisation(&self, samples: &[SampleText]) -> Result<Option<Memorisation>, TrainError> {
         let mut meter = Meter::new(samples);
-        for piece in self.dataset.tokenizer.decode_in_pieces(&self.dataset.train) {
-            if self.stop.is_requested() {
-                return None;
+        let tokenizer = &self.dataset.tokenizer;
+        let end = tokenizer.end_token();
+        for stretch in self.dataset.stretches() {
+            let mut decoder = tokenizer.decoder();
+            for ids in stretch.chunks(DECODED_TOKENS) {
+                if self.stop.is_requested() {
+                    return Ok(None);
+                }
+                // No word reaches over the end of a document.
+                for (place, ids) in ids?.split(|id| Some(*id) == end).enumerate() {
+                    if place > 0 {
+                        meter.read(&(decoder.finish() + "\n"));
+                    }
+                    meter.read(&decoder.piece(ids));
+                }
             }
-            meter.read(&piece);
+            meter.read(&(decoder.finish() + "\n"));
         }
-        Some(meter.finish())
+        Ok(Some(meter.finish()))
     }
 
     pub(super) fn sample_at_end(&mut self) -> Result<(), TrainError> {

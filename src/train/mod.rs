@@ -128,7 +128,7 @@ fn train_plan(
     manifest.data = Some(dataset.info());
     manifest.model = Some(engine.model());
     let here = engine.device();
-    let cost = cost_by(&plan, vocab_size, dataset.tokens(), here.kernel.as_deref());
+    let cost = cost_by(&plan, vocab_size, dataset.tokens_in_memory(), here.kernel.as_deref());
     manifest.cost = cost.map(|cost| cost.info());
     let other_kernel = device::note(manifest, here.clone(), probe, go_on.is_some());
     // Once, at the beginning: who goes on with a run knows it.

@@ -87,7 +87,7 @@ impl<'a> Session<'a> {
         let (resumed, rows) = go_on.map(|GoOn { state, rows }| (state, rows)).unzip();
         let resumed: Option<LoopState> = resumed;
         if let Some(state) = &resumed {
-            batches.restore(state.batches)?;
+            batches.restore(state.batches.clone())?;
         }
         let state = resumed.as_ref();
         let mut tally = Tally::of_rows(&rows.unwrap_or_default());
@@ -283,8 +283,9 @@ impl<'a> Session<'a> {
         let train = &self.plan.train;
         let rate =
             learning_rate(&self.plan.schedule, self.plan.optimizer.learning_rate, train.max_steps, step);
-        let batches: Vec<_> =
-            (0..train.gradient_accumulation_steps).map(|_| self.batches.next_batch()).collect();
+        let batches: Vec<_> = (0..train.gradient_accumulation_steps)
+            .map(|_| self.batches.next_batch())
+            .collect::<Result<_, _>>()?;
         let started = Instant::now();
         let StepOutput { loss, grad_norm, scaling, virtual_secs } = self.engine.train_step(&batches, rate)?;
         let step_secs = virtual_secs.unwrap_or_else(|| started.elapsed().as_secs_f64());
@@ -348,6 +349,8 @@ impl<'a> Session<'a> {
             max_steps: self.plan.train.max_steps,
             tokens_per_step: self.plan.train.tokens_per_step(),
             train_tokens: self.dataset.train.len() as u64,
+            documents: self.dataset.documents,
+            end_of_text_tokens: self.dataset.ends,
             device: self.engine.device().name,
         };
         self.emit(event)

@@ -4,6 +4,7 @@ mod attack;
 mod bad_input;
 mod brought;
 mod commands;
+mod corpora;
 mod cost;
 mod damaged;
 mod doctor;

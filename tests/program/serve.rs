@@ -36,7 +36,7 @@ fn ask(address: &str, request: &str) -> String {
 fn a_run_is_served_until_the_server_is_asked_to_stop() {
     let shop = tiny();
     shop.run(&["tiny.toml"]).expect(0);
-    shop.write("token", "secret\n");
+    shop.write("token", "\u{feff}secret\n");
     let (mut child, address) = start(&shop, &["--token-file", "token", "--weights", "int8"]);
     let body = "{\"prompt\": \"the \", \"seed\": 1, \"max_tokens\": 4}";
     let request = |token: &str| {

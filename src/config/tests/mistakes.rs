@@ -279,3 +279,29 @@ fn windows_line_ends_tabs_and_wide_characters_are_fine() {
         &["--> a.toml:2:9", "must be a list of strings"],
     );
 }
+
+#[test]
+fn characters_that_look_like_others_are_named_by_code_point_line_and_column() {
+    let cases = [
+        ("[train]\nmax_steps\u{a0}= 5\n", "a.toml:2:10", "U+00A0 (no-break space)", "an ordinary space"),
+        ("[train]\n\u{200b}max_steps = 5\n", "a.toml:2:1", "U+200B (zero width space)", "delete it"),
+        ("[optimizer]\nlearning_rate = 1e\u{2212}3\n", "a.toml:2:19", "U+2212 (minus sign)", "keyboard"),
+        ("[train]\nmax_steps = 5\u{feff}\n", "a.toml:2:14", "U+FEFF (byte order mark)", "delete it"),
+        ("[train]\n\u{feff}[model]\n", "a.toml:2:1", "U+FEFF (byte order mark)", "delete it"),
+        ("[data]\ntokenizer = \u{201c}gpt2\u{201d}\n", "a.toml:2:13", "U+201C", "straight: \"gpt2\""),
+        ("[data]\ntokenizer\u{ff1d}\"gpt2\"\n", "a.toml:2:10", "U+FF1D (wide equals sign)", "write ="),
+        ("[data]\ntokenizer = \"gpt2\u{200b}\"\n", "a.toml:2:13", "U+200B (zero width space)", "delete it"),
+    ];
+    for (text, place, named, help) in cases {
+        let problem = errors(text);
+        for part in [place, named, help] {
+            assert!(problem.contains(part), "{text:?}: {part}\n{problem}");
+        }
+        assert_eq!(problem.matches("error: ").count(), 1, "{problem}");
+    }
+    let problem = errors_with("", &["optimizer.learning_rate=1e\u{2212}3"]);
+    assert!(problem.contains("U+2212 (minus sign)"), "{problem}");
+    // At the head of a file a byte order mark is what some editors write, and in a string any character is the person's own.
+    assert_eq!(plan("\u{feff}[train]\nmax_steps = 7\n").train.max_steps, 7);
+    assert_eq!(plan("[experiment]\ndescription = \"a\u{a0}b\"\n").experiment.description, "a\u{a0}b");
+}

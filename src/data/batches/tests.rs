@@ -8,7 +8,7 @@ const ORDERS: [WindowOrder; 4] =
     [WindowOrder::Random, WindowOrder::ShuffledEpochs, WindowOrder::FixedWindows, WindowOrder::Sequential];
 
 /// Tokens that are their own places, so that a window says where it begins.
-fn places(count: usize) -> Arc<[u32]> {
+fn places(count: usize) -> Vec<u32> {
     (0..count as u32).collect()
 }
 
@@ -25,7 +25,7 @@ fn batches(
 /// The starts of the next windows.
 fn starts(batches: &mut Batches, batch_count: usize) -> Vec<u32> {
     let length = batches.sequence_length;
-    (0..batch_count).flat_map(|_| batches.next_batch().inputs.into_iter().step_by(length)).collect()
+    (0..batch_count).flat_map(|_| batches.next_batch().unwrap().inputs.into_iter().step_by(length)).collect()
 }
 
 proptest! {
@@ -37,7 +37,7 @@ proptest! {
         let mut dealt = batches(count, batch_size, sequence_length, WindowOrder::Sequential, 1);
         let mut p = 0;
         for _ in 0..50 {
-            let batch = dealt.next_batch();
+            let batch = dealt.next_batch().unwrap();
             prop_assert_eq!(&batch.inputs, &tokens[p..p + step]);
             prop_assert_eq!(&batch.targets, &tokens[p + 1..p + step + 1]);
             p += step;
@@ -54,7 +54,7 @@ proptest! {
         for order in ORDERS {
             let mut dealt = batches(count, batch_size, sequence_length, order, seed);
             for _ in 0..20 {
-                let batch = dealt.next_batch();
+                let batch = dealt.next_batch().unwrap();
                 prop_assert_eq!(batch.inputs.len(), batch_size * sequence_length);
                 prop_assert_eq!(batch.tokens(), batch_size * sequence_length);
                 for (input, target) in batch.inputs.chunks(sequence_length).zip(batch.targets.chunks(sequence_length)) {
@@ -70,7 +70,7 @@ proptest! {
         prop_assume!(count > sequence_length);
         let mut dealt = batches(count, 1, sequence_length, WindowOrder::ShuffledEpochs, seed);
         for epoch in 0..4 {
-            let windows = dealt.shuffled_starts(epoch).len();
+            let windows = dealt.decks[0].shuffled_starts(epoch).len();
             let dealt_out: BTreeSet<u32> = starts(&mut dealt, windows).into_iter().collect();
             prop_assert_eq!(dealt.state(), BatchState::ShuffledEpochs { epoch, windows: windows as u64 });
             let offset = dealt_out.first().copied().unwrap_or(u32::MAX);
@@ -88,13 +88,13 @@ proptest! {
         for order in ORDERS {
             let mut whole = batches(count, batch_size, sequence_length, order, seed);
             for _ in 0..stop {
-                whole.next_batch();
+                whole.next_batch().unwrap();
             }
             let saved = serde_json::to_string(&whole.state()).expect("a state is serialisable");
             let mut resumed = batches(count, batch_size, sequence_length, order, seed);
             resumed.restore(serde_json::from_str(&saved).expect("what was written can be read")).expect("it fits");
             for _ in 0..20 {
-                prop_assert_eq!(resumed.next_batch(), whole.next_batch());
+                prop_assert_eq!(resumed.next_batch().unwrap(), whole.next_batch().unwrap());
             }
         }
     }
@@ -169,7 +169,7 @@ fn the_shortest_corpus_that_fits_one_window_is_dealt_out_forever() {
     for order in ORDERS {
         let mut dealt = batches(5, 1, 4, order, 9);
         for _ in 0..5 {
-            assert_eq!(dealt.next_batch().targets, [1, 2, 3, 4], "{order:?}");
+            assert_eq!(dealt.next_batch().unwrap().targets, [1, 2, 3, 4], "{order:?}");
         }
     }
 }
@@ -206,7 +206,45 @@ fn positions_that_do_not_fit_are_refused() {
     for (order, state) in positions {
         let mut dealt = batches(100, 2, 10, order, 0);
         let before = dealt.state();
-        assert!(matches!(dealt.restore(state), Err(DataError::Position { .. })), "{state:?}");
+        assert!(matches!(dealt.restore(state.clone()), Err(DataError::Position { .. })), "{state:?}");
         assert_eq!(dealt.state(), before);
+    }
+}
+
+/// Two texts whose ids tell them apart: below 1000, and from there.
+fn mixed(order: WindowOrder, shares: [f64; 2], batch_size: usize) -> Batches {
+    let texts = vec![
+        (Tokens::from((0..200).collect::<Vec<u32>>()), shares[0]),
+        (Tokens::from((1000..1900).collect::<Vec<u32>>()), shares[1]),
+    ];
+    Batches::new(Split::mixed(texts), batch_size, 8, order, 7).unwrap()
+}
+
+#[test]
+fn texts_are_mixed_by_their_shares_whatever_their_sizes() {
+    for order in ORDERS {
+        let mut dealt = mixed(order, [3.0, 1.0], 4);
+        for _ in 0..50 {
+            let batch = dealt.next_batch().unwrap();
+            let firsts: Vec<u32> = batch.inputs.iter().copied().step_by(8).collect();
+            assert_eq!(firsts.iter().filter(|&&id| id < 1000).count(), 3, "{order:?}: {firsts:?}");
+            assert!(batch.inputs.iter().zip(&batch.targets).all(|(input, target)| input + 1 == *target));
+        }
+    }
+}
+
+#[test]
+fn a_mixture_goes_on_where_it_was_saved() {
+    for order in ORDERS {
+        let mut whole = mixed(order, [0.7, 0.3], 3);
+        let dealt: Vec<Batch> = (0..40).map(|_| whole.next_batch().unwrap()).collect();
+        let mut first = mixed(order, [0.7, 0.3], 3);
+        (0..17).for_each(|_| drop(first.next_batch().unwrap()));
+        let saved = serde_json::to_string(&first.state()).unwrap();
+        let mut again = mixed(order, [0.7, 0.3], 3);
+        again.restore(serde_json::from_str(&saved).unwrap()).unwrap();
+        let rest: Vec<Batch> = (17..40).map(|_| again.next_batch().unwrap()).collect();
+        assert_eq!(rest, dealt[17..], "{order:?}");
+        assert!(batches(100, 2, 5, order, 1).restore(first.state()).is_err());
     }
 }

@@ -40,7 +40,7 @@ const SAVED_COPIES: f64 = 2.0;
 /// Of a number in f32.
 const NUMBER_BYTES: f64 = 4.0;
 /// A token id of the corpus, which is held as a whole.
-const TOKEN_BYTES: f64 = 4.0;
+const TOKEN_BYTES: f64 = 2.0;
 /// What a thread packs operands in, which is kept: 0.6 to 1.1 MiB, measured with 1 to 8 threads on cores with a second cache of
 /// 1 MiB each.
 pub(super) const THREAD_BYTES: f64 = MIB;

@@ -112,8 +112,8 @@ fn a_checkpoint_holds_its_largest_tensor_twice() {
 }
 
 #[test]
-fn a_token_of_the_corpus_takes_four_bytes() {
-    assert_eq!(part(&GPT2, &WORKLOAD, "corpus"), 4.0 * 338_025.0);
+fn a_token_of_the_corpus_takes_two_bytes() {
+    assert_eq!(part(&GPT2, &WORKLOAD, "corpus"), 2.0 * 338_025.0);
 }
 
 #[test]

@@ -92,8 +92,18 @@ fn data(page: &Page) -> String {
     let Some(data) = &page.record.manifest.data else { return units::MISSING.to_owned() };
     let order = value(&page.record.config, "data.order").and_then(toml::Value::as_str);
     let order = order.map_or_else(String::new, |order| format!(", order {}", escape(order)));
+    let documents = match (data.documents, data.end_of_text_tokens) {
+        (0 | 1, 0) => String::new(),
+        (documents, 0) => format!(", {}", units::documents(documents)),
+        (documents, ends) => format!(
+            ", {} with {} {} among the tokens",
+            units::documents(documents),
+            units::count(ends),
+            code("<|endoftext|>")
+        ),
+    };
     format!(
-        "{}, {}, SHA-256 {}; tokenizer {}, {} to train on, {} to validate{order}",
+        "{}, {}{documents}, SHA-256 {}; tokenizer {}, {} to train on, {} to validate{order}",
         escape(&data.name),
         units::bytes(data.bytes as f64),
         code(&data.sha256),

@@ -60,6 +60,11 @@ fn tiny_plan() -> RunPlan {
         },
         data: DataPlan {
             source: DataSource::Corpus("none".to_owned()),
+            weights: Vec::new(),
+            text_column: "text".to_owned(),
+            separator: Separator::Auto,
+            special_tokens: true,
+            cache: true,
             tokenizer: TokenizerKind::Byte,
             val_fraction: 0.0,
             order: WindowOrder::Random,

@@ -1,0 +1,129 @@
+use super::*;
+use crate::config::experiment::{DataSource, TokenizerKind};
+use crate::data::tests::{ids, plan_of, tiny_shakespeare};
+
+fn plan_for(text: &str, tokenizer: TokenizerKind, val_fraction: f64) -> (tempfile::TempDir, DataPlan) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("corpus.txt");
+    std::fs::write(&path, text).expect("writable");
+    let source = DataSource::Path(path);
+    (folder, DataPlan { tokenizer, val_fraction, ..plan_of(source) })
+}
+
+fn dataset(text: &str, tokenizer: TokenizerKind, val_fraction: f64) -> Dataset {
+    let (_folder, plan) = plan_for(text, tokenizer, val_fraction);
+    load(&plan).expect("good text")
+}
+
+fn train_plan(batch_size: usize, sequence_length: usize, eval_interval: u64) -> TrainPlan {
+    TrainPlan {
+        batch_size,
+        sequence_length,
+        gradient_accumulation_steps: 1,
+        activation_checkpointing: false,
+        max_steps: 1,
+        max_time_secs: None,
+        init_from: None,
+        eval_interval,
+        eval_batches: 1,
+        ema_decay: 0.9,
+        final_eval: false,
+    }
+}
+
+#[test]
+fn the_splits_are_the_text_in_order() {
+    let text = "0123456789".repeat(10);
+    let data = dataset(&text, TokenizerKind::Byte, 0.1);
+    assert_eq!((data.train.len(), data.val.len(), data.tokens()), (90, 10, 100));
+    assert_eq!(data.tokenizer.decode(&ids(&data.train)) + &data.tokenizer.decode(&ids(&data.val)), text);
+    assert!(dataset(&text, TokenizerKind::Byte, 0.0).val.is_empty());
+}
+
+#[test]
+fn the_manifest_gets_name_hash_and_counts() {
+    let (_folder, plan) = plan_for("Ääh\r\n", TokenizerKind::Char, 0.5);
+    let info = load(&plan).expect("good text").info();
+    let DataSource::Path(path) = &plan.source else { panic!("a path") };
+    assert_eq!(info.name, path.display().to_string());
+    assert_eq!(info.sha256, sha256("Ääh\r\n".as_bytes()));
+    assert_eq!((info.bytes, info.vocab_size, info.train_tokens, info.val_tokens), (7, 5, 2, 3));
+    assert_eq!(info.tokenizer, "char");
+}
+
+#[test]
+fn a_vocabulary_that_is_taken_over_stays_as_it_is() {
+    let (_folder, plan) = plan_for(&"abcab".repeat(100), TokenizerKind::Char, 0.0);
+    let taken = Tokenizer::build(TokenizerKind::Char, "abcdxyz");
+    let data = load_with(&plan, Some(&taken)).expect("all is known");
+    assert_eq!((&data.tokenizer, data.notices.len()), (&taken, 0));
+    assert_eq!(ids(&data.train)[..5], [0, 1, 2, 0, 1]);
+}
+
+#[test]
+fn characters_that_a_taken_over_vocabulary_lacks_are_left_out_and_counted_up_to_a_hundredth() {
+    let taken = Tokenizer::build(TokenizerKind::Char, "ab");
+    let (_folder, plan) = plan_for(&("ab".repeat(99) + "é?"), TokenizerKind::Char, 0.0);
+    let data = load_with(&plan, Some(&taken)).expect("one in a hundred");
+    assert_eq!(data.train.len(), 198);
+    assert_eq!(
+        data.notices,
+        [
+            "2 of the text's 200 characters are left out, because the model of train.init_from does not know them: '?', 'é'"
+        ]
+    );
+    let (_folder, plan) = plan_for(&("ab".repeat(99) + "é??"), TokenizerKind::Char, 0.0);
+    let message = load_with(&plan, Some(&taken)).expect_err("too many").to_string();
+    assert!(message.starts_with("3 of the text's 201 characters are not in the vocabulary"), "{message}");
+}
+
+#[test]
+fn the_training_share_never_exceeds_the_tokens() {
+    for tokens in [0, 1, 2, 3, 1_000_003] {
+        assert_eq!(train_tokens(tokens, 0.0), tokens);
+        assert!(train_tokens(tokens, 1e-12) <= tokens);
+        assert_eq!(train_tokens(tokens, 0.999_999_999_9), 0);
+    }
+}
+
+#[test]
+#[cfg_attr(
+    not(tiny_shakespeare),
+    ignore = "Tiny Shakespeare is not here: set RUNNER_TEST_DATA to the folder of tinyshakespeare/input.txt"
+)]
+fn tiny_shakespeare_splits_as_in_nanogpt() {
+    let text = tiny_shakespeare();
+    let data = dataset(&text, TokenizerKind::Char, 0.1);
+    assert_eq!((data.train.len(), data.val.len()), (1_003_854, 111_540));
+}
+
+#[test]
+fn a_corpus_too_short_to_train_on_is_refused_with_the_numbers() {
+    let data = dataset("sixteen letters!", TokenizerKind::Byte, 0.0);
+    assert!(data.check_lengths(WindowOrder::Random, &train_plan(4, 15, 0), false).is_ok());
+    let error = data.check_lengths(WindowOrder::Random, &train_plan(4, 16, 0), false).expect_err("too short");
+    let message = error.to_string();
+    assert!(message.contains("training split has 16 tokens and 17 are needed"), "{message}");
+}
+
+#[test]
+fn a_validation_split_too_short_for_one_window_is_refused_only_if_it_is_used() {
+    let data = dataset(&"x".repeat(100), TokenizerKind::Byte, 0.1);
+    let check = |eval_interval, validates| {
+        data.check_lengths(WindowOrder::Random, &train_plan(1, 10, eval_interval), validates)
+    };
+    let message = check(5, true).expect_err("10 tokens, 11 needed").to_string();
+    assert!(message.contains("validation split has 10 tokens and 11 are needed"), "{message}");
+    assert!(message.contains("train.eval_interval = 0"), "{message}");
+    assert!(check(0, true).is_ok());
+    assert!(check(5, false).is_ok());
+}
+
+#[test]
+fn a_model_with_fewer_ids_than_the_tokenizer_is_refused() {
+    let data = dataset("abcdef", TokenizerKind::Char, 0.0);
+    assert!(data.check_vocabulary(None).is_ok());
+    assert!(data.check_vocabulary(Some(6)).is_ok());
+    let message = data.check_vocabulary(Some(5)).expect_err("5 < 6").to_string();
+    assert!(message.contains("model.vocab_size = 5") && message.contains("vocabulary of 6"), "{message}");
+}
