@@ -33,9 +33,13 @@ fn table(page: &Page) -> String {
     row("Train loss, best step", at(summary.best_train_loss, summary.best_train_step));
     row("Train loss, smoothed, at the end", loss(summary.final_train_loss_ema));
     row("Loss over the whole training corpus", loss(summary.corpus_loss));
-    row("Validation loss, last", loss(summary.final_val_loss));
-    row("Validation loss, best", at(summary.best_val_loss, summary.best_val_step));
-    row("Validation perplexity, best", optional(Unit::Ratio, perplexity));
+    // Without text to validate on there is nothing to miss.
+    let validates = page.record.manifest.data.as_ref().is_none_or(|data| data.val_tokens > 0);
+    if validates || summary.final_val_loss.is_some() {
+        row("Validation loss, last", loss(summary.final_val_loss));
+        row("Validation loss, best", at(summary.best_val_loss, summary.best_val_step));
+        row("Validation perplexity, best", optional(Unit::Ratio, perplexity));
+    }
     row(
         "Steps",
         format!("{} of at most {}", count(summary.steps), units::count(page.record.manifest.run.max_steps)),
