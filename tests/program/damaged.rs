@@ -222,9 +222,7 @@ fn a_run_that_begins_again_for_want_of_a_checkpoint_says_so() {
     let (shop, folder) = left_alone_and_stopped();
     fs::remove_dir_all(folder.join("checkpoints")).unwrap();
     shop.run(&["generate", "a", "a"]).says(&["none is left"]);
-    shop.run(&["resume"])
-        .expect(0)
-        .says(&["there is no checkpoint", "recorded so far are trained again"]);
+    shop.run(&["resume"]).expect(0).says(&["there is no checkpoint", "recorded so far are trained again"]);
     assert_same(&shop, "a/seed=1337", "b/seed=1337");
 }
 

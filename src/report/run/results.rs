@@ -135,4 +135,21 @@ mod tests {
         assert_eq!(row(&[1.28e13]), None, "one probe proves nothing");
         assert_eq!(row(&[]), None);
     }
+
+    #[test]
+    fn validation_has_no_rows_where_no_text_is_kept_for_it() {
+        let mut record = fixture::run(Path::new("runs"), "rates", "seed=1", 40, 1.0);
+        let has_rows = |record: &_| {
+            let page = Page { summary: Summary::of(record), record, figures: Vec::new() };
+            key_numbers(&page).contains("Validation loss")
+        };
+        assert!(has_rows(&record), "it was measured");
+        record.rows.iter_mut().for_each(|row| (row.val_loss, row.val_perplexity) = (None, None));
+        let results = record.manifest.results.as_mut().unwrap();
+        (results.final_val_loss, results.best_val_loss) = (None, None);
+        record.manifest.data.as_mut().unwrap().val_tokens = 0;
+        assert!(!has_rows(&record));
+        record.manifest.data.as_mut().unwrap().val_tokens = 100;
+        assert!(has_rows(&record), "it should have been measured");
+    }
 }
