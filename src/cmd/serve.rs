@@ -184,7 +184,7 @@ fn catch() -> Result<watch::Receiver<bool>, Error> {
     let (stop, stopped) = watch::channel(false);
     let first = move |_| {
         stop.send_replace(true);
-        terminal::err("finishing the running texts; Ctrl-C again stops now");
+        terminal::err("stopping once the running texts are finished; Ctrl-C again stops at once");
     };
     #[expect(clippy::exit, reason = "a second signal does not wait for what is under way")]
     signals::listen(first, || std::process::exit(i32::from(Exit::Interrupted.code())))?;

@@ -21,8 +21,8 @@ pub fn planned(plan: &RunPlan, row: &MetricsRow, elapsed_secs: f64) -> Option<En
         let message = format!(
             "{} {} is below the target {} after {}",
             target.metric.key(),
-            value,
-            target.threshold,
+            units::loss_below(value, target.threshold),
+            units::number(target.threshold),
             units::steps(row.step)
         );
         return finished(StopReason::TargetReached, message);

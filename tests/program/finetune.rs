@@ -174,7 +174,7 @@ fn a_source_that_does_not_fit_is_refused_before_anything_starts() {
         (&["model.n_layer=2"], &["finetune", "train.init_from", "set model.n_layer = 1"]),
         (&["model.block_size=32"], &["it has 16 positions", "set model.block_size = 16 or less"]),
         (&["data.tokenizer=byte"], &["set data.tokenizer = \"char\""]),
-        (&["data.corpus=wall-letters"], &["not in the vocabulary of the model of train.init_from"]),
+        (&["data.corpus=wall-letters"], &["outside the vocabulary of the model of train.init_from"]),
         (&["train.init_from=runs/source/seed=2"], &["no such file or folder", "train it first"]),
     ];
     for (set, words) in cases {

@@ -118,11 +118,11 @@ fn a_run_whose_kernel_is_not_here_goes_on_with_another_one_and_says_so() {
     fs::write(&path, fs::read_to_string(&path).unwrap().replace(&quoted(&own), &quoted("MMX"))).unwrap();
     let child = start(&shop, &["resume"]);
     wait_until("the second attempt", || {
-        shop.read("runs/a/seed=1337/log.jsonl").contains("multiplied by MMX until now")
+        shop.read("runs/a/seed=1337/log.jsonl").contains("used MMX for matrix products so far")
     });
     signal(&child.id().to_string(), "INT");
     let call = Call::from(child.wait_with_output().unwrap());
-    assert!(call.stderr.contains("warning: the run multiplied by MMX until now"), "{}", call.stderr);
+    assert!(call.stderr.contains("warning: the run used MMX for matrix products so far"), "{}", call.stderr);
     let log = shop.read("runs/a/seed=1337/log.jsonl");
     assert!(log.matches("bf16 gains nothing here").count() <= 1, "it was said again");
     let after = manifest(&shop, "a/seed=1337");

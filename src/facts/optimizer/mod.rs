@@ -196,7 +196,7 @@ mod tests {
         ]);
         assert!(
             usual.contains(
-                "momentum 1 (Nesterov), 1 Newton-Schulz iterations, queries, keys and values separately"
+                "momentum 1 (Nesterov), 1 Newton-Schulz iteration, queries, keys and values separately"
             ),
             "{usual}"
         );
@@ -209,7 +209,7 @@ mod tests {
             ("momentum_warmup_steps", "30"),
         ]);
         assert!(
-            other.contains("momentum 0.85 to 1 over 30 steps, 1 Newton-Schulz iterations with coefficients of their own; embeddings"),
+            other.contains("momentum 0.85 to 1 over 30 steps, 1 Newton-Schulz iteration with custom coefficients; embeddings"),
             "{other}"
         );
         assert!(other.contains("by AdamW, learning rate 3e-3,"), "{other}");

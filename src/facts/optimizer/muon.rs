@@ -44,10 +44,14 @@ pub const FACTS: Facts = Facts {
             "0" | "0.0" | "-" => key("learning_rate"),
             rate => rate.to_owned(),
         };
+        // As units::counted, of numbers that are text here.
+        let counted =
+            |number: &str, noun: &str| format!("{number} {noun}{}", if number == "1" { "" } else { "s" });
         let momentum = match key("momentum_warmup_steps").as_str() {
             "0" | "-" => key("momentum"),
-            "1" => format!("{} to {} over 1 step", key("momentum_start"), key("momentum")),
-            steps => format!("{} to {} over {steps} steps", key("momentum_start"), key("momentum")),
+            steps => {
+                format!("{} to {} over {}", key("momentum_start"), key("momentum"), counted(steps, "step"))
+            }
         };
         let nesterov = if key("nesterov") == "false" { "" } else { " (Nesterov)" };
         let qkv = if key("split_qkv") == "false" { "" } else { ", queries, keys and values separately" };
@@ -56,11 +60,11 @@ pub const FACTS: Facts = Facts {
             _ => " with custom coefficients",
         };
         format!(
-            "Muon, learning rate {} (adjust_lr_fn {}), momentum {momentum}{nesterov}, {} Newton-Schulz iterations{coefficients}{qkv}; embeddings, layer norms and \
+            "Muon, learning rate {} (adjust_lr_fn {}), momentum {momentum}{nesterov}, {}{coefficients}{qkv}; embeddings, layer norms and \
              biases by AdamW, learning rate {adamw}, betas ({}, {}), eps {}",
             key("learning_rate"),
             key("adjust_lr_fn"),
-            key("ns_steps"),
+            counted(&key("ns_steps"), "Newton-Schulz iteration"),
             key("beta1"),
             key("beta2"),
             key("eps")

@@ -33,9 +33,13 @@ fn table(page: &Page) -> String {
     row("Train loss, best step", at(summary.best_train_loss, summary.best_train_step));
     row("Train loss, smoothed, at the end", loss(summary.final_train_loss_ema));
     row("Loss over the whole training corpus", loss(summary.corpus_loss));
-    row("Validation loss, last", loss(summary.final_val_loss));
-    row("Validation loss, best", at(summary.best_val_loss, summary.best_val_step));
-    row("Validation perplexity, best", optional(Unit::Ratio, perplexity));
+    // Without text to validate on there is nothing to miss.
+    let validates = page.record.manifest.data.as_ref().is_none_or(|data| data.val_tokens > 0);
+    if validates || summary.final_val_loss.is_some() {
+        row("Validation loss, last", loss(summary.final_val_loss));
+        row("Validation loss, best", at(summary.best_val_loss, summary.best_val_step));
+        row("Validation perplexity, best", optional(Unit::Ratio, perplexity));
+    }
     row(
         "Steps",
         format!("{} of at most {}", count(summary.steps), units::count(page.record.manifest.run.max_steps)),
@@ -130,5 +134,22 @@ mod tests {
         assert_eq!(row(&[5e12, 6e12]), None, "more than all of it");
         assert_eq!(row(&[1.28e13]), None, "one probe proves nothing");
         assert_eq!(row(&[]), None);
+    }
+
+    #[test]
+    fn validation_has_no_rows_where_no_text_is_kept_for_it() {
+        let mut record = fixture::run(Path::new("runs"), "rates", "seed=1", 40, 1.0);
+        let has_rows = |record: &_| {
+            let page = Page { summary: Summary::of(record), record, figures: Vec::new() };
+            key_numbers(&page).contains("Validation loss")
+        };
+        assert!(has_rows(&record), "it was measured");
+        record.rows.iter_mut().for_each(|row| (row.val_loss, row.val_perplexity) = (None, None));
+        let results = record.manifest.results.as_mut().unwrap();
+        (results.final_val_loss, results.best_val_loss) = (None, None);
+        record.manifest.data.as_mut().unwrap().val_tokens = 0;
+        assert!(!has_rows(&record));
+        record.manifest.data.as_mut().unwrap().val_tokens = 100;
+        assert!(has_rows(&record), "it should have been measured");
     }
 }
