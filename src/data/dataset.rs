@@ -1,5 +1,6 @@
 //! A corpus, tokenized and split.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::DataError;
@@ -52,6 +53,7 @@ pub fn load_with(plan: &DataPlan, tokenizer: Option<&Tokenizer>) -> Result<Datas
         None => Tokenizer::build(plan.tokenizer, &corpus.text),
     };
     let tokens = tokenizer.encode(&corpus.text);
+    corpus.notices.extend(named_tokens(&tokenizer, &tokens));
     let (train, val) = tokens.split_at(train_tokens(tokens.len(), plan.val_fraction));
     Ok(Dataset {
         name: corpus.name,
@@ -86,6 +88,31 @@ fn left_out(tokenizer: &Tokenizer, text: &str) -> Result<Option<String>, DataErr
     Ok(Some(format!(
         "{missing} of the text's {all} characters are left out, because the model of train.init_from does not know them: {named}"
     )))
+}
+
+/// In words, which added tokens the text names, and how often; `None` if it names none.
+fn named_tokens(tokenizer: &Tokenizer, tokens: &[u32]) -> Option<String> {
+    /// Tokens that are named.
+    const NAMED: usize = 8;
+    let added = tokenizer.added_tokens();
+    let mut counts: BTreeMap<u32, usize> = added.iter().map(|token| (token.id, 0)).collect();
+    if !counts.is_empty() {
+        for token in tokens {
+            counts.entry(*token).and_modify(|count| *count += 1);
+        }
+    }
+    let found = added.iter().filter_map(|token| {
+        let count = *counts.get(&token.id)?;
+        (count > 0).then(|| format!("{} ({count})", token.content))
+    });
+    let found: Vec<String> = found.collect();
+    let more = if found.len() > NAMED { ", ..." } else { "" };
+    (!found.is_empty()).then(|| {
+        format!(
+            "the text names tokens that the model of train.init_from has, and they are read as such: {}{more}",
+            found[..found.len().min(NAMED)].join(", ")
+        )
+    })
 }
 
 /// Tokens of the training split: the share that is not for validation, rounded down, as nanoGPT does.
@@ -211,6 +238,23 @@ mod tests {
         let data = load_with(&plan, Some(&taken)).expect("all is known");
         assert_eq!((&data.tokenizer, data.notices.len()), (&taken, 0));
         assert_eq!(data.train[..5], [0, 1, 2, 0, 1]);
+    }
+
+    #[test]
+    fn added_tokens_of_a_taken_over_vocabulary_are_read_and_counted() {
+        let json = r#"{ "kind": "extended", "base": { "kind": "byte" }, "tokens": [
+            { "id": 256, "content": "<|end|>" }, { "id": 257, "content": "<|user|>" } ] }"#;
+        let taken: Tokenizer = serde_json::from_str(json).expect("a tokenizer");
+        let (_folder, plan) = plan_for(&"ab<|end|>".repeat(3), TokenizerKind::Byte, 0.0);
+        let data = load_with(&plan, Some(&taken)).expect("all is known");
+        assert_eq!(data.train[..], [97, 98, 256, 97, 98, 256, 97, 98, 256]);
+        assert_eq!(
+            data.notices,
+            [
+                "the text names tokens that the model of train.init_from has, and they are read as such: <|end|> (3)"
+            ]
+        );
+        assert!(load(&plan).expect("all is known").notices.is_empty());
     }
 
     #[test]
