@@ -143,6 +143,8 @@ impl Error {
             | Self::Generate(GenerateError::UnknownChars { .. } | GenerateError::Settings { .. }) => {
                 Exit::Usage
             }
+            Self::Generate(error) if error.is_of_the_model() => Exit::Usage,
+            Self::Export(error) if error.is_of_the_model() => Exit::Usage,
             Self::Serve(ServeError::PortInUse { .. } | ServeError::Listen { .. }) => Exit::Usage,
             // Another place has to be named, or another archive.
             Self::Export(ExportError::NotEmpty { .. } | ExportError::NotAFolder { .. })

@@ -37,6 +37,7 @@
 //! | kernel for bf16 | a file in `ops/cpu/bf16`, a variant of its `Kernel` |
 //! | report section | a function and its entry in the `SECTIONS` of [`report`] |
 //! | export format | a file in [`export`], a variant and its arm in `cmd/export.rs` |
+//! | format of weights that people bring and that is not read | a variant of [`model::foreign`], with what to do |
 //! | command | a file in [`cmd`], one arm in [`cli`] |
 //!
 //! Which part may name which is held by `tests/architecture.rs`.

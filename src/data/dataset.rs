@@ -1,5 +1,6 @@
 //! A corpus, tokenized and split.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::DataError;
@@ -145,6 +146,7 @@ fn dataset(plan: &DataPlan, sources: &[Source], loaded: Loaded) -> Dataset {
     let (written, ends) = (sum(|text| text.written_marks), sum(|text| text.ends));
     notices.extend(texts.iter().flat_map(|text| text.notices.clone()));
     notices.extend(about_marks(plan, &tokenizer, written));
+    notices.extend(named_tokens(&tokenizer, &texts));
     let mut dataset = Dataset {
         name: plan.source.to_string(),
         sha256: match texts.as_slice() {

@@ -105,7 +105,7 @@ fn special_tokens(model: &Pretrained) -> String {
     let named: Vec<String> = match tokenizer {
         Tokenizer::Extended(extended) => {
             let is_named = |token: &&AddedToken| {
-                !token.only_written && !(token.special && extended.parts().split_special_tokens)
+                !(token.only_written || (token.special && extended.parts().split_special_tokens))
             };
             extended.tokens().iter().filter(is_named).map(|token| outside_tables(&token.content)).collect()
         }

@@ -53,6 +53,18 @@ pub enum ExportError {
     Changed,
 }
 
+impl ExportError {
+    /// Whether another model has to be given.
+    pub fn is_of_the_model(&self) -> bool {
+        match self {
+            Self::Weights { source, .. } | Self::Infer(InferError::Weights { source, .. }) => {
+                source.is_of_the_file()
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Writes a folder that Hugging Face's libraries, and this program, load as a model.
 ///
 /// # Errors

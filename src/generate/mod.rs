@@ -50,6 +50,17 @@ pub enum GenerateError {
     Settings { problem: String },
 }
 
+impl GenerateError {
+    /// Whether another model or another prompt has to be given.
+    pub fn is_of_the_model(&self) -> bool {
+        match self {
+            Self::Infer(InferError::Weights { source, .. }) => source.is_of_the_file(),
+            Self::UnknownChars { .. } | Self::NoRow { .. } => true,
+            _ => false,
+        }
+    }
+}
+
 /// The model's continuation of `prompt`, without the prompt: up to `plan.max_new_tokens` tokens, fewer when the model
 /// ends the text. An empty prompt starts from [`Tokenizer::start_token`]; characters that the tokenizer does not know
 /// are left out of the prompt (see [`Tokenizer::unknown_chars`]). The same seed, plan and logits give the same text.

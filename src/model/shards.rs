@@ -66,7 +66,7 @@ pub fn files_of(path: &Path) -> Result<Vec<PathBuf>, TensorFileError> {
         return Ok(vec![path.to_owned()]);
     }
     let shards = shards(path, &weight_map(path)?)?;
-    Ok([path.to_owned()].into_iter().chain(shards.into_iter().map(|(_, file)| file)).collect())
+    Ok([path.to_owned()].into_iter().chain(shards.into_values()).collect())
 }
 
 fn is_index(path: &Path) -> bool {

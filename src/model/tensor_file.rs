@@ -78,6 +78,13 @@ pub enum TensorFileError {
     Device(String),
 }
 
+impl TensorFileError {
+    /// Whether another file has to be given: this one could be read, and is none that can be used.
+    pub fn is_of_the_file(&self) -> bool {
+        !matches!(self, Self::Io(_) | Self::Device(_))
+    }
+}
+
 /// What to add where a matrix lies the other way round.
 fn turned(expected: &[usize], found: &[usize]) -> &'static str {
     match (expected, found) {

@@ -225,3 +225,30 @@ fn damaged_or_missing_weights_are_found_before_anything_starts() {
         assert!(refusal(Start::find(&plan)).contains("weights.safetensors"), "{} bytes", bytes.len());
     }
 }
+
+#[test]
+fn weights_in_several_files_are_begun_from_and_known_again_as_a_whole() {
+    let shop = shop();
+    let folder = shop.folder.path().join("gpt2");
+    fs::create_dir(&folder).unwrap();
+    let model = ModelConfig { vocab_size: 50_257, ..MODEL };
+    write_zeros(&folder.join("model-1-of-1.safetensors"), &model);
+    let map: Map<String, serde_json::Value> = layout(&model)
+        .into_iter()
+        .map(|parameter| (parameter.name, json!("model-1-of-1.safetensors")))
+        .collect();
+    let index = json!({ "weight_map": map }).to_string();
+    fs::write(folder.join("model.safetensors.index.json"), &index).unwrap();
+    fs::write(folder.join(CONFIG_FILE), config_json(&model, None).to_string()).unwrap();
+    let plan = shop.plan(&[&format!("train.init_from={:?}", folder.display()), "data.tokenizer=gpt2"]);
+    let found = start(&plan);
+    found.check_sizes(&plan, Some(50_257)).unwrap();
+    assert!(found.info.weights.ends_with("model.safetensors.index.json"), "{}", found.info.weights);
+    check_unchanged(&found.info).unwrap();
+    // The run keeps to the index.
+    assert_eq!(start(&found.pin(&plan)).info.sha256, found.info.sha256);
+    let mut bytes = fs::read(folder.join("model-1-of-1.safetensors")).unwrap();
+    *bytes.last_mut().unwrap() = 1;
+    fs::write(folder.join("model-1-of-1.safetensors"), bytes).unwrap();
+    assert!(refusal(check_unchanged(&found.info)).contains("are not those that the run was made for"));
+}
