@@ -15,6 +15,9 @@ use crate::threads;
 /// Tokens of a prompt that are read in one step, so that the texts that are being written need not wait for all of a long one.
 const PROMPT_TOKENS_A_STEP: usize = 128;
 
+/// And of all prompts together: those that come first are read first.
+const PROMPT_TOKENS_TOGETHER: usize = 2 * PROMPT_TOKENS_A_STEP;
+
 /// Names a job of a batch.
 pub type JobId = u64;
 
@@ -95,6 +98,8 @@ struct Job {
     /// While the prompt is being read there is one text, which the others are then copies of.
     texts: Vec<Text>,
     samples: usize,
+    /// Whether it goes on in this step.
+    has_turn: bool,
 }
 
 #[derive(Debug)]
@@ -164,7 +169,7 @@ impl<'m> Batch<'m> {
             sampler: sampler(&settings, 0),
             pieces: Pieces::new(settings.stop.clone()),
         };
-        self.jobs.push(Job { id, settings, texts: vec![text], samples });
+        self.jobs.push(Job { id, settings, texts: vec![text], samples, has_turn: false });
         Ok(())
     }
 
@@ -181,9 +186,16 @@ impl<'m> Batch<'m> {
         // Choosing tokens is shared among the threads as well.
         let _flushing = threads::flush();
         let decoder = self.decoder;
+        let mut room = PROMPT_TOKENS_TOGETHER;
+        for job in &mut self.jobs {
+            let prompt = job.prompt_tokens();
+            job.has_turn = prompt == 0 || room > 0;
+            room = room.saturating_sub(prompt);
+        }
         let mut texts: Vec<(&Settings, &mut Text)> = self
             .jobs
             .iter_mut()
+            .filter(|job| job.has_turn)
             .flat_map(|Job { settings, texts, .. }| texts.iter_mut().map(|text| (&*settings, text)))
             .collect();
         if texts.is_empty() {
@@ -205,7 +217,7 @@ impl<'m> Batch<'m> {
 
         let mut news = Vec::new();
         let mut seen = seen.into_iter().zip(questions);
-        for job in &mut self.jobs {
+        for job in self.jobs.iter_mut().filter(|job| job.has_turn) {
             let (seen, questions): (Vec<_>, Vec<_>) = seen.by_ref().take(job.texts.len()).unzip();
             if let Some(said) = scored(questions, &seen) {
                 news.push(News { job: job.id, sample: 0, what: What::Prompt(said) });
@@ -245,6 +257,12 @@ fn sampler(settings: &Settings, sample: usize) -> Sampler {
 impl Job {
     fn is_reading(&self) -> bool {
         self.texts.iter().any(|text| text.written == 0) && self.texts.len() < self.samples
+    }
+
+    /// Tokens of its prompt that come next; none when that is read.
+    fn prompt_tokens(&self) -> usize {
+        let reading = self.texts.first().filter(|text| text.written == 0);
+        reading.map_or(0, |text| text.waiting.min(PROMPT_TOKENS_A_STEP))
     }
 
     /// Chooses the next token of each text from its row of logits.

@@ -271,3 +271,23 @@ fn a_prompt_is_not_scored_where_nobody_asks() {
     let decoder = decoder();
     assert_eq!(scores(&decoder, &[1, 2, 3], Settings { alternatives: Some(1), ..settings(1) }, 1).0, []);
 }
+
+#[test]
+fn many_prompts_are_read_a_part_at_a_time_and_all_of_them() {
+    let decoder = decoder();
+    let prompt: Vec<u32> = (0..40).collect();
+    let one = Settings { max_new_tokens: 1, temperature: 0.0, ..settings(0) };
+    let mut batch = Batch::new(&decoder, &Tokenizer::Byte);
+    for id in 0..20 {
+        batch.add(id, &prompt, one.clone(), 1).unwrap();
+    }
+    let mut news = batch.step().unwrap();
+    // 256 tokens, and what is left of the prompt that they end in.
+    assert_eq!(batch.texts(), 20 - 7);
+    while !batch.is_empty() {
+        news.extend(batch.step().unwrap());
+    }
+    for id in 0..20 {
+        assert_eq!(texts(&news, id, 1), alone(&decoder, &prompt, &one, 1));
+    }
+}
