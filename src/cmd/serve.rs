@@ -75,6 +75,10 @@ struct LimitArgs {
     /// 64 KiB also when others have all; a client that does not read is let go when it needs more.
     #[arg(long, value_name = "BYTES", default_value = "67108864")]
     waiting_bytes: NonZeroUsize,
+    /// Memory for keys and values of prompts that were scored, of each model: what the next ones have in common with them is not read
+    /// again.
+    #[arg(long, value_name = "BYTES", default_value = "268435456")]
+    kept_bytes: usize,
 }
 
 const AFTER_HELP: &str = "\
@@ -100,6 +104,7 @@ impl From<LimitArgs> for Limits {
             texts: args.texts.get(),
             connections: args.connections as usize,
             waiting_bytes: args.waiting_bytes.get(),
+            kept_bytes: args.kept_bytes,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{HashSet, VecDeque};
 
 use rayon::prelude::*;
 
+use super::kept::Kept;
 use super::pieces::{Piece, Pieces};
 use super::sampler::{Chance, Sampler, penalise};
 use super::{GenerateError, Model, Settings};
@@ -76,8 +77,8 @@ struct Question {
     /// The tokens after each of them, as far as they are the prompt's.
     targets: Vec<u32>,
     alternatives: usize,
-    /// The prompt's first token, where it is among them.
-    first: Option<u32>,
+    /// What is known of those before these.
+    known: Vec<Scored>,
 }
 
 /// Jobs under way with one model.
@@ -88,6 +89,7 @@ pub struct Batch<'m> {
     /// After these a text is over.
     ends: Vec<u32>,
     jobs: Vec<Job>,
+    kept: Kept,
 }
 
 /// Samples of one prompt.
@@ -100,6 +102,10 @@ struct Job {
     samples: usize,
     /// Whether it goes on in this step.
     has_turn: bool,
+    /// What was said of its prompt, as long as it may be kept.
+    scored: Vec<Scored>,
+    /// The prompt's keys and values, when nothing else is to be done with them.
+    done: Option<Cache>,
 }
 
 #[derive(Debug)]
@@ -110,6 +116,8 @@ struct Text {
     tokens: Vec<u32>,
     /// Each of them once, where that is asked for: a prompt can be far longer than the vocabulary.
     repeated: HashSet<u32>,
+    /// What is known of the prompt's tokens before they are read, and was not said yet.
+    known: Vec<Scored>,
     /// How many of the last tokens are not in the cache yet.
     waiting: usize,
     written: usize,
@@ -119,7 +127,8 @@ struct Text {
 
 impl<'m> Batch<'m> {
     pub fn new(decoder: &'m Decoder, tokenizer: &'m Tokenizer) -> Self {
-        Self { decoder, tokenizer, ends: tokenizer.end_token().into_iter().collect(), jobs: Vec::new() }
+        let ends = tokenizer.end_token().into_iter().collect();
+        Self { decoder, tokenizer, ends, jobs: Vec::new(), kept: Kept::default() }
     }
 
     /// Of this model, whose folder may say what ends a text.
@@ -130,6 +139,16 @@ impl<'m> Batch<'m> {
     /// Texts are over after these tokens, and no others.
     pub fn ending_at(self, ends: Vec<u32>) -> Self {
         Self { ends, ..self }
+    }
+
+    /// Keeps keys and values of prompts that were scored, up to so many bytes, for others that begin like them.
+    pub fn keeping(self, bytes: u64) -> Self {
+        Self { kept: Kept::new(bytes), ..self }
+    }
+
+    #[cfg(test)]
+    pub(super) fn kept_for_tests(&mut self) -> &mut Kept {
+        &mut self.kept
     }
 
     /// Nothing is under way.
@@ -156,12 +175,25 @@ impl<'m> Batch<'m> {
         samples: usize,
     ) -> Result<(), GenerateError> {
         let block_size = self.decoder.model().block_size;
-        let waiting = prompt.len().min(block_size);
+        let mut waiting = prompt.len().min(block_size);
         let room = waiting.saturating_add(settings.max_new_tokens).min(block_size);
+        let mut cache = Cache::try_new(self.decoder.model(), room)?;
+        let mut known = Vec::new();
+        if settings.score_prompt {
+            if prompt.len() <= block_size {
+                known = self.kept.begin(prompt, settings.alternatives.unwrap_or(0), &mut cache)?;
+            }
+            waiting -= cache.len();
+            if known.is_empty() {
+                let first = prompt.get(prompt.len() - waiting).copied();
+                known.extend(first.map(|token| Scored { token, chance: None }));
+            }
+        }
         let is_penalised = settings.repetition_penalty != 1.0;
         let text = Text {
             sample: 0,
-            cache: Cache::try_new(self.decoder.model(), room)?,
+            cache,
+            known,
             tokens: prompt.to_vec(),
             repeated: if is_penalised { prompt.iter().copied().collect() } else { HashSet::new() },
             waiting,
@@ -169,7 +201,15 @@ impl<'m> Batch<'m> {
             sampler: sampler(&settings, 0),
             pieces: Pieces::new(settings.stop.clone()),
         };
-        self.jobs.push(Job { id, settings, texts: vec![text], samples, has_turn: false });
+        self.jobs.push(Job {
+            id,
+            settings,
+            texts: vec![text],
+            samples,
+            has_turn: false,
+            scored: Vec::new(),
+            done: None,
+        });
         Ok(())
     }
 
@@ -220,6 +260,9 @@ impl<'m> Batch<'m> {
         for job in self.jobs.iter_mut().filter(|job| job.has_turn) {
             let (seen, questions): (Vec<_>, Vec<_>) = seen.by_ref().take(job.texts.len()).unzip();
             if let Some(said) = scored(questions, &seen) {
+                if self.kept.is_used() {
+                    job.scored.extend_from_slice(&said);
+                }
                 news.push(News { job: job.id, sample: 0, what: What::Prompt(said) });
             }
             match job.go_on(decoder, self.tokenizer, &self.ends, &seen) {
@@ -228,6 +271,10 @@ impl<'m> Batch<'m> {
                     news.push(News { job: job.id, sample: 0, what: What::Failed(error) });
                     job.texts.clear();
                 }
+            }
+            if let Some(cache) = job.done.take().filter(|_| self.kept.is_used()) {
+                let alternatives = job.settings.alternatives.unwrap_or(0);
+                self.kept.put(decoder.model(), std::mem::take(&mut job.scored), alternatives, cache);
             }
         }
         self.jobs.retain(|job| !job.texts.is_empty());
@@ -239,14 +286,10 @@ impl<'m> Batch<'m> {
 fn scored(questions: Vec<Option<Question>>, seen: &[Seen<Option<Chance>>]) -> Option<Vec<Scored>> {
     // While a prompt is read there is one text.
     let (question, seen) = (questions.into_iter().next()??, seen.first()?);
-    let first = question.first.map(|token| Scored { token, chance: None });
+    let mut said = question.known;
     let others = question.targets.into_iter().zip(&seen.looks);
-    Some(
-        first
-            .into_iter()
-            .chain(others.map(|(token, chance)| Scored { token, chance: chance.clone() }))
-            .collect(),
-    )
+    said.extend(others.map(|(token, chance)| Scored { token, chance: chance.clone() }));
+    Some(said)
 }
 
 fn sampler(settings: &Settings, sample: usize) -> Sampler {
@@ -307,6 +350,12 @@ impl Job {
             news.extend(ending.map(|ending| of(What::End(ending))));
             ended.push(ending.is_some());
         }
+        if ended == [true] && self.settings.score_prompt {
+            // Of a text that went on, the cache has more than the prompt, and may have less of it.
+            self.done =
+                self.texts.pop().map(|text| text.cache).filter(|cache| cache.len() == self.scored.len());
+            ended.clear();
+        }
         let mut ended = ended.into_iter();
         self.texts.retain(|_| !ended.next().unwrap_or(false));
         // The job is known by its first text until the others are there.
@@ -334,7 +383,7 @@ impl Text {
             Question {
                 targets: self.tokens[after].to_vec(),
                 alternatives: settings.alternatives.unwrap_or(0),
-                first: self.cache.is_empty().then(|| self.tokens[start]),
+                known: std::mem::take(&mut self.known),
             }
         });
         (Feed { cache: &mut self.cache, tokens: &self.tokens[start..start + count] }, question)
@@ -347,6 +396,7 @@ impl Text {
         Ok(Self {
             sample,
             cache,
+            known: Vec::new(),
             tokens: self.tokens.clone(),
             repeated: self.repeated.clone(),
             waiting: 0,

@@ -4,6 +4,7 @@
 //! once and writes many texts at a time ([`Batch`]), or predicts a given one ([`score`]).
 
 mod batch;
+mod kept;
 pub mod memorisation;
 mod model;
 mod pieces;

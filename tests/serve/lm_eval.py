@@ -27,7 +27,7 @@ tokenizer = AutoTokenizer.from_pretrained(folder)
 context = json.loads((Path(folder) / "config.json").read_text())["n_positions"]
 start = tokenizer("\n").input_ids[-1]  # what a text without a beginning begins with
 
-SCENES = ["Maud:\n", "King Aldren:\nThe sea ", "Maud:\nI have seen the", "the", "A crown of salt is", "Enter King Aldren", "What is it "]
+SCENES = ["Maud:\n", "King Aldren:\nThe sea ", "Maud:\nI have seen the", "A crown of salt is"]
 ENDS = [[" and", " stone", "s"], ["\n", "the king", "salt"], ["e", " crown", "I will not"]]
 questions = [{"ctx": scene, "choices": ends, "gold": 0} for scene in SCENES for ends in ENDS]
 texts = [{"text": scene + " ".join(end)} for scene in SCENES for end in ENDS]
@@ -85,7 +85,8 @@ _, one_by_one = evaluate("choice", 1)
 _, together = evaluate("choice", 16)
 _, concurrently = evaluate("choice", 3, concurrent=4)
 assert one_by_one == together == concurrently, "the figures depend on the batch"
-pairs = [(question["ctx"], end) for question in questions for end in question["choices"]]
+# lm-eval hands blanks at the end of a context over to the continuation.
+pairs = [(ctx.rstrip(), ctx[len(ctx.rstrip()) :] + end) for ctx, end in ((q["ctx"], end) for q in questions for end in q["choices"])]
 found = [answer for answers in one_by_one for answer in answers]
 whole, part = nats([ctx + end for ctx, end in pairs]), nats([ctx for ctx, _ in pairs])
 worst = max(abs(-logprob - (w - p)) for (logprob, _), w, p in zip(found, whole, part, strict=True))
