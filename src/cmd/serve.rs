@@ -77,6 +77,10 @@ struct LimitArgs {
     /// events beside that, and the system up to 256 KiB for what was sent.
     #[arg(long, value_name = "BYTES", default_value = "67108864")]
     waiting_bytes: NonZeroUsize,
+    /// Memory for keys and values of prompts that were scored, of each model: what the next ones have in common with them is not read
+    /// again.
+    #[arg(long, value_name = "BYTES", default_value = "268435456")]
+    kept_bytes: usize,
 }
 
 const AFTER_HELP: &str = "\
@@ -102,6 +106,7 @@ impl From<LimitArgs> for Limits {
             texts: args.texts.get(),
             connections: args.connections as usize,
             waiting_bytes: args.waiting_bytes.get(),
+            kept_bytes: args.kept_bytes,
         }
     }
 }

@@ -275,6 +275,36 @@ pub(super) fn tokenizer_for(
     }
 }
 
+/// In words, which added tokens the texts name, and how often; `None` if they name none.
+fn named_tokens(tokenizer: &Tokenizer, texts: &[Tokenized]) -> Option<String> {
+    /// Tokens that are named.
+    const NAMED: usize = 8;
+    /// Tokens that are read at a time.
+    const COUNTED: usize = 1 << 16;
+    let added = tokenizer.added_tokens();
+    let mut counts: BTreeMap<u32, usize> = added.iter().map(|token| (token.id, 0)).collect();
+    if counts.is_empty() {
+        return None;
+    }
+    // A text that cannot be read is found out where it is trained on.
+    let ids = texts.iter().flat_map(|text| text.tokens.chunks(COUNTED).flatten()).flatten();
+    for token in ids {
+        counts.entry(token).and_modify(|count| *count += 1);
+    }
+    let found = added.iter().filter_map(|token| {
+        let count = *counts.get(&token.id)?;
+        (count > 0).then(|| format!("{} ({count})", token.content))
+    });
+    let found: Vec<String> = found.collect();
+    let more = if found.len() > NAMED { ", ..." } else { "" };
+    (!found.is_empty()).then(|| {
+        format!(
+            "the text names tokens that the model of train.init_from has, and they are read as such: {}{more}",
+            found[..found.len().min(NAMED)].join(", ")
+        )
+    })
+}
+
 /// In words, that the end of a text is written in a text and is not taken for its token.
 fn about_marks(plan: &DataPlan, tokenizer: &Tokenizer, written: u64) -> Option<String> {
     let is_token = plan.special_tokens && tokenizer.end_token().is_some();

@@ -6,6 +6,7 @@ use std::collections::{HashSet, VecDeque};
 use rayon::prelude::*;
 
 use super::choices::Choices;
+use super::kept::Kept;
 use super::pieces::{Piece, Pieces};
 use super::sampler::{Chance, Sampler, penalise};
 use super::{GenerateError, Model, Settings};
@@ -15,6 +16,9 @@ use crate::threads;
 
 /// Tokens of a prompt that are read in one step, so that the texts that are being written need not wait for all of a long one.
 const PROMPT_TOKENS_A_STEP: usize = 128;
+
+/// And of all prompts together: those that come first are read first.
+const PROMPT_TOKENS_TOGETHER: usize = 2 * PROMPT_TOKENS_A_STEP;
 
 /// Names a job of a batch.
 pub type JobId = u64;
@@ -74,8 +78,8 @@ struct Question {
     /// The tokens after each of them, as far as they are the prompt's.
     targets: Vec<u32>,
     alternatives: usize,
-    /// The prompt's first token, where it is among them.
-    first: Option<u32>,
+    /// What is known of those before these.
+    known: Vec<Scored>,
 }
 
 /// Jobs under way with one model.
@@ -87,6 +91,7 @@ pub struct Batch<'m> {
     ends: Vec<u32>,
     choices: Choices,
     jobs: Vec<Job>,
+    kept: Kept,
 }
 
 /// Samples of one prompt.
@@ -97,6 +102,12 @@ struct Job {
     /// While the prompt is being read there is one text, which the others are then copies of.
     texts: Vec<Text>,
     samples: usize,
+    /// Whether it goes on in this step.
+    has_turn: bool,
+    /// What was said of its prompt, as long as it may be kept.
+    scored: Vec<Scored>,
+    /// The prompt's keys and values, when nothing else is to be done with them.
+    done: Option<Cache>,
 }
 
 #[derive(Debug)]
@@ -107,6 +118,8 @@ struct Text {
     tokens: Vec<u32>,
     /// Each of them once, where that is asked for: a prompt can be far longer than the vocabulary.
     repeated: HashSet<u32>,
+    /// What is known of the prompt's tokens before they are read, and was not said yet.
+    known: Vec<Scored>,
     /// How many of the last tokens are not in the cache yet.
     waiting: usize,
     written: usize,
@@ -118,7 +131,7 @@ impl<'m> Batch<'m> {
     pub fn new(decoder: &'m Decoder, tokenizer: &'m Tokenizer) -> Self {
         let ends: Vec<u32> = tokenizer.end_token().into_iter().collect();
         let choices = Choices::new(tokenizer, &ends, decoder.model().vocab_size);
-        Self { decoder, tokenizer, ends, choices, jobs: Vec::new() }
+        Self { decoder, tokenizer, ends, choices, jobs: Vec::new(), kept: Kept::default() }
     }
 
     /// Of this model, whose folder may say what ends a text.
@@ -130,6 +143,16 @@ impl<'m> Batch<'m> {
     pub fn ending_at(self, ends: Vec<u32>) -> Self {
         let choices = Choices::new(self.tokenizer, &ends, self.decoder.model().vocab_size);
         Self { ends, choices, ..self }
+    }
+
+    /// Keeps keys and values of prompts that were scored, up to so many bytes, for others that begin like them.
+    pub fn keeping(self, bytes: u64) -> Self {
+        Self { kept: Kept::new(bytes), ..self }
+    }
+
+    #[cfg(test)]
+    pub(super) fn kept_for_tests(&mut self) -> &mut Kept {
+        &mut self.kept
     }
 
     /// Nothing is under way.
@@ -156,12 +179,25 @@ impl<'m> Batch<'m> {
         samples: usize,
     ) -> Result<(), GenerateError> {
         let block_size = self.decoder.model().block_size;
-        let waiting = prompt.len().min(block_size);
+        let mut waiting = prompt.len().min(block_size);
         let room = waiting.saturating_add(settings.max_new_tokens).min(block_size);
+        let mut cache = Cache::try_new(self.decoder.model(), room)?;
+        let mut known = Vec::new();
+        if settings.score_prompt {
+            if prompt.len() <= block_size {
+                known = self.kept.begin(prompt, settings.alternatives.unwrap_or(0), &mut cache)?;
+            }
+            waiting -= cache.len();
+            if known.is_empty() {
+                let first = prompt.get(prompt.len() - waiting).copied();
+                known.extend(first.map(|token| Scored { token, chance: None }));
+            }
+        }
         let is_penalised = settings.repetition_penalty != 1.0;
         let text = Text {
             sample: 0,
-            cache: Cache::try_new(self.decoder.model(), room)?,
+            cache,
+            known,
             tokens: prompt.to_vec(),
             repeated: if is_penalised { prompt.iter().copied().collect() } else { HashSet::new() },
             waiting,
@@ -169,7 +205,15 @@ impl<'m> Batch<'m> {
             sampler: sampler(&settings, 0),
             pieces: Pieces::new(settings.stop.clone()),
         };
-        self.jobs.push(Job { id, settings, texts: vec![text], samples });
+        self.jobs.push(Job {
+            id,
+            settings,
+            texts: vec![text],
+            samples,
+            has_turn: false,
+            scored: Vec::new(),
+            done: None,
+        });
         Ok(())
     }
 
@@ -186,9 +230,16 @@ impl<'m> Batch<'m> {
         // Choosing tokens is shared among the threads as well.
         let _flushing = threads::flush();
         let decoder = self.decoder;
+        let mut room = PROMPT_TOKENS_TOGETHER;
+        for job in &mut self.jobs {
+            let prompt = job.prompt_tokens();
+            job.has_turn = prompt == 0 || room > 0;
+            room = room.saturating_sub(prompt);
+        }
         let mut texts: Vec<(&Settings, &mut Text)> = self
             .jobs
             .iter_mut()
+            .filter(|job| job.has_turn)
             .flat_map(|Job { settings, texts, .. }| texts.iter_mut().map(|text| (&*settings, text)))
             .collect();
         if texts.is_empty() {
@@ -210,9 +261,12 @@ impl<'m> Batch<'m> {
 
         let mut news = Vec::new();
         let mut seen = seen.into_iter().zip(questions);
-        for job in &mut self.jobs {
+        for job in self.jobs.iter_mut().filter(|job| job.has_turn) {
             let (seen, questions): (Vec<_>, Vec<_>) = seen.by_ref().take(job.texts.len()).unzip();
             if let Some(said) = scored(questions, &seen) {
+                if self.kept.is_used() {
+                    job.scored.extend_from_slice(&said);
+                }
                 news.push(News { job: job.id, sample: 0, what: What::Prompt(said) });
             }
             match job.go_on(decoder, self.tokenizer, &self.ends, &self.choices, &seen) {
@@ -221,6 +275,10 @@ impl<'m> Batch<'m> {
                     news.push(News { job: job.id, sample: 0, what: What::Failed(error) });
                     job.texts.clear();
                 }
+            }
+            if let Some(cache) = job.done.take().filter(|_| self.kept.is_used()) {
+                let alternatives = job.settings.alternatives.unwrap_or(0);
+                self.kept.put(decoder.model(), std::mem::take(&mut job.scored), alternatives, cache);
             }
         }
         self.jobs.retain(|job| !job.texts.is_empty());
@@ -232,14 +290,10 @@ impl<'m> Batch<'m> {
 fn scored(questions: Vec<Option<Question>>, seen: &[Seen<Option<Chance>>]) -> Option<Vec<Scored>> {
     // While a prompt is read there is one text.
     let (question, seen) = (questions.into_iter().next()??, seen.first()?);
-    let first = question.first.map(|token| Scored { token, chance: None });
+    let mut said = question.known;
     let others = question.targets.into_iter().zip(&seen.looks);
-    Some(
-        first
-            .into_iter()
-            .chain(others.map(|(token, chance)| Scored { token, chance: chance.clone() }))
-            .collect(),
-    )
+    said.extend(others.map(|(token, chance)| Scored { token, chance: chance.clone() }));
+    Some(said)
 }
 
 fn sampler(settings: &Settings, sample: usize) -> Sampler {
@@ -250,6 +304,12 @@ fn sampler(settings: &Settings, sample: usize) -> Sampler {
 impl Job {
     fn is_reading(&self) -> bool {
         self.texts.iter().any(|text| text.written == 0) && self.texts.len() < self.samples
+    }
+
+    /// Tokens of its prompt that come next; none when that is read.
+    fn prompt_tokens(&self) -> usize {
+        let reading = self.texts.first().filter(|text| text.written == 0);
+        reading.map_or(0, |text| text.waiting.min(PROMPT_TOKENS_A_STEP))
     }
 
     /// Chooses the next token of each text from its row of logits.
@@ -295,6 +355,12 @@ impl Job {
             news.extend(ending.map(|ending| of(What::End(ending))));
             ended.push(ending.is_some());
         }
+        if ended == [true] && self.settings.score_prompt {
+            // Of a text that went on, the cache has more than the prompt, and may have less of it.
+            self.done =
+                self.texts.pop().map(|text| text.cache).filter(|cache| cache.len() == self.scored.len());
+            ended.clear();
+        }
         let mut ended = ended.into_iter();
         self.texts.retain(|_| !ended.next().unwrap_or(false));
         // The job is known by its first text until the others are there.
@@ -322,7 +388,7 @@ impl Text {
             Question {
                 targets: self.tokens[after].to_vec(),
                 alternatives: settings.alternatives.unwrap_or(0),
-                first: self.cache.is_empty().then(|| self.tokens[start]),
+                known: std::mem::take(&mut self.known),
             }
         });
         (Feed { cache: &mut self.cache, tokens: &self.tokens[start..start + count] }, question)
@@ -335,6 +401,7 @@ impl Text {
         Ok(Self {
             sample,
             cache,
+            known: Vec::new(),
             tokens: self.tokens.clone(),
             repeated: self.repeated.clone(),
             waiting: 0,

@@ -5,6 +5,7 @@
 
 mod batch;
 mod choices;
+mod kept;
 pub mod memorisation;
 mod model;
 mod pieces;

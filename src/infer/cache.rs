@@ -60,13 +60,22 @@ impl Cache {
     /// # Errors
     /// When it has no room for them.
     pub fn copy_from(&mut self, other: &Self) -> Result<(), InferError> {
-        if other.len > self.capacity {
-            return Err(InferError::NoRoom { tokens: other.len, room: self.capacity });
+        self.copy_first(other, other.len)
+    }
+
+    /// Takes the first `tokens` of another cache of the same model, or all where there are fewer.
+    ///
+    /// # Errors
+    /// When it has no room for them.
+    pub fn copy_first(&mut self, other: &Self, tokens: usize) -> Result<(), InferError> {
+        let tokens = tokens.min(other.len);
+        if tokens > self.capacity {
+            return Err(InferError::NoRoom { tokens, room: self.capacity });
         }
         for (mine, others) in self.layers.iter_mut().zip(&other.layers) {
-            mine.copy_from(others, other.len);
+            mine.copy_from(others, tokens);
         }
-        self.len = other.len;
+        self.len = tokens;
         Ok(())
     }
 

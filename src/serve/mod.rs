@@ -60,6 +60,8 @@ pub struct Limits {
     /// Bytes that wait for all clients together: bodies that arrive, prompts, answers that are not taken. An answer may have half of
     /// them, and 64 KiB also when others have all. A connection takes up to 64 KiB and sixteen events for itself beside that.
     pub waiting_bytes: usize,
+    /// Bytes of keys and values of scored prompts that are kept of each model, for prompts that begin like them.
+    pub kept_bytes: usize,
 }
 
 impl Default for Limits {
@@ -74,6 +76,7 @@ impl Default for Limits {
             texts: 16,
             connections: 512,
             waiting_bytes: 64 << 20,
+            kept_bytes: 256 << 20,
         }
     }
 }

@@ -61,6 +61,14 @@ struct State {
     closing: Option<Instant>,
 }
 
+impl State {
+    /// Requests of which nothing has been taken up. Their orders follow each other, and only the first request's can have been
+    /// taken up in part.
+    fn requests(&self) -> usize {
+        self.waiting.iter().filter(|order| order.first == 0).count()
+    }
+}
+
 impl Queue {
     pub fn new(depth: usize) -> Self {
         Self { depth, state: Mutex::default(), changed: Condvar::new() }
@@ -72,11 +80,11 @@ impl Queue {
         if state.closing.is_some() {
             return Err(Refusal::Closing);
         }
-        if state.waiting.len() >= self.depth {
+        if state.requests() >= self.depth {
             // Clients that are gone need no place.
             state.waiting.retain(|order| !order.to.is_closed());
         }
-        if state.waiting.len() >= self.depth {
+        if state.requests() >= self.depth {
             return Err(Refusal::Full);
         }
         state.waiting.extend(orders);

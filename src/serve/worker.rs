@@ -20,7 +20,11 @@ struct Active {
 pub fn work(app: &App) {
     let mut worker = Worker {
         app,
-        batches: app.served.iter().map(|served| Batch::of(&served.model)).collect(),
+        batches: app
+            .served
+            .iter()
+            .map(|served| Batch::of(&served.model).keeping(app.limits.kept_bytes as u64))
+            .collect(),
         spent: vec![Duration::ZERO; app.served.len()],
         active: HashMap::new(),
         next: 0,

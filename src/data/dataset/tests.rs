@@ -127,3 +127,24 @@ fn a_model_with_fewer_ids_than_the_tokenizer_is_refused() {
     let message = data.check_vocabulary(Some(5)).expect_err("5 < 6").to_string();
     assert!(message.contains("model.vocab_size = 5") && message.contains("vocabulary of 6"), "{message}");
 }
+
+#[test]
+fn added_tokens_of_a_taken_over_vocabulary_are_read_and_counted() {
+    let json = r#"{ "kind": "extended", "base": { "kind": "byte" }, "tokens": [
+        { "id": 256, "content": "<|end|>" }, { "id": 257, "content": "<|user|>" } ] }"#;
+    let taken: Tokenizer = serde_json::from_str(json).expect("a tokenizer");
+    let (_folder, plan) = plan_for(&"ab<|end|>".repeat(3), TokenizerKind::Byte, 0.0);
+    let data = load_with(&plan, Some(&taken)).expect("all is known");
+    assert_eq!(ids(&data.train), [97, 98, 256, 97, 98, 256, 97, 98, 256]);
+    assert_eq!(
+        data.notices,
+        [
+            "the text names tokens that the model of train.init_from has, and they are read as such: <|end|> (3)"
+        ]
+    );
+    assert!(load(&plan).expect("all is known").notices.is_empty());
+    // Where marks are text, so are they.
+    let plan = DataPlan { special_tokens: false, ..plan };
+    let data = load_with(&plan, Some(&taken)).expect("all is known");
+    assert_eq!((data.train.len(), data.notices.len()), (27, 0));
+}

@@ -271,3 +271,77 @@ fn a_prompt_is_not_scored_where_nobody_asks() {
     let decoder = decoder();
     assert_eq!(scores(&decoder, &[1, 2, 3], Settings { alternatives: Some(1), ..settings(1) }, 1).0, []);
 }
+
+#[test]
+fn many_prompts_are_read_a_part_at_a_time_and_all_of_them() {
+    let decoder = decoder();
+    let prompt: Vec<u32> = (0..40).collect();
+    let one = Settings { max_new_tokens: 1, temperature: 0.0, ..settings(0) };
+    let mut batch = Batch::new(&decoder, &Tokenizer::Byte);
+    for id in 0..20 {
+        batch.add(id, &prompt, one.clone(), 1).unwrap();
+    }
+    let mut news = batch.step().unwrap();
+    // 256 tokens, and what is left of the prompt that they end in.
+    assert_eq!(batch.texts(), 20 - 7);
+    while !batch.is_empty() {
+        news.extend(batch.step().unwrap());
+    }
+    for id in 0..20 {
+        assert_eq!(texts(&news, id, 1), alone(&decoder, &prompt, &one, 1));
+    }
+}
+
+#[test]
+fn what_prompts_have_in_common_is_read_once_and_the_bits_are_those_of_a_first_reading() {
+    let decoder = decoder();
+    let start: Vec<u32> = (0..30).map(|i| i * 11 % 256).collect();
+    let with = |end: &[u32]| [&start, end].concat();
+    let prompts = [
+        with(&[1, 2, 3]),
+        with(&[1, 2, 4]),
+        with(&[]),
+        with(&[9, 9, 9, 9, 9, 9, 9, 9, 9, 9]),
+        start[..7].to_vec(),
+        with(&[1, 2, 3]),
+        vec![5, 6],
+        with(&[9, 9]),
+    ];
+    for max_new_tokens in [0, 1, 3] {
+        let asked = Settings {
+            alternatives: Some(2),
+            score_prompt: true,
+            max_new_tokens,
+            temperature: 0.0,
+            ..settings(1)
+        };
+        let say = |batch: &mut Batch<'_>, prompt: &[u32]| {
+            batch.add(0, prompt, asked.clone(), 1).unwrap();
+            let (mut said, mut fed) = (Vec::new(), Vec::new());
+            while !batch.is_empty() {
+                for news in batch.step().unwrap() {
+                    match news.what {
+                        What::Prompt(scored) => said.extend(scored),
+                        What::Piece(piece) => fed.push(piece),
+                        What::End(_) => {}
+                        What::Failed(error) => panic!("{error}"),
+                    }
+                }
+            }
+            (said, fed)
+        };
+        let mut keeping = Batch::new(&decoder, &Tokenizer::Byte).keeping(10 << 20);
+        // So little that only one is kept.
+        let mut hardly = Batch::new(&decoder, &Tokenizer::Byte).keeping(30_000);
+        for prompt in &prompts {
+            let alone = say(&mut Batch::new(&decoder, &Tokenizer::Byte), prompt);
+            assert_eq!(alone.0.len(), prompt.len());
+            assert_eq!(say(&mut keeping, prompt), alone);
+            assert_eq!(say(&mut hardly, prompt), alone);
+        }
+        // It was used, or this would be a test of nothing.
+        let (used, mut cache) = (max_new_tokens <= 1, Cache::try_new(&MODEL, 40).unwrap());
+        let known = keeping.kept_for_tests().begin(&with(&[1, 2, 7]), 2, &mut cache).unwrap();
+        assert_eq!((known.len(), cache.len()), if used { (32, 31) } else { (0, 0) });
+    }
+}
