@@ -136,7 +136,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("tower_http", &["serve"]),
     ("ureq", &["data"]),
     ("walkdir", &["data", "store/scan"]),
-    ("zstd", &["store/archive"]),
+    ("zstd", &["store/archive", "data/form", "data/reader"]),
 ];
 
 /// What opens a file. [`runner::files`] does so without following links and without waiting for the other end of a pipe.
