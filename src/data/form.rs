@@ -17,6 +17,8 @@ pub(super) enum Form {
     Text,
     /// One JSON object in each line.
     JsonLines,
+    /// A column of a Parquet table.
+    Table,
     /// Token ids.
     Tokens(Header),
 }
@@ -59,12 +61,19 @@ pub(super) fn recognise(path: &Path) -> Result<(Form, Packing), DataError> {
         Form::Tokens(_) => {
             Err(other(path, "a compressed file of tokens", "unpack it: tokens are read where they lie"))
         }
+        Form::Table => Err(other(
+            path,
+            "a Parquet table that is packed once more",
+            "unpack it: a table is packed in itself",
+        )),
         form => Ok((form, packing)),
     }
 }
 
 /// Ends of the names of packed files.
 pub(super) const PACKED: [&str; 4] = [".gz", ".gzip", ".zst", ".zstd"];
+/// The end of the names of tables.
+pub(super) const TABLE: &str = ".parquet";
 /// Ends of the names of files with a document in each line.
 pub(super) const LINES: [&str; 3] = [".jsonl", ".ndjson", ".jsonlines"];
 
@@ -132,6 +141,9 @@ fn form(path: &Path, name: &str, head: &[u8]) -> Result<Form, DataError> {
     }
     if let Some(header) = token_file::llm_c(path, head)? {
         return Ok(Form::Tokens(header));
+    }
+    if head.starts_with(b"PAR1") {
+        return Ok(Form::Table);
     }
     if let Some((what, advice)) = no_corpus(head) {
         return Err(other(path, what, advice));
@@ -203,7 +215,6 @@ fn no_corpus(head: &[u8]) -> Option<(&'static str, &'static str)> {
             "an SQLite database",
             "write its texts out as JSON lines: `sqlite3 in.db \"SELECT json_object('text', COLUMN) FROM TABLE\" > out.jsonl`",
         ),
-        (b"PAR1", "a Parquet table", TO_JSON),
         (b"ARROW1", "an Arrow table", TO_JSON),
         (b"\xff\xff\xff\xff", "an Arrow table, as Hugging Face's `datasets` keep them", TO_JSON),
         (b"ORC", "an ORC table", TO_JSON),
