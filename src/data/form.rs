@@ -154,11 +154,11 @@ fn form(path: &Path, name: &str, head: &[u8]) -> Result<Form, DataError> {
     if name.ends_with(".json") {
         let first = head.strip_prefix(BOM).unwrap_or(head).iter().find(|byte| !byte.is_ascii_whitespace());
         return match first {
-            Some(b'{') => Ok(Form::JsonLines),
+            Some(b'{') if begins_with_object(head) => Ok(Form::JsonLines),
             Some(b'[') => Err(other(
                 path,
                 "one JSON list",
-                "write each of its items into a line of its own (`jq -c '.[]' in.json > out.jsonl`)",
+                "write each of its items into a line of its own (`jq -c '.[]' in.json > out.jsonl`), or call it .txt to have it read as it is",
             )),
             _ => Ok(Form::Text),
         };
@@ -181,6 +181,15 @@ fn form(path: &Path, name: &str, head: &[u8]) -> Result<Form, DataError> {
     }
     // What else is not UTF-8 is said with the offset when it is read.
     Ok(Form::Text)
+}
+
+/// Whether the first line is an object, or so long that it does not end here: one that goes over several lines is text like any other.
+fn begins_with_object(head: &[u8]) -> bool {
+    let head = head.strip_prefix(BOM).unwrap_or(head).trim_ascii_start();
+    match memchr::memchr(b'\n', head) {
+        Some(end) => serde_json::from_slice::<serde::de::IgnoredAny>(&head[..end]).is_ok(),
+        None => true,
+    }
 }
 
 fn other(path: &Path, what: &'static str, advice: &'static str) -> DataError {

@@ -165,8 +165,8 @@ fn known(
     if !cache.may_have(settings, source.plain_bytes()) {
         return Ok(None);
     }
-    let (_, (_, _, sha256)) = pass(source, plan, tokenizer, &|_| (), &mut Nobody)?;
-    let key = Cache::key(&sha256, settings);
+    let (_, joined) = pass(source, plan, tokenizer, &|_| (), &mut Nobody)?;
+    let key = Cache::key(&joined.sha256, settings);
     match cache.get(&key, tokenizer) {
         Ok(kept) => Ok(kept.map(|_| key)),
         Err(problem) => {

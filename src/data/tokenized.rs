@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::DataError;
 use super::cache::Entry;
 use super::corpus::Source;
-use super::encode::{Characters, Encoder, Ids, Joiner, Target};
+use super::encode::{Characters, Encoder, Ids, Joined, Joiner, Target};
 use super::reader::Progress;
 use super::token_file;
 use super::tokenizer::Tokenizer;
@@ -82,7 +82,8 @@ fn tokenized(
     }
     let encode = |ids: &mut dyn Ids| {
         let mut encoder = Encoder::new(tokenizer, plan.special_tokens, ids);
-        let (notices, (documents, bytes, sha256)) = pass(source, plan, tokenizer, progress, &mut encoder)?;
+        let (notices, Joined { documents, bytes, sha256 }) =
+            pass(source, plan, tokenizer, progress, &mut encoder)?;
         encoder.finish()?;
         let (written_marks, ends) = (encoder.written_marks, encoder.ends);
         let tokens = Tokens::from(Vec::new());
@@ -109,7 +110,7 @@ pub(super) fn pass(
     tokenizer: &Tokenizer,
     progress: Progress,
     target: &mut dyn Target,
-) -> Result<(Vec<String>, (u64, u64, String)), DataError> {
+) -> Result<(Vec<String>, Joined), DataError> {
     let ends = tokenizer.end_token().is_some();
     let mut joiner = Joiner::new(plan.separator, plan.special_tokens, ends, target);
     let notices = source.read(&plan.text_column, progress, &mut joiner)?;
