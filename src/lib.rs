@@ -31,6 +31,7 @@
 //! | configuration key | its row in the key table of [`config`], its default with a comment in `defaults.toml`, its use |
 //! | optimizer | what is known of it: a file and a line in [`facts::optimizer`]; what it does: a file and an arm in [`optim`] |
 //! | schedule | a variant in [`config::experiment`]; the compiler points at the arm |
+//! | form of a corpus | a variant of `Form` and how it is recognised in `data/form.rs`, its arm in `data/reader.rs` |
 //! | operation | a method of the trait in [`ops`] with a body composed from dfdx operations; its fused twin in `ops/cpu` |
 //! | device | one arm in [`engine::open`] |
 //! | number format | a variant of `DtypeKind` and what it is refused for in [`config`]; on a GPU a type in `ops/format.rs`, on the processor an `Operand` in `ops/cpu` |

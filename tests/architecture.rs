@@ -116,17 +116,21 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 const PACKAGES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "cmd", "main"]),
     ("axum", &["serve"]),
+    ("crc32fast", &["data/cache"]),
     ("csv", &["report/fixture", "sinks", "store"]),
     ("cudarc", &["engine/device", "ops/cuda"]),
     ("dfdx", &["engine", "infer/tests", "model", "ops", "optim"]),
+    ("flate2", &["data/form", "data/reader/tests"]),
     ("figment", &["config"]),
     ("gemm", &["ops/cpu/matmul"]),
     ("gemm_before_avx2", &["ops/cpu/matmul"]),
     ("include_dir", &["export/source"]),
     ("indicatif", &["sinks/progress"]),
     ("nvml_wrapper", &["monitor"]),
+    ("parquet", &["data/table"]),
     ("plotters", &["report/plot"]),
     ("pulp", &["infer/int8", "infer/panels", "ops/cpu/simd", "optim/cpu"]),
+    ("rustc_hash", &["data/tokenizer"]),
     ("safetensors", &["engine", "model"]),
     ("sysinfo", &["machine", "monitor"]),
     ("signal_hook", &["cmd/signals"]),
@@ -136,7 +140,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("tower_http", &["serve"]),
     ("ureq", &["data"]),
     ("walkdir", &["data", "store/scan"]),
-    ("zstd", &["store/archive", "data/form", "data/reader"]),
+    ("zstd", &["data/form", "data/reader/tests", "store/archive"]),
 ];
 
 /// What opens a file. [`runner::files`] does so without following links and without waiting for the other end of a pipe.

@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::DataError;
-use super::encode::Ids;
+use super::encode::{Ids, Joined};
 use super::tokenizer::Tokenizer;
 use super::tokens::{self, Tokens, Width};
 use crate::files::{atomic, plain, sha256};
@@ -176,11 +176,12 @@ impl Cache {
 
     /// What a process that was killed left of its writing.
     fn remove_leftovers(&self) {
-        const DAY: Duration = Duration::from_secs(86_400);
+        // Who still writes has written in the meantime.
+        const LONG: Duration = Duration::from_secs(3600);
         for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let is_old = || entry.metadata().and_then(|meta| meta.modified()).ok()?.elapsed().ok();
             if entry.file_name().to_string_lossy().starts_with(atomic::TEMPORARY)
-                && is_old().is_some_and(|age| age > DAY)
+                && is_old().is_some_and(|age| age > LONG)
             {
                 let _ = std::fs::remove_file(entry.path());
             }
@@ -236,9 +237,8 @@ impl Writer {
 
 impl Entry {
     /// What `describe` of [`Writer::keep`] makes.
-    #[allow(clippy::too_many_arguments)]
     pub fn new(
-        (documents, bytes, sha256): (u64, u64, String),
+        Joined { documents, bytes, sha256 }: Joined,
         (written_marks, ends): (u64, u64),
         notices: Vec<String>,
         settings: String,

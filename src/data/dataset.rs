@@ -5,20 +5,18 @@ use std::path::PathBuf;
 
 use super::DataError;
 use super::batches::{Batch, check_length};
-use super::cache::Entry;
 use super::corpus::{self, Source};
-use super::encode::{Characters, Encoder, Ids, Joiner, MARK, Target};
+use super::encode::MARK;
 use super::evaluation::{evaluation_batches, whole_corpus_batches};
 use super::kept;
 use super::reader::Progress;
 use super::split::Split;
-use super::token_file;
+use super::tokenized::{Loaded, Tokenized, in_memory};
 use super::tokenizer::Tokenizer;
-use super::tokens::{Tokens, Width};
-use crate::config::experiment::{DataPlan, RunPlan, TokenizerKind, TrainPlan, WindowOrder};
+use super::tokens::Tokens;
+use crate::config::experiment::{DataPlan, RunPlan, TrainPlan, WindowOrder};
 use crate::facts::DataInfo;
 use crate::files::sha256;
-use crate::units;
 
 /// Everything a run needs to know about its data.
 #[derive(Clone, Debug)]
@@ -103,32 +101,6 @@ fn is_large(sources: &[Source]) -> bool {
     sources.iter().map(Source::bytes).sum::<u64>() > LARGE_BYTES
 }
 
-/// The texts of a plan, tokenized.
-pub(super) struct Loaded {
-    pub tokenizer: Tokenizer,
-    /// What the tokenizer does not know, in words.
-    pub left_out: Option<String>,
-    pub texts: Vec<Tokenized>,
-    pub notices: Vec<String>,
-    /// Files of tokens that were made now, and their bytes.
-    pub kept: Vec<(PathBuf, u64)>,
-}
-
-/// Tokenizes the sources, and holds their tokens in memory.
-pub(super) fn in_memory(
-    plan: &DataPlan,
-    taken_over: Option<&Tokenizer>,
-    sources: &[Source],
-    progress: Progress,
-) -> Result<Loaded, DataError> {
-    let (tokenizer, left_out) = tokenizer_for(plan, taken_over, sources, progress)?;
-    let mut texts = Vec::with_capacity(sources.len());
-    for source in sources {
-        texts.push(tokenized(source, plan, &tokenizer, progress)?);
-    }
-    Ok(Loaded { tokenizer, left_out, texts, notices: Vec::new(), kept: Vec::new() })
-}
-
 /// Splits the texts, and sums up what is known of them.
 fn dataset(plan: &DataPlan, sources: &[Source], loaded: Loaded) -> Dataset {
     let Loaded { tokenizer, left_out, texts, notices: of_cache, kept } = loaded;
@@ -167,112 +139,6 @@ fn dataset(plan: &DataPlan, sources: &[Source], loaded: Loaded) -> Dataset {
     };
     dataset.notices.extend(dataset.measured_in_part());
     dataset
-}
-
-/// The ids of a source, and what is known of its text.
-pub(super) struct Tokenized {
-    pub tokens: Tokens,
-    pub sha256: String,
-    pub bytes: u64,
-    pub documents: u64,
-    pub written_marks: u64,
-    pub ends: u64,
-    notices: Vec<String>,
-}
-
-impl Tokenized {
-    /// Of a file of tokens.
-    pub fn of_file(read: token_file::Read) -> Tokenized {
-        let token_file::Read { tokens, marks, sha256 } = read;
-        Tokenized {
-            bytes: 2 * tokens.len() as u64,
-            tokens,
-            sha256,
-            documents: 1,
-            written_marks: 0,
-            ends: marks,
-            notices: Vec::new(),
-        }
-    }
-
-    /// Of tokens that are kept.
-    pub fn kept(entry: Entry, tokens: Tokens) -> Tokenized {
-        let Entry { sha256, bytes, documents, written_marks, ends, notices, .. } = entry;
-        Tokenized { tokens, sha256, bytes, documents, written_marks, ends, notices }
-    }
-}
-
-fn tokenized(
-    source: &Source,
-    plan: &DataPlan,
-    tokenizer: &Tokenizer,
-    progress: Progress,
-) -> Result<Tokenized, DataError> {
-    if let Some((path, header)) = source.tokens() {
-        return token_file::read(path, header, tokenizer, progress).map(Tokenized::of_file);
-    }
-    let encode = |ids: &mut dyn Ids| {
-        let mut encoder = Encoder::new(tokenizer, plan.special_tokens, ids);
-        let (notices, (documents, bytes, sha256)) = pass(source, plan, tokenizer, progress, &mut encoder)?;
-        encoder.finish()?;
-        let (written_marks, ends) = (encoder.written_marks, encoder.ends);
-        let tokens = Tokens::from(Vec::new());
-        Ok(Tokenized { tokens, sha256, bytes, documents, written_marks, ends, notices })
-    };
-    Ok(match Width::of(tokenizer.vocab_size()) {
-        Width::Short => {
-            let mut ids: Vec<u16> = Vec::new();
-            let text = encode(&mut ids)?;
-            Tokenized { tokens: Tokens::short(ids), ..text }
-        }
-        Width::Long => {
-            let mut ids: Vec<u32> = Vec::new();
-            let text = encode(&mut ids)?;
-            Tokenized { tokens: ids.into(), ..text }
-        }
-    })
-}
-
-/// Reads a source once, and gives its documents, bytes and sum.
-pub(super) fn pass(
-    source: &Source,
-    plan: &DataPlan,
-    tokenizer: &Tokenizer,
-    progress: Progress,
-    target: &mut dyn Target,
-) -> Result<(Vec<String>, (u64, u64, String)), DataError> {
-    let ends = tokenizer.end_token().is_some();
-    let mut joiner = Joiner::new(plan.separator, plan.special_tokens, ends, target);
-    let notices = source.read(&plan.text_column, progress, &mut joiner)?;
-    Ok((notices, joiner.finish()))
-}
-
-/// The tokenizer of the plan, or the one that is taken over, with what it does not know of the text in words.
-pub(super) fn tokenizer_for(
-    plan: &DataPlan,
-    taken_over: Option<&Tokenizer>,
-    sources: &[Source],
-    progress: Progress,
-) -> Result<(Tokenizer, Option<String>), DataError> {
-    match (taken_over, plan.tokenizer) {
-        (Some(tokenizer @ (Tokenizer::Gpt2 | Tokenizer::Byte)), _) => return Ok((tokenizer.clone(), None)),
-        (None, TokenizerKind::Gpt2) => return Ok((Tokenizer::Gpt2, None)),
-        (None, TokenizerKind::Byte) => return Ok((Tokenizer::Byte, None)),
-        (Some(tokenizer @ Tokenizer::Extended(_)), _) if tokenizer.characters().is_none() => {
-            return Ok((tokenizer.clone(), None));
-        }
-        (Some(Tokenizer::Char { .. } | Tokenizer::Extended(_)), _) | (None, TokenizerKind::Char) => {}
-    }
-    let mut characters = Characters::default();
-    // Only what separates documents depends on the tokenizer, and this one has no token for that.
-    let any = Tokenizer::of_characters(Vec::new());
-    for source in sources.iter().filter(|source| source.tokens().is_none()) {
-        pass(source, plan, &any, progress, &mut characters)?;
-    }
-    match taken_over {
-        Some(tokenizer) => Ok((tokenizer.clone(), left_out(tokenizer, &characters)?)),
-        None => Ok((Tokenizer::of_characters(characters.seen().map(|(c, _)| c).collect()), None)),
-    }
 }
 
 /// In words, which added tokens the texts name, and how often; `None` if they name none.
@@ -323,31 +189,6 @@ fn about_marks(plan: &DataPlan, tokenizer: &Tokenizer, written: u64) -> Option<S
 
 fn times(count: u64) -> String {
     if count == 1 { "once".to_owned() } else { format!("{count} times") }
-}
-
-/// In words, which characters of a text the tokenizer does not know, and how often they are there; `None` if it knows all.
-fn left_out(tokenizer: &Tokenizer, characters: &Characters) -> Result<Option<String>, DataError> {
-    /// Beyond this share the text would be another one.
-    const MOST: f64 = 0.01;
-    /// Characters that are named.
-    const NAMED: usize = 20;
-    let unknown: Vec<(char, u64)> = characters.seen().filter(|(c, _)| !tokenizer.knows(*c)).collect();
-    if unknown.is_empty() {
-        return Ok(None);
-    }
-    let all = characters.all() as usize;
-    let missing = unknown.iter().map(|(_, count)| count).sum::<u64>() as usize;
-    let mut named = unknown.iter().take(NAMED).map(|(c, _)| format!("{c:?}")).collect::<Vec<_>>().join(", ");
-    if unknown.len() > NAMED {
-        named.push_str(&format!(" and {} more", unknown.len() - NAMED));
-    }
-    if missing as f64 > MOST * all as f64 {
-        return Err(DataError::UnknownCharacters { missing, all, named });
-    }
-    Ok(Some(format!(
-        "{missing} of {} left out of the text, because they are not in the vocabulary of the model of train.init_from: {named}",
-        units::counted(all as u64, "character")
-    )))
 }
 
 /// Tokens of a training text from which on only parts of it are measured.

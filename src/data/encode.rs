@@ -20,6 +20,15 @@ pub(super) trait Target {
     fn mark(&mut self);
 }
 
+/// What is known of documents that were joined.
+pub(super) struct Joined {
+    pub documents: u64,
+    /// Of the text.
+    pub bytes: u64,
+    /// Of the text, separators included as they would be written.
+    pub sha256: String,
+}
+
 /// Joins documents, and sums up what passes.
 pub(super) struct Joiner<'t> {
     separator: Separator,
@@ -91,9 +100,9 @@ impl<'t> Joiner<'t> {
         self.pass(&head)
     }
 
-    /// The sum of all text, separators included as they would be written.
-    pub fn finish(self) -> (u64, u64, String) {
-        (self.documents, self.bytes, self.sum.finish())
+    /// What passed.
+    pub fn finish(self) -> Joined {
+        Joined { documents: self.documents, bytes: self.bytes, sha256: self.sum.finish() }
     }
 
     fn separate(&mut self, next: &str) -> Result<(), DataError> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 use super::DataError;
-use super::form::{LINES, PACKED};
+use super::form::{LINES, PACKED, TABLE};
 use crate::files::plain;
 
 /// Files of a folder that count as text, by the ends of their names (in any case). A single file may be called anything.
@@ -85,7 +85,9 @@ fn is_text(path: &Path) -> bool {
     let packed = PACKED.iter().find_map(|ending| name.strip_suffix(ending));
     let name = packed.unwrap_or(&name);
     let extension = Path::new(name).extension().and_then(OsStr::to_str).unwrap_or_default();
-    EXTENSIONS.contains(&extension) || LINES.iter().any(|ending| name.ends_with(ending))
+    EXTENSIONS.contains(&extension)
+        || LINES.iter().any(|ending| name.ends_with(ending))
+        || name.ends_with(TABLE)
 }
 
 fn unreadable(folder: &Path, error: walkdir::Error) -> DataError {

@@ -17,6 +17,8 @@ pub(super) enum Form {
     Text,
     /// One JSON object in each line.
     JsonLines,
+    /// A column of a Parquet table.
+    Table,
     /// Token ids.
     Tokens(Header),
 }
@@ -59,12 +61,19 @@ pub(super) fn recognise(path: &Path) -> Result<(Form, Packing), DataError> {
         Form::Tokens(_) => {
             Err(other(path, "a compressed file of tokens", "unpack it: tokens are read where they lie"))
         }
+        Form::Table => Err(other(
+            path,
+            "a Parquet table that is packed once more",
+            "unpack it: a table is packed in itself",
+        )),
         form => Ok((form, packing)),
     }
 }
 
 /// Ends of the names of packed files.
 pub(super) const PACKED: [&str; 4] = [".gz", ".gzip", ".zst", ".zstd"];
+/// The end of the names of tables.
+pub(super) const TABLE: &str = ".parquet";
 /// Ends of the names of files with a document in each line.
 pub(super) const LINES: [&str; 3] = [".jsonl", ".ndjson", ".jsonlines"];
 
@@ -133,6 +142,9 @@ fn form(path: &Path, name: &str, head: &[u8]) -> Result<Form, DataError> {
     if let Some(header) = token_file::llm_c(path, head)? {
         return Ok(Form::Tokens(header));
     }
+    if head.starts_with(b"PAR1") {
+        return Ok(Form::Table);
+    }
     if let Some((what, advice)) = no_corpus(head) {
         return Err(other(path, what, advice));
     }
@@ -142,11 +154,11 @@ fn form(path: &Path, name: &str, head: &[u8]) -> Result<Form, DataError> {
     if name.ends_with(".json") {
         let first = head.strip_prefix(BOM).unwrap_or(head).iter().find(|byte| !byte.is_ascii_whitespace());
         return match first {
-            Some(b'{') => Ok(Form::JsonLines),
+            Some(b'{') if begins_with_object(head) => Ok(Form::JsonLines),
             Some(b'[') => Err(other(
                 path,
                 "one JSON list",
-                "write each of its items into a line of its own (`jq -c '.[]' in.json > out.jsonl`)",
+                "write each of its items into a line of its own (`jq -c '.[]' in.json > out.jsonl`), or call it .txt to have it read as it is",
             )),
             _ => Ok(Form::Text),
         };
@@ -169,6 +181,15 @@ fn form(path: &Path, name: &str, head: &[u8]) -> Result<Form, DataError> {
     }
     // What else is not UTF-8 is said with the offset when it is read.
     Ok(Form::Text)
+}
+
+/// Whether the first line is an object, or so long that it does not end here: one that goes over several lines is text like any other.
+fn begins_with_object(head: &[u8]) -> bool {
+    let head = head.strip_prefix(BOM).unwrap_or(head).trim_ascii_start();
+    match memchr::memchr(b'\n', head) {
+        Some(end) => serde_json::from_slice::<serde::de::IgnoredAny>(&head[..end]).is_ok(),
+        None => true,
+    }
 }
 
 fn other(path: &Path, what: &'static str, advice: &'static str) -> DataError {
@@ -203,7 +224,6 @@ fn no_corpus(head: &[u8]) -> Option<(&'static str, &'static str)> {
             "an SQLite database",
             "write its texts out as JSON lines: `sqlite3 in.db \"SELECT json_object('text', COLUMN) FROM TABLE\" > out.jsonl`",
         ),
-        (b"PAR1", "a Parquet table", TO_JSON),
         (b"ARROW1", "an Arrow table", TO_JSON),
         (b"\xff\xff\xff\xff", "an Arrow table, as Hugging Face's `datasets` keep them", TO_JSON),
         (b"ORC", "an ORC table", TO_JSON),

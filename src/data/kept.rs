@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use super::DataError;
 use super::cache::{self, Cache, Entry, Seen, SeenText, Stamp};
 use super::corpus::Source;
-use super::dataset::{Loaded, Tokenized, in_memory, pass, tokenizer_for};
 use super::encode::{Encoder, Target};
 use super::reader::Progress;
 use super::token_file;
+use super::tokenized::{Loaded, Tokenized, in_memory, pass, tokenizer_for};
 use super::tokenizer::Tokenizer;
 use super::tokens::Width;
 use crate::config::experiment::DataPlan;
@@ -165,8 +165,8 @@ fn known(
     if !cache.may_have(settings, source.plain_bytes()) {
         return Ok(None);
     }
-    let (_, (_, _, sha256)) = pass(source, plan, tokenizer, &|_| (), &mut Nobody)?;
-    let key = Cache::key(&sha256, settings);
+    let (_, joined) = pass(source, plan, tokenizer, &|_| (), &mut Nobody)?;
+    let key = Cache::key(&joined.sha256, settings);
     match cache.get(&key, tokenizer) {
         Ok(kept) => Ok(kept.map(|_| key)),
         Err(problem) => {

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::DataError;
 use super::encode::Joiner;
 use super::form::{self, BOM, Form, Packing};
+use super::table;
 
 /// What was left out of a file.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,7 +24,7 @@ pub(super) struct LeftOut {
 /// Hears how many bytes of a file were read since it was last told.
 pub(super) type Progress<'a> = &'a dyn Fn(u64);
 
-/// Gives the documents of a file to `joiner`: of a text one, of JSON lines one of each line.
+/// Gives the documents of a file to `joiner`: of a text one, of JSON lines one of each line, of a table one of each row.
 ///
 /// # Errors
 /// What cannot be read or is not what it should be, with file and line, or offset; what the joiner's target says.
@@ -35,12 +36,16 @@ pub(super) fn read(
     progress: Progress,
     joiner: &mut Joiner,
 ) -> Result<LeftOut, DataError> {
-    let file = form::unpacked(path, packing, progress)?;
     let before = joiner.documents;
     let mut left_out = LeftOut::default();
     match form {
-        Form::JsonLines => lines(file, path, column, joiner, &mut left_out)?,
-        Form::Text | Form::Tokens(_) => text(file, path, joiner, &mut left_out)?,
+        Form::Table => left_out = table::read(path, column, progress, joiner)?,
+        Form::JsonLines => {
+            lines(form::unpacked(path, packing, progress)?, path, column, joiner, &mut left_out)?;
+        }
+        Form::Text | Form::Tokens(_) => {
+            text(form::unpacked(path, packing, progress)?, path, joiner, &mut left_out)?;
+        }
     }
     if joiner.documents == before {
         return Err(DataError::Empty { path: path.to_owned() });

@@ -115,7 +115,7 @@ pub(super) fn read(
     let tokens =
         Tokens::in_file(file, path, header.bytes, there as usize, Width::Short, tokenizer.vocab_size());
     let mut sum = Sum::default();
-    let (mut marks, mut at) = (0, 0);
+    let mut marks = 0;
     let end = tokenizer.end_token();
     for ids in tokens.chunks(1 << 20) {
         // Of an id that is too large this says so, and names it.
@@ -132,8 +132,7 @@ pub(super) fn read(
             raw.extend((id as u16).to_le_bytes());
         }
         sum.add(&raw);
-        at += raw.len() as u64;
-        progress(at);
+        progress(raw.len() as u64);
     }
     Ok(Read { tokens, marks, sha256: sum.finish() })
 }

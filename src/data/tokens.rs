@@ -167,7 +167,7 @@ pub(super) fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io:
         match file.seek_read(bytes, offset)? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
             read => {
-                bytes = &mut bytes[read..];
+                bytes = &mut std::mem::take(&mut bytes)[read..];
                 offset += read as u64;
             }
         }

@@ -23,7 +23,7 @@ fn read(source: &DataSource) -> Result<(String, String, Vec<String>), DataError>
     for source in open(&plan(source.clone()))? {
         notices.extend(source.read("text", &|_| (), &mut joiner)?);
     }
-    let (_, _, sha256) = joiner.finish();
+    let sha256 = joiner.finish().sha256;
     Ok((text, sha256, notices))
 }
 

@@ -66,6 +66,7 @@ fn what_is_packed_is_recognised_by_what_is_in_it() {
         (Form::JsonLines, Packing::Zstd)
     );
     assert_eq!(recognise(&file(&folder, "a.json", line)).unwrap(), (Form::JsonLines, Packing::None));
+    assert_eq!(recognise(&file(&folder, "b.json", b"{\n  \"text\": 1\n}\n")).unwrap().0, Form::Text);
     let mut tar = vec![b'a'; 512];
     tar[257..262].copy_from_slice(b"ustar");
     for name in ["a.tar.gz", "a.tgz"] {
