@@ -35,10 +35,10 @@ def arguments():
     return parser.parse_args()
 
 
-def items(args, tokenizer):
+def items(args, tokenizer, round):
     """(context, continuation) as lm-eval hands them to a model: with their texts, and as tokens."""
     tokens = tokenizer(args.text.read_text()).input_ids
-    draw = random.Random(1)
+    draw = random.Random(round)
     made = []
     while len(made) < args.items:
         context = draw.randint(*args.context)
@@ -60,8 +60,6 @@ def main():
 
     torch.set_num_threads(args.threads)
     hf = HFLM(pretrained=str(args.model), device="cpu", dtype="float32", batch_size=1)
-    requests = items(args, hf.tokenizer)
-    tokens = sum(len(context) + len(continuation) for _, context, continuation in requests)
     command = [args.runner, "serve", str(args.model), "--port", "0", "--threads", str(args.threads)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
@@ -71,6 +69,9 @@ def main():
         contenders = {"hf": hf, "runner": served}
         found, rates = {}, {name: [] for name in contenders}
         for round in range(args.rounds + 1):
+            # Others each time: the server remembers what it has read.
+            requests = items(args, hf.tokenizer, round)
+            tokens = sum(len(context) + len(continuation) for _, context, continuation in requests)
             for name, model in contenders.items():
                 started = time.perf_counter()
                 found[name] = model._loglikelihood_tokens(requests, disable_tqdm=True)

@@ -29,6 +29,16 @@ start = tokenizer("\n").input_ids[-1]  # what a text without a beginning begins 
 
 SCENES = ["Maud:\n", "King Aldren:\nThe sea ", "Maud:\nI have seen the", "A crown of salt is"]
 ENDS = [[" and", " stone", "s"], ["\n", "the king", "salt"], ["e", " crown", "I will not"]]
+
+
+def completion(**asked):
+    answer = requests.post(f"{address}/v1/completions", json={"temperature": 0, **asked})
+    answer.raise_for_status()
+    return answer.json()["choices"][0]
+
+
+# One end is what the model itself would write.
+ENDS.append([completion(prompt=SCENES[-1], max_tokens=2)["text"], "q"])
 questions = [{"ctx": scene, "choices": ends, "gold": 0} for scene in SCENES for ends in ENDS]
 texts = [{"text": scene + " ".join(end)} for scene in SCENES for end in ENDS]
 (work / "questions.json").write_text("\n".join(map(json.dumps, questions)))
@@ -73,12 +83,6 @@ def nats(texts):
     lines = subprocess.run([runner, "eval", folder, "--json", "--file", *files], check=True, capture_output=True, text=True).stdout
     lines = [json.loads(line) for line in lines.splitlines()]
     return [line["loss"] * line["predicted_tokens"] for line in lines[: len(texts)]]
-
-
-def completion(**asked):
-    answer = requests.post(f"{address}/v1/completions", json={"temperature": 0, **asked})
-    answer.raise_for_status()
-    return answer.json()["choices"][0]
 
 
 _, one_by_one = evaluate("choice", 1)
