@@ -121,7 +121,7 @@ fn corpora() -> Finding {
         if *kept { (*name).to_owned() } else { format!("{name} will be downloaded when a run needs it") }
     });
     let list = list.collect::<Vec<_>>().join("; ");
-    match writable(&path) {
+    match disk::in_the_way(&path).map_or_else(|| writable(&path), Err) {
         Ok(()) => Finding::ok(format!("corpora in {}: {list}", path.display())),
         // What is there already can be read.
         Err(_) if corpora.iter().all(|(_, kept)| *kept) => {
@@ -135,6 +135,10 @@ fn corpora() -> Finding {
 fn folder(what: &str, path: &Path, option: &str) -> Finding {
     let shown = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let text = format!("{what} in {}", shown.display());
+    if let Some(obstacle) = disk::in_the_way(path) {
+        return Finding::problem(format!("{text}: {obstacle}"))
+            .mend(format!("or choose another folder with {option}"));
+    }
     if let Err(reason) = writable(path) {
         return Finding::problem(format!("{text}: {reason}"))
             .mend(format!("make it writable, or choose another with {option}"));
@@ -158,9 +162,6 @@ fn folder(what: &str, path: &Path, option: &str) -> Finding {
 
 /// Whether files can be made in the folder, or the folder itself where it is not there yet. Leaves nothing behind.
 fn writable(path: &Path) -> Result<(), String> {
-    if let Some(obstacle) = disk::in_the_way(path) {
-        return Err(obstacle);
-    }
     let there = disk::existing(path).ok_or("no folder above it exists")?;
     match tempfile::tempfile_in(there) {
         Ok(_) => Ok(()),
@@ -215,7 +216,11 @@ mod tests {
         for path in [file.clone(), file.join("below")] {
             let found = folder("runs", &path, "--runs-dir");
             assert_eq!(found.mark, Mark::Problem);
-            assert!(found.text.contains("is not a folder"), "{}", found.text);
+            assert!(
+                found.text.contains("is a file where a folder should be: move it away"),
+                "{}",
+                found.text
+            );
             assert!(found.mend.is_some_and(|mend| mend.contains("--runs-dir")));
         }
     }

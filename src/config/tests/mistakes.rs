@@ -187,7 +187,10 @@ fn bad_overrides_are_explained() {
     problem("data.tokenizer=gpt2,char", &[&sweep[..], &["data.tokenizer = [\"gpt2\", \"char\"]"]].concat());
     problem("model.bias=[true, false]", &["[sweep.grid]", "model.bias = [true, false]"]);
     problem("hardware.requires=[cuda]", &["--set 'hardware.requires=[\"cuda\"]'"]);
-    problem("optimizer.learning_rate=[1, 2]", &["a list means several runs only in a sweep"]);
+    problem(
+        "optimizer.learning_rate=[1, 2]",
+        &["several runs are a sweep, in the file", "optimizer.learning_rate = [1, 2]"],
+    );
     problem("optimizer.learning_rate=.1", &["write 0.1"]);
     problem("sweep.grid.train.max_steps=[1]", &["sweeps and `extends` stand in files"]);
     problem("train.max_steps=1\nfoo=2", &["is not a TOML value"]);

@@ -69,7 +69,7 @@ fn characters_that_a_taken_over_vocabulary_lacks_are_left_out_and_counted_up_to_
     assert_eq!(
         data.notices,
         [
-            "2 of the text's 200 characters are left out, because the model of train.init_from does not know them: '?', 'é'"
+            "2 of 200 characters left out of the text, because they are not in the vocabulary of the model of train.init_from: '?', 'é'"
         ]
     );
     let (_folder, plan) = plan_for(&("ab".repeat(99) + "é??"), TokenizerKind::Char, 0.0);
@@ -103,7 +103,11 @@ fn a_corpus_too_short_to_train_on_is_refused_with_the_numbers() {
     assert!(data.check_lengths(WindowOrder::Random, &train_plan(4, 15, 0), false).is_ok());
     let error = data.check_lengths(WindowOrder::Random, &train_plan(4, 16, 0), false).expect_err("too short");
     let message = error.to_string();
-    assert!(message.contains("training split has 16 tokens and 17 are needed"), "{message}");
+    assert!(
+        message
+            .contains("training split has 16 tokens, but one window of train.sequence_length = 16 needs 17"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -113,7 +117,12 @@ fn a_validation_split_too_short_for_one_window_is_refused_only_if_it_is_used() {
         data.check_lengths(WindowOrder::Random, &train_plan(1, 10, eval_interval), validates)
     };
     let message = check(5, true).expect_err("10 tokens, 11 needed").to_string();
-    assert!(message.contains("validation split has 10 tokens and 11 are needed"), "{message}");
+    assert!(
+        message.contains(
+            "validation split has 10 tokens, but one window of train.sequence_length = 10 needs 11"
+        ),
+        "{message}"
+    );
     assert!(message.contains("train.eval_interval = 0"), "{message}");
     assert!(check(0, true).is_ok());
     assert!(check(5, false).is_ok());
