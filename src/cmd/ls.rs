@@ -24,7 +24,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     if found.is_empty() {
         match disk::in_the_way(runs_dir) {
             Some(obstacle) => {
-                terminal::out(format_args!("no runs: {obstacle}, or choose another folder with --runs-dir"))
+                terminal::out(format_args!("no runs: {obstacle}, or choose another folder with --runs-dir"));
             }
             None => terminal::out(format_args!(
                 "no runs in {}; `runner experiments/quickstart.toml` makes one",

@@ -143,7 +143,7 @@ impl InFile {
         let before = ids.len();
         match self.width {
             Width::Short => {
-                ids.extend(bytes.as_chunks::<2>().0.iter().map(|b| u32::from(u16::from_le_bytes(*b))))
+                ids.extend(bytes.as_chunks::<2>().0.iter().map(|b| u32::from(u16::from_le_bytes(*b))));
             }
             Width::Long => ids.extend(bytes.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b))),
         }

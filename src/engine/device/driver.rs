@@ -81,8 +81,8 @@ fn name(handle: CUdevice) -> Result<String, DriverError> {
     let mut name: [c_char; 256] = [0; 256];
     // SAFETY: the function writes at most as many characters as it is told of, the closing zero included.
     unsafe { sys::cuDeviceGetName(name.as_mut_ptr(), name.len() as c_int, handle) }.result()?;
-    // SAFETY: the array ends with a zero, whatever the function wrote.
     name[255] = 0;
+    // SAFETY: the array ends with a zero, whatever the function wrote.
     let name = unsafe { CStr::from_ptr(name.as_ptr()) };
     Ok(name.to_string_lossy().trim().to_owned())
 }

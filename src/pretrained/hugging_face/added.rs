@@ -194,7 +194,7 @@ fn named_in(object: &Map<String, Value>, is_gpt2_class: bool) -> Result<(Named, 
         match object.get(key) {
             Some(value) => named.extend(Wanted::named(value)?.map(|token| (key.to_owned(), token))),
             None if default => {
-                named.push((key.to_owned(), Wanted::special(crate::data::tokenizer::END_OF_TEXT_NAME)))
+                named.push((key.to_owned(), Wanted::special(crate::data::tokenizer::END_OF_TEXT_NAME)));
             }
             None => {}
         }
