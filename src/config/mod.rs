@@ -28,6 +28,7 @@ mod odd;
 mod overrides;
 mod parse;
 mod provenance;
+mod rules;
 mod run_name;
 mod sections;
 mod select;
