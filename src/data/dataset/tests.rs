@@ -74,7 +74,7 @@ fn characters_that_a_taken_over_vocabulary_lacks_are_left_out_and_counted_up_to_
     );
     let (_folder, plan) = plan_for(&("ab".repeat(99) + "é??"), TokenizerKind::Char, 0.0);
     let message = load_with(&plan, Some(&taken)).expect_err("too many").to_string();
-    assert!(message.starts_with("3 of the text's 201 characters are not in the vocabulary"), "{message}");
+    assert!(message.starts_with("the text has 3 of 201 characters outside the vocabulary"), "{message}");
 }
 
 #[test]
