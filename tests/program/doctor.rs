@@ -55,7 +55,7 @@ fn a_problem_comes_with_its_mend_and_a_code_of_its_own() {
     let lines: Vec<&str> = call.stdout.lines().collect();
     let at =
         lines.iter().position(|line| line.starts_with("  problem ") && line.contains("runs in ")).unwrap();
-    assert!(lines[at].contains("is not a folder"), "{}", lines[at]);
+    assert!(lines[at].contains("is a file where a folder should be"), "{}", lines[at]);
     assert!(lines[at + 1].trim_start().starts_with("-> ") && lines[at + 1].contains("--runs-dir"));
     if !cfg!(feature = "cuda") {
         assert!(call.stdout.contains("\n1 problem, "), "{}", call.stdout);

@@ -50,7 +50,7 @@ fn the_readmes_commands_work() {
 
 /// Commands that want weights, which the scripted engine has none of.
 fn uses_a_model(command: &str) -> bool {
-    ["generate ", "serve ", "export "].iter().any(|name| command.starts_with(name))
+    ["eval ", "generate ", "serve ", "export "].iter().any(|name| command.starts_with(name))
         || command.contains(".tar.zst")
 }
 
@@ -62,6 +62,8 @@ fn use_models(shop: &Shop, commands: &[String]) {
     let mut arguments = vec!["experiments/quickstart.toml", "--runs-dir", "trained", "-q"];
     arguments.extend(quickly.iter().flat_map(|change| ["--set", change]));
     shop.run(&arguments).expect(3);
+    // A text of the reader's own.
+    shop.write("text.txt", "Maud:\nThe salt is in the sea.\n");
     for command in commands {
         let words = words(command, shop.path());
         let mut arguments: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -78,6 +80,9 @@ fn use_models(shop: &Shop, commands: &[String]) {
             let out = arguments[out + 1];
             let call = shop.run(&arguments).expect(0);
             assert!(call.stdout == format!("{out}\n") && shop.has(out), "{command}: {}", call.stdout);
+        } else if arguments[0] == "eval" {
+            let call = shop.run(&arguments).expect(0);
+            assert!(call.stdout.contains("perplexity"), "{command}: {}", call.stdout);
         } else if arguments[0] == "report" {
             let call = shop.run(&arguments).expect(0);
             assert!(call.stdout.ends_with("report.md\n"), "{command}: {}", call.stdout);
