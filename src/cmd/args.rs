@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
-use crate::files::home;
+use crate::error::Error;
+use crate::files::{disk, home};
 
 /// Reads paths, with `~` and `$HOME` at their head: a shell leaves those of `--runs-dir=~/runs` as they are.
 pub fn path() -> impl TypedValueParser<Value = PathBuf> {
@@ -21,6 +22,18 @@ pub struct Folders {
     /// Folder of the comparisons and their index.
     #[arg(long, value_name = "DIR", default_value = "reports", value_parser = path())]
     pub reports_dir: PathBuf,
+}
+
+impl Folders {
+    /// Looks whether something lies in the place of the folder of runs; that it is not there yet is nothing wrong.
+    pub fn check_runs_dir(&self) -> Result<(), Error> {
+        match disk::in_the_way(&self.runs_dir) {
+            Some(obstacle) => {
+                Err(Error::Usage(format!("no runs: {obstacle}, or choose another folder with --runs-dir")))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// Which experiments to expand, and what to change in them.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::generate::interrupt::Interrupt;
 use super::generate::{ModelArgs, describe, pool, say_unused};
+use crate::data;
 use crate::error::{Error, Exit};
 use crate::files::plain;
 use crate::generate::{Model, Score, score};
@@ -18,6 +19,8 @@ use crate::units;
 
 /// How many characters that are not known an error lists.
 const LISTED: usize = 12;
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
@@ -26,8 +29,8 @@ pub struct Args {
     /// folder with a GPT-2 from Hugging Face (config.json and model.safetensors).
     #[arg(value_name = "RUN")]
     run: String,
-    /// Texts to predict, UTF-8; `-` is standard input. Each is a text of its own.
-    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    /// Text to predict, UTF-8; `-` is standard input. Repeatable: each is a text of its own.
+    #[arg(long, value_name = "FILE", required = true)]
     file: Vec<PathBuf>,
     /// Tokens from the beginning of a window to that of the next, at most the model's context length, which is the default: windows
     /// then do not overlap. With fewer, tokens are predicted from more of the text before them, and it takes longer.
@@ -47,7 +50,7 @@ is not predicted.
 
 Examples:
   runner eval quickstart --file text.txt
-  runner eval gpt2/ --file a.txt b.txt --stride 512 --json
+  runner eval gpt2/ --file a.txt --file b.txt --stride 512 --json
   curl -s https://example.org/text.txt | runner eval quickstart --checkpoint last --file -";
 
 /// A text with its name.
@@ -116,10 +119,29 @@ fn text(file: &Path, model: &Model) -> Result<Text, Error> {
         plain::open_given(file).and_then(|mut file| file.read_to_end(&mut bytes))
     };
     read.map_err(|error| wrong(error.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        wrong(format!("this is not UTF-8: byte {at} begins no character; convert it first (iconv -t UTF-8)"))
-    })?;
+    // As at the head of a corpus.
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
+    }
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            return Err(wrong(match data::other_than_text(error.as_bytes()) {
+                Some((what, advice)) => format!("it is {what}, and eval reads plain text; {advice}"),
+                None => format!(
+                    "this is not UTF-8: byte {at} begins no character; convert it first (iconv -t UTF-8)"
+                ),
+            }));
+        }
+    };
+    let lines = |ending: &&str| file.extension().is_some_and(|found| found.eq_ignore_ascii_case(ending));
+    if ["jsonl", "ndjson"].iter().any(|ending| lines(&ending)) {
+        terminal::err(format_args!(
+            "note: {} is read as it stands, braces and keys included; as a corpus the texts in it would be read",
+            file.display()
+        ));
+    }
     let tokenizer = &model.pretrained.tokenizer;
     let unknown = tokenizer.unknown_chars(&text);
     if !unknown.is_empty() {

@@ -5,7 +5,6 @@ use jiff::Timestamp;
 use super::args::Folders;
 use super::columns;
 use crate::error::{Error, Exit};
-use crate::files::disk;
 use crate::report::ending::outcome;
 use crate::store::manifest::Manifest;
 use crate::store::scan::scan;
@@ -22,15 +21,11 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     let runs_dir = &args.folders.runs_dir;
     let found = scan(runs_dir);
     if found.is_empty() {
-        match disk::in_the_way(runs_dir) {
-            Some(obstacle) => {
-                terminal::out(format_args!("no runs: {obstacle}, or choose another folder with --runs-dir"));
-            }
-            None => terminal::out(format_args!(
-                "no runs in {}; `runner experiments/quickstart.toml` makes one",
-                runs_dir.display()
-            )),
-        }
+        args.folders.check_runs_dir()?;
+        terminal::out(format_args!(
+            "no runs in {}; `runner experiments/quickstart.toml` makes one",
+            runs_dir.display()
+        ));
         return Ok(Exit::Success);
     }
     let now = Timestamp::now();

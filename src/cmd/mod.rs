@@ -35,6 +35,7 @@ use args::Folders;
 /// first.
 fn resolve(folders: &Folders, arguments: &[String]) -> Result<Vec<PathBuf>, Error> {
     if arguments.is_empty() {
+        folders.check_runs_dir()?;
         return Ok(scan::scan(&folders.runs_dir).into_iter().map(|(path, _)| path).collect());
     }
     let mut paths = Vec::new();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::args::Selection;
 use super::columns;
 use super::preflight::{Planned, load_plans, short_of_disk, short_of_memory, unread_keys, wanted};
-use crate::config::experiment::{DeviceChoice, DtypeKind, RunPlan};
+use crate::config::experiment::{DataPlan, DataSource, DeviceChoice, DtypeKind, RunPlan};
 use crate::config::value_text;
 use crate::engine::{self, memory::Place};
 use crate::error::{Error, Exit};
@@ -96,6 +96,10 @@ fn corpora(planned: &[Planned]) -> Vec<String> {
             units::count(data.train_tokens),
             units::count(data.val_tokens)
         );
+        let about = match shares(&run.plan.data) {
+            Some(shares) => format!("{about}; windows are taken from {shares}"),
+            None => about,
+        };
         let notices = run.notices.iter().map(|notice| format!("note: {notice}"));
         for line in std::iter::once(about).chain(notices) {
             if !lines.contains(&line) {
@@ -104,6 +108,18 @@ fn corpora(planned: &[Planned]) -> Vec<String> {
         }
     }
     lines
+}
+
+/// The texts of a mixture with their shares of the windows.
+fn shares(data: &DataPlan) -> Option<String> {
+    let DataSource::Paths(paths) = &data.source else { return None };
+    let all: f64 = data.weights.iter().sum();
+    let shares: Vec<String> = paths
+        .iter()
+        .zip(&data.weights)
+        .map(|(path, weight)| format!("{} ({})", path.display(), units::percent(weight / all)))
+        .collect();
+    (!shares.is_empty()).then(|| shares.join(", "))
 }
 
 /// The runs that are to train in a number format that is slow on this processor: the name of one, or how many.

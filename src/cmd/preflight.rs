@@ -19,6 +19,7 @@ use crate::launcher::prepare::Place;
 use crate::pretrained::{Start, StartError};
 use crate::sinks::progress::Screen;
 use crate::store::Turn;
+use crate::train::StopFlag;
 use crate::units;
 
 /// Bytes of text that become one of GPT-2's tokens, for texts too large to be tokenized beforehand: Tiny Shakespeare has
@@ -125,7 +126,15 @@ pub fn take_turns(planned: &[Planned], runs_dir: &Path) -> Vec<Turn> {
 
 /// Downloads the corpora that are not on this machine, and makes the tokens of large ones, once and before the first run, so that a
 /// person hears at once when that cannot be done, and runs that train at the same time do not each do it.
-pub fn fetch_corpora(planned: &[Planned], launcher: &Launcher, screen: &Screen) -> Result<(), Error> {
+///
+/// # Errors
+/// What is wrong with a corpus. When `stop` asks for it, making tokens ends early: whoever calls looks at it first.
+pub fn fetch_corpora(
+    planned: &[Planned],
+    launcher: &Launcher,
+    screen: &Screen,
+    stop: &StopFlag,
+) -> Result<(), Error> {
     for Planned { plan, start, .. } in wanted(planned, launcher) {
         let refused = |source| Error::Corpora(vec![problem(plan, source)]);
         let found = data::preflight(&plan.data).map_err(refused)?;
@@ -137,14 +146,20 @@ pub fn fetch_corpora(planned: &[Planned], launcher: &Launcher, screen: &Screen) 
         } else if let Found::File { bytes } | Found::Folder { bytes, .. } = found
             && bytes > LARGE_BYTES
         {
-            make_tokens(plan, start.as_ref(), bytes, screen).map_err(refused)?;
+            make_tokens(plan, start.as_ref(), bytes, screen, stop).map_err(refused)?;
         }
     }
     Ok(())
 }
 
 /// Makes and keeps the tokens of a large corpus, if they are not there.
-fn make_tokens(plan: &RunPlan, start: Option<&Start>, bytes: u64, screen: &Screen) -> Result<(), DataError> {
+fn make_tokens(
+    plan: &RunPlan,
+    start: Option<&Start>,
+    bytes: u64,
+    screen: &Screen,
+    stop: &StopFlag,
+) -> Result<(), DataError> {
     let tokenizer = start.and_then(|start| start.tokenizer.as_ref());
     if !plan.data.cache || data::load_kept(&plan.data, tokenizer)?.is_some() {
         return Ok(());
@@ -153,7 +168,11 @@ fn make_tokens(plan: &RunPlan, start: Option<&Start>, bytes: u64, screen: &Scree
     let passes = if plan.data.tokenizer == TokenizerKind::Char { 2 } else { 1 };
     let began = Instant::now();
     let reading = screen.reading(&format!("tokens of {}", plan.data.source), bytes * passes);
-    let dataset = data::load_telling(&plan.data, tokenizer, &|bytes| reading.add(bytes))?;
+    let progress = |bytes| {
+        reading.add(bytes);
+        !stop.is_requested()
+    };
+    let dataset = data::load_telling(&plan.data, tokenizer, &progress)?;
     reading.finish();
     for (path, bytes) in &dataset.kept {
         screen.note(&format!(

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::args::Folders;
 use super::resolve;
+use super::signals;
 use super::sweep::{self, Item, WorkArgs};
 use crate::config::{self, experiment::RunPlan};
 use crate::error::{Error, Exit};
@@ -160,7 +161,8 @@ fn go_on(
         let path = folders.reports_dir.clone();
         std::fs::create_dir_all(&path).map_err(|source| Error::ReportsDir { path, source })?;
     }
-    sweep::train(items, &[], others, work, folders, &screen).map(|exit| with_failed(exit, &failed))
+    let stop = signals::catch(&screen)?;
+    sweep::train(items, &[], others, work, folders, &screen, stop).map(|exit| with_failed(exit, &failed))
 }
 
 /// How many of them are listed.

@@ -133,9 +133,9 @@ pub fn train(
     work: &WorkArgs,
     folders: &Folders,
     screen: &Screen,
+    stop: StopFlag,
 ) -> Result<Exit, Error> {
     let count = items.len();
-    let stop = signals::catch(screen)?;
     let started = Instant::now();
     let mut sweep = Sweep { screen: screen.clone(), count, ..Sweep::default() };
     let mut jobs = Vec::new();

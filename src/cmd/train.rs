@@ -4,6 +4,7 @@ use super::args::{Folders, Selection};
 use super::preflight::{
     Planned, fetch_corpora, load_plans, short_of_disk, short_of_memory, take_turns, unread_keys,
 };
+use super::signals;
 use super::sweep::{self, Item, Origin, WorkArgs};
 use crate::error::{Error, Exit};
 use crate::facts::Status;
@@ -48,7 +49,14 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     let launcher = Launcher::new();
     let screen = Screen::open(args.work.quiet);
     let planned = load_plans(&args.selection, &launcher, Place::Here)?;
-    fetch_corpora(&planned, &launcher, &screen)?;
+    // From here on a signal is heard: what comes next can take minutes.
+    let stop = signals::catch(&screen)?;
+    let fetched = fetch_corpora(&planned, &launcher, &screen, &stop);
+    if stop.is_requested() {
+        screen.note("stopped before the first run: nothing was started, and the same command begins again");
+        return Ok(signals::exit_of_stopped(&stop));
+    }
+    fetched?;
     for warning in unread_keys(&planned).into_iter().chain(short_of_memory(&planned, &launcher)) {
         screen.note(&format!("warning: {warning}"));
     }
@@ -83,7 +91,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         .filter(|(_, item)| matches!(item, Item::Train(_)))
         .filter_map(|(run, _)| run.cost.as_ref())
         .collect();
-    sweep::train(items, &costs, Vec::new(), &args.work, &args.folders, &screen)
+    sweep::train(items, &costs, Vec::new(), &args.work, &args.folders, &screen, stop)
 }
 
 /// What is done about a plan. Directories are made before anything is trained, so that `runner resume` knows of all runs.

@@ -15,6 +15,9 @@ use crate::files::{
     FOLDER_LONGEST, FOLDER_SIGNS, RUN_SIGNS, is_folder_name, is_run_name, why_no_folder_name,
 };
 
+/// Shares are what counts: no text weighs this much more than another.
+const MOST_WEIGHT: f64 = 1e9;
+
 /// Why a value does not fit its key. The place is the caller's.
 #[derive(Debug)]
 pub(super) struct Complaint {
@@ -43,7 +46,9 @@ pub(super) fn check(key: &'static Key, value: Value, base: &Path) -> Result<Valu
         }
         (Kind::Paths, Value::Array(paths)) => several(key, base, paths)?,
         (Kind::Weights, Value::Array(weights)) => {
-            let weight = |value: &Value| number(value).filter(|weight| *weight > 0.0).map(Value::Float);
+            let weight = |value: &Value| {
+                number(value).filter(|weight| *weight > 0.0 && *weight <= MOST_WEIGHT).map(Value::Float)
+            };
             weights.iter().map(weight).collect::<Option<Vec<_>>>().map(Value::Array)
         }
         (Kind::Name, Value::String(name)) => (name.is_empty() || is_folder_name(name)).then(|| value.clone()),

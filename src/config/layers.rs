@@ -192,6 +192,10 @@ impl Layer {
             (None, Some(path)) => ("data.corpus", path.origin.clone()),
             (None, None) => return Ok(()),
         };
+        // Weights belong to the texts that were listed with them.
+        if let Some(key) = key("data.weights").filter(|key| !self.contains(key.name)) {
+            self.set(Setting { key, value: Value::Array(Vec::new()), origin: other.1.clone() });
+        }
         if let Some(key) = key(other.0) {
             self.set(Setting { key, value: Value::String(String::new()), origin: other.1 });
         }

@@ -17,6 +17,7 @@ use super::tokens::Tokens;
 use crate::config::experiment::{DataPlan, RunPlan, TrainPlan, WindowOrder};
 use crate::facts::DataInfo;
 use crate::files::sha256;
+use crate::units;
 
 /// Everything a run needs to know about its data.
 #[derive(Clone, Debug)]
@@ -58,7 +59,7 @@ pub fn load(plan: &DataPlan) -> Result<Dataset, DataError> {
 /// # Errors
 /// As [`load`], and when more than one character in a hundred would be left out.
 pub fn load_with(plan: &DataPlan, tokenizer: Option<&Tokenizer>) -> Result<Dataset, DataError> {
-    load_telling(plan, tokenizer, &|_| ())
+    load_telling(plan, tokenizer, &|_| true)
 }
 
 /// As [`load_with`]; `progress` hears how many bytes were read since it was last told. Of a large corpus the tokens are kept for the next
@@ -71,6 +72,8 @@ pub fn load_telling(
     tokenizer: Option<&Tokenizer>,
     progress: Progress,
 ) -> Result<Dataset, DataError> {
+    let tokenizer = as_trained(plan, tokenizer);
+    let tokenizer = tokenizer.as_ref();
     let sources = corpus::open(plan)?;
     let loaded = if plan.cache && is_large(&sources) {
         kept::load(plan, tokenizer, &sources, &corpus::data_folder(&plan.source.to_string())?, progress)?
@@ -85,6 +88,8 @@ pub fn load_telling(
 /// # Errors
 /// As [`load_with`], as far as it is found out without reading.
 pub fn load_kept(plan: &DataPlan, tokenizer: Option<&Tokenizer>) -> Result<Option<Dataset>, DataError> {
+    let tokenizer = as_trained(plan, tokenizer);
+    let tokenizer = tokenizer.as_ref();
     let sources = corpus::open(plan)?;
     if !plan.cache || !is_large(&sources) {
         return Ok(None);
@@ -92,6 +97,11 @@ pub fn load_kept(plan: &DataPlan, tokenizer: Option<&Tokenizer>) -> Result<Optio
     let folder = corpus::data_folder(&plan.source.to_string())?;
     let loaded = kept::find(plan, tokenizer, &sources, &folder)?;
     Ok(loaded.map(|loaded| dataset(plan, &sources, loaded)))
+}
+
+/// The tokenizer that is taken over, as this plan reads texts with it.
+fn as_trained(plan: &DataPlan, taken_over: Option<&Tokenizer>) -> Option<Tokenizer> {
+    taken_over.map(|tokenizer| tokenizer.clone().as_trained(plan.special_tokens).without_own_mark())
 }
 
 /// Bytes of files from which on a corpus is large.
@@ -157,7 +167,9 @@ fn named_tokens(tokenizer: &Tokenizer, texts: &[Tokenized]) -> Option<String> {
     for token in ids {
         counts.entry(token).and_modify(|count| *count += 1);
     }
-    let found = added.iter().filter_map(|token| {
+    // What separates documents is counted as such.
+    let end = tokenizer.end_token();
+    let found = added.iter().filter(|token| Some(token.id) != end).filter_map(|token| {
         let count = *counts.get(&token.id)?;
         (count > 0).then(|| format!("{} ({count})", token.content))
     });
@@ -188,7 +200,7 @@ fn about_marks(plan: &DataPlan, tokenizer: &Tokenizer, written: u64) -> Option<S
 }
 
 fn times(count: u64) -> String {
-    if count == 1 { "once".to_owned() } else { format!("{count} times") }
+    if count == 1 { "once".to_owned() } else { format!("{} times", units::count(count)) }
 }
 
 /// Tokens of a training text from which on only parts of it are measured.
@@ -249,9 +261,11 @@ impl Dataset {
         self.is_very_large().then(|| {
             let part: usize = self.stretches().iter().map(Tokens::len).sum();
             format!(
-                "the training text has {} tokens: copies in samples are looked for in {part} of them, and the loss of train.final_eval \
-                 is measured on about {MEASURED}, spread evenly",
-                self.train.len()
+                "the training text has {} tokens: copies in samples are looked for in {} of them, and the loss of train.final_eval \
+                 is measured on about {}, spread evenly",
+                units::count(self.train.len() as u64),
+                units::count(part as u64),
+                units::count(MEASURED as u64)
             )
         })
     }

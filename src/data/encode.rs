@@ -217,8 +217,7 @@ impl<'t> Encoder<'t> {
     fn of_blocks(tokenizer: &'t Tokenizer, special_tokens: bool, ids: &'t mut dyn Ids, block: usize) -> Self {
         let cores = rayon::current_num_threads();
         Encoder {
-            // Where marks are no tokens, what a model calls its added tokens is text as well.
-            tokenizer: if special_tokens { tokenizer } else { tokenizer.base() },
+            tokenizer,
             special_tokens,
             ids,
             block,

@@ -7,7 +7,7 @@ use std::path::Path;
 use flate2::bufread::MultiGzDecoder;
 
 use super::DataError;
-use super::reader::Progress;
+use super::reader::{Progress, stopped};
 use super::token_file::{self, Header};
 use crate::files::plain;
 
@@ -48,7 +48,7 @@ pub(super) fn recognise(path: &Path) -> Result<(Form, Packing), DataError> {
     for ending in PACKED {
         name = name.strip_suffix(ending).map_or(name.clone(), str::to_owned);
     }
-    let inner = unpacked(path, packing, &|_| ())?;
+    let inner = unpacked(path, packing, &|_| true)?;
     let head = self::head(inner).map_err(unreadable)?;
     if packed_twice(&head) || name.ends_with(".tgz") || is_tar(&head) {
         return Err(other(
@@ -130,8 +130,7 @@ struct Counted<'p> {
 impl Read for Counted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read(buffer)?;
-        (self.progress)(read as u64);
-        Ok(read)
+        if (self.progress)(read as u64) { Ok(read) } else { Err(stopped()) }
     }
 }
 
@@ -198,6 +197,17 @@ fn other(path: &Path, what: &'static str, advice: &'static str) -> DataError {
 
 /// U+FEFF in UTF-8.
 pub(super) const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// What bytes are that are no plain text, and what to do where plain text is wanted; `None` where their beginning does not say.
+pub fn other_than_text(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
+    let head = &bytes[..bytes.len().min(HEAD as usize)];
+    match packing(head) {
+        Packing::Gzip => Some(("a gzip file", "unpack it first: `gunzip -k`")),
+        Packing::Zstd => Some(("a zstd file", "unpack it first: `zstd -dk`")),
+        Packing::None if head.starts_with(b"PAR1") => Some(("a Parquet table", TO_JSON)),
+        Packing::None => no_corpus(head),
+    }
+}
 
 const WEIGHTS: &str = "these are a model's weights, which train.init_from names; a corpus is text";
 const UTF_16: &str = "convert it first: `iconv -f UTF-16 -t UTF-8 in.txt > out.txt`";
@@ -276,10 +286,10 @@ fn no_corpus(head: &[u8]) -> Option<(&'static str, &'static str)> {
         return Some(("a tar archive", UNPACK));
     }
     if head.starts_with(b"\xff\xfe\0\0") || head.starts_with(b"\0\0\xfe\xff") {
-        return Some(("text in UTF-32", "convert it first: `iconv -f UTF-32 -t UTF-8 in.txt > out.txt`"));
+        return Some(("UTF-32", "convert it first: `iconv -f UTF-32 -t UTF-8 in.txt > out.txt`"));
     }
     if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
-        return Some(("text in UTF-16", UTF_16));
+        return Some(("UTF-16", UTF_16));
     }
     None
 }
@@ -296,12 +306,8 @@ fn without_mark(head: &[u8]) -> Option<(&'static str, &'static str)> {
         return None;
     }
     match (share(1) && printed(0), share(0) && printed(1)) {
-        (true, _) => {
-            Some(("text in UTF-16", "convert it first: `iconv -f UTF-16LE -t UTF-8 in.txt > out.txt`"))
-        }
-        (_, true) => {
-            Some(("text in UTF-16", "convert it first: `iconv -f UTF-16BE -t UTF-8 in.txt > out.txt`"))
-        }
+        (true, _) => Some(("UTF-16", "convert it first: `iconv -f UTF-16LE -t UTF-8 in.txt > out.txt`")),
+        (_, true) => Some(("UTF-16", "convert it first: `iconv -f UTF-16BE -t UTF-8 in.txt > out.txt`")),
         _ => None,
     }
 }

@@ -165,7 +165,7 @@ fn known(
     if !cache.may_have(settings, source.plain_bytes()) {
         return Ok(None);
     }
-    let (_, joined) = pass(source, plan, tokenizer, &|_| (), &mut Nobody)?;
+    let (_, joined) = pass(source, plan, tokenizer, &|_| true, &mut Nobody)?;
     let key = Cache::key(&joined.sha256, settings);
     match cache.get(&key, tokenizer) {
         Ok(kept) => Ok(kept.map(|_| key)),

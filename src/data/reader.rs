@@ -21,8 +21,13 @@ pub(super) struct LeftOut {
     pub rows: u64,
 }
 
-/// Hears how many bytes of a file were read since it was last told.
-pub(super) type Progress<'a> = &'a dyn Fn(u64);
+/// Hears how many bytes of a file were read since it was last told, and says whether to go on.
+pub(super) type Progress<'a> = &'a dyn Fn(u64) -> bool;
+
+/// What reading ends with when it is not to go on.
+pub(super) fn stopped() -> std::io::Error {
+    std::io::Error::other("it was asked to stop")
+}
 
 /// Gives the documents of a file to `joiner`: of a text one, of JSON lines one of each line, of a table one of each row.
 ///

@@ -11,7 +11,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::DataError;
 use super::encode::Joiner;
-use super::reader::{LeftOut, Progress};
+use super::reader::{LeftOut, Progress, stopped};
 use crate::files::plain;
 
 /// Rows that are read at a time.
@@ -77,7 +77,9 @@ pub(super) fn read(
                 joiner.end_document()?;
             }
         }
-        progress(u64::try_from(group.metadata().compressed_size()).unwrap_or(0));
+        if !progress(u64::try_from(group.metadata().compressed_size()).unwrap_or(0)) {
+            return Err(DataError::Read { path: path.to_owned(), source: stopped() });
+        }
     }
     Ok(left_out)
 }

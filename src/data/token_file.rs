@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use super::DataError;
-use super::reader::Progress;
+use super::reader::{Progress, stopped};
 use super::tokenizer::Tokenizer;
 use super::tokens::{Tokens, Width};
 use crate::files::{Sum, plain};
@@ -132,7 +132,9 @@ pub(super) fn read(
             raw.extend((id as u16).to_le_bytes());
         }
         sum.add(&raw);
-        progress(raw.len() as u64);
+        if !progress(raw.len() as u64) {
+            return Err(DataError::Read { path: path.to_owned(), source: stopped() });
+        }
     }
     Ok(Read { tokens, marks, sha256: sum.finish() })
 }

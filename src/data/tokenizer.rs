@@ -91,10 +91,28 @@ impl Tokenizer {
         }
     }
 
-    /// Itself, reading `<|endoftext|>` in a text as its token, where it has one: as the corpora of a run with `data.special_tokens` are read.
+    /// Itself, as a run reads its texts: `special_tokens` is the run's `data.special_tokens`, which says whether tokens that are
+    /// written out in a text (`<|endoftext|>`, or those that were added) are tokens there or ordinary characters.
     #[must_use]
-    pub fn reading_marks(self) -> Tokenizer {
-        let Tokenizer::Gpt2 = self else { return self };
+    pub fn as_trained(self, special_tokens: bool) -> Tokenizer {
+        match self {
+            Tokenizer::Gpt2 if special_tokens => Self::reading_marks(),
+            Tokenizer::Extended(extended) => extended.as_trained(special_tokens),
+            other => other,
+        }
+    }
+
+    /// Itself, without added tokens if all that was added is the mark of the end of a text, which corpora know without that.
+    #[must_use]
+    pub(super) fn without_own_mark(self) -> Tokenizer {
+        match &self {
+            Tokenizer::Extended(extended) if extended.adds_only(END_OF_TEXT_NAME) => extended.base().clone(),
+            _ => self,
+        }
+    }
+
+    /// GPT-2's, with its mark of the end of a text as its token.
+    fn reading_marks() -> Tokenizer {
         let mark = AddedToken {
             id: END_OF_TEXT,
             content: END_OF_TEXT_NAME.to_owned(),
@@ -113,7 +131,7 @@ impl Tokenizer {
             before: Vec::new(),
             after: Vec::new(),
         };
-        Extended::try_from(parts).map_or(self, |extended| Tokenizer::Extended(Box::new(extended)))
+        Extended::try_from(parts).map_or(Tokenizer::Gpt2, |extended| Tokenizer::Extended(Box::new(extended)))
     }
 
     /// Itself, without the tokens that were added to it.

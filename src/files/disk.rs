@@ -48,6 +48,9 @@ pub fn existing(path: &Path) -> Option<&Path> {
 /// What keeps `path` from becoming a folder, if it is something that lies there: in words, for people.
 pub fn in_the_way(path: &Path) -> Option<String> {
     let meets = |path: &Path| match (std::fs::symlink_metadata(path), std::fs::metadata(path)) {
+        (Ok(link), Err(error)) if link.is_symlink() && error.kind() != io::ErrorKind::NotFound => {
+            Some(format!("{} is a symbolic link that leads nowhere ({error}): delete it", path.display()))
+        }
         (Ok(link), Err(_)) if link.is_symlink() => {
             let target =
                 std::fs::read_link(path).map_or_else(|_| "nowhere".to_owned(), |to| to.display().to_string());

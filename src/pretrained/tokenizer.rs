@@ -20,8 +20,7 @@ pub fn read(folder: &Path) -> Result<Option<Tokenizer>, PretrainedError> {
 ///
 /// A text that the model is to continue is read as its corpus was.
 pub fn of_run(dir: &RunDir, run: &str, plan: &RunPlan) -> Result<Tokenizer, PretrainedError> {
-    let tokenizer = of_corpus(dir, run, plan)?;
-    Ok(if plan.data.special_tokens { tokenizer.reading_marks() } else { tokenizer })
+    Ok(of_corpus(dir, run, plan)?.as_trained(plan.data.special_tokens))
 }
 
 fn of_corpus(dir: &RunDir, run: &str, plan: &RunPlan) -> Result<Tokenizer, PretrainedError> {
@@ -51,10 +50,13 @@ mod tests {
 
     #[test]
     fn a_mark_in_a_prompt_is_its_token_as_in_the_corpus() {
-        let marks = Tokenizer::Gpt2.reading_marks();
+        let marks = Tokenizer::Gpt2.as_trained(true);
         assert_eq!(marks.encode("a<|endoftext|>b"), [64, 50256, 65]);
-        assert_eq!(Tokenizer::Gpt2.encode("a<|endoftext|>b").len(), 9);
+        for text in [Tokenizer::Gpt2.as_trained(false), marks.clone().as_trained(false)] {
+            assert_eq!(text.encode("a<|endoftext|>b").len(), 9);
+        }
         assert_eq!((marks.vocab_size(), marks.name()), (50_257, "gpt2"));
-        assert_eq!(Tokenizer::Byte.reading_marks(), Tokenizer::Byte);
+        assert_eq!(marks.clone().as_trained(false).as_trained(true), marks);
+        assert_eq!(Tokenizer::Byte.as_trained(true), Tokenizer::Byte);
     }
 }

@@ -37,7 +37,7 @@ pub enum StoreError {
     NewerFormat { path: PathBuf, found: i64, supported: u32 },
     #[error("{} is being written by {writer}; wait for it, or stop it first", dir.display())]
     Locked { dir: PathBuf, writer: String },
-    #[error("no run or experiment {argument:?}: neither a run directory nor anything in {}{}", runs_dir.display(), hint(nearest))]
+    #[error("no run or experiment {argument:?}: neither a run directory nor anything in {}{}", runs_dir.display(), hint(nearest, runs_dir))]
     UnknownRun { argument: String, runs_dir: PathBuf, nearest: Vec<String> },
 }
 
@@ -58,7 +58,10 @@ fn obstacle(path: &Path, source: &io::Error) -> String {
     })
 }
 
-fn hint(nearest: &[String]) -> String {
+fn hint(nearest: &[String], runs_dir: &Path) -> String {
+    if let Some(obstacle) = disk::in_the_way(runs_dir) {
+        return format!("; {obstacle}, or choose another folder with --runs-dir");
+    }
     if nearest.is_empty() {
         "; `runner ls` lists the runs there are, --runs-dir looks elsewhere".to_owned()
     } else {

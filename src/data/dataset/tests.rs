@@ -140,7 +140,7 @@ fn a_model_with_fewer_ids_than_the_tokenizer_is_refused() {
 #[test]
 fn added_tokens_of_a_taken_over_vocabulary_are_read_and_counted() {
     let json = r#"{ "kind": "extended", "base": { "kind": "byte" }, "tokens": [
-        { "id": 256, "content": "<|end|>" }, { "id": 257, "content": "<|user|>" } ] }"#;
+        { "id": 256, "content": "<|end|>" }, { "id": 257, "content": "<|user|>", "special": true } ] }"#;
     let taken: Tokenizer = serde_json::from_str(json).expect("a tokenizer");
     let (_folder, plan) = plan_for(&"ab<|end|>".repeat(3), TokenizerKind::Byte, 0.0);
     let data = load_with(&plan, Some(&taken)).expect("all is known");
@@ -156,4 +156,18 @@ fn added_tokens_of_a_taken_over_vocabulary_are_read_and_counted() {
     let plan = DataPlan { special_tokens: false, ..plan };
     let data = load_with(&plan, Some(&taken)).expect("all is known");
     assert_eq!((data.train.len(), data.notices.len()), (27, 0));
+    assert_eq!(data.tokenizer.encode("<|user|>").len(), 8);
+    assert_eq!(data.tokenizer.token_bytes(257).as_deref(), Some(&b"<|user|>"[..]));
+}
+
+#[test]
+fn of_a_model_that_adds_only_its_mark_texts_are_read_as_of_gpt2_itself() {
+    let taken = Tokenizer::Gpt2.as_trained(true);
+    let (_folder, plan) = plan_for(&"ab<|endoftext|>".repeat(3), TokenizerKind::Gpt2, 0.0);
+    for special_tokens in [true, false] {
+        let plan = DataPlan { special_tokens, ..plan.clone() };
+        let (found, own) = (load_with(&plan, Some(&taken)).expect("text"), load(&plan).expect("text"));
+        assert_eq!(ids(&found.train), ids(&own.train));
+        assert_eq!((found.tokenizer, found.notices), (own.tokenizer, own.notices));
+    }
 }

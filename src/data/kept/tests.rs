@@ -29,7 +29,7 @@ impl Shop {
 
     fn load(&self) -> Loaded {
         let sources = corpus::open(&self.plan).unwrap();
-        load(&self.plan, None, &sources, &self.data(), &|_| ()).unwrap()
+        load(&self.plan, None, &sources, &self.data(), &|_| true).unwrap()
     }
 
     fn find(&self) -> Option<Loaded> {
@@ -38,7 +38,7 @@ impl Shop {
     }
 
     fn in_memory(&self) -> Loaded {
-        in_memory(&self.plan, None, &corpus::open(&self.plan).unwrap(), &|_| ()).unwrap()
+        in_memory(&self.plan, None, &corpus::open(&self.plan).unwrap(), &|_| true).unwrap()
     }
 }
 

@@ -118,6 +118,32 @@ impl TryFrom<Parts> for Extended {
 }
 
 impl Extended {
+    /// Itself, where tokens that are written out in a text are tokens, or where all of it is ordinary characters.
+    pub fn as_trained(self, special_tokens: bool) -> Tokenizer {
+        let mut parts = self.parts.clone();
+        parts.split_special_tokens = !special_tokens;
+        if !special_tokens {
+            parts
+                .tokens
+                .iter_mut()
+                .filter(|token| !token.special)
+                .for_each(|token| token.only_written = true);
+        }
+        Tokenizer::Extended(Box::new(Extended::try_from(parts).unwrap_or(self)))
+    }
+
+    /// Whether nothing was added but the base's own token of this text, as the base has it.
+    pub fn adds_only(&self, mark: &str) -> bool {
+        let Parts { base, tokens, add_prefix_space, before, after, .. } = &self.parts;
+        let is_own = |token: &AddedToken| {
+            token.content == mark
+                && Some(token.id) == base.end_token()
+                && token.special
+                && !(token.lstrip || token.rstrip || token.single_word)
+        };
+        tokens.iter().all(is_own) && !add_prefix_space && before.is_empty() && after.is_empty()
+    }
+
     pub fn base(&self) -> &Tokenizer {
         &self.parts.base
     }

@@ -59,9 +59,14 @@ pub fn instead(folder: &Path) -> Option<PretrainedError> {
     }
     all.iter().find(single).map(|path| PretrainedError::File {
         path: path.clone(),
-        reason: format!(
-            "weights are called {WEIGHTS_FILE}, or {INDEX_FILE} names them; rename the file, or add the index"
-        ),
+        reason: match path.file_name().is_some_and(|name| name == WEIGHTS_FILE) {
+            true => "there is no config.json beside these weights, so that nothing is known of heads and tokenizer; give the checkpoint \
+                     within its run's directory, or a folder that `runner export --format hf` or transformers wrote"
+                .to_owned(),
+            false => format!(
+                "weights are called {WEIGHTS_FILE}, or {INDEX_FILE} names them; rename the file, or add the index"
+            ),
+        },
     })
 }
 

@@ -75,6 +75,18 @@ fn is_usable(kind: Kind, comparison: &Comparison) -> bool {
     }
 }
 
+/// What decides which tokens a loss is measured on.
+const DECIDE_THE_TEXT: [&str; 8] = [
+    "data.corpus",
+    "data.path",
+    "data.weights",
+    "data.text_column",
+    "data.separator",
+    "data.special_tokens",
+    "data.val_fraction",
+    "data sha256",
+];
+
 /// Why no ranking of these settings would mean anything.
 pub fn incomparable(comparison: &Comparison) -> Option<&'static str> {
     if differs(comparison, "data.tokenizer") {
@@ -82,7 +94,7 @@ pub fn incomparable(comparison: &Comparison) -> Option<&'static str> {
             "Their tokenizers differ: a token of one holds more text than a token of another, so losses per token do not \
              compare and no winner is named.",
         )
-    } else if ["data.corpus", "data.path", "data sha256"].into_iter().any(|key| differs(comparison, key)) {
+    } else if DECIDE_THE_TEXT.into_iter().any(|key| differs(comparison, key)) {
         Some("Their data differ, and so does what a loss means: no winner is named.")
     } else {
         None

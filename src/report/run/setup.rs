@@ -102,8 +102,16 @@ fn data(page: &Page) -> String {
             code("<|endoftext|>")
         ),
     };
+    let weights = value(&page.record.config, "data.weights").and_then(toml::Value::as_array);
+    let mixed = match weights.map(Vec::as_slice) {
+        None | Some([]) => String::new(),
+        Some(weights) => {
+            let weights: Vec<String> = weights.iter().map(toml::Value::to_string).collect();
+            format!(", mixed by the weights {}", weights.join(", "))
+        }
+    };
     format!(
-        "{}, {}{documents}, SHA-256 {}; tokenizer {}, {} to train on, {} to validate{order}",
+        "{}{mixed}, {}{documents}, SHA-256 {}; tokenizer {}, {} to train on, {} to validate{order}",
         escape(&data.name),
         units::bytes(data.bytes as f64),
         code(&data.sha256),
