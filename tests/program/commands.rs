@@ -142,3 +142,18 @@ fn the_frozen_configs_of_a_sweep_can_be_run_again_under_their_names() {
     );
     assert!(shop.has("runs/a/noise=0.2,seed=1337-2"));
 }
+
+#[test]
+fn what_lies_in_the_place_of_the_runs_is_named_by_every_command() {
+    let shop = Shop::new();
+    shop.write("file", "");
+    for command in
+        [&["ls"][..], &["resume"], &["retry"], &["report"], &["generate", "a", "x"], &["report", "a"]]
+    {
+        let call = shop.run(&[command, &["--runs-dir", "file"]].concat()).expect(2);
+        call.says(&[
+            "file is a file where a folder should be: move it away, or choose another folder with --runs-dir",
+        ]);
+    }
+    shop.run(&["ls", "--runs-dir", "new"]).expect(0);
+}

@@ -69,7 +69,7 @@ fn other_files_are_refused_with_what_they_are_and_what_to_do() {
     for (content, parts) in [
         (&b"%PDF-1.4\n"[..], ["a PDF document", "pdftotext"]),
         (b"PK\x03\x04..archive/data.pkl", ["a PyTorch file", "train.init_from"]),
-        (b"\xff\xfet\0e\0x\0t\0", ["text in UTF-16", "iconv -f UTF-16"]),
+        (b"\xff\xfet\0e\0x\0t\0", ["UTF-16", "iconv -f UTF-16"]),
         (b"caf\xe9 in Latin-1\n", ["not UTF-8 text: the byte at offset 3", "iconv -f LATIN1"]),
     ] {
         shop.write("text.txt", content);

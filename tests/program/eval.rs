@@ -46,7 +46,8 @@ fn several_texts_and_standard_input_are_predicted_each_for_itself() {
     let shop = trained();
     shop.write("a.txt", "the sea is ");
     shop.write("b.txt", "she saw the sea and the stone ");
-    let all = lines(shop.run(&["eval", "tiny", "--file", "a.txt", "b.txt", "--stride", "4", "--json"]));
+    let all =
+        lines(shop.run(&["eval", "tiny", "--file", "a.txt", "--file", "b.txt", "--stride", "4", "--json"]));
     assert_eq!(all.len(), 3);
     assert!(all[2]["file"].is_null());
     assert_eq!(number(&all[2], "predicted_tokens"), 10.0 + 29.0);
@@ -72,6 +73,7 @@ fn what_cannot_be_predicted_is_refused_with_its_reason() {
     let shop = trained();
     shop.write("foreign.txt", "the \u{20ac}");
     shop.write("short.txt", "t");
+    shop.write("packed.txt", b"\x1f\x8b\x08\0\0\0\0\0");
     std::fs::write(shop.path().join("latin.txt"), b"th\xe9").unwrap();
     let refused = |arguments: &[&str], words: &[&str]| {
         let call = shop.run(&[&["eval", "tiny"], arguments].concat()).expect(2);
@@ -79,13 +81,26 @@ fn what_cannot_be_predicted_is_refused_with_its_reason() {
         call.says(words);
     };
     refused(&["--file", "foreign.txt"], &["--file foreign.txt", "without these characters", "\u{20ac}"]);
-    refused(&["--file", "text.txt", "short.txt"], &["--file short.txt", "two tokens"]);
+    refused(&["--file", "text.txt", "--file", "short.txt"], &["--file short.txt", "two tokens"]);
     refused(&["--file", "latin.txt"], &["--file latin.txt", "byte 2", "iconv"]);
+    refused(&["--file", "packed.txt"], &["--file packed.txt", "a gzip file", "gunzip"]);
     refused(&["--file", "nowhere.txt"], &["--file nowhere.txt"]);
     refused(&["--file", "runs"], &["--file runs"]);
     refused(&["--file", "text.txt", "--stride", "17"], &["--stride 17", "at most 16"]);
     refused(&["--file", "text.txt", "--stride", "0"], &["--stride"]);
-    refused(&["--file", "-", "-"], &["standard input can be read once"]);
+    refused(&["--file", "-", "--file", "-"], &["standard input can be read once"]);
     refused(&[], &["--file"]);
     shop.run(&["eval", "tinny", "--file", "text.txt"]).expect(2).says(&["did you mean tiny?"]);
+}
+
+#[test]
+fn a_byte_order_mark_is_no_text_and_json_lines_are_read_as_they_stand() {
+    let shop = trained();
+    let text = "she saw the sea and the stone ";
+    shop.write("plain.txt", text);
+    shop.write("marked.txt", format!("\u{feff}{text}"));
+    shop.write("lines.jsonl", text);
+    let found = |file: &str| lines(shop.run(&["eval", "tiny", "--file", file, "--json"])).remove(0);
+    assert_eq!(found("plain.txt")["loss"], found("marked.txt")["loss"]);
+    shop.run(&["eval", "tiny", "--file", "lines.jsonl"]).expect(0).says(&["braces and keys included"]);
 }

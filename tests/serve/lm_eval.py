@@ -80,7 +80,7 @@ def nats(texts):
     for i, text in enumerate(texts):
         files.append(work / f"{i}.txt")
         files[-1].write_text(text)
-    lines = subprocess.run([runner, "eval", folder, "--json", "--file", *files], check=True, capture_output=True, text=True).stdout
+    lines = subprocess.run([runner, "eval", folder, "--json", *[word for file in files for word in ("--file", file)]], check=True, capture_output=True, text=True).stdout
     lines = [json.loads(line) for line in lines.splitlines()]
     return [line["loss"] * line["predicted_tokens"] for line in lines[: len(texts)]]
 
