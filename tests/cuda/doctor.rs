@@ -92,6 +92,10 @@ fn a_gpu_whose_memory_is_full_is_a_problem_with_its_mend() {
     let call = doctor(&[("CUDA_EMULATOR_MEMORY", "20000")]).expect(2);
     shows(
         &call,
-        &["problem  cuda:0: the device's memory is full", "-> `nvidia-smi` shows who uses it", "1 problem"],
+        &[
+            "problem  cuda:0: the device's memory is already full",
+            "-> `nvidia-smi` shows who uses it",
+            "1 problem",
+        ],
     );
 }

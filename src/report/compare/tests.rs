@@ -182,6 +182,22 @@ fn what_cannot_be_compared_is_said() {
 }
 
 #[test]
+fn losses_on_other_tokens_name_no_winner() {
+    for (key, other) in [
+        ("data.weights", toml::Value::Array(vec![1.into(), 9.into()])),
+        ("data.special_tokens", false.into()),
+        ("data.separator", "none".into()),
+        ("data.val_fraction", 0.5.into()),
+    ] {
+        let mut records = sweep();
+        records.truncate(2);
+        fixture::set(&mut records[1], key, other);
+        let text = page(&records, &[]);
+        assert!(text.contains("Their data differ") && !text.contains("has the lowest"), "{key}: {text}");
+    }
+}
+
+#[test]
 fn a_winner_is_only_one_beyond_the_spread_of_its_seeds() {
     let with_floors = |floors: [[f64; 3]; 2]| {
         let mut records = Vec::new();
