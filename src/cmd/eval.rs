@@ -136,7 +136,7 @@ fn text(file: &Path, model: &Model) -> Result<Text, Error> {
         }
     };
     let lines = |ending: &&str| file.extension().is_some_and(|found| found.eq_ignore_ascii_case(ending));
-    if ["jsonl", "ndjson"].iter().any(|ending| lines(ending)) {
+    if ["jsonl", "ndjson"].iter().any(lines) {
         terminal::err(format_args!(
             "note: {} is read as it stands, braces and keys included; as a corpus the texts in it would be read",
             file.display()

@@ -184,3 +184,39 @@ fn a_source_that_does_not_fit_is_refused_before_anything_starts() {
     }
     assert!(!shop.has("runs/finetune"));
 }
+
+/// What a corpus is read as, prompts, evaluations and exports are read as, too; also where the model that a run began from read it otherwise.
+#[test]
+fn marks_are_read_alike_in_training_prompts_evaluations_and_exports() {
+    let shop = Shop::new();
+    shop.write("text.txt", "The sea is salt.<|endoftext|>Maud: I come.\n".repeat(30));
+    let base = "[model]\nn_layer = 1\nn_head = 1\nn_embd = 8\nblock_size = 16\n[data]\npath = \"text.txt\"\ntokenizer = \"gpt2\"\n\
+                val_fraction = 0.0\n[train]\nbatch_size = 2\nmax_steps = 2\n[sample]\ninterval = 0\n";
+    shop.write("marks.toml", base);
+    let begun =
+        base.replace("[train]\n", "special_tokens = false\n[train]\ninit_from = \"runs/marks/seed=1337\"\n");
+    shop.write("letters.toml", &begun);
+    shop.write(
+        "again.toml",
+        begun.replace("special_tokens = false\n", "").replace("runs/marks", "runs/letters"),
+    );
+    for (run, prompt_tokens, split) in [("marks", 2, false), ("letters", 8, true), ("again", 2, false)] {
+        shop.run(&[&format!("{run}.toml"), "-q"]).expect(0);
+        let prompt = ["generate", run, "<|endoftext|>a", "--json", "--max-new-tokens", "1"];
+        let line: serde_json::Value = serde_json::from_str(&shop.run(&prompt).expect(0).stdout).unwrap();
+        assert_eq!(line["prompt_tokens"], prompt_tokens, "{run}");
+        let found = shop.run(&["eval", run, "--file", "text.txt", "--json"]).expect(0).stdout;
+        let found: serde_json::Value = serde_json::from_str(&found).unwrap();
+        let manifest: toml::Table =
+            shop.read(&format!("runs/{run}/seed=1337/manifest.toml")).parse().unwrap();
+        let trained = manifest["results"]["corpus_loss"].as_float().unwrap();
+        assert!(
+            (found["loss"].as_f64().unwrap() - trained).abs() < 1e-4,
+            "{run}: {found}, {trained} in training"
+        );
+        shop.run(&["export", run, "--format", "hf", "--out", &format!("hf-{run}")]).expect(0);
+        let config: serde_json::Value =
+            serde_json::from_str(&shop.read(&format!("hf-{run}/tokenizer_config.json"))).unwrap();
+        assert_eq!(config["split_special_tokens"], split, "{run}");
+    }
+}
