@@ -42,6 +42,9 @@
 //! | command | a file in [`cmd`], one arm in [`cli`] |
 //!
 //! Which part may name which is held by `tests/architecture.rs`.
+//!
+//! What users read: `README.md`, `--help`, `runner explain` (from `config/defaults.toml`), and `runs/README.md` on files, resuming and
+//! exit codes. Figures and how they were measured stand in `benches/README.md`.
 
 pub mod cli;
 pub mod cmd;
