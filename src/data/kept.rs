@@ -76,7 +76,7 @@ pub(super) fn load(
             texts.push(Tokenized::of_file(read));
             continue;
         }
-        let known = known(&cache, plan, source, &tokenizer, &settings, &mut notices)?;
+        let known = known(&cache, plan, source, &tokenizer, &settings, progress, &mut notices)?;
         let key = match known {
             Some(key) => key,
             None => {
@@ -160,12 +160,14 @@ fn known(
     source: &Source,
     tokenizer: &Tokenizer,
     settings: &str,
+    progress: Progress,
     notices: &mut Vec<String>,
 ) -> Result<Option<String>, DataError> {
     if !cache.may_have(settings, source.plain_bytes()) {
         return Ok(None);
     }
-    let (_, joined) = pass(source, plan, tokenizer, &|_| true, &mut Nobody)?;
+    // Not a part of what is read for the tokens; but it can be stopped.
+    let (_, joined) = pass(source, plan, tokenizer, &|_| progress(0), &mut Nobody)?;
     let key = Cache::key(&joined.sha256, settings);
     match cache.get(&key, tokenizer) {
         Ok(kept) => Ok(kept.map(|_| key)),
