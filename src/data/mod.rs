@@ -32,13 +32,13 @@ pub use corpus::{Found, KeptCorpora, kept_corpora, preflight};
 pub use dataset::{Dataset, LARGE_BYTES, load, load_kept, load_telling, load_with};
 pub use error::{DataError, WantedFile};
 pub use evaluation::{evaluation_batches, whole_corpus_batches};
-pub use form::other_than_text;
+pub use form::{is_named_lines, plain_text};
 pub use split::Split;
 pub use tokenizer_file::{TOKENIZER_FILE, read_tokenizer, write_tokenizer};
 pub use tokens::Tokens;
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::path::{Path, PathBuf};
 
     use super::Split;
