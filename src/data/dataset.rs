@@ -11,7 +11,7 @@ use super::evaluation::{evaluation_batches, whole_corpus_batches};
 use super::kept;
 use super::reader::Progress;
 use super::split::{Share, Split};
-use super::tokenized::{Loaded, Tokenized, in_memory};
+use super::tokenized::{About, Loaded, Tokenized, in_memory};
 use super::tokenizer::Tokenizer;
 use super::tokens::Tokens;
 use crate::config::experiment::{DataPlan, DataSource, RunPlan, TrainPlan, WindowOrder};
@@ -129,17 +129,17 @@ fn dataset(plan: &DataPlan, sources: &[Source], loaded: Loaded) -> Dataset {
         train.push(Share { name: name.clone(), tokens: of_train, share });
         val.push(Share { name, tokens: of_val, share });
     }
-    let sum = |of: fn(&Tokenized) -> u64| texts.iter().map(of).sum();
+    let sum = |of: fn(&About) -> u64| texts.iter().map(|text| of(&text.about)).sum();
     let (written, ends) = (sum(|text| text.written_marks), sum(|text| text.ends));
-    notices.extend(texts.iter().flat_map(|text| text.notices.clone()));
+    notices.extend(texts.iter().flat_map(|text| text.about.notices.clone()));
     notices.extend(about_marks(plan, &tokenizer, written));
     notices.extend(named_tokens(&tokenizer, &texts));
     let mut dataset = Dataset {
         name: plan.source.to_string(),
         sha256: match texts.as_slice() {
-            [one] => one.sha256.clone(),
+            [one] => one.about.sha256.clone(),
             several => {
-                let sums: Vec<&str> = several.iter().map(|text| text.sha256.as_str()).collect();
+                let sums: Vec<&str> = several.iter().map(|text| text.about.sha256.as_str()).collect();
                 sha256(sums.join("\n").as_bytes())
             }
         },

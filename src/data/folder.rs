@@ -10,7 +10,6 @@ use walkdir::WalkDir;
 use super::DataError;
 use super::form::{LINES, PACKED, TABLE};
 use crate::files::plain;
-use crate::units;
 
 /// Files of a folder that count as text, by the ends of their names (in any case). A single file may be called anything.
 const EXTENSIONS: [&str; 8] = ["txt", "text", "md", "markdown", "rst", "org", "adoc", "tex"];
@@ -39,21 +38,19 @@ impl PassedOver {
         endings.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let others: usize = endings.iter().map(|(_, count)| count).sum();
         let named: Vec<String> =
-            endings.iter().take(NAMED).map(|(ending, count)| format!("{ending} ({count})")).collect();
+            endings.iter().take(NAMED).map(|(ending, count)| format!("{ending}: {count}")).collect();
         let more = if endings.len() > NAMED { ", ..." } else { "" };
         let why = [
             (
                 others,
-                format!("of another kind than text by the ends of their names: {}{more}", named.join(", ")),
+                format!("{others} whose names do not end as those of texts do ({}{more})", named.join(", ")),
             ),
-            (self.empty.len(), "empty".to_owned()),
+            (self.empty.len(), format!("{} empty", self.empty.len())),
         ];
-        let why: Vec<String> = why
-            .into_iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, why)| format!("{} {why}", units::counted(count as u64, "file")))
-            .collect();
-        (!why.is_empty()).then(|| format!("not read of the folder {}: {}", folder.display(), why.join("; ")))
+        let why: Vec<String> = why.into_iter().filter(|(count, _)| *count > 0).map(|(_, why)| why).collect();
+        (!why.is_empty()).then(|| {
+            format!("files of the folder {} that are not read: {}", folder.display(), why.join("; "))
+        })
     }
 }
 
@@ -103,7 +100,7 @@ pub(super) fn files(folder: &Path) -> Result<(Vec<TextFile>, PassedOver), DataEr
 /// `.png`, in small letters.
 fn ending(path: &Path) -> String {
     let ending = path.extension().map(|ending| format!(".{}", ending.to_string_lossy().to_ascii_lowercase()));
-    ending.unwrap_or_else(|| "without an ending".to_owned())
+    ending.unwrap_or_else(|| "no ending".to_owned())
 }
 
 /// The length of a file that can be opened and has something in it.

@@ -215,7 +215,7 @@ fn files_of_a_folder_that_are_not_read_are_counted() {
     assert_eq!((text_of(&data).as_str(), data.documents), ("One.", 1));
     let notices = data.notices.join("\n");
     for part in [
-        "3 files of another kind than text by the ends of their names: .png (2), without an ending (1); 2 files empty",
+        "3 whose names do not end as those of texts do (.png: 2, no ending: 1); 2 empty",
         "without text, and passed over: ",
         "g.txt, and 1 more",
     ] {
