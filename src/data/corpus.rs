@@ -97,7 +97,7 @@ impl Source {
             }
         }
         if let (Some(first), 0) = (empty.first(), joiner.documents) {
-            return Err(DataError::Empty { path: first.to_path_buf() });
+            return Err(DataError::Empty { path: (*first).clone() });
         }
         // The first, and how many more.
         let named = |files: &[&PathBuf], of: &str| {
