@@ -19,8 +19,6 @@ use crate::units;
 
 /// How many characters that are not known an error lists.
 const LISTED: usize = 12;
-/// U+FEFF in UTF-8.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
@@ -119,24 +117,8 @@ fn text(file: &Path, model: &Model) -> Result<Text, Error> {
         plain::open_given(file).and_then(|mut file| file.read_to_end(&mut bytes))
     };
     read.map_err(|error| wrong(error.to_string()))?;
-    // As at the head of a corpus.
-    if bytes.starts_with(BYTE_ORDER_MARK) {
-        bytes.drain(..BYTE_ORDER_MARK.len());
-    }
-    let text = match String::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => {
-            let at = error.utf8_error().valid_up_to();
-            return Err(wrong(match data::other_than_text(error.as_bytes()) {
-                Some((what, advice)) => format!("it is {what}, and eval reads plain text; {advice}"),
-                None => format!(
-                    "this is not UTF-8: byte {at} begins no character; convert it first (iconv -t UTF-8)"
-                ),
-            }));
-        }
-    };
-    let lines = |ending: &&str| file.extension().is_some_and(|found| found.eq_ignore_ascii_case(ending));
-    if ["jsonl", "ndjson"].iter().any(lines) {
+    let text = data::plain_text(bytes).map_err(wrong)?;
+    if data::is_named_lines(file) {
         terminal::err(format_args!(
             "note: {} is read as it stands, braces and keys included; as a corpus the texts in it would be read",
             file.display()

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::args::Selection;
-use crate::config::experiment::{DataSource, DeviceChoice, RunPlan, TokenizerKind};
+use crate::config::experiment::{DataPlan, DataSource, DeviceChoice, RunPlan, TokenizerKind};
 use crate::config::{self, LoadOptions};
 use crate::data::tokenizer::{Tokenizer, fixed_vocab_size};
 use crate::data::{self, DataError, Dataset, Found, LARGE_BYTES};
@@ -125,67 +125,87 @@ pub fn take_turns(planned: &[Planned], runs_dir: &Path) -> Vec<Turn> {
 }
 
 /// Downloads the corpora that are not on this machine, and makes the tokens of large ones, once and before the first run, so that a
-/// person hears at once when that cannot be done, and runs that train at the same time do not each do it.
+/// person hears at once when that cannot be done, and runs that train at the same time do not each do it. What is known of them then is
+/// added to the runs.
 ///
 /// # Errors
 /// What is wrong with a corpus. When `stop` asks for it, making tokens ends early: whoever calls looks at it first.
 pub fn fetch_corpora(
-    planned: &[Planned],
+    planned: &mut [Planned],
     launcher: &Launcher,
     screen: &Screen,
     stop: &StopFlag,
 ) -> Result<(), Error> {
-    for Planned { plan, start, .. } in wanted(planned, launcher) {
+    let mut last: Option<(DataPlan, Option<Tokenizer>, Dataset)> = None;
+    // What was read when it was planned was checked then.
+    let unread = |run: &&mut Planned| run.data.is_none() && launcher.unmet(&run.plan).is_none();
+    for Planned { plan, start, data, .. } in planned.iter_mut().filter(unread) {
         let refused = |source| Error::Corpora(vec![problem(plan, source)]);
-        let found = data::preflight(&plan.data).map_err(refused)?;
-        if let Found::Missing { url, bytes, .. } = found {
-            screen.note(&format!("downloading {url} ({})", units::bytes(bytes as f64)));
-            let tokenizer = start.as_ref().and_then(|start| start.tokenizer.as_ref());
-            let dataset = data::load_with(&plan.data, tokenizer).map_err(refused)?;
+        let tokenizer = start.as_ref().and_then(|start| start.tokenizer.as_ref());
+        // The points of one sweep mostly share their corpus.
+        let same = |(data, taken_over, _): &_| *data == plan.data && Option::as_ref(taken_over) == tokenizer;
+        if !last.as_ref().is_some_and(same) {
+            let fetched = fetch(&plan.data, tokenizer, screen, stop).map_err(refused)?;
+            last = fetched.map(|dataset| (plan.data.clone(), tokenizer.cloned(), dataset));
+        }
+        if let Some((.., dataset)) = &last {
             dataset.check(plan).map_err(refused)?;
-        } else if let Found::File { bytes } | Found::Folder { bytes, .. } = found
-            && bytes > LARGE_BYTES
-        {
-            make_tokens(plan, start.as_ref(), bytes, screen, stop).map_err(refused)?;
+            *data = Some(dataset.info());
         }
     }
     Ok(())
 }
 
+/// A corpus that was downloaded, or whose tokens were made and kept; `None` of one that each run reads for itself.
+fn fetch(
+    plan: &DataPlan,
+    tokenizer: Option<&Tokenizer>,
+    screen: &Screen,
+    stop: &StopFlag,
+) -> Result<Option<Dataset>, DataError> {
+    match data::preflight(plan)? {
+        Found::File { bytes } | Found::Folder { bytes, .. } if bytes > LARGE_BYTES => {
+            let made = plan.cache.then(|| make_tokens(plan, tokenizer, bytes, screen, stop));
+            return made.transpose();
+        }
+        Found::Missing { url, bytes, .. } => {
+            screen.note(&format!("downloading {url} ({})", units::bytes(bytes as f64)));
+        }
+        _ => {}
+    }
+    data::load_with(plan, tokenizer).map(Some)
+}
+
 /// Makes and keeps the tokens of a large corpus, if they are not there.
 fn make_tokens(
-    plan: &RunPlan,
-    start: Option<&Start>,
+    plan: &DataPlan,
+    tokenizer: Option<&Tokenizer>,
     bytes: u64,
     screen: &Screen,
     stop: &StopFlag,
-) -> Result<(), DataError> {
-    let tokenizer = start.and_then(|start| start.tokenizer.as_ref());
-    if !plan.data.cache || data::load_kept(&plan.data, tokenizer)?.is_some() {
-        return Ok(());
-    }
+) -> Result<Dataset, DataError> {
     // For its characters a text is read once more.
-    let passes = if plan.data.tokenizer == TokenizerKind::Char { 2 } else { 1 };
+    let passes = if plan.tokenizer == TokenizerKind::Char { 2 } else { 1 };
     let began = Instant::now();
-    let reading = screen.reading(&format!("tokens of {}", plan.data.source), bytes * passes);
+    let reading = screen.reading(&format!("tokens of {}", plan.source), bytes * passes);
     let progress = |bytes| {
         reading.add(bytes);
         !stop.is_requested()
     };
-    let dataset = data::load_telling(&plan.data, tokenizer, &progress)?;
+    let dataset = data::load_telling(plan, tokenizer, &progress)?;
     reading.finish();
     for (path, bytes) in &dataset.kept {
         screen.note(&format!(
             "{} tokens of {}, made in {}, are kept in {} ({}); it can be deleted, and `data.cache = false` keeps none",
             units::count(dataset.tokens()),
-            plan.data.source,
+            plan.source,
             units::duration(began.elapsed().as_secs_f64()),
             path.display(),
             units::bytes(*bytes as f64)
         ));
     }
     dataset.notices.iter().for_each(|notice| screen.note(&format!("note: {notice}")));
-    dataset.check(plan)
+    Ok(dataset)
 }
 
 /// Those that would be started here.

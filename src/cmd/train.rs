@@ -48,10 +48,10 @@ impl Args {
 pub fn run(args: Args) -> Result<Exit, Error> {
     let launcher = Launcher::new();
     let screen = Screen::open(args.work.quiet);
-    let planned = load_plans(&args.selection, &launcher, Place::Here)?;
+    let mut planned = load_plans(&args.selection, &launcher, Place::Here)?;
     // From here on a signal is heard: what comes next can take minutes.
     let stop = signals::catch(&screen)?;
-    let fetched = fetch_corpora(&planned, &launcher, &screen, &stop);
+    let fetched = fetch_corpora(&mut planned, &launcher, &screen, &stop);
     if stop.is_requested() {
         screen.note("stopped before the first run: nothing was started, and the same command begins again");
         return Ok(signals::exit_of_stopped(&stop));

@@ -5,7 +5,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
 use super::DataError;
-use super::split::Split;
+use super::split::{Share, Split};
 use super::tokens::Tokens;
 use crate::config::experiment::WindowOrder;
 
@@ -118,13 +118,13 @@ impl Batches {
         order: WindowOrder,
         seed: u64,
     ) -> Result<Batches, DataError> {
-        let parts = split.into().parts;
-        // Of several texts a batch takes windows here and there.
-        let together = if parts.len() == 1 { batch_size } else { 1 };
+        let split = split.into();
+        let (together, parts) = (split.together(batch_size), split.parts);
         let shares = parts.iter().map(|part| part.share).collect();
         let decks = parts.into_iter().zip(0u64..).map(|(part, place)| {
             let seed = seed.wrapping_add(place.wrapping_mul(SEED_STEP));
-            Deck::new(part.tokens, together, sequence_length, order, seed)
+            check_length(&part, together, sequence_length, order)?;
+            Ok(Deck::new(part.tokens, together, sequence_length, order, seed))
         });
         let decks = decks.collect::<Result<Vec<Deck>, DataError>>()?;
         Ok(Batches { dealt: vec![0; decks.len()], decks, shares, batch_size, sequence_length })
@@ -188,14 +188,7 @@ impl Batches {
 }
 
 impl Deck {
-    fn new(
-        tokens: Tokens,
-        batch_size: usize,
-        sequence_length: usize,
-        order: WindowOrder,
-        seed: u64,
-    ) -> Result<Deck, DataError> {
-        check_length(tokens.len(), batch_size, sequence_length, order)?;
+    fn new(tokens: Tokens, batch_size: usize, sequence_length: usize, order: WindowOrder, seed: u64) -> Deck {
         let position = match order {
             WindowOrder::Random => BatchState::Random { windows: 0 },
             WindowOrder::ShuffledEpochs => BatchState::ShuffledEpochs { epoch: 0, windows: 0 },
@@ -206,7 +199,7 @@ impl Deck {
         if matches!(order, WindowOrder::ShuffledEpochs | WindowOrder::FixedWindows) {
             deck.epoch_starts = deck.shuffled_starts(0);
         }
-        Ok(deck)
+        deck
     }
 
     /// Where the windows of the next batch begin.
@@ -305,30 +298,34 @@ impl Deck {
     }
 }
 
-/// Errors unless `tokens` are enough for one window, or with `sequential` for one batch.
+/// Errors unless a text is enough for one window, or with `sequential` for as many as come together.
 pub(super) fn check_length(
-    tokens: usize,
-    batch_size: usize,
+    Share { name, tokens, .. }: &Share,
+    together: usize,
     sequence_length: usize,
     order: WindowOrder,
 ) -> Result<(), DataError> {
-    let split = "training";
+    let (split, text, tokens) = ("training", name.clone(), tokens.len());
     let (windows, purpose, advice) = match order {
-        WindowOrder::Random | WindowOrder::ShuffledEpochs | WindowOrder::FixedWindows => (
+        WindowOrder::Sequential if together > 1 => (
+            together,
+            format!(
+                "one batch of train.batch_size = {together} times train.sequence_length = {sequence_length}"
+            ),
+            "lower train.batch_size, train.sequence_length or data.val_fraction, or use a longer corpus",
+        ),
+        _ => (
             1,
             format!("one window of train.sequence_length = {sequence_length}"),
             "lower train.sequence_length or data.val_fraction, or use a longer corpus",
         ),
-        WindowOrder::Sequential => (
-            batch_size,
-            format!(
-                "one batch of train.batch_size = {batch_size} times train.sequence_length = {sequence_length}"
-            ),
-            "lower train.batch_size, train.sequence_length or data.val_fraction, or use a longer corpus",
-        ),
     };
     let needed = windows.saturating_mul(sequence_length).saturating_add(1);
-    if tokens < needed { Err(DataError::TooShort { split, tokens, needed, purpose, advice }) } else { Ok(()) }
+    if tokens < needed {
+        Err(DataError::TooShort { split, text, tokens, needed, purpose, advice })
+    } else {
+        Ok(())
+    }
 }
 
 /// Between the seeds of several texts: they are apart, whichever seeds a sweep tries.

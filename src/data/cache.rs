@@ -20,7 +20,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::DataError;
-use super::encode::{Ids, Joined};
+use super::encode::Ids;
+use super::tokenized::About;
 use super::tokenizer::Tokenizer;
 use super::tokens::{self, Tokens, Width};
 use crate::files::{atomic, plain, sha256};
@@ -37,13 +38,8 @@ pub(super) struct Cache {
 /// What kept tokens are.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Entry {
-    /// Of the text.
-    pub sha256: String,
-    pub bytes: u64,
-    pub documents: u64,
-    pub written_marks: u64,
-    pub ends: u64,
-    pub notices: Vec<String>,
+    #[serde(flatten)]
+    pub about: About,
     /// All that decides the tokens of the text: see [`Cache::key`].
     pub settings: String,
     pub tokens: u64,
@@ -124,7 +120,8 @@ impl Cache {
         let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let described = entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "json"));
         described.filter_map(|entry| read_json::<Entry>(&entry.path())).any(|entry| {
-            entry.settings == settings && bytes.is_none_or(|bytes| entry.bytes.abs_diff(bytes) <= 1 << 16)
+            entry.settings == settings
+                && bytes.is_none_or(|bytes| entry.about.bytes.abs_diff(bytes) <= 1 << 16)
         })
     }
 
@@ -221,10 +218,10 @@ impl Ids for Writer {
 
 impl Writer {
     /// Keeps what was written under the key of its text, and gives that.
-    pub fn keep(self, describe: impl FnOnce(u64, u32) -> Entry) -> Result<String, DataError> {
+    pub fn keep(self, about: About, settings: &str) -> Result<String, DataError> {
         let Writer { cache, file, sum, tokens, .. } = self;
-        let entry = describe(tokens, sum.finalize());
-        let key = Cache::key(&entry.sha256, &entry.settings);
+        let key = Cache::key(&about.sha256, settings);
+        let entry = Entry { about, settings: settings.to_owned(), tokens, crc32: sum.finalize() };
         let keep = || -> io::Result<()> {
             let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
             atomic::persist(file, &cache.ids_of(&key))?;
@@ -232,20 +229,6 @@ impl Writer {
         };
         keep().map_err(|source| cache.unwritable(source))?;
         Ok(key)
-    }
-}
-
-impl Entry {
-    /// What `describe` of [`Writer::keep`] makes.
-    pub fn new(
-        Joined { documents, bytes, sha256 }: Joined,
-        (written_marks, ends): (u64, u64),
-        notices: Vec<String>,
-        settings: String,
-        tokens: u64,
-        crc32: u32,
-    ) -> Entry {
-        Entry { sha256, bytes, documents, written_marks, ends, notices, settings, tokens, crc32 }
     }
 }
 

@@ -77,7 +77,7 @@ impl Source {
         progress: Progress,
         joiner: &mut Joiner,
     ) -> Result<Vec<String>, DataError> {
-        let (mut marks, mut rows) = (Vec::new(), 0);
+        let (mut marks, mut empty, mut rows) = (Vec::new(), Vec::new(), 0);
         for part in &self.parts {
             match part {
                 Part::Text(text) => {
@@ -88,25 +88,35 @@ impl Source {
                     if let (Form::Tokens(_), 2..) = (form, self.parts.len()) {
                         return Err(DataError::TokensAmongTexts { path: path.clone() });
                     }
+                    let before = joiner.documents;
                     let left_out = reader::read(path, *form, *packing, column, progress, joiner)?;
                     rows += left_out.rows;
                     marks.extend(left_out.mark.then_some(path));
+                    empty.extend((joiner.documents == before).then_some(path));
                 }
             }
         }
+        if let (Some(first), 0) = (empty.first(), joiner.documents) {
+            return Err(DataError::Empty { path: (*first).clone() });
+        }
+        // The first, and how many more.
+        let named = |files: &[&PathBuf], of: &str| {
+            files.first().map(|first| match files.len() - 1 {
+                0 => first.display().to_string(),
+                more => format!("{}, and {of}{more} more", first.display()),
+            })
+        };
         let mut notices = Vec::new();
-        if let Some(first) = marks.first() {
-            let more = match marks.len() {
-                1 => String::new(),
-                all => format!(", and of {} more", all - 1),
-            };
+        if let Some(files) = named(&marks, "of ") {
             notices.push(format!(
-                "the byte order mark (U+FEFF) at the head of {}{more} was left out: it is no part of the text",
-                first.display()
+                "the byte order mark (U+FEFF) at the head of {files} was left out: it is no part of the text"
             ));
         }
         if rows > 0 {
-            notices.push(format!("{rows} rows without text were passed over"));
+            notices.push(format!("rows without text, which were passed over: {}", units::count(rows)));
+        }
+        if let Some(files) = named(&empty, "") {
+            notices.push(format!("without text, and passed over: {files}"));
         }
         Ok(notices)
     }
@@ -121,8 +131,7 @@ impl Source {
 
     /// Bytes of its files.
     pub fn bytes(&self) -> u64 {
-        let of_file = |part: &Part| if let Part::File { bytes, .. } = part { *bytes } else { 0 };
-        self.parts.iter().map(of_file).sum()
+        self.parts.iter().map(Part::bytes).sum()
     }
 
     /// Bytes of its text, but for byte order marks, where that is known without reading.
@@ -141,15 +150,24 @@ impl Source {
     }
 }
 
+impl Part {
+    /// Of its file.
+    fn bytes(&self) -> u64 {
+        if let Part::File { bytes, .. } = self { *bytes } else { 0 }
+    }
+}
+
 /// The sources of a plan, of which each is a stream of documents for itself: one, or with weights one for each path. Downloads a known
 /// corpus that is not on this machine yet.
 pub(super) fn open(plan: &DataPlan) -> Result<Vec<Source>, DataError> {
     let of_paths = |paths: &[PathBuf]| {
-        let mut parts = Vec::new();
+        let mut source = Source { parts: Vec::new(), notices: Vec::new() };
         for path in paths {
-            parts.extend(files_of(path)?);
+            let (parts, notice) = files_of(path)?;
+            source.parts.extend(parts);
+            source.notices.extend(notice);
         }
-        Ok(Source { parts, notices: Vec::new() })
+        Ok(source)
     };
     match &plan.source {
         DataSource::Paths(paths) if !plan.weights.is_empty() => {
@@ -170,16 +188,27 @@ pub(super) fn open(plan: &DataPlan) -> Result<Vec<Source>, DataError> {
     }
 }
 
-/// The files that a path means, and what they are.
-fn files_of(path: &Path) -> Result<Vec<Part>, DataError> {
+/// The files that a path means, and what they are; in words, which of a folder are not read.
+fn files_of(path: &Path) -> Result<(Vec<Part>, Option<String>), DataError> {
     let part = |path: PathBuf, bytes| {
         let (form, packing) = form::recognise(&path)?;
         Ok(Part::File { path, form, packing, bytes })
     };
-    if is_folder(path)? {
-        folder::files(path)?.into_iter().map(|file| part(file.path, file.bytes)).collect()
-    } else {
-        Ok(vec![part(path.to_owned(), folder::probe_file(path)?)?])
+    if !is_folder(path)? {
+        return Ok((vec![part(path.to_owned(), folder::probe_file(path)?)?], None));
+    }
+    let (files, mut passed_over) = folder::files(path)?;
+    let mut parts = Vec::with_capacity(files.len());
+    for file in files {
+        match part(file.path, file.bytes) {
+            // A packed file of nothing.
+            Err(DataError::Empty { path }) => passed_over.empty.push(path),
+            part => parts.push(part?),
+        }
+    }
+    match passed_over.empty.first() {
+        Some(first) if parts.is_empty() => Err(DataError::Empty { path: first.clone() }),
+        _ => Ok((parts, passed_over.notice(path))),
     }
 }
 
@@ -265,8 +294,8 @@ pub fn preflight(plan: &DataPlan) -> Result<Found, DataError> {
 }
 
 fn found_at(path: &Path) -> Result<Found, DataError> {
-    let parts = files_of(path)?;
-    let bytes = parts.iter().map(|part| if let Part::File { bytes, .. } = part { *bytes } else { 0 }).sum();
+    let (parts, _) = files_of(path)?;
+    let bytes = parts.iter().map(Part::bytes).sum();
     Ok(if is_folder(path)? { Found::Folder { files: parts.len(), bytes } } else { Found::File { bytes } })
 }
 

@@ -10,11 +10,11 @@ use super::encode::MARK;
 use super::evaluation::{evaluation_batches, whole_corpus_batches};
 use super::kept;
 use super::reader::Progress;
-use super::split::Split;
-use super::tokenized::{Loaded, Tokenized, in_memory};
+use super::split::{Share, Split};
+use super::tokenized::{About, Loaded, Tokenized, in_memory};
 use super::tokenizer::Tokenizer;
 use super::tokens::Tokens;
-use crate::config::experiment::{DataPlan, RunPlan, TrainPlan, WindowOrder};
+use crate::config::experiment::{DataPlan, DataSource, RunPlan, TrainPlan, WindowOrder};
 use crate::facts::DataInfo;
 use crate::files::sha256;
 use crate::units;
@@ -117,24 +117,29 @@ fn dataset(plan: &DataPlan, sources: &[Source], loaded: Loaded) -> Dataset {
     let mut notices: Vec<String> = sources.iter().flat_map(|source| source.notices.clone()).collect();
     notices.extend(of_cache);
     notices.extend(left_out);
-    let weight = |place: usize| plan.weights.get(place).copied().unwrap_or(1.0);
+    let mixed = match &plan.source {
+        DataSource::Paths(paths) if !plan.weights.is_empty() => paths.as_slice(),
+        _ => &[],
+    };
     let (mut train, mut val) = (Vec::new(), Vec::new());
     for (place, text) in texts.iter().enumerate() {
+        let name = mixed.get(place).map(|path| path.display().to_string());
+        let share = plan.weights.get(place).copied().unwrap_or(1.0);
         let (of_train, of_val) = text.tokens.split_at(train_tokens(text.tokens.len(), plan.val_fraction));
-        train.push((of_train, weight(place)));
-        val.push((of_val, weight(place)));
+        train.push(Share { name: name.clone(), tokens: of_train, share });
+        val.push(Share { name, tokens: of_val, share });
     }
-    let sum = |of: fn(&Tokenized) -> u64| texts.iter().map(of).sum();
+    let sum = |of: fn(&About) -> u64| texts.iter().map(|text| of(&text.about)).sum();
     let (written, ends) = (sum(|text| text.written_marks), sum(|text| text.ends));
-    notices.extend(texts.iter().flat_map(|text| text.notices.clone()));
+    notices.extend(texts.iter().flat_map(|text| text.about.notices.clone()));
     notices.extend(about_marks(plan, &tokenizer, written));
     notices.extend(named_tokens(&tokenizer, &texts));
     let mut dataset = Dataset {
         name: plan.source.to_string(),
         sha256: match texts.as_slice() {
-            [one] => one.sha256.clone(),
+            [one] => one.about.sha256.clone(),
             several => {
-                let sums: Vec<&str> = several.iter().map(|text| text.sha256.as_str()).collect();
+                let sums: Vec<&str> = several.iter().map(|text| text.about.sha256.as_str()).collect();
                 sha256(sums.join("\n").as_bytes())
             }
         },
@@ -228,7 +233,8 @@ impl Dataset {
         }
         let all = self.train.len();
         let of_text = |tokens: &Tokens| {
-            let stretches = (STRETCHES * tokens.len()).div_ceil(all);
+            // Also of a text without a token, which is refused later.
+            let stretches = (STRETCHES * tokens.len()).div_ceil(all).max(1);
             let part = tokens.len() / stretches;
             let length = (VERY_LARGE / STRETCHES).min(part);
             let stretch = |n: usize| tokens.slice(n * part..n * part + length);
@@ -310,12 +316,16 @@ impl Dataset {
     }
 
     fn check_lengths(&self, order: WindowOrder, train: &TrainPlan, validates: bool) -> Result<(), DataError> {
-        check_length(self.train.shortest(), train.batch_size, train.sequence_length, order)?;
+        let together = self.train.together(train.batch_size);
+        let check = |text| check_length(text, together, train.sequence_length, order);
+        self.train.parts.iter().try_for_each(check)?;
         let needed = train.sequence_length.saturating_add(1);
-        if validates && train.eval_interval > 0 && self.val.shortest() < needed {
+        let too_short = self.val.parts.iter().find(|text| text.tokens.len() < needed);
+        if let Some(Share { name, tokens, .. }) = too_short.filter(|_| validates && train.eval_interval > 0) {
             return Err(DataError::TooShort {
                 split: "validation",
-                tokens: self.val.shortest(),
+                text: name.clone(),
+                tokens: tokens.len(),
                 needed,
                 purpose: format!("one window of train.sequence_length = {}", train.sequence_length),
                 advice: "raise data.val_fraction, lower train.sequence_length, or set data.val_fraction = 0 or \

@@ -60,8 +60,19 @@ pub enum DataError {
         "corpus `{name}` has no place to be kept: {reason}; set RUNNER_DATA_DIR to a folder for downloaded corpora"
     )]
     NoCacheFolder { name: String, reason: String },
-    #[error("the {split} split has {}, but {purpose} needs {needed}; {advice}", units::counted(*tokens as u64, "token"))]
-    TooShort { split: &'static str, tokens: usize, needed: usize, purpose: String, advice: &'static str },
+    #[error(
+        "the {split} split{} has {}, but {purpose} needs {needed}; {advice}",
+        .text.as_ref().map_or_else(String::new, |text| format!(" of {text}")), units::counted(*tokens as u64, "token")
+    )]
+    TooShort {
+        split: &'static str,
+        /// Which one of several texts that are mixed.
+        text: Option<String>,
+        tokens: usize,
+        needed: usize,
+        purpose: String,
+        advice: &'static str,
+    },
     #[error(
         "model.vocab_size = {model} is smaller than the {tokenizer} tokenizer's vocabulary of {tokenizer_size}; \
          raise it, or set it to 0 to have it follow the tokenizer"

@@ -15,7 +15,7 @@ pub fn evaluation_batches(
     max_batches: usize,
 ) -> impl Iterator<Item = Result<Batch, DataError>> + '_ {
     let all = max_batches.saturating_mul(batch_size);
-    split.parts.iter().flat_map(move |Share { tokens, share }| {
+    split.parts.iter().flat_map(move |Share { tokens, share, .. }| {
         let windows = if *share >= 1.0 { all } else { (all as f64 * share).ceil() as usize };
         spread(tokens, batch_size, sequence_length, windows)
     })

@@ -1,5 +1,6 @@
 //! A user's own text: all text files below a folder.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -19,12 +20,48 @@ pub(super) struct TextFile {
     pub bytes: u64,
 }
 
-/// The text files below `folder`, by name within each folder, without hidden and empty ones. Links are followed, once
-/// around where they go in circles.
-pub(super) fn files(folder: &Path) -> Result<Vec<TextFile>, DataError> {
+/// Files of a folder that are not read.
+#[derive(Default)]
+pub(super) struct PassedOver {
+    /// How many names that are not those of text have this ending, or none.
+    endings: BTreeMap<String, usize>,
+    pub empty: Vec<PathBuf>,
+}
+
+impl PassedOver {
+    /// In words, how many there are, and why; `None` without any.
+    pub fn notice(&self, folder: &Path) -> Option<String> {
+        /// Endings that are named.
+        const NAMED: usize = 8;
+        let mut endings: Vec<(&String, usize)> =
+            self.endings.iter().map(|(end, count)| (end, *count)).collect();
+        endings.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let others: usize = endings.iter().map(|(_, count)| count).sum();
+        let named: Vec<String> =
+            endings.iter().take(NAMED).map(|(ending, count)| format!("{ending}: {count}")).collect();
+        let more = if endings.len() > NAMED { ", ..." } else { "" };
+        let why = [
+            (
+                others,
+                format!("{others} whose names do not end as those of texts do ({}{more})", named.join(", ")),
+            ),
+            (self.empty.len(), format!("{} empty", self.empty.len())),
+        ];
+        let why: Vec<String> = why.into_iter().filter(|(count, _)| *count > 0).map(|(_, why)| why).collect();
+        (!why.is_empty()).then(|| {
+            format!("files of the folder {} that are not read: {}", folder.display(), why.join("; "))
+        })
+    }
+}
+
+/// The text files below `folder`, by name within each folder, without hidden and empty ones, and those that are passed over. Links are
+/// followed, once around where they go in circles.
+///
+/// # Errors
+/// A folder in which nothing is text, not even an empty file.
+pub(super) fn files(folder: &Path) -> Result<(Vec<TextFile>, PassedOver), DataError> {
     let mut files = Vec::new();
-    let mut other_files = 0;
-    let mut empty_file = None;
+    let mut passed_over = PassedOver::default();
     let visible = WalkDir::new(folder)
         .follow_links(true)
         .sort_by_file_name()
@@ -41,25 +78,29 @@ pub(super) fn files(folder: &Path) -> Result<Vec<TextFile>, DataError> {
             continue;
         }
         if !is_text(entry.path()) {
-            other_files += 1;
+            *passed_over.endings.entry(ending(entry.path())).or_default() += 1;
             continue;
         }
         let bytes = entry.metadata().map_err(|error| unreadable(folder, error))?.len();
         if bytes == 0 {
-            empty_file.get_or_insert_with(|| entry.path().to_owned());
+            passed_over.empty.push(entry.into_path());
             continue;
         }
         files.push(TextFile { path: entry.into_path(), bytes });
     }
-    match empty_file {
-        _ if !files.is_empty() => Ok(files),
-        Some(path) => Err(DataError::Empty { path }),
-        None => {
-            let endings = EXTENSIONS.map(|extension| format!(".{extension}")).join(", ");
-            let extensions = format!("{endings}, {} (with or without .gz or .zst)", LINES.join(", "));
-            Err(DataError::NoText { path: folder.to_owned(), other_files, extensions })
-        }
+    if files.is_empty() && passed_over.empty.is_empty() {
+        let other_files = passed_over.endings.values().sum();
+        let endings = EXTENSIONS.map(|extension| format!(".{extension}")).join(", ");
+        let extensions = format!("{endings}, {} (with or without .gz or .zst), {TABLE}", LINES.join(", "));
+        return Err(DataError::NoText { path: folder.to_owned(), other_files, extensions });
     }
+    Ok((files, passed_over))
+}
+
+/// `.png`, in small letters.
+fn ending(path: &Path) -> String {
+    let ending = path.extension().map(|ending| format!(".{}", ending.to_string_lossy().to_ascii_lowercase()));
+    ending.unwrap_or_else(|| "no ending".to_owned())
 }
 
 /// The length of a file that can be opened and has something in it.

@@ -162,8 +162,7 @@ fn form(path: &Path, name: &str, head: &[u8]) -> Result<Form, DataError> {
             _ => Ok(Form::Text),
         };
     }
-    // Where the head ends is no mistake of the text.
-    let is_utf8 = std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
+    let is_utf8 = is_utf8(head);
     let has_zeros = head.contains(&0);
     if name.ends_with(".bin") && (has_zeros || !is_utf8) {
         return Ok(Form::Tokens(Header::NANOGPT));
@@ -191,6 +190,16 @@ fn begins_with_object(head: &[u8]) -> bool {
     }
 }
 
+/// Whether this is the head of a text in UTF-8: where it ends is no mistake of the text.
+fn is_utf8(head: &[u8]) -> bool {
+    std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true)
+}
+
+/// Whether people could have typed this.
+fn is_readable(head: &[u8]) -> bool {
+    is_utf8(head) && !head.iter().any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace())
+}
+
 fn other(path: &Path, what: &'static str, advice: &'static str) -> DataError {
     DataError::NoCorpus { path: path.to_owned(), what, advice }
 }
@@ -198,14 +207,37 @@ fn other(path: &Path, what: &'static str, advice: &'static str) -> DataError {
 /// U+FEFF in UTF-8.
 pub(super) const BOM: &[u8] = b"\xef\xbb\xbf";
 
+/// Plain text, without a byte order mark at its head as at the head of a corpus.
+///
+/// # Errors
+/// In words that follow the name of the file, what it is otherwise, and what to do with it.
+pub fn plain_text(bytes: Vec<u8>) -> Result<String, String> {
+    if let Some((what, advice)) = other_than_text(&bytes) {
+        return Err(format!("it is {what}, and plain text is read here; {advice}"));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        format!(
+            "this is not UTF-8: byte {} begins no character; convert it first (iconv -t UTF-8)",
+            error.utf8_error().valid_up_to()
+        )
+    })?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+/// Whether a file of this name would be read line by line as a corpus.
+pub fn is_named_lines(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    LINES.iter().any(|ending| name.ends_with(ending))
+}
+
 /// What bytes are that are no plain text, and what to do where plain text is wanted; `None` where their beginning does not say.
-pub fn other_than_text(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
+fn other_than_text(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     let head = &bytes[..bytes.len().min(HEAD as usize)];
     match packing(head) {
         Packing::Gzip => Some(("a gzip file", "unpack it first: `gunzip -k`")),
         Packing::Zstd => Some(("a zstd file", "unpack it first: `zstd -dk`")),
         Packing::None if head.starts_with(b"PAR1") => Some(("a Parquet table", TO_JSON)),
-        Packing::None => no_corpus(head),
+        Packing::None => no_corpus(head).or_else(|| without_mark(head)),
     }
 }
 
@@ -219,6 +251,8 @@ const TO_JSON: &str =
 fn no_corpus(head: &[u8]) -> Option<(&'static str, &'static str)> {
     const MEDIA: &str = "a corpus is text; this is pictures or sound";
     const DOCUMENT: &str = "save its text as UTF-8 (.txt) from the program that it belongs to";
+    /// Beginnings of files that are readable all through.
+    const WRITTEN: &[&[u8]] = &[b"%PDF-", b"{\\rtf", b"version https://git-lfs.github.com/spec/"];
     const TABLE: &[(&[u8], &str, &str)] = &[
         (b"\x80\x02\x8a\x0a", "a PyTorch file", WEIGHTS),
         (b"GGUF", "a GGUF model", WEIGHTS),
@@ -258,7 +292,10 @@ fn no_corpus(head: &[u8]) -> Option<(&'static str, &'static str)> {
             "fetch it: `git lfs pull`",
         ),
     ];
-    if let Some((_, what, advice)) = TABLE.iter().find(|(magic, ..)| head.starts_with(magic)) {
+    let found = TABLE.iter().find(|(magic, ..)| head.starts_with(magic));
+    // An orc's letter begins with the same letters as an ORC table.
+    let is_written = |magic: &[u8]| WRITTEN.contains(&magic) || !is_readable(head);
+    if let Some((_, what, advice)) = found.filter(|(magic, ..)| is_written(magic)) {
         return Some((what, advice));
     }
     if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::DataError;
-use super::cache::{self, Cache, Entry, Seen, SeenText, Stamp};
+use super::cache::{self, Cache, Seen, SeenText, Stamp};
 use super::corpus::Source;
-use super::encode::{Encoder, Target};
+use super::encode::Target;
 use super::reader::Progress;
 use super::token_file;
-use super::tokenized::{Loaded, Tokenized, in_memory, pass, tokenizer_for};
+use super::tokenized::{Loaded, Tokenized, encode, in_memory, pass, tokenizer_for};
 use super::tokenizer::Tokenizer;
 use super::tokens::Width;
 use crate::config::experiment::DataPlan;
@@ -76,7 +76,7 @@ pub(super) fn load(
             texts.push(Tokenized::of_file(read));
             continue;
         }
-        let known = known(&cache, plan, source, &tokenizer, &settings, &mut notices)?;
+        let known = known(&cache, plan, source, &tokenizer, &settings, progress, &mut notices)?;
         let key = match known {
             Some(key) => key,
             None => {
@@ -90,7 +90,7 @@ pub(super) fn load(
             .get(&key, &tokenizer)
             .map_err(damaged)?
             .ok_or_else(|| damaged("the tokens that were just written are gone".to_owned()))?;
-        texts.push(Tokenized::kept(entry, tokens));
+        texts.push(Tokenized { tokens, about: entry.about });
         seen.push(SeenText::Kept { key });
     }
     let seen = Seen { files: stamps, tokenizer: tokenizer.clone(), left_out: left_out.clone(), texts: seen };
@@ -132,7 +132,7 @@ fn look(
                 Some(Tokenized::of_file(read))
             }
             (SeenText::Kept { key }, None) => match found.cache.get(key, &seen.tokenizer) {
-                Ok(kept) => kept.map(|(entry, tokens)| Tokenized::kept(entry, tokens)),
+                Ok(kept) => kept.map(|(entry, tokens)| Tokenized { tokens, about: entry.about }),
                 Err(problem) => {
                     found.notices.push(format!("kept tokens are damaged: {problem}; they are made again"));
                     None
@@ -160,12 +160,14 @@ fn known(
     source: &Source,
     tokenizer: &Tokenizer,
     settings: &str,
+    progress: Progress,
     notices: &mut Vec<String>,
 ) -> Result<Option<String>, DataError> {
     if !cache.may_have(settings, source.plain_bytes()) {
         return Ok(None);
     }
-    let (_, joined) = pass(source, plan, tokenizer, &|_| true, &mut Nobody)?;
+    // Not a part of what is read for the tokens; but it can be stopped.
+    let (_, joined) = pass(source, plan, tokenizer, &|_| progress(0), &mut Nobody)?;
     let key = Cache::key(&joined.sha256, settings);
     match cache.get(&key, tokenizer) {
         Ok(kept) => Ok(kept.map(|_| key)),
@@ -189,13 +191,8 @@ fn make(
     progress: Progress,
 ) -> Result<String, DataError> {
     let mut writer = cache.write(Width::of(tokenizer.vocab_size()))?;
-    let mut encoder = Encoder::new(tokenizer, plan.special_tokens, &mut writer);
-    let (notices, joined) = pass(source, plan, tokenizer, progress, &mut encoder)?;
-    encoder.finish()?;
-    let marks = (encoder.written_marks, encoder.ends);
-    drop(encoder);
-    let settings = settings.to_owned();
-    writer.keep(|tokens, crc32| Entry::new(joined, marks, notices, settings, tokens, crc32))
+    let about = encode(source, plan, tokenizer, progress, &mut writer)?;
+    writer.keep(about, settings)
 }
 
 /// What decides how documents are found in files and joined.

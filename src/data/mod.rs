@@ -32,46 +32,10 @@ pub use corpus::{Found, KeptCorpora, kept_corpora, preflight};
 pub use dataset::{Dataset, LARGE_BYTES, load, load_kept, load_telling, load_with};
 pub use error::{DataError, WantedFile};
 pub use evaluation::{evaluation_batches, whole_corpus_batches};
-pub use form::other_than_text;
+pub use form::{is_named_lines, plain_text};
 pub use split::Split;
 pub use tokenizer_file::{TOKENIZER_FILE, read_tokenizer, write_tokenizer};
 pub use tokens::Tokens;
 
 #[cfg(test)]
-mod tests {
-    use std::path::{Path, PathBuf};
-
-    use super::Split;
-    use crate::config::experiment::{DataPlan, DataSource, Separator, TokenizerKind, WindowOrder};
-
-    /// A plan of bytes without validation.
-    pub fn plan_of(source: DataSource) -> DataPlan {
-        DataPlan {
-            source,
-            weights: Vec::new(),
-            text_column: "text".to_owned(),
-            separator: Separator::Auto,
-            special_tokens: true,
-            cache: true,
-            tokenizer: TokenizerKind::Byte,
-            val_fraction: 0.0,
-            order: WindowOrder::Random,
-        }
-    }
-
-    /// All ids of a split.
-    pub fn ids(split: &Split) -> Vec<u32> {
-        split.texts().flat_map(|tokens| tokens.to_vec().expect("readable")).collect()
-    }
-
-    /// The real Tiny Shakespeare: in `$RUNNER_TEST_DATA/tinyshakespeare/`, or beside the project in
-    /// `../shared/data/tinyshakespeare/`. Tests that read it are ignored where `src/build.rs` has not found it.
-    pub fn tiny_shakespeare() -> String {
-        let folder = match std::env::var_os("RUNNER_TEST_DATA") {
-            Some(folder) => PathBuf::from(folder),
-            None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
-        };
-        let path = folder.join("tinyshakespeare/input.txt");
-        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-    }
-}
+pub(crate) mod tests;

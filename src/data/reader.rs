@@ -41,7 +41,6 @@ pub(super) fn read(
     progress: Progress,
     joiner: &mut Joiner,
 ) -> Result<LeftOut, DataError> {
-    let before = joiner.documents;
     let mut left_out = LeftOut::default();
     match form {
         Form::Table => left_out = table::read(path, column, progress, joiner)?,
@@ -51,9 +50,6 @@ pub(super) fn read(
         Form::Text | Form::Tokens(_) => {
             text(form::unpacked(path, packing, progress)?, path, joiner, &mut left_out)?;
         }
-    }
-    if joiner.documents == before {
-        return Err(DataError::Empty { path: path.to_owned() });
     }
     Ok(left_out)
 }

@@ -12,18 +12,19 @@ pub struct Split {
 /// One text of several.
 #[derive(Clone, Debug)]
 pub(super) struct Share {
+    /// Its path; `None` where it is the only text.
+    pub name: Option<String>,
     pub tokens: Tokens,
     /// Of all windows: above 0, and together 1.
     pub share: f64,
 }
 
 impl Split {
-    /// Of texts with their weights.
-    pub(super) fn mixed(texts: Vec<(Tokens, f64)>) -> Split {
-        let all: f64 = texts.iter().map(|(_, weight)| weight).sum();
-        Split {
-            parts: texts.into_iter().map(|(tokens, weight)| Share { tokens, share: weight / all }).collect(),
-        }
+    /// Of texts, of which `share` is the weight among the others' for now.
+    pub(super) fn mixed(mut texts: Vec<Share>) -> Split {
+        let all: f64 = texts.iter().map(|text| text.share).sum();
+        texts.iter_mut().for_each(|text| text.share /= all);
+        Split { parts: texts }
     }
 
     /// Tokens of all texts.
@@ -35,9 +36,9 @@ impl Split {
         self.len() == 0
     }
 
-    /// Tokens of the shortest text.
-    pub(super) fn shortest(&self) -> usize {
-        self.parts.iter().map(|part| part.tokens.len()).min().unwrap_or(0)
+    /// Windows of one text that a batch of so many has at once: of several texts it takes windows here and there.
+    pub(super) fn together(&self, batch_size: usize) -> usize {
+        if self.parts.len() == 1 { batch_size } else { 1 }
     }
 
     /// All tokens, one text after another.
@@ -58,7 +59,7 @@ impl Split {
 
 impl From<Tokens> for Split {
     fn from(tokens: Tokens) -> Split {
-        Split { parts: vec![Share { tokens, share: 1.0 }] }
+        Split { parts: vec![Share { name: None, tokens, share: 1.0 }] }
     }
 }
 

@@ -87,7 +87,7 @@ pub(super) fn read(
     progress: Progress,
 ) -> Result<Read, DataError> {
     let wrong = |what: String| DataError::TokenFile { path: path.to_owned(), what };
-    if let Tokenizer::Char { .. } = tokenizer {
+    if tokenizer.characters().is_some() {
         return Err(wrong(
             "the tokenizer char takes its characters from a text, and here are only numbers; give the text, or set \
              data.tokenizer to \"gpt2\" or \"byte\""
@@ -116,6 +116,8 @@ pub(super) fn read(
         Tokens::in_file(file, path, header.bytes, there as usize, Width::Short, tokenizer.vocab_size());
     let mut sum = Sum::default();
     let mut marks = 0;
+    // Of ids of 32 or 64 bits, every other one that is read here is the upper half of one, and zero.
+    let mut upper_halves = there % 2 == 0 && there >= 32;
     let end = tokenizer.end_token();
     for ids in tokens.chunks(1 << 20) {
         // Of an id that is too large this says so, and names it.
@@ -126,6 +128,7 @@ pub(super) fn read(
             )),
             other => other,
         })?;
+        upper_halves &= ids.iter().skip(1).step_by(2).all(|&id| id == 0);
         let mut raw = Vec::with_capacity(ids.len() * 2);
         for &id in &ids {
             marks += u64::from(Some(id) == end);
@@ -135,6 +138,13 @@ pub(super) fn read(
         if !progress(raw.len() as u64) {
             return Err(DataError::Read { path: path.to_owned(), source: stopped() });
         }
+    }
+    if upper_halves {
+        return Err(wrong(
+            "every second id of 16 bits is 0, as if these were ids of 32 or 64 bits; write them as nanoGPT does: \
+             `ids.astype(\"uint16\").tofile(\"x.bin\")`"
+                .to_owned(),
+        ));
     }
     Ok(Read { tokens, marks, sha256: sum.finish() })
 }

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::DataError;
-use super::cache::Entry;
 use super::corpus::Source;
 use super::encode::{Characters, Encoder, Ids, Joined, Joiner, Target};
 use super::reader::Progress;
@@ -42,11 +43,21 @@ pub(super) fn in_memory(
 /// The ids of a source, and what is known of its text.
 pub(super) struct Tokenized {
     pub tokens: Tokens,
+    pub about: About,
+}
+
+/// What is known of a text that was tokenized.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct About {
+    /// Of the text.
     pub sha256: String,
     pub bytes: u64,
     pub documents: u64,
+    /// Marks of the end of a text that are written in it.
     pub written_marks: u64,
+    /// Tokens of the end of a text.
     pub ends: u64,
+    /// What was left out of it, in words.
     pub notices: Vec<String>,
 }
 
@@ -54,21 +65,15 @@ impl Tokenized {
     /// Of a file of tokens.
     pub fn of_file(read: token_file::Read) -> Tokenized {
         let token_file::Read { tokens, marks, sha256 } = read;
-        Tokenized {
-            bytes: 2 * tokens.len() as u64,
-            tokens,
+        let about = About {
             sha256,
+            bytes: 2 * tokens.len() as u64,
             documents: 1,
             written_marks: 0,
             ends: marks,
             notices: Vec::new(),
-        }
-    }
-
-    /// Of tokens that are kept.
-    pub fn kept(entry: Entry, tokens: Tokens) -> Tokenized {
-        let Entry { sha256, bytes, documents, written_marks, ends, notices, .. } = entry;
-        Tokenized { tokens, sha256, bytes, documents, written_marks, ends, notices }
+        };
+        Tokenized { tokens, about }
     }
 }
 
@@ -81,27 +86,34 @@ fn tokenized(
     if let Some((path, header)) = source.tokens() {
         return token_file::read(path, header, tokenizer, progress).map(Tokenized::of_file);
     }
-    let encode = |ids: &mut dyn Ids| {
-        let mut encoder = Encoder::new(tokenizer, plan.special_tokens, ids);
-        let (notices, Joined { documents, bytes, sha256 }) =
-            pass(source, plan, tokenizer, progress, &mut encoder)?;
-        encoder.finish()?;
-        let (written_marks, ends) = (encoder.written_marks, encoder.ends);
-        let tokens = Tokens::from(Vec::new());
-        Ok(Tokenized { tokens, sha256, bytes, documents, written_marks, ends, notices })
-    };
     Ok(match Width::of(tokenizer.vocab_size()) {
         Width::Short => {
             let mut ids: Vec<u16> = Vec::new();
-            let text = encode(&mut ids)?;
-            Tokenized { tokens: Tokens::short(ids), ..text }
+            let about = encode(source, plan, tokenizer, progress, &mut ids)?;
+            Tokenized { tokens: Tokens::short(ids), about }
         }
         Width::Long => {
             let mut ids: Vec<u32> = Vec::new();
-            let text = encode(&mut ids)?;
-            Tokenized { tokens: ids.into(), ..text }
+            let about = encode(source, plan, tokenizer, progress, &mut ids)?;
+            Tokenized { tokens: ids.into(), about }
         }
     })
+}
+
+/// Gives the ids of a source to `ids`.
+pub(super) fn encode(
+    source: &Source,
+    plan: &DataPlan,
+    tokenizer: &Tokenizer,
+    progress: Progress,
+    ids: &mut dyn Ids,
+) -> Result<About, DataError> {
+    let mut encoder = Encoder::new(tokenizer, plan.special_tokens, ids);
+    let (notices, Joined { documents, bytes, sha256 }) =
+        pass(source, plan, tokenizer, progress, &mut encoder)?;
+    encoder.finish()?;
+    let Encoder { written_marks, ends, .. } = encoder;
+    Ok(About { sha256, bytes, documents, written_marks, ends, notices })
 }
 
 /// Reads a source once, and gives its documents, bytes and sum.

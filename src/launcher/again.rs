@@ -61,7 +61,7 @@ pub fn decide(plan: &RunPlan, runs_dir: &Path, data: Option<&DataInfo>, again: A
         let mut adapted = manifest.adapted.clone();
         adapted.extend(manifest.init_from.as_ref().and_then(|info| pinned_change(info, plan)));
         let mut keys = differences(&before, &adapted, plan);
-        keys.extend(changed_text(&manifest, data));
+        keys.extend(changed_text(&manifest, &before, data, plan));
         if !keys.is_empty() {
             newest_change.get_or_insert(ChangedSince { run: dir.name(), keys });
             continue;
@@ -103,9 +103,25 @@ pub fn may_be_retried(manifest: &Manifest) -> bool {
 }
 
 /// Another text, or the same one with other tokens: a run of before marks were tokens is such a one where the text has marks.
-fn changed_text(manifest: &Manifest, now: Option<&DataInfo>) -> Option<KeyChange> {
+fn changed_text(
+    manifest: &Manifest,
+    frozen: &RunPlan,
+    now: Option<&DataInfo>,
+    plan: &RunPlan,
+) -> Option<KeyChange> {
     let (before, now) = (manifest.data.as_ref()?, now?);
     let change = |key: &str, before: String, now: String| KeyChange { key: key.to_owned(), before, now };
+    // In a text of before documents were counted there was a line break between each two.
+    let same_but_for_separators =
+        before.documents == 0 && before.bytes + 1 == now.bytes + now.documents && now.documents > 1;
+    if before.sha256 != now.sha256 && same_but_for_separators {
+        let key = "data.separator";
+        let of = |plan: &RunPlan| {
+            let resolved = plan.resolved.iter().find(|resolved| resolved.key == key);
+            resolved.map_or_else(|| "-".to_owned(), |resolved| config::value_text(&resolved.value))
+        };
+        return Some(change(key, of(frozen), of(plan)));
+    }
     if before.sha256 != now.sha256 {
         return Some(change("data sha256", before.sha256.clone(), now.sha256.clone()));
     }

@@ -11,7 +11,7 @@ fn shop(path: &str) -> Shop {
 }
 
 fn manifest(shop: &Shop) -> String {
-    std::fs::read_to_string(shop.path().join("runs/exp/seed=1337/manifest.toml")).unwrap()
+    shop.read("runs/exp/seed=1337/manifest.toml")
 }
 
 #[test]
@@ -33,24 +33,29 @@ fn documents_and_marks_are_counted_in_plan_log_manifest_and_report() {
     assert!(report.contains("2 documents with 21 "), "{report}");
 }
 
-#[test]
-fn a_run_of_before_marks_were_tokens_goes_on_as_it_was() {
-    let shop = shop("\"text.txt\"");
-    shop.write("text.txt", "one two<|endoftext|>three four\n".repeat(60));
-    shop.run(&["exp.toml", "--set", "data.special_tokens=false"]).expect(0);
+/// The run as it was written before there were the keys of documents, when nothing was counted: interrupted.
+fn make_older(shop: &Shop) {
     let run = shop.path().join("runs/exp/seed=1337");
-    // As it was written before there were these keys, and nothing was counted.
     let keys = ["weights =", "text_column =", "separator =", "special_tokens =", "cache ="];
     let config = std::fs::read_to_string(run.join("config.toml")).unwrap();
     let older: Vec<&str> =
         config.lines().filter(|line| !keys.iter().any(|key| line.starts_with(key))).collect();
     std::fs::write(run.join("config.toml"), older.join("\n") + "\n").unwrap();
     let dropped = ["documents =", "end_of_text_tokens =", "config_sha256 ="];
-    let before = manifest(&shop);
+    let before = manifest(shop);
     let older: Vec<&str> =
         before.lines().filter(|line| !dropped.iter().any(|key| line.starts_with(key))).collect();
     let interrupted = older.join("\n").replace("status = \"finished\"", "status = \"interrupted\"");
     std::fs::write(run.join("manifest.toml"), interrupted + "\n").unwrap();
+}
+
+#[test]
+fn a_run_of_before_marks_were_tokens_goes_on_as_it_was() {
+    let shop = shop("\"text.txt\"");
+    shop.write("text.txt", "one two<|endoftext|>three four\n".repeat(60));
+    shop.run(&["exp.toml", "--set", "data.special_tokens=false"]).expect(0);
+    let before = manifest(&shop);
+    make_older(&shop);
     shop.run(&["resume"]).expect(0);
     let after = manifest(&shop);
     assert!(after.contains("status = \"finished\"") && after.contains("end_of_text_tokens = 0"), "{after}");
@@ -59,8 +64,27 @@ fn a_run_of_before_marks_were_tokens_goes_on_as_it_was() {
     };
     assert_eq!(tokens(&before), tokens(&after));
     // The same command now means other tokens: a run for itself, which says why.
-    let call = shop.run(&["exp.toml"]).expect(0);
-    assert!(shop.path().join("runs/exp/seed=1337-2").is_dir(), "{}", call.stderr);
+    shop.run(&["exp.toml"]).expect(0);
+    let why = shop.read("runs/exp/seed=1337-2/manifest.toml");
+    assert!(why.contains("<|endoftext|> tokens"), "{why}");
+}
+
+#[test]
+fn the_same_command_over_a_folder_of_before_names_the_separators_as_what_changed() {
+    let shop = shop("\"texts\"");
+    std::fs::create_dir(shop.path().join("texts")).unwrap();
+    for name in ["a", "b", "c"] {
+        shop.write(&format!("texts/{name}.txt"), "one two three four\n".repeat(60));
+    }
+    shop.run(&["exp.toml", "--set", "data.separator=line_break"]).expect(0);
+    make_older(&shop);
+    shop.run(&["exp.toml"]).expect(0);
+    let why = shop.read("runs/exp/seed=1337-2/manifest.toml");
+    assert!(why.contains("data.separator") && why.contains("line_break"), "{why}");
+    assert!(!why.contains("data sha256"), "{why}");
+    // With the old ones it is the old run, which goes on.
+    shop.run(&["exp.toml", "--set", "data.separator=line_break"]).expect(0);
+    assert!(!shop.path().join("runs/exp/seed=1337-3").exists() && manifest(&shop).contains("\"finished\""));
 }
 
 #[test]

@@ -214,8 +214,8 @@ fn positions_that_do_not_fit_are_refused() {
 /// Two texts whose ids tell them apart: below 1000, and from there.
 fn mixed(order: WindowOrder, shares: [f64; 2], batch_size: usize) -> Batches {
     let texts = vec![
-        (Tokens::from((0..200).collect::<Vec<u32>>()), shares[0]),
-        (Tokens::from((1000..1900).collect::<Vec<u32>>()), shares[1]),
+        Share { name: None, tokens: (0..200).collect::<Vec<u32>>().into(), share: shares[0] },
+        Share { name: None, tokens: (1000..1900).collect::<Vec<u32>>().into(), share: shares[1] },
     ];
     Batches::new(Split::mixed(texts), batch_size, 8, order, 7).unwrap()
 }

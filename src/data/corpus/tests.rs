@@ -21,6 +21,7 @@ fn read(source: &DataSource) -> Result<(String, String, Vec<String>), DataError>
     let mut joiner = Joiner::new(Separator::LineBreak, true, true, &mut text);
     let mut notices = Vec::new();
     for source in open(&plan(source.clone()))? {
+        notices.extend(source.notices.clone());
         notices.extend(source.read("text", &|_| true, &mut joiner)?);
     }
     let sha256 = joiner.finish().sha256;

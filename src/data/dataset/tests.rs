@@ -111,6 +111,51 @@ fn a_corpus_too_short_to_train_on_is_refused_with_the_numbers() {
 }
 
 #[test]
+fn of_several_texts_the_one_that_is_too_short_is_named() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let write = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("writable");
+        path
+    };
+    let paths = vec![write("long.txt", "x".repeat(400)), write("short.txt", "y".repeat(100))];
+    let plan = plan_of(DataSource::Paths(paths));
+    let mixed =
+        load(&DataPlan { weights: vec![1.0, 1.0], val_fraction: 0.1, ..plan.clone() }).expect("good text");
+    let check = |data: &Dataset, order, sequence_length, eval_interval| {
+        let checked = data.check_lengths(order, &train_plan(8, sequence_length, eval_interval), true);
+        checked.map_err(|error| error.to_string())
+    };
+    for order in [WindowOrder::Random, WindowOrder::Sequential] {
+        let message = check(&mixed, order, 90, 0).expect_err("90 tokens, 91 needed");
+        assert!(
+            message
+                .contains("short.txt has 90 tokens, but one window of train.sequence_length = 90 needs 91"),
+            "{message}"
+        );
+        assert!(message.starts_with("the training split of "), "{message}");
+        // A batch takes windows of one text and another.
+        assert_eq!(check(&mixed, order, 89, 0), Ok(()));
+    }
+    let message = check(&mixed, WindowOrder::Random, 10, 1).expect_err("10 tokens, 11 needed");
+    assert!(
+        message.starts_with("the validation split of ") && message.contains("short.txt has 10"),
+        "{message}"
+    );
+    let joined = load(&plan).expect("good text");
+    let message = check(&joined, WindowOrder::Random, 501, 0).expect_err("501 tokens, 502 needed");
+    assert!(message.starts_with("the training split has 501"), "{message}");
+}
+
+#[test]
+fn a_text_without_a_token_in_a_very_large_mixture_is_no_panic() {
+    let mut data = dataset("x", TokenizerKind::Byte, 0.0);
+    let share = |tokens: Vec<u16>| Share { name: None, tokens: Tokens::short(tokens), share: 0.5 };
+    data.train = Split { parts: vec![share(vec![0; VERY_LARGE + 1]), share(Vec::new())] };
+    assert!(data.stretches().iter().map(Tokens::len).sum::<usize>() > VERY_LARGE / 2);
+}
+
+#[test]
 fn a_validation_split_too_short_for_one_window_is_refused_only_if_it_is_used() {
     let data = dataset(&"x".repeat(100), TokenizerKind::Byte, 0.1);
     let check = |eval_interval, validates| {

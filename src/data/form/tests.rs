@@ -30,7 +30,8 @@ fn files_that_are_no_text_are_recognised_by_their_first_bytes_and_get_the_right_
         ("a.txt", &utf16, "UTF-16", "iconv -f UTF-16LE"),
         ("a.txt", b"\0\0\xfe\xff\0\0\0h", "UTF-32", "iconv -f UTF-32"),
         ("a.txt", b"\x93NUMPY\x01\0", "a NumPy array", "astype(\"uint16\")"),
-        ("a.txt", b"BZh91AY&SY", "a bzip2 file", "bunzip2"),
+        ("a.txt", b"BZh91AY&SY\xa3\x07\0", "a bzip2 file", "bunzip2"),
+        ("a.txt", b"ORC\n\x03\0\0", "an ORC table", "to_json"),
         ("a.txt", b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git LFS", "git lfs pull"),
         ("a.txt", b"GGUF\x03\0\0\0", "a GGUF model", "train.init_from"),
         ("a.txt", &tar, "a tar archive", "unpack it"),
@@ -89,4 +90,32 @@ fn a_bin_file_is_text_where_it_is_and_token_ids_otherwise() {
     other.resize(1024, 0);
     let message = recognise(&file(&folder, "llama.bin", &other)).unwrap_err().to_string();
     assert!(message.contains("Llama 3"), "{message}");
+}
+
+#[test]
+fn a_text_that_begins_with_the_letters_of_another_form_is_a_text() {
+    let folder = tempfile::tempdir().unwrap();
+    for text in [
+        "ORC CHIEF. To arms!\n",
+        "RIFF raff, street rat\n",
+        "ID3 tags explained: \u{e9}\n",
+        "GGUF and PAR1\n",
+    ] {
+        assert_eq!(recognise(&file(&folder, "a.txt", text.as_bytes())).unwrap().0, Form::Text, "{text}");
+        assert_eq!(plain_text(text.as_bytes().to_vec()).as_deref(), Ok(text));
+    }
+}
+
+#[test]
+fn what_is_wanted_as_plain_text_and_is_not_is_said() {
+    assert_eq!(plain_text("\u{feff}a\u{feff}".into()).as_deref(), Ok("a\u{feff}"));
+    let utf16: Vec<u8> = "plain text\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (bytes, what) in [
+        (utf16, "UTF-16"),
+        (b"version https://git-lfs.github.com/spec/v1\noid".to_vec(), "git lfs pull"),
+        (b"caf\xe9".to_vec(), "byte 3 begins no character"),
+    ] {
+        let problem = plain_text(bytes).expect_err(what);
+        assert!(problem.contains(what), "{problem}");
+    }
 }

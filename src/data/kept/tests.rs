@@ -45,8 +45,9 @@ impl Shop {
 /// Ids, counts and sums, which are the same wherever tokens lie.
 fn facts(loaded: &Loaded) -> Vec<(Vec<u32>, String, [u64; 4])> {
     let of_text = |text: &Tokenized| {
-        let counts = [text.bytes, text.documents, text.written_marks, text.ends];
-        (text.tokens.to_vec().unwrap(), text.sha256.clone(), counts)
+        let about = &text.about;
+        let counts = [about.bytes, about.documents, about.written_marks, about.ends];
+        (text.tokens.to_vec().unwrap(), about.sha256.clone(), counts)
     };
     loaded.texts.iter().map(of_text).collect()
 }

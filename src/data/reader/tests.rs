@@ -49,7 +49,7 @@ fn rows_of_json_lines_are_documents_packed_or_not() {
         let data = load(&gpt2(path)).unwrap();
         assert_eq!(text_of(&data), "One é\n<|endoftext|>Two");
         assert_eq!((data.documents, data.ends), (2, 1));
-        assert_eq!(data.notices, ["1 rows without text were passed over"]);
+        assert_eq!(data.notices, ["rows without text, which were passed over: 1"]);
     }
 }
 
@@ -170,6 +170,9 @@ fn token_files_that_do_not_fit_are_refused() {
     assert!(message.contains("cut short"), "{message}");
     let message = refused(&gpt2(shop.write("c.bin", llm_c(&[1, 2, 3], 7))));
     assert!(message.contains("its header says 7 tokens and 3 are there"), "{message}");
+    let wide: Vec<u8> = (100..200u32).flat_map(u32::to_le_bytes).collect();
+    let message = refused(&gpt2(shop.write("wide.bin", wide)));
+    assert!(message.contains("as if these were ids of 32 or 64 bits"), "{message}");
     let path = shop.write("d.bin", shorts(&[1, 300, 2]));
     let message = refused(&DataPlan { tokenizer: TokenizerKind::Byte, ..gpt2(path.clone()) });
     assert!(message.contains("the id 300, and the tokenizer byte has 256"), "{message}");
@@ -193,4 +196,37 @@ fn a_list_of_paths_is_joined_or_mixed_by_weights() {
     let windows = crate::data::evaluation_batches(&mixed.val, 1, 5, 8).map(|batch| batch.unwrap().inputs[0]);
     let (a, b): (Vec<u32>, Vec<u32>) = windows.partition(|&id| id == u32::from(b'a'));
     assert_eq!((a.len(), b.len()), (6, 2));
+}
+
+#[test]
+fn files_of_a_folder_that_are_not_read_are_counted() {
+    let shop = Shop::new();
+    shop.write("f/a.txt", "One.");
+    shop.write("f/b.PNG", "x");
+    shop.write("f/c.png", "x");
+    shop.write("f/LICENSE", "x");
+    shop.write("f/.hidden.png", "x");
+    shop.write("f/d.txt", "");
+    shop.gzip("f/e.txt.gz", "");
+    shop.write("f/g.txt", "\u{feff}");
+    shop.write("f/h.jsonl", "{\"text\": null}\n");
+    let folder = shop.0.path().join("f");
+    let data = load(&gpt2(folder.clone())).unwrap();
+    assert_eq!((text_of(&data).as_str(), data.documents), ("One.", 1));
+    let notices = data.notices.join("\n");
+    for part in [
+        "3 whose names do not end as those of texts do (.png: 2, no ending: 1); 2 empty",
+        "without text, and passed over: ",
+        "g.txt, and 1 more",
+    ] {
+        assert!(notices.contains(part), "{part}: {notices}");
+    }
+    std::fs::remove_file(folder.join("a.txt")).unwrap();
+    let message = refused(&gpt2(folder.clone()));
+    assert!(message.contains("g.txt is empty"), "{message}");
+    for file in ["g.txt", "h.jsonl"] {
+        std::fs::remove_file(folder.join(file)).unwrap();
+    }
+    let message = refused(&gpt2(folder));
+    assert!(message.contains("d.txt is empty"), "{message}");
 }

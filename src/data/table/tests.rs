@@ -54,7 +54,7 @@ fn rows_of_a_parquet_table_are_documents_however_they_are_packed() {
             let text = data.tokenizer.decode(&ids(&data.train));
             assert_eq!(text, "One.\n<|endoftext|>Two é<|endoftext|>Three", "{compression:?}");
             assert_eq!((data.documents, data.ends), (3, 2));
-            assert_eq!(data.notices, ["2 rows without text were passed over"]);
+            assert_eq!(data.notices, ["rows without text, which were passed over: 2"]);
         }
     }
 }

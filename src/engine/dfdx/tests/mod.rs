@@ -9,6 +9,7 @@ use super::loss_scale::LossScale;
 use super::passes::Plain;
 use super::*;
 use crate::config::experiment::*;
+use crate::data::tests::plan_of;
 use crate::facts::optimizer::{AdjustLr, OptimizerKind};
 use crate::ops::cpu::bf16::{Bf16, Rounded};
 
@@ -58,17 +59,7 @@ fn tiny_plan() -> RunPlan {
             dropout: 0.0,
             bias: true,
         },
-        data: DataPlan {
-            source: DataSource::Corpus("none".to_owned()),
-            weights: Vec::new(),
-            text_column: "text".to_owned(),
-            separator: Separator::Auto,
-            special_tokens: true,
-            cache: true,
-            tokenizer: TokenizerKind::Byte,
-            val_fraction: 0.0,
-            order: WindowOrder::Random,
-        },
+        data: plan_of(DataSource::Corpus("none".to_owned())),
         train: TrainPlan {
             batch_size: 3,
             sequence_length: 12,
