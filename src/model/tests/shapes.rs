@@ -155,3 +155,17 @@ fn matrices_that_lie_the_other_way_round_are_recognised() {
     turned.2.reverse();
     assert!(refusal(&tensors).to_string().contains("as torch.nn.Linear and nanoGPT do"));
 }
+
+#[test]
+fn a_name_with_the_number_of_no_layer_makes_no_model_of_as_many() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model.safetensors");
+    let mut tensors = raw(&model(CONFIG, 1), str::to_owned);
+    tensors.push(("h.99999999999.ln_1.weight".to_owned(), FileDtype::F32, vec![1], vec![0; 4]));
+    write_raw(&path, &tensors);
+    let bytes = WeightBytes::read(&path).unwrap();
+    let sizes = WeightSizes::of(&bytes).unwrap();
+    assert_eq!(sizes.n_layer, tensors.len());
+    let config = ModelConfig { n_layer: sizes.n_layer, ..CONFIG };
+    assert!(check_first_weights(&bytes, &config).unwrap_err().to_string().contains("`h.1.ln_1.weight`"));
+}

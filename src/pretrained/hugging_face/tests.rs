@@ -154,16 +154,7 @@ fn ids_are_counted_from_the_end_of_the_vocabulary_and_that_is_said() {
 
 #[test]
 fn special_tokens_are_text_where_the_folder_says_so() {
-    let plain = AddedToken {
-        id: 50_258,
-        content: "<|x|>".to_owned(),
-        special: false,
-        lstrip: false,
-        rstrip: false,
-        single_word: false,
-        normalized: false,
-        only_written: false,
-    };
+    let plain = AddedToken { special: false, ..AddedToken::special(50_258, "<|x|>") };
     let tokens = [token(50_256, END), token(50_257, "<|user|>"), serde_json::to_value(plain).unwrap()];
     let split = json!({ "split_special_tokens": true });
     let files = [("tokenizer.json", fast(&tokens, &[])), ("tokenizer_config.json", split.clone())];
