@@ -98,10 +98,7 @@ impl Tokenizer {
             return extended.parts().clone();
         }
         let mark = self.end_token().map(|id| AddedToken::special(id, END_OF_TEXT_NAME));
-        Parts {
-            split_special_tokens: mark.is_some(),
-            ..Parts::new(self.clone(), mark.into_iter().collect())
-        }
+        Parts { split_special_tokens: mark.is_some(), ..Parts::new(self.clone(), mark.into_iter().collect()) }
     }
 
     /// The tokenizer of these parts: without an extension where that would change nothing.

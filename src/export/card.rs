@@ -82,11 +82,13 @@ fn usage(model: &Pretrained) -> String {
          inputs = tokenizer({}, return_tensors=\"pt\")\n\
          print(tokenizer.decode(model.generate(**inputs, max_new_tokens={})[0]))\n",
         yaml(prompt),
-        new_tokens.min(model.model.block_size.saturating_sub(model.tokenizer.encode_prompt(prompt).len()).max(1)),
+        new_tokens
+            .min(model.model.block_size.saturating_sub(model.tokenizer.encode_prompt(prompt).len()).max(1)),
     );
+    let whose = if model.origin.is_some() { "those of the training run, in " } else { "in " };
     format!(
         "## Use\n\n{}{}\n`runner generate .` and `runner serve .` take this folder as well. The context length is {}; default \
-         sampling settings are those of the training run, in {}.",
+         sampling settings are {whose}{}.",
         fence("python", &python),
         special_tokens(model),
         units::count(model.model.block_size as u64),
