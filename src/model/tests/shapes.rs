@@ -121,6 +121,9 @@ fn shards_that_do_not_fit_their_index_are_named() {
     }
     let error = refusal(&|index: &str| index.replace(first, second));
     assert!(error.contains(&format!("in {second}, where it is not")), "{error}");
+    let swapped = |index: &str| index.replace(first, "?").replace(second, first).replace('?', second);
+    let error = refusal(&swapped);
+    assert!(error.contains("where it is not"), "{error}");
     assert!(refusal(&|_| "{\"weight_map\": {}}".to_owned()).contains("names no tensors"));
     let path = shards(dir.path(), str::to_owned);
     let whole = std::fs::read(dir.path().join(second)).unwrap();
