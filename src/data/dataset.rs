@@ -101,7 +101,7 @@ pub fn load_kept(plan: &DataPlan, tokenizer: Option<&Tokenizer>) -> Result<Optio
 
 /// The tokenizer that is taken over, as this plan reads texts with it.
 fn as_trained(plan: &DataPlan, taken_over: Option<&Tokenizer>) -> Option<Tokenizer> {
-    taken_over.map(|tokenizer| tokenizer.clone().as_trained(plan.special_tokens).without_own_mark())
+    taken_over.map(|tokenizer| tokenizer.as_trained(plan.special_tokens).without_own_mark())
 }
 
 /// Bytes of files from which on a corpus is large.

@@ -13,7 +13,7 @@ pub(super) use gpt2::{Words, last_cut};
 
 use crate::config::experiment::TokenizerKind;
 
-pub use added::{AddedToken, Extended};
+pub use added::{AddedToken, Extended, Parts};
 
 /// Stands for ids that have no text: a model may have more ids than its tokenizer.
 const NO_TEXT: char = char::REPLACEMENT_CHARACTER;
@@ -29,7 +29,8 @@ pub const END_OF_TEXT_NAME: &str = "<|endoftext|>";
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Tokenizer {
     /// GPT-2's byte-pair encoding: 50,257 ids, of which the last is `<|endoftext|>`. Any text can be encoded.
-    /// Whether `<|endoftext|>` in a text is that token is decided where a corpus is read; [`Tokenizer::encode`] takes it for ordinary text.
+    /// [`Tokenizer::encode`] takes `<|endoftext|>` in a text for ordinary characters: who joins the documents of a corpus finds it before,
+    /// and for prompts [`Tokenizer::as_trained`] adds it.
     Gpt2,
     /// One id for each distinct character of the corpus, in the order of code points.
     Char { vocabulary: CharVocabulary },
@@ -91,47 +92,45 @@ impl Tokenizer {
         }
     }
 
-    /// Itself, as a run reads its texts: `special_tokens` is the run's `data.special_tokens`, which says whether tokens that are
-    /// written out in a text (`<|endoftext|>`, or those that were added) are tokens there or ordinary characters.
-    #[must_use]
-    pub fn as_trained(self, special_tokens: bool) -> Tokenizer {
-        match self {
-            Tokenizer::Gpt2 if special_tokens => Self::reading_marks(),
-            Tokenizer::Extended(extended) => extended.as_trained(special_tokens),
-            other => other,
+    /// What it consists of. GPT-2's own has its mark of the end of a text as a special token that no text names.
+    pub fn parts(&self) -> Parts {
+        if let Tokenizer::Extended(extended) = self {
+            return extended.parts().clone();
         }
+        let mark = self.end_token().map(|id| AddedToken::special(id, END_OF_TEXT_NAME));
+        Parts { split_special_tokens: mark.is_some(), ..Parts::new(self.clone(), mark.into_iter().collect()) }
     }
 
-    /// Itself, without added tokens if all that was added is the mark of the end of a text, which corpora know without that.
+    /// The tokenizer of these parts: without an extension where that would change nothing.
+    ///
+    /// # Errors
+    /// What cannot be, in words: a token that is there twice, say.
+    pub fn of_parts(parts: Parts) -> Result<Tokenizer, String> {
+        if parts.add_only_own_mark() && !parts.tokens.iter().any(|token| parts.reads(token)) {
+            return Ok(parts.base);
+        }
+        Ok(Tokenizer::Extended(Box::new(parts.try_into()?)))
+    }
+
+    /// The same, as a run reads texts: `special_tokens` is the run's `data.special_tokens`, which says whether tokens that are written
+    /// out in a text (`<|endoftext|>`, and those that were added) are tokens there, or all of it is ordinary characters. What was
+    /// said before counts no longer, so that a run may begin from one that had it the other way.
+    #[must_use]
+    pub fn as_trained(&self, special_tokens: bool) -> Tokenizer {
+        let split = !special_tokens;
+        let parts = Parts { split_special_tokens: split, split_other_tokens: split, ..self.parts() };
+        // These are the parts of a tokenizer, and their tokens are the same.
+        Tokenizer::of_parts(parts).unwrap_or_else(|_| self.clone())
+    }
+
+    /// The same for a corpus, where the mark of the end of a text is found by who joins the documents: without added tokens if that mark
+    /// is all that was added. Large texts are then cut anywhere and encoded on all cores.
     #[must_use]
     pub(super) fn without_own_mark(self) -> Tokenizer {
         match &self {
-            Tokenizer::Extended(extended) if extended.adds_only(END_OF_TEXT_NAME) => extended.base().clone(),
+            Tokenizer::Extended(extended) if extended.parts().add_only_own_mark() => extended.base().clone(),
             _ => self,
         }
-    }
-
-    /// GPT-2's, with its mark of the end of a text as its token.
-    fn reading_marks() -> Tokenizer {
-        let mark = AddedToken {
-            id: END_OF_TEXT,
-            content: END_OF_TEXT_NAME.to_owned(),
-            special: true,
-            lstrip: false,
-            rstrip: false,
-            single_word: false,
-            normalized: false,
-            only_written: false,
-        };
-        let parts = added::Parts {
-            base: Tokenizer::Gpt2,
-            tokens: vec![mark],
-            split_special_tokens: false,
-            add_prefix_space: false,
-            before: Vec::new(),
-            after: Vec::new(),
-        };
-        Extended::try_from(parts).map_or(Tokenizer::Gpt2, |extended| Tokenizer::Extended(Box::new(extended)))
     }
 
     /// Itself, without the tokens that were added to it.

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{ExportError, slug};
-use crate::data::tokenizer::{AddedToken, END_OF_TEXT_NAME, Tokenizer};
+use crate::data::tokenizer::AddedToken;
 use crate::markdown::{code, fence};
 use crate::model::params::model_info;
 use crate::pretrained::Pretrained;
@@ -82,11 +82,13 @@ fn usage(model: &Pretrained) -> String {
          inputs = tokenizer({}, return_tensors=\"pt\")\n\
          print(tokenizer.decode(model.generate(**inputs, max_new_tokens={})[0]))\n",
         yaml(prompt),
-        new_tokens.min(model.model.block_size.saturating_sub(model.tokenizer.encode(prompt).len()).max(1)),
+        new_tokens
+            .min(model.model.block_size.saturating_sub(model.tokenizer.encode_prompt(prompt).len()).max(1)),
     );
+    let whose = if model.origin.is_some() { "those of the training run, in " } else { "in " };
     format!(
         "## Use\n\n{}{}\n`runner generate .` and `runner serve .` take this folder as well. The context length is {}; default \
-         sampling settings are those of the training run, in {}.",
+         sampling settings are {whose}{}.",
         fence("python", &python),
         special_tokens(model),
         units::count(model.model.block_size as u64),
@@ -99,33 +101,28 @@ fn outside_tables(text: &str) -> String {
     code(text).replace("\\|", "|")
 }
 
-/// Which special tokens a text can name; empty where there are none.
+/// Which added tokens are read where a text writes them out, and which are not; empty where there are none.
 fn special_tokens(model: &Pretrained) -> String {
-    let tokenizer = &model.tokenizer;
-    let named: Vec<String> = match tokenizer {
-        Tokenizer::Extended(extended) => {
-            let is_named = |token: &&AddedToken| {
-                !(token.only_written || (token.special && extended.parts().split_special_tokens))
-            };
-            extended.tokens().iter().filter(is_named).map(|token| outside_tables(&token.content)).collect()
-        }
-        _ => Vec::new(),
-    };
-    let split = match tokenizer {
-        Tokenizer::Extended(extended) => extended.parts().split_special_tokens,
-        _ => tokenizer.end_token().is_some(),
+    let parts = model.tokenizer.parts();
+    let (read, split): (Vec<&AddedToken>, Vec<&AddedToken>) =
+        parts.tokens.iter().filter(|token| !token.only_written).partition(|token| parts.reads(token));
+    let names = |tokens: &[&AddedToken]| {
+        let names: Vec<String> = tokens.iter().map(|token| outside_tables(&token.content)).collect();
+        names.join(", ")
     };
     let mut text = String::new();
-    if !named.is_empty() {
-        text.push_str(&format!("\nIn a text these are read as one token each: {}.\n", named.join(", ")));
+    if !read.is_empty() {
+        text.push_str(&format!("\nIn a text these are read as one token each: {}.\n", names(&read)));
     }
-    if split {
+    if !split.is_empty() {
+        let why = if model.origin.is_some() { ", as they were in training" } else { "" };
+        let how = match split.iter().any(|token| token.special) {
+            true => format!(" ({} in {})", code("split_special_tokens"), code("tokenizer_config.json")),
+            false => String::new(),
+        };
         text.push_str(&format!(
-            "\n{} and other special tokens that are written out in a text are ordinary text, as they were in training \
-             ({} in {}).\n",
-            outside_tables(END_OF_TEXT_NAME),
-            code("split_special_tokens"),
-            code("tokenizer_config.json")
+            "\nWritten out in a text these are ordinary characters{why}{how}: {}.\n",
+            names(&split)
         ));
     }
     text

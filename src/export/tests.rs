@@ -2,8 +2,7 @@ use std::fs;
 
 use super::*;
 use crate::config::experiment::TokenizerKind;
-use crate::data::tokenizer::Tokenizer;
-use crate::data::tokenizer::added::{AddedToken, Parts};
+use crate::data::tokenizer::{AddedToken, Parts, Tokenizer};
 use crate::infer::fixture::write_weights;
 use crate::infer::{Cache, Decoder, Feed, WeightKind};
 use crate::model::ModelConfig;
@@ -58,38 +57,47 @@ fn an_exported_model_computes_what_the_model_computed() {
 
 #[test]
 fn added_tokens_stay_with_a_model_that_is_exported_again() {
-    let token = |id: u32, content: &str| AddedToken {
-        id,
-        content: content.to_owned(),
-        special: true,
-        lstrip: id == 50_258,
-        rstrip: false,
-        single_word: false,
-        normalized: false,
-        only_written: id == 50_257,
-    };
+    // With gaps, and in another order than that of the ids.
+    let tokens = vec![
+        AddedToken::special(50_256, "<|endoftext|>"),
+        AddedToken { lstrip: true, ..AddedToken::special(50_270, "<|user|>") },
+        AddedToken { only_written: true, ..AddedToken::special(50_257, "<row>") },
+        AddedToken { special: false, ..AddedToken::special(50_260, "<|bot|>") },
+    ];
     let parts = Parts {
-        base: Tokenizer::Gpt2,
-        tokens: vec![token(50_256, "<|endoftext|>"), token(50_258, "<|user|>"), token(50_257, "<row>")],
-        split_special_tokens: false,
         add_prefix_space: true,
-        before: vec![50_258],
+        before: vec![50_270],
         after: vec![50_256],
+        ..Parts::new(Tokenizer::Gpt2, tokens)
     };
-    let tokenizer = Tokenizer::Extended(Box::new(parts.try_into().unwrap()));
+    for tokenizer in [
+        Tokenizer::of_parts(parts.clone()).unwrap(),
+        Tokenizer::of_parts(parts.clone()).unwrap().as_trained(false),
+        Tokenizer::of_parts(Parts { split_special_tokens: true, ..parts }).unwrap(),
+    ] {
+        added_tokens_stay(&tokenizer);
+    }
+}
+
+fn added_tokens_stay(tokenizer: &Tokenizer) {
     let (folder, model) = model(true, tokenizer.clone());
     let out = folder.path().join("out");
     hugging_face(&model, &out, false).unwrap();
-    let text = "Hi <|user|> <row>";
+    let text = "Hi <|user|> <row> <|bot|><|endoftext|>";
     let again = pretrained::open(&out, Which::Best).unwrap();
-    assert_eq!(again.tokenizer, tokenizer);
+    assert_eq!(again.tokenizer, *tokenizer);
     // What transformers reads, without our own file.
     fs::remove_file(out.join(crate::data::TOKENIZER_FILE)).unwrap();
     let theirs = pretrained::open(&out, Which::Best).unwrap();
     assert_eq!(theirs.tokenizer.encode_prompt(text), tokenizer.encode_prompt(text));
-    assert_eq!(theirs.tokenizer.decode(&[50_257]), "<row>");
+    assert_eq!((theirs.notes.len(), theirs.tokenizer.vocab_size()), (0, 50_271));
+    assert_eq!(theirs.tokenizer.decode(&[50_257, 50_270, 50_260]), "<row><|user|><|bot|>");
     let card = fs::read_to_string(out.join("README.md")).unwrap();
-    assert!(card.contains("read as one token each: `<|endoftext|>`, `<|user|>`"), "{card}");
+    let encoded = tokenizer.encode(text);
+    for (id, name) in [(50_256, "`<|endoftext|>`"), (50_270, "`<|user|>`"), (50_260, "`<|bot|>`")] {
+        let line = card.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name}: {card}"));
+        assert_eq!(line.contains("read as one token each"), encoded.contains(&id), "{line}");
+    }
 }
 
 #[test]
@@ -101,7 +109,7 @@ fn an_export_says_that_special_tokens_are_text_as_in_training() {
     let config: serde_json::Value = serde_json::from_str(&read("tokenizer_config.json")).unwrap();
     assert_eq!(config["split_special_tokens"], true);
     assert!(read("README.md").contains(
-        "`<|endoftext|>` and other special tokens that are written out in a text are ordinary text"
+        "Written out in a text these are ordinary characters (`split_special_tokens` in `tokenizer_config.json`): `<|endoftext|>`."
     ));
     // Also where our own file is not read.
     fs::remove_file(out.join(crate::data::TOKENIZER_FILE)).unwrap();

@@ -6,9 +6,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::data::tokenizer::added::{AddedToken, Parts};
 use crate::data::tokenizer::spelling::{printable, spelled};
-use crate::data::tokenizer::{END_OF_TEXT_NAME, Tokenizer};
+use crate::data::tokenizer::{AddedToken, END_OF_TEXT_NAME, Parts, Tokenizer};
 use crate::data::write_tokenizer;
 use crate::files::plain;
 
@@ -19,14 +18,16 @@ use crate::files::plain;
 /// When a file cannot be written.
 pub fn write(folder: &Path, tokenizer: &Tokenizer, block_size: usize) -> io::Result<()> {
     let put = |name: &str, json: &Value| plain::write_new(&folder.join(name), format!("{json:#}\n"));
-    let parts = parts(tokenizer);
+    let parts = tokenizer.parts();
     let base = &parts.base;
     let mut vocab = match base {
         Tokenizer::Char { .. } => vocabulary(base, |bytes| String::from_utf8_lossy(bytes).into_owned()),
         _ => vocabulary(base, printable),
     };
-    let only_written = parts.tokens.iter().filter(|token| token.only_written);
-    vocab.extend(only_written.map(|token| (token.content.clone(), json!(token.id))));
+    // Hugging Face counts added tokens from the end of the vocabulary, whatever ids a file gives them, but for those that it has there.
+    for token in &parts.tokens {
+        vocab.entry(token.content.clone()).or_insert(json!(token.id));
+    }
     let fast = match base {
         Tokenizer::Gpt2 => {
             let merges = merges(base);
@@ -42,31 +43,6 @@ pub fn write(folder: &Path, tokenizer: &Tokenizer, block_size: usize) -> io::Res
     put("tokenizer.json", &whole(&fast, &parts))?;
     put("tokenizer_config.json", &config(&parts, block_size))?;
     write_tokenizer(folder, tokenizer)
-}
-
-/// What a tokenizer consists of. GPT-2's own end of a text is a token that no text here names: training texts are read without it.
-fn parts(tokenizer: &Tokenizer) -> Parts {
-    if let Tokenizer::Extended(extended) = tokenizer {
-        return extended.parts().clone();
-    }
-    let end = tokenizer.end_token().map(|id| AddedToken {
-        id,
-        content: END_OF_TEXT_NAME.to_owned(),
-        special: true,
-        lstrip: false,
-        rstrip: false,
-        single_word: false,
-        normalized: false,
-        only_written: false,
-    });
-    Parts {
-        base: tokenizer.clone(),
-        split_special_tokens: end.is_some(),
-        tokens: end.into_iter().collect(),
-        add_prefix_space: false,
-        before: Vec::new(),
-        after: Vec::new(),
-    }
 }
 
 /// Every token's text, as `spell` writes its bytes, and its id.
@@ -132,7 +108,9 @@ fn byte_level(vocab: Map<String, Value>, merges: Vec<String>, words: bool, prefi
 
 /// `tokenizer.json`, with all of its keys.
 fn whole(fast: &Value, parts: &Parts) -> Value {
-    let added = parts.tokens.iter().filter(|token| !token.only_written).map(|token| {
+    // Special tokens that texts do not name are still special; of others nothing is left but the entry of the vocabulary.
+    let is_added = |token: &&AddedToken| parts.reads(token) || (token.special && !token.only_written);
+    let added = parts.tokens.iter().filter(is_added).map(|token| {
         json!({
             "id": token.id,
             "content": token.content,

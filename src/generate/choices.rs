@@ -39,28 +39,10 @@ impl Choices {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::tokenizer::added::{AddedToken, Parts};
+    use crate::data::tokenizer::{AddedToken, Parts};
 
     fn with_token(id: u32) -> Tokenizer {
-        let token = AddedToken {
-            id,
-            content: "<u>".to_owned(),
-            special: true,
-            lstrip: false,
-            rstrip: false,
-            single_word: false,
-            normalized: false,
-            only_written: false,
-        };
-        let parts = Parts {
-            base: Tokenizer::Byte,
-            tokens: vec![token],
-            split_special_tokens: false,
-            add_prefix_space: false,
-            before: Vec::new(),
-            after: Vec::new(),
-        };
-        Tokenizer::Extended(Box::new(parts.try_into().unwrap()))
+        Tokenizer::of_parts(Parts::new(Tokenizer::Byte, vec![AddedToken::special(id, "<u>")])).unwrap()
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub enum Foreign {
     LfsPointer,
     WebPage,
     Gguf,
+    LlmC,
     Hdf5,
     Tar,
 }
@@ -54,6 +55,10 @@ impl Foreign {
         if bytes.is_empty() {
             return Some(Foreign::Empty);
         }
+        // Safetensors, damaged: the length of a header may be any two bytes.
+        if bytes.get(4..9) == Some(b"\0\0\0\0{") {
+            return None;
+        }
         match bytes {
             _ if starts(b"PK\x03\x04") => Some(if has("data.pkl") { pickle() } else { Foreign::Zip }),
             [0x80, 2..=5, ..] => Some(pickle()),
@@ -63,6 +68,8 @@ impl Foreign {
             _ if starts(b"BZh") => compressed("bzip2", "bunzip2"),
             _ if starts(b"version https://git-lfs.github.com/spec/") => Some(Foreign::LfsPointer),
             _ if starts(b"GGUF") => Some(Foreign::Gguf),
+            // A date, as the first number of each of llm.c's models.
+            _ if starts(&20_240_326_i32.to_le_bytes()) => Some(Foreign::LlmC),
             _ if starts(b"\x89HDF\r\n\x1A\n") => Some(Foreign::Hdf5),
             _ if bytes.get(257..262) == Some(b"ustar") => Some(Foreign::Tar),
             _ => {
@@ -119,6 +126,11 @@ impl fmt::Display for Foreign {
                 f,
                 "it is llama.cpp's format GGUF, which is not read; give the Hugging Face folder that it was made from"
             ),
+            Foreign::LlmC => write!(
+                f,
+                "it is a model of llm.c; that project's dev/eval/export_hf.py --input FILE --output OTHER makes a folder of it, and \
+                 OTHER is then given instead"
+            ),
             Foreign::Hdf5 => write!(
                 f,
                 "it is HDF5, as TensorFlow writes weights, which is not read; download the model's safetensors, or let \
@@ -150,6 +162,7 @@ mod tests {
             (b"\n<!DOCTYPE html><html>".to_vec(), "/resolve/"),
             (b"<html>".to_vec(), "/resolve/"),
             (b"GGUF\x03\0\0\0".to_vec(), "llama.cpp"),
+            (b"\xc6\xd7\x34\x01\x03\0\0\0".to_vec(), "export_hf.py"),
             (b"\x89HDF\r\n\x1a\n\0".to_vec(), "TensorFlow"),
             (tar, "tar xf"),
             (Vec::new(), "it is empty"),
@@ -157,7 +170,15 @@ mod tests {
             let found = Foreign::of(&bytes).unwrap_or_else(|| panic!("{says}")).to_string();
             assert!(found.contains(says), "{found}");
         }
-        for unknown in [b"PK".as_slice(), b"{}", b"\x80", b"<", b"\0\0\0\0\0\0\0\0{}"] {
+        for unknown in [
+            b"PK".as_slice(),
+            b"{}",
+            b"\x80",
+            b"<",
+            b"\0\0\0\0\0\0\0\0{}",
+            b"\x80\x02\0\0\0\0\0\0{\"",
+            b"\x1f\x8b\0\0\0\0\0\0{\"",
+        ] {
             assert_eq!(Foreign::of(unknown), None, "{unknown:?}");
         }
     }

@@ -116,7 +116,8 @@ impl WeightSizes {
         let layers = file.names.keys().filter_map(|name| {
             name.strip_prefix("h.")?.split('.').next()?.parse::<usize>().ok()?.checked_add(1)
         });
-        let n_layer = layers.max().unwrap_or(0);
+        // Each has tensors, whatever number a name says: what is said of so many layers takes memory.
+        let n_layer = layers.max().unwrap_or(0).min(file.names.len());
         let bias = file.view("ln_f.bias").is_some();
         Ok(WeightSizes { n_layer, n_embd, block_size, vocab_size, bias })
     }

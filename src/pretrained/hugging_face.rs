@@ -109,11 +109,12 @@ pub fn open(folder: &Path) -> Result<Pretrained, PretrainedError> {
 /// The sizes in a `config.json`, if it describes a model that this program computes.
 fn sizes(config: &Map<String, Value>) -> Result<ModelConfig, String> {
     // What is not said is as in the smallest GPT-2.
-    let size = |names: &[&str], usual: usize| -> Result<usize, String> {
+    let size_to = |most: u64, names: &[&str], usual: usize| -> Result<usize, String> {
         let Some(value) = names.iter().find_map(|name| config.get(*name)) else { return Ok(usual) };
-        let size = value.as_u64().filter(|&size| (1..=1 << 24).contains(&size));
+        let size = value.as_u64().filter(|&size| (1..=most).contains(&size));
         size.map(|size| size as usize).ok_or_else(|| format!("`{}` is {value}, which is no size", names[0]))
     };
+    let size = |names: &[&str], usual: usize| size_to(1 << 24, names, usual);
     let refused = |key: &str, value: &Value, known: &str| {
         Err(format!("`{key}` is {value}: only GPT-2 itself can be read, where it is {known}"))
     };
@@ -122,7 +123,8 @@ fn sizes(config: &Map<String, Value>) -> Result<ModelConfig, String> {
         return refused("model_type", kind, "\"gpt2\"");
     }
     let model = ModelConfig {
-        n_layer: size(&["n_layer"], 12)?,
+        // The parameters of so many are listed before they are looked for in the file.
+        n_layer: size_to(1 << 16, &["n_layer"], 12)?,
         n_head: size(&["n_head"], 12)?,
         n_embd: size(&["n_embd"], 768)?,
         block_size: size(&["n_positions", "n_ctx"], 1024)?,

@@ -47,16 +47,30 @@ fn of_corpus(dir: &RunDir, run: &str, plan: &RunPlan) -> Result<Tokenizer, Pretr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::tokenizer::{AddedToken, Parts};
 
     #[test]
     fn a_mark_in_a_prompt_is_its_token_as_in_the_corpus() {
         let marks = Tokenizer::Gpt2.as_trained(true);
         assert_eq!(marks.encode("a<|endoftext|>b"), [64, 50256, 65]);
-        for text in [Tokenizer::Gpt2.as_trained(false), marks.clone().as_trained(false)] {
+        for text in [Tokenizer::Gpt2.as_trained(false), marks.as_trained(false)] {
             assert_eq!(text.encode("a<|endoftext|>b").len(), 9);
         }
         assert_eq!((marks.vocab_size(), marks.name()), (50_257, "gpt2"));
-        assert_eq!(marks.clone().as_trained(false).as_trained(true), marks);
+        assert_eq!(marks.as_trained(false), Tokenizer::Gpt2);
+        assert_eq!(marks.as_trained(false).as_trained(true), marks);
         assert_eq!(Tokenizer::Byte.as_trained(true), Tokenizer::Byte);
+    }
+
+    #[test]
+    fn added_tokens_of_any_kind_are_read_or_text_as_the_last_run_says() {
+        let other = AddedToken { special: false, ..AddedToken::special(256, "<|a|>") };
+        let parts = Parts::new(Tokenizer::Byte, vec![other, AddedToken::special(257, "<|b|>")]);
+        let tokens = Tokenizer::of_parts(parts).unwrap();
+        assert_eq!(tokens.encode("<|a|><|b|>"), [256, 257]);
+        let text = tokens.as_trained(false);
+        assert_eq!(text.encode("<|a|><|b|>"), Tokenizer::Byte.encode("<|a|><|b|>"));
+        assert_eq!(text.decode(&[256, 257]), "<|a|><|b|>");
+        assert_eq!(text.as_trained(true), tokens);
     }
 }

@@ -84,7 +84,7 @@ impl Session<'_> {
         let plan = &self.plan.sample;
         let started = Instant::now();
         let mut samples = Vec::with_capacity(plan.prompts.len());
-        let tokenizer = self.dataset.tokenizer.clone().as_trained(self.plan.data.special_tokens);
+        let tokenizer = self.dataset.tokenizer.as_trained(self.plan.data.special_tokens);
         for (index, prompt) in plan.prompts.iter().enumerate() {
             if self.stop.is_requested() {
                 return Ok(());

@@ -16,7 +16,7 @@ fn text(shop: &Shop, model: &str) -> String {
 }
 
 #[test]
-fn the_file_best_of_a_run_means_its_checkpoint_wherever_a_model_is_named() {
+fn the_file_last_of_a_run_means_its_checkpoint_wherever_a_model_is_named() {
     let shop = trained();
     let checkpoints = "runs/tiny/seed=1337/checkpoints";
     let step = shop.read(&format!("{checkpoints}/last")).trim_end().to_owned();
@@ -80,6 +80,7 @@ fn files_of_other_programs_are_refused_with_what_to_do_and_their_path_once() {
         ("ckpt.pt", b"PK\x03\x04ckpt/data.pkl model_args iter_num".as_slice(), "load_state_dict"),
         ("weights.bin", b"\x80\x02}q\0.", "PyTorch's own format"),
         ("a.gguf", b"GGUF\x03\0\0\0", "llama.cpp"),
+        ("gpt2_124M.bin", b"\xc6\xd7\x34\x01\x03\0\0\0", "export_hf.py"),
         ("a.safetensors.gz", b"\x1f\x8b\x08\0", "gunzip"),
         ("a.safetensors", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
     ] {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use aho_corasick::{AhoCorasick, MatchKind};
 use serde::{Deserialize, Serialize};
 
-use super::Tokenizer;
+use super::{END_OF_TEXT_NAME, Tokenizer};
 
 /// No id is as large: more rows than that has no model.
 const ID_LIMIT: u32 = 1 << 24;
@@ -46,6 +46,9 @@ pub struct Parts {
     /// Special tokens that are written out in a text are ordinary text.
     #[serde(default)]
     pub split_special_tokens: bool,
+    /// So are those that are not special. Hugging Face's libraries have no such setting.
+    #[serde(default)]
+    pub split_other_tokens: bool,
     /// A text, and what follows an added token, begins with a space: one is put before it where there is none.
     #[serde(default)]
     pub add_prefix_space: bool,
@@ -55,6 +58,55 @@ pub struct Parts {
     /// Tokens after every prompt.
     #[serde(default)]
     pub after: Vec<u32>,
+}
+
+impl AddedToken {
+    /// A token that steers the model, found wherever its text stands.
+    pub fn special(id: u32, content: impl Into<String>) -> Self {
+        Self {
+            id,
+            content: content.into(),
+            special: true,
+            lstrip: false,
+            rstrip: false,
+            single_word: false,
+            normalized: false,
+            only_written: false,
+        }
+    }
+}
+
+impl Parts {
+    /// Of a tokenizer whose texts may name these tokens, and that puts nothing around them.
+    pub fn new(base: Tokenizer, tokens: Vec<AddedToken>) -> Self {
+        Self {
+            base,
+            tokens,
+            split_special_tokens: false,
+            split_other_tokens: false,
+            add_prefix_space: false,
+            before: Vec::new(),
+            after: Vec::new(),
+        }
+    }
+
+    /// Whether this token, one of them, is read where a text writes it out.
+    pub fn reads(&self, token: &AddedToken) -> bool {
+        let is_split = if token.special { self.split_special_tokens } else { self.split_other_tokens };
+        !(token.only_written || is_split)
+    }
+
+    /// Whether nothing was added but the base's own mark of the end of a text, as the base has it.
+    pub fn add_only_own_mark(&self) -> bool {
+        let is_own = |token: &AddedToken| {
+            let mark = AddedToken::special(token.id, END_OF_TEXT_NAME);
+            // Nothing is ever normalized, so that this changes nothing of a single token.
+            let found = AddedToken { normalized: false, ..token.clone() };
+            Some(token.id) == self.base.end_token() && found == mark
+        };
+        let has_frame = self.add_prefix_space || !self.before.is_empty() || !self.after.is_empty();
+        !has_frame && self.tokens.iter().all(is_own)
+    }
 }
 
 /// A tokenizer with added tokens.
@@ -106,10 +158,7 @@ impl TryFrom<Parts> for Extended {
             return Err(format!("{id} stands around texts and is no token"));
         }
         let pass = |normalized: bool| {
-            let is_found = |token: &&AddedToken| {
-                let is_text = token.only_written || (token.special && parts.split_special_tokens);
-                token.normalized == normalized && !is_text
-            };
+            let is_found = |token: &&AddedToken| token.normalized == normalized && parts.reads(token);
             Finder::new(parts.tokens.iter().filter(is_found).cloned().collect())
         };
         let passes = [pass(false)?, pass(true)?];
@@ -118,32 +167,6 @@ impl TryFrom<Parts> for Extended {
 }
 
 impl Extended {
-    /// Itself, where tokens that are written out in a text are tokens, or where all of it is ordinary characters.
-    pub fn as_trained(self, special_tokens: bool) -> Tokenizer {
-        let mut parts = self.parts.clone();
-        parts.split_special_tokens = !special_tokens;
-        if !special_tokens {
-            parts
-                .tokens
-                .iter_mut()
-                .filter(|token| !token.special)
-                .for_each(|token| token.only_written = true);
-        }
-        Tokenizer::Extended(Box::new(Extended::try_from(parts).unwrap_or(self)))
-    }
-
-    /// Whether nothing was added but the base's own token of this text, as the base has it.
-    pub fn adds_only(&self, mark: &str) -> bool {
-        let Parts { base, tokens, add_prefix_space, before, after, .. } = &self.parts;
-        let is_own = |token: &AddedToken| {
-            token.content == mark
-                && Some(token.id) == base.end_token()
-                && token.special
-                && !(token.lstrip || token.rstrip || token.single_word)
-        };
-        tokens.iter().all(is_own) && !add_prefix_space && before.is_empty() && after.is_empty()
-    }
-
     pub fn base(&self) -> &Tokenizer {
         &self.parts.base
     }

@@ -2,27 +2,11 @@ use super::*;
 use crate::config::experiment::TokenizerKind;
 
 fn token(id: u32, content: &str) -> AddedToken {
-    AddedToken {
-        id,
-        content: content.to_owned(),
-        special: true,
-        lstrip: false,
-        rstrip: false,
-        single_word: false,
-        normalized: false,
-        only_written: false,
-    }
+    AddedToken::special(id, content)
 }
 
 fn parts(tokens: Vec<AddedToken>) -> Parts {
-    Parts {
-        base: Tokenizer::Byte,
-        tokens,
-        split_special_tokens: false,
-        add_prefix_space: false,
-        before: Vec::new(),
-        after: Vec::new(),
-    }
+    Parts::new(Tokenizer::Byte, tokens)
 }
 
 fn extended(parts: Parts) -> Tokenizer {

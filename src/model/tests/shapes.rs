@@ -121,6 +121,9 @@ fn shards_that_do_not_fit_their_index_are_named() {
     }
     let error = refusal(&|index: &str| index.replace(first, second));
     assert!(error.contains(&format!("in {second}, where it is not")), "{error}");
+    let swapped = |index: &str| index.replace(first, "?").replace(second, first).replace('?', second);
+    let error = refusal(&swapped);
+    assert!(error.contains("where it is not"), "{error}");
     assert!(refusal(&|_| "{\"weight_map\": {}}".to_owned()).contains("names no tensors"));
     let path = shards(dir.path(), str::to_owned);
     let whole = std::fs::read(dir.path().join(second)).unwrap();
@@ -154,4 +157,18 @@ fn matrices_that_lie_the_other_way_round_are_recognised() {
     let turned = tensors.iter_mut().find(|tensor| tensor.0 == "h.0.mlp.c_fc.weight").unwrap();
     turned.2.reverse();
     assert!(refusal(&tensors).to_string().contains("as torch.nn.Linear and nanoGPT do"));
+}
+
+#[test]
+fn a_name_with_the_number_of_no_layer_makes_no_model_of_as_many() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model.safetensors");
+    let mut tensors = raw(&model(CONFIG, 1), str::to_owned);
+    tensors.push(("h.99999999999.ln_1.weight".to_owned(), FileDtype::F32, vec![1], vec![0; 4]));
+    write_raw(&path, &tensors);
+    let bytes = WeightBytes::read(&path).unwrap();
+    let sizes = WeightSizes::of(&bytes).unwrap();
+    assert_eq!(sizes.n_layer, tensors.len());
+    let config = ModelConfig { n_layer: sizes.n_layer, ..CONFIG };
+    assert!(check_first_weights(&bytes, &config).unwrap_err().to_string().contains("`h.1.ln_1.weight`"));
 }

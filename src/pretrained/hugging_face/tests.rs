@@ -154,16 +154,7 @@ fn ids_are_counted_from_the_end_of_the_vocabulary_and_that_is_said() {
 
 #[test]
 fn special_tokens_are_text_where_the_folder_says_so() {
-    let plain = AddedToken {
-        id: 50_258,
-        content: "<|x|>".to_owned(),
-        special: false,
-        lstrip: false,
-        rstrip: false,
-        single_word: false,
-        normalized: false,
-        only_written: false,
-    };
+    let plain = AddedToken { special: false, ..AddedToken::special(50_258, "<|x|>") };
     let tokens = [token(50_256, END), token(50_257, "<|user|>"), serde_json::to_value(plain).unwrap()];
     let split = json!({ "split_special_tokens": true });
     let files = [("tokenizer.json", fast(&tokens, &[])), ("tokenizer_config.json", split.clone())];
@@ -255,4 +246,21 @@ fn tokens_that_transformers_added_to_an_export_are_read() {
     };
     assert_eq!(put(&[token(50_256, END)]), Tokenizer::Gpt2);
     assert_eq!(put(&[token(50_256, END), token(50_257, "<u>")]).encode("<u>"), [50_257]);
+}
+
+#[test]
+fn more_layers_than_a_file_could_hold_are_refused() {
+    let error = refusal(&[(CONFIG_FILE, json!({ "model_type": "gpt2", "n_layer": 1 << 24 }))]);
+    assert!(error.contains("config.json: `n_layer` is 16777216, which is no size"), "{error}");
+}
+
+#[test]
+fn of_a_trainers_files_the_weights_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(CONFIG_FILE), r#"{ "model_type": "gpt2" }"#).unwrap();
+    for name in ["optimizer.pt", "pytorch_model.bin", "training_args.bin"] {
+        fs::write(folder.path().join(name), b"\x80\x02}q\0.").unwrap();
+    }
+    let error = open(folder.path(), Which::Best).unwrap_err().to_string();
+    assert!(error.contains("pytorch_model.bin: it is PyTorch's own format"), "{error}");
 }

@@ -8,9 +8,8 @@ use serde_json::{Map, Value};
 use super::added::{self, Files};
 use super::{read_object, read_text};
 use crate::data::TOKENIZER_FILE;
-use crate::data::tokenizer::added::{AddedToken, Parts};
 use crate::data::tokenizer::spelling::{printable, spelled};
-use crate::data::tokenizer::{END_OF_TEXT_NAME, Tokenizer};
+use crate::data::tokenizer::{AddedToken, END_OF_TEXT_NAME, Parts, Tokenizer};
 use crate::model::ModelConfig;
 use crate::pretrained::PretrainedError;
 
@@ -104,12 +103,11 @@ pub fn read(
         ),
     };
     let parts = Parts {
-        base: vocabulary.base.clone(),
-        tokens: vocabulary.with_rest(found.tokens),
         split_special_tokens: is_set("split_special_tokens"),
         add_prefix_space,
         before,
         after,
+        ..Parts::new(vocabulary.base.clone(), vocabulary.with_rest(found.tokens))
     };
     let notes = found.moved.iter().map(|(text, there, here)| {
         format!(
@@ -118,22 +116,8 @@ pub fn read(
         )
     });
     let notes = notes.collect();
-    let tokenizer = simplest(parts).map_err(at(if fast.is_some() { FAST } else { CONFIG }))?;
+    let tokenizer = Tokenizer::of_parts(parts).map_err(at(if fast.is_some() { FAST } else { CONFIG }))?;
     Ok(Found { tokenizer, notes })
-}
-
-/// GPT-2's own tokenizer, as it is for texts of which nothing is read as a token, needs no extension.
-fn simplest(parts: Parts) -> Result<Tokenizer, String> {
-    let is_own = |token: &AddedToken| token.content == END_OF_TEXT_NAME && token.special;
-    let is_plain = parts.split_special_tokens
-        && !parts.add_prefix_space
-        && parts.before.is_empty()
-        && parts.after.is_empty()
-        && parts.tokens.iter().all(is_own);
-    if is_plain {
-        return Ok(parts.base);
-    }
-    Ok(Tokenizer::Extended(Box::new(parts.try_into()?)))
 }
 
 /// The vocabulary of a folder, which is GPT-2's and may have more.
@@ -198,14 +182,9 @@ impl Vocabulary {
             .filter(|(text, id)| !added.contains(id) && !tokens.iter().any(|token| token.content == *text));
         let rest: Vec<AddedToken> = rest
             .map(|(text, id)| AddedToken {
-                id: *id,
-                content: text.clone(),
                 special: false,
-                lstrip: false,
-                rstrip: false,
-                single_word: false,
-                normalized: false,
                 only_written: true,
+                ..AddedToken::special(*id, text.as_str())
             })
             .collect();
         tokens.extend(rest);

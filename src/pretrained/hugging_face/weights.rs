@@ -45,12 +45,13 @@ pub fn instead(folder: &Path) -> Option<PretrainedError> {
     let mut all: Vec<PathBuf> = entries.filter(|path| path.is_file()).collect();
     all.sort();
     let is_other = |path: &&PathBuf| {
-        let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-        let ending = |ending: &str| name.ends_with(ending);
-        OTHERS.contains(&&*name) || [".gguf", ".pt", ".pth", ".bin"].into_iter().any(ending)
+        path.extension()
+            .is_some_and(|ending| ["gguf", "pt", "pth", "bin"].iter().any(|other| ending == *other))
     };
     let single = |path: &&PathBuf| path.extension().is_some_and(|ending| ending == "safetensors");
-    if let Some(path) = all.iter().find(is_other) {
+    // A trainer's folder has other files of the same format: optimizer.pt.
+    let known = OTHERS.iter().find_map(|name| all.iter().find(|path| path.ends_with(name)));
+    if let Some(path) = known.or_else(|| all.iter().find(is_other)) {
         let reason = match Foreign::of_file(path) {
             Ok(Some(foreign)) => foreign.to_string(),
             _ => format!("these weights are of another format than safetensors; {LET_TRANSFORMERS_WRITE}"),
