@@ -2,9 +2,9 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::client::{get, post, read};
+use super::client::{get, post, read, request};
 use super::{Limits, Shop};
 
 /// A stream that would take far longer than any test: it can only end in another way.
@@ -193,6 +193,17 @@ fn clients_that_do_not_read_take_no_more_memory_together_than_is_allowed() {
     drop(silent);
     shop.wait_for("waiting_bytes", |bytes| bytes == 0.0);
     assert_eq!(shop.ask(&short()).status, 200);
+}
+
+#[test]
+fn a_whole_answer_that_would_not_fit_is_refused_and_a_stream_is_not() {
+    let shop = Shop::open(Limits { waiting_bytes: 1 << 20, ..Limits::default() });
+    let ask =
+        |change: Value| shop.ask(&request(json!({ "max_tokens": 200, "logprobs": 20, "stream": change })));
+    let whole = ask(json!(false));
+    assert!(whole.status == 400 && whole.error().0.contains("or for a stream"), "{}", whole.body);
+    assert_eq!(whole.json()["error"]["param"], "logprobs");
+    assert!(ask(json!(true)).body.ends_with("data: [DONE]\n\n"));
 }
 
 #[test]
