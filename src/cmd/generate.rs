@@ -139,9 +139,9 @@ impl Sampling {
         };
         match settings.problem() {
             None => Ok(settings),
-            Some(problem) => {
-                let (name, rest) = problem.split_once(' ').unwrap_or((&problem, ""));
-                Err(Error::Usage(format!("--{} {rest}", name.replace('_', "-"))))
+            Some(unusable) => {
+                let option = unusable.setting.replace('_', "-");
+                Err(Error::Usage(format!("--{option} {}", unusable.reason)))
             }
         }
     }

@@ -358,9 +358,8 @@ impl Job {
             ended.push(ending.is_some());
         }
         if ended == [true] && self.settings.score_prompt {
-            // Of a text that went on, the cache has more than the prompt, and may have less of it.
-            self.done =
-                self.texts.pop().map(|text| text.cache).filter(|cache| cache.len() == self.scored.len());
+            // Of a text that went on, the cache has more than the prompt, or, when it outgrew the context, something else.
+            self.done = self.texts.pop().filter(|text| text.written <= 1).map(|text| text.cache);
             ended.clear();
         }
         let mut ended = ended.into_iter();

@@ -1,5 +1,7 @@
 //! How tokens are chosen, and when a text ends.
 
+use std::fmt;
+
 /// What a person may ask for. [`Settings::problem`] says what cannot be done.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -47,36 +49,58 @@ impl Default for Settings {
 const MOST_STOPS: usize = 16;
 const LONGEST_STOP: usize = 1024;
 
+/// A setting that cannot be used.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unusable {
+    pub setting: &'static str,
+    /// Goes on after the name: `is 0: ask for at least one token`.
+    pub reason: String,
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.setting, self.reason)
+    }
+}
+
 impl Settings {
-    /// What is wrong with them, starting with the name of the setting; `None` if they can be used.
-    pub fn problem(&self) -> Option<String> {
+    /// What is wrong with them; `None` if they can be used.
+    pub fn problem(&self) -> Option<Unusable> {
+        let unusable = |setting, reason| Some(Unusable { setting, reason });
         let Self { max_new_tokens, temperature, top_p, repetition_penalty, stop, .. } = self;
         if *max_new_tokens == 0 {
-            return Some("max_new_tokens is 0: ask for at least one token".to_owned());
+            return unusable("max_new_tokens", "is 0: ask for at least one token".to_owned());
         }
         if !temperature.is_finite() || *temperature < 0.0 {
-            return Some(format!("temperature is {temperature}: it is 0 (the likeliest token) or above"));
+            return unusable(
+                "temperature",
+                format!("is {temperature}: it is 0 (the likeliest token) or above"),
+            );
         }
         if !(*top_p > 0.0 && *top_p <= 1.0) {
-            return Some(format!("top_p is {top_p}: it is above 0 and at most 1 (all tokens)"));
+            return unusable("top_p", format!("is {top_p}: it is above 0 and at most 1 (all tokens)"));
         }
         // What is further from 1 leaves the range of numbers, and then the model would get the blame.
         if !(0.01..=100.0).contains(repetition_penalty) {
-            return Some(format!(
-                "repetition_penalty is {repetition_penalty}: it is from 0.01 to 100, and 1 changes nothing"
-            ));
+            return unusable(
+                "repetition_penalty",
+                format!("is {repetition_penalty}: it is from 0.01 to 100, and 1 changes nothing"),
+            );
         }
         if stop.len() > MOST_STOPS {
-            return Some(format!("stop has {} sequences: at most {MOST_STOPS} are allowed", stop.len()));
+            return unusable(
+                "stop",
+                format!("has {} sequences: at most {MOST_STOPS} are allowed", stop.len()),
+            );
         }
         if stop.iter().any(String::is_empty) {
-            return Some("stop has an empty sequence, which would end every text at once".to_owned());
+            return unusable("stop", "has an empty sequence, which would end every text at once".to_owned());
         }
         if let Some(long) = stop.iter().find(|stop| stop.len() > LONGEST_STOP) {
-            return Some(format!(
-                "stop has a sequence of {} bytes: at most {LONGEST_STOP} are allowed",
-                long.len()
-            ));
+            return unusable(
+                "stop",
+                format!("has a sequence of {} bytes: at most {LONGEST_STOP} are allowed", long.len()),
+            );
         }
         None
     }

@@ -23,13 +23,9 @@ pub fn error(kind: &str, code: &str, message: &str) -> Value {
 
 /// What is wrong with a request, as an answer.
 pub fn refuse_for(problem: &Problem) -> Response {
-    let status = match problem.code {
-        "model_not_found" => StatusCode::NOT_FOUND,
-        _ => StatusCode::BAD_REQUEST,
-    };
     let mut body = error("invalid_request_error", problem.code, &problem.message);
     body["error"]["param"] = json!(problem.param);
-    (status, Json(body)).into_response()
+    (problem.status, Json(body)).into_response()
 }
 
 /// `GET /health`

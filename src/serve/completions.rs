@@ -8,10 +8,10 @@ mod whole;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde_json::Value;
 
 use super::App;
@@ -32,11 +32,10 @@ pub async fn complete(
     Extension(client): Extension<Client>,
     request: axum::extract::Request,
 ) -> Response {
-    let bad = "invalid_request_error";
     // Its place in memory is given back when the prompts have theirs.
     let (asked, _hold) = match body::read(request, &app).await {
         Ok(read) => read,
-        Err(Unread::Bad(status, message)) => return refuse(status, bad, "invalid_body", message),
+        Err(Unread::Bad(problem)) => return refuse_for(&problem),
         Err(Unread::NoPlace) => return come_again(&app, Refusal::Full),
     };
     // A long prompt takes a while to cut into tokens, and others should not wait for it.
@@ -45,8 +44,11 @@ pub async fn complete(
         tokio::task::spawn_blocking(move || asked.understood()?.plan(&planning.served, &planning.limits));
     let mut plan = match planned.await {
         Ok(Ok(plan)) => plan,
-        Err(_) => return gone().into_json(),
         Ok(Err(problem)) => return refuse_for(&problem),
+        Err(_) => {
+            let (status, error) = gone();
+            return (status, Json(error)).into_response();
+        }
     };
     let answer = Answer::new(&app, &plan);
     let news = match submit(&app, &mut plan) {
@@ -129,14 +131,4 @@ fn failure(app: &App, delivery: &Delivery) -> Option<(StatusCode, Value)> {
 /// What the worker said last when it said nothing: it is gone.
 fn gone() -> (StatusCode, Value) {
     (StatusCode::SERVICE_UNAVAILABLE, error("server_error", "closing", "the server is stopping"))
-}
-
-trait IntoJson {
-    fn into_json(self) -> Response;
-}
-
-impl IntoJson for (StatusCode, Value) {
-    fn into_json(self) -> Response {
-        (self.0, axum::Json(self.1)).into_response()
-    }
 }

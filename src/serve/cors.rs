@@ -27,23 +27,46 @@ impl FromStr for Origin {
         let wrong = |what: &str| {
             format!("{what}; an origin is like https://example.org or http://localhost:3000, or it is *")
         };
-        let (scheme, host) = match text.split_once("://") {
+        let (scheme, place) = match text.split_once("://") {
             // The origin of a page that was opened as a file.
             None if text == "null" => return Ok(Self::One(HeaderValue::from_static("null"))),
             None => return Err(wrong("there is no scheme")),
             Some(parts) => parts,
         };
+        // As addresses are copied.
+        let place = place.strip_suffix('/').unwrap_or(place);
+        if place.contains(['/', '?', '#']) {
+            return Err(wrong("an origin has no path"));
+        }
+        if place.contains('@') {
+            return Err(wrong("an origin has no user"));
+        }
+        // The colons of an address like [::1] are none of a port.
+        let (host, port) = match place.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (place, None),
+        };
         if scheme.is_empty() || host.is_empty() {
             return Err(wrong("there is no scheme or no host"));
         }
-        if host.contains(['/', '?', '#', '@']) {
-            return Err(wrong("an origin has no path"));
+        if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
+            return Err(wrong("an address with colons stands in brackets, as in http://[::1]:3000"));
         }
         if host.contains('*') {
             return Err(wrong("a part of an origin cannot be *"));
         }
-        // Browsers send them in small letters.
-        HeaderValue::from_str(&text.to_ascii_lowercase())
+        let digits = port.filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
+        let number = digits.and_then(|port| port.parse::<u16>().ok());
+        if port.is_some() && number.is_none() {
+            return Err(wrong("a port is a number up to 65535"));
+        }
+        // Browsers send them in small letters, and without the port that the scheme has anyway.
+        let (scheme, host) = (scheme.to_ascii_lowercase(), host.to_ascii_lowercase());
+        let sent = match (scheme.as_str(), number) {
+            (_, None) | ("http", Some(80)) | ("https", Some(443)) => format!("{scheme}://{host}"),
+            (_, Some(port)) => format!("{scheme}://{host}:{port}"),
+        };
+        HeaderValue::from_str(&sent)
             .ok()
             .filter(|_| !text.contains(char::is_whitespace))
             .map(Self::One)
@@ -88,18 +111,34 @@ mod tests {
             "https://example.org",
             "http://localhost:3000",
             "HTTP://Example.org",
-            "http://[::1]:80",
+            "http://[::1]:8080",
+            "chrome-extension://abcdef",
         ] {
             assert!(good.parse::<Origin>().is_ok(), "{good}");
         }
-        assert_eq!(
-            "HTTP://Example.org".parse(),
-            Ok(Origin::One(HeaderValue::from_static("http://example.org")))
-        );
+        for (written, sent) in [
+            ("HTTP://Example.org", "http://example.org"),
+            ("https://example.org/", "https://example.org"),
+            ("http://ok.example:80/", "http://ok.example"),
+            ("https://example.org:443", "https://example.org"),
+            ("https://example.org:80", "https://example.org:80"),
+            ("http://localhost:03000", "http://localhost:3000"),
+            ("http://[::1]", "http://[::1]"),
+            ("http://[::1]:3000", "http://[::1]:3000"),
+        ] {
+            assert_eq!(written.parse(), Ok(Origin::One(HeaderValue::from_static(sent))), "{written}");
+        }
         for (bad, why) in [
             ("example.org", "no scheme"),
             ("https://", "no host"),
-            ("https://example.org/", "no path"),
+            ("https://:80", "no host"),
+            ("http://a:99999", "up to 65535"),
+            ("http://a:", "up to 65535"),
+            ("http://a:+80", "up to 65535"),
+            ("http://::1", "in brackets"),
+            ("http://a:80:90", "in brackets"),
+            ("http://me@example.org", "no user"),
+            ("https://example.org//", "no path"),
             ("https://example.org/page.html", "no path"),
             ("https://*.example.org", "cannot be *"),
             ("https://exa mple.org", "no origin has"),

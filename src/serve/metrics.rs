@@ -14,7 +14,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 use super::App;
 
@@ -43,60 +43,70 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
+        let mut registry = Registry::with_prefix("runner");
         // From 5 ms to some minutes.
         let secs = || Histogram::new(exponential_buckets(0.005, 2.0, 16));
-        let mut metrics = Self {
-            registry: Registry::with_prefix("runner"),
-            requests: Family::default(),
-            request_secs: secs(),
-            first_token: secs(),
-            prompt_tokens: Counter::default(),
-            new_tokens: Counter::default(),
-            abandoned: Counter::default(),
-            refused: Counter::default(),
-            cut_off: Counter::default(),
-            active_texts: Gauge::default(),
-            queued: Gauge::default(),
-            waiting_bytes: Gauge::default(),
-        };
-        let registry = &mut metrics.registry;
-        registry.register("requests", "Requests by path and status", metrics.requests.clone());
-        registry.register(
-            "completion_seconds",
-            "Time from a completion request to the end of its answer",
-            metrics.request_secs.clone(),
-        );
-        registry.register(
-            "first_token_seconds",
-            "Time from a request to its first token, waiting and reading the prompt included",
-            metrics.first_token.clone(),
-        );
-        registry.register("prompt_tokens", "Tokens of prompts that were read", metrics.prompt_tokens.clone());
-        registry.register("new_tokens", "Tokens that were written", metrics.new_tokens.clone());
-        registry.register(
-            "abandoned",
-            "Orders whose client left before their end",
-            metrics.abandoned.clone(),
-        );
-        registry.register(
-            "refused",
-            "Requests that were sent away because the queue or the memory for what waits was full",
-            metrics.refused.clone(),
-        );
-        registry.register(
-            "cut_off",
-            "Orders that were ended because their client did not read what was written",
-            metrics.cut_off.clone(),
-        );
-        registry.register(
-            "waiting_bytes",
-            "Bytes of bodies, prompts and answers that wait in memory",
-            metrics.waiting_bytes.clone(),
-        );
-        registry.register("active_texts", "Texts that are being written", metrics.active_texts.clone());
-        registry.register("queued", "Orders that wait for their turn", metrics.queued.clone());
-        metrics
+        Self {
+            requests: enter(&mut registry, "requests", "Requests by path and status", Family::default()),
+            request_secs: enter(
+                &mut registry,
+                "completion_seconds",
+                "Time from a completion request to the end of its answer",
+                secs(),
+            ),
+            first_token: enter(
+                &mut registry,
+                "first_token_seconds",
+                "Time from a request to its first token, waiting and reading the prompt included",
+                secs(),
+            ),
+            prompt_tokens: enter(
+                &mut registry,
+                "prompt_tokens",
+                "Tokens of prompts that were read",
+                Counter::default(),
+            ),
+            new_tokens: enter(&mut registry, "new_tokens", "Tokens that were written", Counter::default()),
+            abandoned: enter(
+                &mut registry,
+                "abandoned",
+                "Orders whose client left before their end",
+                Counter::default(),
+            ),
+            refused: enter(
+                &mut registry,
+                "refused",
+                "Requests that were sent away because the queue or the memory for what waits was full",
+                Counter::default(),
+            ),
+            cut_off: enter(
+                &mut registry,
+                "cut_off",
+                "Orders that were ended because their client did not read what was written",
+                Counter::default(),
+            ),
+            waiting_bytes: enter(
+                &mut registry,
+                "waiting_bytes",
+                "Bytes of bodies, prompts and answers that wait in memory",
+                Gauge::default(),
+            ),
+            active_texts: enter(
+                &mut registry,
+                "active_texts",
+                "Texts that are being written",
+                Gauge::default(),
+            ),
+            queued: enter(&mut registry, "queued", "Orders that wait for their turn", Gauge::default()),
+            registry,
+        }
     }
+}
+
+/// Enters a metric under its name.
+fn enter<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
 }
 
 /// `GET /metrics`

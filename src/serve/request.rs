@@ -7,6 +7,7 @@
 mod fields;
 mod names;
 
+use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ use super::waiting::piece_cost;
 use super::{Limits, Served};
 use crate::generate::Settings;
 use crate::units;
-pub use fields::Asked;
+pub use fields::{Asked, is_field};
 pub use names::find as find_model;
 
 /// A request as it is sent. What else stands in a body is looked at by [`Asked`].
@@ -99,6 +100,7 @@ pub struct Plan {
 /// What is wrong with a request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Problem {
+    pub status: StatusCode,
     /// OpenAI's word for it.
     pub code: &'static str,
     /// The field that it is about, where it is about one.
@@ -106,8 +108,16 @@ pub struct Problem {
     pub message: String,
 }
 
-fn problem(message: impl Into<String>) -> Problem {
-    Problem { code: "invalid_value", param: None, message: message.into() }
+impl Problem {
+    /// A field, the one of this name, has a value that it cannot have.
+    pub fn of(param: &str, message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code: "invalid_value",
+            param: Some(param.to_owned()),
+            message: message.into(),
+        }
+    }
 }
 
 /// Most alternatives that a token can be sent with: OpenAI has 5, its chat interface 20.
@@ -126,25 +136,28 @@ impl Request {
         let mut prompts = prompts(self.prompt.unwrap_or(Prompt::Text(String::new())), &served[model])?;
         fit(&mut prompts, self.truncate_prompt_tokens, &served[model], settings.max_new_tokens)?;
         let texts = samples.saturating_mul(prompts.len());
-        if samples == 0 || texts == 0 {
-            return Err(problem("n and the number of prompts must be at least 1"));
+        if texts == 0 {
+            let param = if samples == 0 { "n" } else { "prompt" };
+            return Err(Problem::of(param, "n and the number of prompts must be at least 1"));
         }
         // One text each of many prompts is what evaluations ask for.
         let most = if samples == 1 { limits.samples.max(limits.prompts) } else { limits.samples };
         if texts > most {
-            return Err(problem(format!(
+            let message = format!(
                 "n = {samples} for {} makes {}: this server writes at most {most} per request",
                 units::counted(prompts.len() as u64, "prompt"),
                 units::counted(texts as u64, "text"),
-            )));
+            );
+            return Err(Problem::of(if samples == 1 { "prompt" } else { "n" }, message));
         }
         let most = limits.samples.saturating_mul(limits.new_tokens);
         if texts.saturating_mul(settings.max_new_tokens) > most {
-            return Err(problem(format!(
+            let message = format!(
                 "{texts} texts of {} tokens are more than the {most} tokens that this server writes for a request: ask for fewer \
                  prompts at a time, or a smaller max_tokens",
                 settings.max_new_tokens
-            )));
+            );
+            return Err(Problem::of("max_tokens", message));
         }
         if self.stream != Some(true)
             && let Some(alternatives) = self.logprobs
@@ -154,12 +167,13 @@ impl Request {
             let tokens = texts.saturating_mul(settings.max_new_tokens).saturating_add(scored);
             let all = piece_cost(1, alternatives).saturating_mul(tokens);
             if all > limits.waiting_bytes / 2 {
-                return Err(problem(format!(
+                let message = format!(
                     "{tokens} tokens with {alternatives} logprobs take up to {} MiB, and this server holds {} MiB for an answer: \
                      ask for less, or for a stream",
                     all >> 20,
                     limits.waiting_bytes >> 21
-                )));
+                );
+                return Err(Problem::of("logprobs", message));
             }
         }
         let include_usage = self.stream_options.is_some_and(|options| options.include_usage);
@@ -170,19 +184,21 @@ impl Request {
     /// What OpenAI's interface can, and this server cannot.
     fn refuse_unknown_ways(&self) -> Result<(), Problem> {
         let is_set = |value: Option<f64>| value.is_some_and(|value| value != 0.0);
-        if is_set(self.presence_penalty) || is_set(self.frequency_penalty) {
-            return Err(problem(
-                "presence_penalty and frequency_penalty are not available: use repetition_penalty",
-            ));
+        for (name, penalty) in
+            [("presence_penalty", self.presence_penalty), ("frequency_penalty", self.frequency_penalty)]
+        {
+            if is_set(penalty) {
+                return Err(Problem::of(name, format!("{name} is not available: use repetition_penalty")));
+            }
         }
         if self.suffix.as_ref().is_some_and(|suffix| !suffix.is_empty()) {
-            return Err(problem("suffix is not available: the model only continues texts"));
+            return Err(Problem::of("suffix", "suffix is not available: the model only continues texts"));
         }
         if self.logit_bias.as_ref().is_some_and(|bias| bias.as_object().is_none_or(|bias| !bias.is_empty())) {
-            return Err(problem("logit_bias is not available"));
+            return Err(Problem::of("logit_bias", "logit_bias is not available"));
         }
         if self.best_of.is_some_and(|best_of| best_of != self.n.unwrap_or(1)) {
-            return Err(problem("best_of is not available: ask for n samples"));
+            return Err(Problem::of("best_of", "best_of is not available: ask for n samples"));
         }
         Ok(())
     }
@@ -191,7 +207,7 @@ impl Request {
         match &self.model {
             Some(name) => find_model(served, name),
             None if served.len() == 1 => Ok(0),
-            None => Err(problem(format!("model is one of {}", names::list(served.iter())))),
+            None => Err(Problem::of("model", format!("model is one of {}", names::list(served.iter())))),
         }
     }
 
@@ -199,13 +215,13 @@ impl Request {
         let defaults = &served[model].model.defaults;
         let max_new_tokens = self.max_tokens.unwrap_or(MAX_TOKENS.min(limits.new_tokens));
         if max_new_tokens > limits.new_tokens {
-            return Err(problem(format!(
-                "max_tokens is {max_new_tokens}: this server writes at most {}",
-                limits.new_tokens
-            )));
+            return Err(Problem::of(
+                "max_tokens",
+                format!("max_tokens is {max_new_tokens}: this server writes at most {}", limits.new_tokens),
+            ));
         }
         if self.logprobs.is_some_and(|count| count > MOST_LOGPROBS) {
-            return Err(problem(format!("logprobs is at most {MOST_LOGPROBS}")));
+            return Err(Problem::of("logprobs", format!("logprobs is at most {MOST_LOGPROBS}")));
         }
         let settings = Settings {
             max_new_tokens,
@@ -223,14 +239,15 @@ impl Request {
             score_prompt: self.echo == Some(true) && self.logprobs.is_some(),
         };
         if max_new_tokens == 0 && self.echo != Some(true) {
-            return Err(problem(
+            return Err(Problem::of(
+                "max_tokens",
                 "max_tokens is 0, and nothing would be written: with echo the prompt comes back",
             ));
         }
         let writes = Settings { max_new_tokens: max_new_tokens.max(1), ..settings.clone() };
         match writes.problem() {
             None => Ok(settings),
-            Some(message) => Err(problem(message.replace("max_new_tokens", "max_tokens"))),
+            Some(unusable) => Err(Problem::of(unusable.setting, unusable.to_string())),
         }
     }
 }
@@ -238,7 +255,7 @@ impl Request {
 fn prompts(prompt: Prompt, served: &Served) -> Result<Vec<Read>, Problem> {
     let text = |text: String| match served.model.encode(&text) {
         Ok(tokens) => Ok(Read { text, tokens, left_out: 0 }),
-        Err(error) => Err(problem(error.to_string())),
+        Err(error) => Err(Problem::of("prompt", error.to_string())),
     };
     let found = &served.model.pretrained;
     let vocab_size = found.tokenizer.vocab_size().min(found.model.vocab_size);
@@ -246,9 +263,10 @@ fn prompts(prompt: Prompt, served: &Served) -> Result<Vec<Read>, Problem> {
         if let Some(token) =
             tokens.iter().find(|&&token| token as usize >= vocab_size || !found.tokenizer.has(token))
         {
-            return Err(problem(format!(
-                "token {token} of the prompt is not in the vocabulary of {vocab_size}"
-            )));
+            return Err(Problem::of(
+                "prompt",
+                format!("token {token} of the prompt is not in the vocabulary of {vocab_size}"),
+            ));
         }
         if tokens.is_empty() {
             return text(String::new());
@@ -272,10 +290,11 @@ fn fit(
 ) -> Result<(), Problem> {
     let context = served.model.pretrained.model.block_size;
     let wrong = || {
-        problem(format!(
+        let message = format!(
             "truncate_prompt_tokens is the number of a prompt's last tokens that are read, at least 1, or -1 for the {context} that the \
              model sees"
-        ))
+        );
+        Problem::of("truncate_prompt_tokens", message)
     };
     let most = match truncate {
         None => usize::MAX,
@@ -292,14 +311,11 @@ fn fit(
         if prompt.tokens.len() > context {
             let tokens = prompt.tokens.len();
             let name = if is_alone { "the prompt".to_owned() } else { format!("prompt {i} (from 0)") };
-            return Err(Problem {
-                code: "context_length_exceeded",
-                param: Some("prompt".to_owned()),
-                message: format!(
-                    "this model's maximum context length is {context} tokens, and {name} has {tokens} (max_tokens: {max_new_tokens}). \
-                     Send at most {context} tokens, or set truncate_prompt_tokens to -1: then the last {context} are read"
-                ),
-            });
+            let message = format!(
+                "this model's maximum context length is {context} tokens, and {name} has {tokens} (max_tokens: {max_new_tokens}). \
+                 Send at most {context} tokens, or set truncate_prompt_tokens to -1: then the last {context} are read"
+            );
+            return Err(Problem { code: "context_length_exceeded", ..Problem::of("prompt", message) });
         }
     }
     Ok(())

@@ -1,3 +1,4 @@
+mod access;
 mod client;
 mod limits;
 mod requests;

@@ -186,7 +186,7 @@ fn settings_that_cannot_be_used_say_which() {
     ];
     for (settings, name) in bad {
         let problem = settings.problem().expect("it should be refused");
-        assert!(problem.starts_with(name), "{problem}");
+        assert_eq!(problem.setting, name, "{problem}");
     }
 }
 
@@ -307,7 +307,8 @@ fn what_prompts_have_in_common_is_read_once_and_the_bits_are_those_of_a_first_re
         vec![5, 6],
         with(&[9, 9]),
     ];
-    for max_new_tokens in [0, 1, 3] {
+    // The last: after the first prompt the text outgrows the context, and ends when the cache is as long as the prompt again.
+    for max_new_tokens in [0, 1, 3, 22] {
         let asked = Settings {
             alternatives: Some(2),
             score_prompt: true,
@@ -343,5 +344,22 @@ fn what_prompts_have_in_common_is_read_once_and_the_bits_are_those_of_a_first_re
         let (used, mut cache) = (max_new_tokens <= 1, Cache::try_new(&MODEL, 40).unwrap());
         let known = keeping.kept_for_tests().begin(&with(&[1, 2, 7]), 2, &mut cache).unwrap();
         assert_eq!((known.len(), cache.len()), if used { (32, 31) } else { (0, 0) });
+    }
+}
+
+#[test]
+fn what_is_kept_is_of_use_only_where_as_many_alternatives_are_asked_for() {
+    let decoder = decoder();
+    let prompt: Vec<u32> = (0..20).collect();
+    let mut batch = Batch::new(&decoder, &Tokenizer::Byte).keeping(10 << 20);
+    let asked = Settings { alternatives: Some(2), score_prompt: true, max_new_tokens: 0, ..settings(1) };
+    batch.add(0, &prompt, asked, 1).unwrap();
+    while !batch.is_empty() {
+        batch.step().unwrap();
+    }
+    for (alternatives, known) in [(1, 0), (3, 0), (2, 20)] {
+        let mut cache = Cache::try_new(&MODEL, 20).unwrap();
+        let found = batch.kept_for_tests().begin(&prompt, alternatives, &mut cache).unwrap();
+        assert_eq!(found.len(), known, "{alternatives}");
     }
 }

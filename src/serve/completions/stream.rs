@@ -8,7 +8,7 @@ use axum::http::HeaderValue;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::SendError};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -26,18 +26,20 @@ use crate::serve::waiting::Inbox;
 const EVENTS: usize = 16;
 /// A client that reads slowly has this long to take what there is when its time is over.
 const LATE: Duration = Duration::from_secs(5);
+
+/// An event, in the form that axum takes a stream of them.
+type Sent = Result<Event, Infallible>;
+
 /// The answer as it comes, as server-sent events.
 pub(super) fn stream(app: Arc<App>, plan: Plan, answer: Answer, mut news: Inbox, client: Client) -> Response {
-    let (events, stream) = mpsc::channel::<Result<Event, Infallible>>(EVENTS);
+    let (events, stream) = mpsc::channel::<Sent>(EVENTS);
     let patience = app.limits.time + LATE;
     let write = async move {
         let started = Instant::now();
         let mut writer = EventWriter::new(plan, answer);
         let mut left = writer.choices.len();
-        for event in writer.echoes() {
-            if events.send(Ok(event)).await.is_err() {
-                return;
-            }
+        if send(&events, writer.echoes()).await.is_err() {
+            return;
         }
         let hung_up = client.hung_up();
         tokio::pin!(hung_up);
@@ -69,18 +71,13 @@ pub(super) fn stream(app: Arc<App>, plan: Plan, answer: Answer, mut news: Inbox,
             }
             let Some(Delivery::News { sample, what }) = delivery else { return };
             left -= usize::from(matches!(what, What::End(_)));
-            for event in writer.events(sample, &what) {
-                if events.send(Ok(event)).await.is_err() {
-                    return;
-                }
-            }
-        }
-        for event in writer.last() {
-            if events.send(Ok(event)).await.is_err() {
+            if send(&events, writer.events(sample, &what)).await.is_err() {
                 return;
             }
         }
-        app.metrics.request_secs.observe(started.elapsed().as_secs_f64());
+        if send(&events, writer.last()).await.is_ok() {
+            app.metrics.request_secs.observe(started.elapsed().as_secs_f64());
+        }
     };
     tokio::spawn(tokio::time::timeout(patience, write));
     let keep_alive = KeepAlive::new().interval(Duration::from_secs(15));
@@ -88,6 +85,13 @@ pub(super) fn stream(app: Arc<App>, plan: Plan, answer: Answer, mut news: Inbox,
     // Proxies like nginx would collect the events otherwise.
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
+}
+
+async fn send(events: &mpsc::Sender<Sent>, all: Vec<Event>) -> Result<(), SendError<Sent>> {
+    for event in all {
+        events.send(Ok(event)).await?;
+    }
+    Ok(())
 }
 
 fn data(value: &Value) -> Event {

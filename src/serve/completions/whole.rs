@@ -14,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::answer::Answer;
 use super::logprobs::{Logprobs, Place};
 use super::{PROBE, failure, gone};
-use crate::generate::{Ending, What};
+use crate::generate::{Ending, Piece, What};
 use crate::serve::App;
 use crate::serve::api::error;
 use crate::serve::connections::Client;
@@ -104,13 +104,12 @@ async fn collect(
             return Err(failure);
         }
         let Delivery::News { sample, what } = delivery else { continue };
+        if !news.keep(kept_bytes(&what, plan.samples)) {
+            app.metrics.cut_off.inc();
+            return Err(failure_of_slow_readers());
+        }
         if let What::Prompt(scored) = &what {
-            let of_prompt = choices.iter_mut().skip(sample).take(plan.samples);
-            if !news.keep(prompt_cost(scored) * plan.samples) {
-                app.metrics.cut_off.inc();
-                return Err(failure_of_slow_readers());
-            }
-            for choice in of_prompt {
+            for choice in choices.iter_mut().skip(sample).take(plan.samples) {
                 let logprobs = choice.logprobs.get_or_insert_default();
                 logprobs.push_prompt(scored, &answer.tokenizer, &mut choice.prompt);
             }
@@ -119,15 +118,6 @@ async fn collect(
         let Some(choice) = choices.get_mut(sample) else { continue };
         match what {
             What::Piece(piece) => {
-                let text_bytes = 2 * piece.text.len();
-                let bytes = match &piece.chance {
-                    Some(chance) => piece_cost(text_bytes, chance.alternatives.len()),
-                    None => text_bytes,
-                };
-                if !news.keep(bytes) {
-                    app.metrics.cut_off.inc();
-                    return Err(failure_of_slow_readers());
-                }
                 if piece.chance.is_some() {
                     let offset = choice.text.chars().count();
                     choice.logprobs.get_or_insert_default().push_piece(&piece, &answer.tokenizer, offset);
@@ -149,6 +139,18 @@ async fn collect(
     let mut body = answer.body(choices.collect());
     body["usage"] = answer.usage(new_tokens);
     Ok(body)
+}
+
+/// Bytes that stay in the answer, and once more in its JSON.
+fn kept_bytes(what: &What, samples: usize) -> usize {
+    match what {
+        What::Prompt(scored) => prompt_cost(scored) * samples,
+        What::Piece(Piece { text, chance: Some(chance), .. }) => {
+            piece_cost(2 * text.len(), chance.alternatives.len())
+        }
+        What::Piece(Piece { text, chance: None, .. }) => 2 * text.len(),
+        What::End(_) | What::Failed(_) => 0,
+    }
 }
 
 /// A whole answer has no reader yet; the readers of others have taken the memory.

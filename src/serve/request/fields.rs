@@ -96,11 +96,20 @@ const ALIASES: [(&str, &str); 23] = [
     ("until", "stop"),
 ];
 
-/// A request, and the fields that it has besides.
+/// Fields that are not understood and that an answer names. A body may have a hundred thousand of them.
+const NAMED: usize = 8;
+
+/// Whether there is a field of this name.
+pub fn is_field(name: &str) -> bool {
+    FIELDS.contains(&name)
+}
+
+/// A request, and what there is to say about fields that it has besides.
 #[derive(Debug)]
 pub struct Asked {
     pub request: Request,
-    others: Vec<(String, Value)>,
+    /// Names and problems of the first of those that are not understood: one more than are named.
+    problems: Vec<(String, String)>,
 }
 
 impl Asked {
@@ -109,15 +118,12 @@ impl Asked {
     /// # Errors
     /// Names each such field, and what may have been meant.
     pub fn understood(self) -> Result<Request, Problem> {
-        let problems: Vec<(&str, String)> = self
-            .others
-            .iter()
-            .filter_map(|(name, value)| problem_of(name, value).map(|problem| (name.as_str(), problem)))
-            .collect();
-        let Some((first, _)) = problems.first() else { return Ok(self.request) };
-        let param = Some((*first).to_owned());
-        let message = problems.iter().map(|(_, problem)| problem.as_str()).collect::<Vec<_>>().join("; ");
-        Err(Problem { code: "unknown_parameter", param, message })
+        let Some((first, _)) = self.problems.first() else { return Ok(self.request) };
+        let named: Vec<&str> =
+            self.problems.iter().take(NAMED).map(|(_, problem)| problem.as_str()).collect();
+        let more = if self.problems.len() > NAMED { "; and more like these" } else { "" };
+        let message = named.join("; ") + more;
+        Err(Problem { code: "unknown_parameter", ..Problem::of(first, message) })
     }
 }
 
@@ -191,17 +197,17 @@ impl<'de> Visitor<'de> for Fields {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Asked, A::Error> {
-        let mut others = Vec::new();
-        let known = Known { map, others: &mut others };
+        let mut problems = Vec::new();
+        let known = Known { map, problems: &mut problems };
         let request = Request::deserialize(MapAccessDeserializer::new(known))?;
-        Ok(Asked { request, others })
+        Ok(Asked { request, problems })
     }
 }
 
-/// The entries whose names are fields; the others are put aside.
+/// The entries whose names are fields; of the others stays what there is to say about them.
 struct Known<'a, A> {
     map: A,
-    others: &'a mut Vec<(String, Value)>,
+    problems: &'a mut Vec<(String, String)>,
 }
 
 impl<'de, A: MapAccess<'de>> MapAccess<'de> for Known<'_, A> {
@@ -209,17 +215,21 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Known<'_, A> {
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
         while let Some(name) = self.map.next_key::<String>()? {
-            if FIELDS.contains(&name.as_str()) {
+            if is_field(&name) {
                 return seed.deserialize(name.into_deserializer()).map(Some);
             }
-            // Only what may be neutral is looked at: it is short.
+            // Only what may be neutral is looked at.
             let value = if NEUTRAL.iter().any(|(known, _)| *known == name) {
                 self.map.next_value()?
             } else {
                 self.map.next_value::<de::IgnoredAny>()?;
                 Value::Null
             };
-            self.others.push((name, value));
+            if self.problems.len() <= NAMED
+                && let Some(problem) = problem_of(&name, &value)
+            {
+                self.problems.push((shortened(&name), problem));
+            }
         }
         Ok(None)
     }
@@ -276,6 +286,9 @@ mod tests {
         assert!(both.contains("temperature") && both.contains("max_tokens"), "{both}");
         let long = message(json!({ "x".repeat(100_000): 1 })).unwrap();
         assert!(long.len() < 600, "{}", long.len());
+        let many = (0..1000).map(|i| (format!("a{i}"), Value::Null)).collect();
+        let many = message(Value::Object(many)).unwrap();
+        assert!(many.len() < 5000 && many.ends_with("and more like these"), "{many}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What models are called.
 
+use axum::http::StatusCode;
+
 use super::Problem;
 use crate::serve::Served;
 
@@ -28,7 +30,7 @@ pub fn find(served: &[Served], name: &str) -> Result<usize, Problem> {
             format!("{name:?} is more than one model here: {}", list(several))
         }
     };
-    Err(Problem { code: "model_not_found", param: Some("model".to_owned()), message })
+    Err(Problem { status: StatusCode::NOT_FOUND, code: "model_not_found", ..Problem::of("model", message) })
 }
 
 /// Their names, in words.

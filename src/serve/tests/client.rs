@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Shop;
 
@@ -38,6 +38,15 @@ pub fn post(body: &str) -> String {
          Content-Length: {}\r\n\r\n{body}",
         body.len()
     )
+}
+
+/// A request of a text from the small model, with these fields otherwise.
+pub fn request(change: Value) -> String {
+    let mut body = json!({ "model": "small", "prompt": "Maud:", "max_tokens": 30, "seed": 5 });
+    for (key, value) in change.as_object().unwrap() {
+        body[key] = value.clone();
+    }
+    post(&body.to_string())
 }
 
 pub fn get(path: &str) -> String {

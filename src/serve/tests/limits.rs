@@ -2,9 +2,9 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::client::{get, post, read};
+use super::client::{get, post, read, request};
 use super::{Limits, Shop};
 
 /// A stream that would take far longer than any test: it can only end in another way.
@@ -196,6 +196,17 @@ fn clients_that_do_not_read_take_no_more_memory_together_than_is_allowed() {
 }
 
 #[test]
+fn a_whole_answer_that_would_not_fit_is_refused_and_a_stream_is_not() {
+    let shop = Shop::open(Limits { waiting_bytes: 1 << 20, ..Limits::default() });
+    let ask =
+        |change: Value| shop.ask(&request(json!({ "max_tokens": 200, "logprobs": 20, "stream": change })));
+    let whole = ask(json!(false));
+    assert!(whole.status == 400 && whole.error().0.contains("or for a stream"), "{}", whole.body);
+    assert_eq!(whole.json()["error"]["param"], "logprobs");
+    assert!(ask(json!(true)).body.ends_with("data: [DONE]\n\n"));
+}
+
+#[test]
 fn bodies_and_prompts_without_a_place_are_told_to_come_again() {
     let shop = Shop::open(Limits { waiting_bytes: 10_000, ..generous() });
     let prompts = vec!["a".repeat(64); 40];
@@ -230,7 +241,7 @@ fn silent_connections_are_held_up_to_a_limit_and_others_wait() {
 #[test]
 fn texts_under_way_are_finished_when_the_server_is_asked_to_stop() {
     let mut shop = Shop::open(generous());
-    let body = json!({ "model": "small", "prompt": "a", "max_tokens": 4000, "seed": 1, "stream": true });
+    let body = json!({ "model": "small", "prompt": "a", "max_tokens": 1000, "seed": 1, "stream": true });
     let stream = begin(&shop, &post(&body.to_string()));
     let reader = std::thread::spawn(move || {
         let mut stream = stream;
