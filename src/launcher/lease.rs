@@ -138,6 +138,17 @@ mod tests {
         assert_eq!(take().unwrap().ordinal, 0);
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn every_user_of_the_machine_can_take_the_locks() {
+        use std::os::unix::fs::PermissionsExt;
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("gpus");
+        let _lease = take_first(&folder, &[0], |_| "GPU-0".to_owned()).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!((mode(&folder), mode(&folder.join("GPU-0.lock"))), (0o1777, 0o666));
+    }
+
     #[test]
     fn what_a_dead_process_left_is_no_lease() {
         let folder = tempfile::tempdir().unwrap();
