@@ -6,6 +6,7 @@ use crate::config::{ConfigError, ConfigErrors};
 use crate::data::DataError;
 use crate::engine::EngineError;
 use crate::export::ExportError;
+use crate::files::disk;
 use crate::generate::GenerateError;
 use crate::launcher::lease::LeaseError;
 use crate::launcher::local::WAITS;
@@ -72,7 +73,10 @@ pub enum Error {
         said_of(path, source)
     )]
     InitFrom { experiment: String, path: PathBuf, source: Box<StartError>, origin: String },
-    #[error("cannot make the folder {}: {source}; make it writable, or choose another with --reports-dir\nNothing was started.", path.display())]
+    #[error(
+        "cannot make the folder {}: {}, or choose another with --reports-dir\nNothing was started.",
+        path.display(), disk::no_folder(path, source)
+    )]
     ReportsDir { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -136,7 +140,8 @@ impl Error {
             // The directory or the run that the command line names is unusable.
             Self::Store(
                 StoreError::CreateRun { .. } | StoreError::UnknownRun { .. } | StoreError::NoManifest { .. },
-            ) => Exit::Usage,
+            )
+            | Self::Archive(ArchiveError::Store(StoreError::CreateRun { .. })) => Exit::Usage,
             Self::Store(StoreError::Locked { .. }) => Exit::Unfinished,
             // Another model or another prompt has to be given.
             Self::Pretrained(_)

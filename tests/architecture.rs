@@ -20,6 +20,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "data",
             "engine",
             "export",
+            "files",
             "generate",
             "launcher",
             "pretrained",

@@ -34,6 +34,12 @@ impl Folders {
             None => Ok(()),
         }
     }
+
+    /// Makes the folder of the comparisons, before hours are spent on what would have no place in it.
+    pub fn make_reports_dir(&self) -> Result<(), Error> {
+        let path = &self.reports_dir;
+        std::fs::create_dir_all(path).map_err(|source| Error::ReportsDir { path: path.clone(), source })
+    }
 }
 
 /// Which experiments to expand, and what to change in them.

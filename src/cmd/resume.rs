@@ -98,6 +98,8 @@ fn go_on(
     what: impl Fn(&Manifest, Option<&RunPlan>) -> Result<(), String>,
 ) -> Result<Exit, Error> {
     let screen = Screen::open(work.quiet);
+    // From here on a signal is heard: who holds a run may be waited for.
+    let stop = signals::catch(&screen)?;
     let launcher = Launcher::new();
     let mut patience = Patience::default();
     let (mut items, mut others): (Vec<Item>, Vec<PathBuf>) = Default::default();
@@ -108,7 +110,7 @@ fn go_on(
     let alone = !arguments.is_empty() && paths.len() == 1;
     for path in paths {
         let dir = RunDir::open(&path);
-        let holder = patience.await_holder(&dir, &|line| screen.note(line));
+        let holder = patience.await_holder(&dir, &stop, &|line| screen.note(line));
         let manifest = match dir.read_manifest_now() {
             Ok(manifest) => manifest,
             Err(error) if alone => return Err(error.into()),
@@ -158,10 +160,8 @@ fn go_on(
     }
     others.retain(|path| experiments.contains(&path.parent().map(PathBuf::from)));
     if items.len() + others.len() > 1 {
-        let path = folders.reports_dir.clone();
-        std::fs::create_dir_all(&path).map_err(|source| Error::ReportsDir { path, source })?;
+        folders.make_reports_dir()?;
     }
-    let stop = signals::catch(&screen)?;
     sweep::train(items, &[], others, work, folders, &screen, stop).map(|exit| with_failed(exit, &failed))
 }
 

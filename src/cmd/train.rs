@@ -14,6 +14,7 @@ use crate::launcher::patience::Patience;
 use crate::launcher::prepare::Place;
 use crate::sinks::progress::Screen;
 use crate::store::StoreError;
+use crate::train::StopFlag;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -61,8 +62,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         screen.note(&format!("warning: {warning}"));
     }
     if planned.len() > 1 {
-        let path = args.folders.reports_dir.clone();
-        std::fs::create_dir_all(&path).map_err(|source| Error::ReportsDir { path, source })?;
+        args.folders.make_reports_dir()?;
     }
     let again = Again { fresh: args.again, retry: args.retry };
     let mut items = Vec::with_capacity(planned.len());
@@ -70,7 +70,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     // Held until all directories are made: who starts the same at this moment finds them then.
     let turns = take_turns(&planned, &args.folders.runs_dir);
     for run in &planned {
-        items.push(match item(run, &args.folders, again, &launcher, &mut patience, &screen) {
+        items.push(match item(run, &args.folders, again, &launcher, &mut patience, &screen, &stop) {
             Ok(item) => item,
             // The folder of all runs is unusable: nothing is started.
             Err(error @ StoreError::CreateRun { .. }) if items.is_empty() => return Err(error.into()),
@@ -102,13 +102,14 @@ fn item(
     launcher: &Launcher,
     patience: &mut Patience,
     screen: &Screen,
+    stop: &StopFlag,
 ) -> Result<Item, StoreError> {
     let plan = &run.plan;
     let decide = || again::decide(plan, &folders.runs_dir, run.data.as_ref(), again);
     let mut decision = decide();
     // Who holds it may have brought it to its end, or may be saving.
     if let Decision::Busy(dir, _) = &decision
-        && patience.await_holder(dir, &|line| screen.note(line)).is_none()
+        && patience.await_holder(dir, stop, &|line| screen.note(line)).is_none()
     {
         decision = decide();
     }

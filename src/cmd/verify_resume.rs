@@ -12,7 +12,7 @@ use super::preflight::{Planned, load_plans};
 use super::signals;
 use crate::error::{Error, Exit};
 use crate::facts::Status;
-use crate::files::plain;
+use crate::files::{disk, plain};
 use crate::launcher::child::Child;
 use crate::launcher::{Launcher, prepare};
 use crate::metric::METRICS;
@@ -20,7 +20,7 @@ use crate::sinks::progress::{Place, Screen};
 use crate::store::{RunDir, RunRecord, read};
 use crate::terminal;
 use crate::train::StopFlag;
-use crate::train::checkpoint::weights_sums;
+use crate::train::checkpoint::{self, weights_sums};
 use crate::units;
 
 #[derive(Debug, clap::Args)]
@@ -130,8 +130,9 @@ fn scratch(dir: Option<&Path>) -> Result<tempfile::TempDir, Error> {
         .and_then(|()| tempfile::Builder::new().prefix("verify-resume-").tempdir_in(&parent))
         .map_err(|error| {
             Error::Usage(format!(
-                "cannot make a folder in {}: {error}; choose another with --scratch-dir",
-                parent.display()
+                "cannot make a folder in {}: {}, or choose another with --scratch-dir",
+                parent.display(),
+                disk::no_folder(&parent, &error)
             ))
         })
 }
@@ -182,7 +183,7 @@ impl Kills {
             if child.try_wait().map_err(|error| lost(dir, &error))?.is_some() {
                 return Ok(false);
             }
-            let saving = is_saving(dir);
+            let saving = checkpoint::is_being_written(dir);
             // Not for ever: the next checkpoint may be far away.
             let waits = in_checkpoint && !saving && begun.elapsed() < life * 2 + Duration::from_secs(5);
             if begun.elapsed() >= life && !waits {
@@ -206,12 +207,6 @@ impl Kills {
             units::counted(killed.manifest.attempts.len() as u64, "attempt")
         )
     }
-}
-
-/// Whether a checkpoint is half-written at this moment.
-fn is_saving(dir: &RunDir) -> bool {
-    let entries = fs::read_dir(dir.checkpoints().path()).into_iter().flatten().flatten();
-    entries.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with(".partial-"))
 }
 
 /// What two runs that should be the same differ in.

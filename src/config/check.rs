@@ -10,7 +10,7 @@ use super::odd;
 use super::parse;
 use super::schema::{Key, Kind};
 use super::value::{kind_of, shortened, value_text};
-use crate::files::home::{self, HomeError};
+use crate::files::home;
 use crate::files::{
     FOLDER_LONGEST, FOLDER_SIGNS, RUN_SIGNS, is_folder_name, is_run_name, why_no_folder_name,
 };
@@ -38,12 +38,7 @@ pub(super) fn check(key: &'static Key, value: Value, base: &Path) -> Result<Valu
         (Kind::Switch, Value::Boolean(_)) => Some(value.clone()),
         (Kind::Text, Value::String(_)) => Some(value.clone()),
         (Kind::Choice(words), Value::String(word)) => words.contains(&word.as_str()).then(|| value.clone()),
-        (Kind::Path | Kind::Paths, Value::String(path)) => {
-            return resolve(base, path).map(Value::String).map_err(|error| Complaint {
-                what: format!("`{}` is {}: {error}", key.name, value_text(&value)),
-                help: None,
-            });
-        }
+        (Kind::Path | Kind::Paths, Value::String(path)) => Some(resolve(key, base, path)?),
         (Kind::Paths, Value::Array(paths)) => several(key, base, paths)?,
         (Kind::Weights, Value::Array(weights)) => {
             let weight = |value: &Value| {
@@ -79,14 +74,23 @@ fn number(value: &Value) -> Option<f64> {
     number.is_finite().then_some(number)
 }
 
-fn resolve(base: &Path, path: &str) -> Result<String, HomeError> {
+fn resolve(key: &Key, base: &Path, path: &str) -> Result<Value, Complaint> {
     if path.is_empty() {
-        return Ok(String::new());
+        return Ok(path.into());
     }
+    let text = |resolved: &Path| Value::String(resolved.to_string_lossy().into_owned());
     let plain = base.join(path);
     // A file may be called `$a.txt`.
-    let resolved = if plain.exists() { plain } else { base.join(home::expand(Path::new(path))?) };
-    Ok(resolved.to_string_lossy().into_owned())
+    if plain.exists() {
+        return Ok(text(&plain));
+    }
+    match home::expand(Path::new(path)) {
+        Ok(expanded) => Ok(text(&base.join(expanded))),
+        Err(error) => {
+            let what = format!("`{}` is {}: {error}", key.name, value_text(&path.into()));
+            Err(Complaint { what, help: None })
+        }
+    }
 }
 
 /// A list of paths; of a single one that path.
@@ -94,10 +98,7 @@ fn several(key: &Key, base: &Path, paths: &[Value]) -> Result<Option<Value>, Com
     let mut resolved = Vec::new();
     for value in paths {
         let Some(path) = value.as_str().filter(|path| !path.is_empty()) else { return Ok(None) };
-        resolved.push(Value::String(resolve(base, path).map_err(|error| Complaint {
-            what: format!("`{}` is {}: {error}", key.name, value_text(value)),
-            help: None,
-        })?));
+        resolved.push(resolve(key, base, path)?);
     }
     Ok(match resolved.len() {
         0 => None,

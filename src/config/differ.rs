@@ -35,11 +35,8 @@ pub fn differences(before: &RunPlan, adapted: &[KeyChange], now: &RunPlan) -> Ve
         changed.map_or_else(|| text(resolved), |change| change.before.clone())
     };
     let mut changes = Vec::new();
-    let read = |key: &str| key.strip_prefix("optimizer.").is_none_or(|leaf| now.optimizer.kind.reads(leaf));
-    for resolved in now.resolved.iter().filter(|resolved| matters(&resolved.key) && read(&resolved.key)) {
-        if older(&resolved.key) {
-            continue;
-        }
+    let counts = |key: &str| matters(key) && now.optimizer.kind.reads_key(key) && !older(key);
+    for resolved in now.resolved.iter().filter(|resolved| counts(&resolved.key)) {
         let now = text(resolved);
         let before = before.resolved.iter().find(|other| other.key == resolved.key).map(original);
         if before.as_ref() != Some(&now) {

@@ -155,9 +155,7 @@ impl ConfigErrors {
         });
         ConfigErrors { problems: distinct }
     }
-}
 
-impl ConfigErrors {
     /// The problems without a heading and without their count, for a sentence that begins elsewhere.
     pub fn problems_alone(&self) -> String {
         let problems: Vec<String> = self.problems.iter().take(SHOWN).map(ToString::to_string).collect();

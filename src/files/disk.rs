@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 
+use super::{atomic, plain};
+
 /// Bytes that this user can still write below `path`, which need not exist yet; `None` where the system does not tell.
 #[cfg(unix)]
 pub fn free_bytes(path: &Path) -> Option<u64> {
@@ -68,6 +70,24 @@ pub fn in_the_way(path: &Path) -> Option<String> {
     parts.into_iter().rev().find_map(meets)
 }
 
+/// Why the file at `path` could not be written or read, with what to do: what lies in the place of a folder above it, or the error with
+/// the usual advice.
+pub fn no_file(path: &Path, error: &io::Error, usual: &str) -> String {
+    let obstacle = || in_the_way(atomic::folder_of(path));
+    match plain::not_plain(error) {
+        None => obstacle().unwrap_or_else(|| format!("{error}{}", plain::advice(error, usual))),
+        Some(brings_its_own) => brings_its_own.to_string(),
+    }
+}
+
+/// Why the folder at `path` could not be made or written to, with what to do: in words, for people.
+pub fn no_folder(path: &Path, error: &io::Error) -> String {
+    in_the_way(path).unwrap_or_else(|| match is_full(error) {
+        true => format!("{error}; free some space"),
+        false => format!("{error}; make the folder writable"),
+    })
+}
+
 /// Whether the disk is full, or what the user may use of it, or a file is as large as the process may make one (`ulimit -f`).
 pub fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
@@ -97,6 +117,15 @@ mod tests {
         );
         assert!(said(&file.join("runs")).contains("file is a file where a folder should be"));
         assert_eq!(in_the_way(&folder.path().join("new/runs")), None);
+        // Whoever is about to write or to read below hears the same, and the usual advice only where nothing lies there.
+        let error = || io::Error::from(io::ErrorKind::PermissionDenied);
+        let below = file.join("runs/a.md");
+        assert_eq!(no_file(&below, &error(), "; free space"), said(&file));
+        assert_eq!(no_folder(&below, &error()), said(&file));
+        assert!(
+            no_file(&folder.path().join("a.md"), &error(), "; free space").ends_with("denied; free space")
+        );
+        assert!(no_folder(folder.path(), &error()).ends_with("; make the folder writable"));
         assert_eq!(in_the_way(Path::new("new")), None);
     }
 

@@ -79,11 +79,13 @@ fn open(path: &Path) -> io::Result<File> {
         && !folder.is_dir()
     {
         std::fs::create_dir_all(folder)?;
-        open_to_all(folder, 0o1777);
+        if let Ok(folder) = plain::open_folder(folder) {
+            open_to_all(&folder, 0o1777);
+        }
     }
     match plain::open_lock(path) {
         Ok(file) => {
-            open_file_to_all(&file);
+            open_to_all(&file, 0o666);
             Ok(file)
         }
         // Another user's file: reading is enough for a lock.
@@ -92,26 +94,15 @@ fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Only the owner can, and only once is needed.
-fn open_to_all(path: &Path, mode: u32) {
+/// Of what was opened, whatever lies in its place by now. Only the owner can, and only once is needed.
+fn open_to_all(opened: &File, mode: u32) {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
+        let _ = opened.set_permissions(std::fs::Permissions::from_mode(mode));
     }
     #[cfg(not(unix))]
-    let _ = (path, mode);
-}
-
-/// As [`open_to_all`], for the file that was opened, whatever lies in its place by now.
-fn open_file_to_all(file: &File) {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let _ = file.set_permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    #[cfg(not(unix))]
-    let _ = file;
+    let _ = (opened, mode);
 }
 
 fn write_holder(file: &mut File) -> io::Result<()> {
@@ -145,6 +136,17 @@ mod tests {
         assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
         drop(first);
         assert_eq!(take().unwrap().ordinal, 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn every_user_of_the_machine_can_take_the_locks() {
+        use std::os::unix::fs::PermissionsExt;
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("gpus");
+        let _lease = take_first(&folder, &[0], |_| "GPU-0".to_owned()).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!((mode(&folder), mode(&folder.join("GPU-0.lock"))), (0o1777, 0o666));
     }
 
     #[test]

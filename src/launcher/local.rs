@@ -142,11 +142,12 @@ impl Waiting {
 
     fn start(self, threads: Option<usize>) -> Result<Running, End> {
         // The run says itself what is wrong with either file.
-        let policy = self.job.dir.read_manifest().ok().and_then(|manifest| {
+        let manifest = self.job.dir.read_manifest().ok();
+        let attempts = manifest.as_ref().map_or(0, |manifest| manifest.attempts.len());
+        let policy = manifest.and_then(|manifest| {
             config::read_frozen(&self.job.dir.config(), manifest.config_sha256.as_deref()).ok()
         });
         let (policy, batch_size) = policy.map(|plan| (plan.on_failure, plan.train.batch_size)).unzip();
-        let attempts = attempts_of(&self.job.dir);
         match Child::start(&self.job.dir, threads, (self.job.listeners)()) {
             Ok(child) => Ok(Running {
                 waiting: self,
@@ -294,7 +295,6 @@ impl Running {
     fn manifest_after(&self, status: ExitStatus) -> Result<Manifest, StoreError> {
         let dir = &self.waiting.job.dir;
         let mut manifest = dir.read_manifest()?;
-        // What a manifest says that was not touched is how the attempt before ended.
         // What stands there may be how an earlier attempt ended, unless nothing was to be done any more.
         let has_begun = manifest.attempts.len() > self.attempts || manifest.is_over();
         if !matches!(manifest.status, Status::Queued | Status::Running) && has_begun {
@@ -324,11 +324,6 @@ impl Running {
         manifest.end(Status::Failed, class, message);
         write_end(dir, manifest)
     }
-}
-
-/// How often a run was begun, as far as can be read.
-fn attempts_of(dir: &RunDir) -> usize {
-    dir.read_manifest().map_or(0, |manifest| manifest.attempts.len())
 }
 
 /// Most runs print nothing.

@@ -15,14 +15,14 @@ pub mod summary;
 use std::io;
 use std::path::PathBuf;
 
-use crate::files::plain;
+use crate::files::disk;
 
 /// A report could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     #[error(
-        "cannot write {}: {source}{}",
-        path.display(), plain::advice(source, "; check the disk's free space and the folder's permissions")
+        "cannot write {}: {}",
+        path.display(), disk::no_file(path, source, "; check the disk's free space and the folder's permissions")
     )]
     Write { path: PathBuf, source: io::Error },
     #[error("cannot read {}: {source}", path.display())]

@@ -12,6 +12,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::error::StoreError;
+use crate::files::disk;
 
 pub use pack::{Packed, pack};
 pub use unpack::{Unpacked, is_archive, unpack};
@@ -24,7 +25,10 @@ const LONGEST_NAME: usize = 255;
 pub enum ArchiveError {
     #[error("{} is there already; choose another --out, or say --overwrite", path.display())]
     OutExists { path: PathBuf },
-    #[error("cannot write {}: {source}; check the disk's free space and the folder's permissions", path.display())]
+    #[error(
+        "cannot write {}: {}",
+        path.display(), disk::no_file(path, source, "; check the disk's free space and the folder's permissions")
+    )]
     Write { path: PathBuf, source: io::Error },
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },

@@ -1,7 +1,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::files::{disk, plain};
+use crate::files::disk;
 
 /// A run directory could not be made, written, read or found.
 #[derive(Debug, thiserror::Error)]
@@ -14,15 +14,15 @@ pub enum StoreError {
     Gone { dir: PathBuf },
     #[error(
         "cannot create a run directory in {}: {}, or choose another folder with --runs-dir",
-        path.display(), obstacle(path, source)
+        path.display(), disk::no_folder(path, source)
     )]
     CreateRun { path: PathBuf, source: io::Error },
     #[error(
-        "cannot write {}: {source}{}",
-        path.display(), plain::advice(source, "; check the disk's free space and the folder's permissions")
+        "cannot write {}: {}",
+        path.display(), disk::no_file(path, source, "; check the disk's free space and the folder's permissions")
     )]
     Write { path: PathBuf, source: io::Error },
-    #[error("cannot read {}: {source}; make it readable and try again", path.display())]
+    #[error("cannot read {}: {}", path.display(), disk::no_file(path, source, "; make it readable and try again"))]
     Read { path: PathBuf, source: io::Error },
     #[error("cannot write {}: {reason}", path.display())]
     EncodeManifest { path: PathBuf, reason: String },
@@ -49,13 +49,6 @@ impl StoreError {
             _ => false,
         }
     }
-}
-
-fn obstacle(path: &Path, source: &io::Error) -> String {
-    disk::in_the_way(path).unwrap_or_else(|| match disk::is_full(source) {
-        true => format!("{source}; free some space"),
-        false => format!("{source}; make the folder writable"),
-    })
 }
 
 fn hint(nearest: &[String], runs_dir: &Path) -> String {

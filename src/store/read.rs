@@ -3,7 +3,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::event::{Event, Memorisation, SampleText};
-use crate::files::sha256;
 use crate::metric::MetricsRow;
 
 use super::error::StoreError;
@@ -12,7 +11,7 @@ use super::manifest::Manifest;
 use super::metrics_csv;
 use super::run_dir::RunDir;
 use crate::facts::Status;
-use crate::files::plain;
+use crate::files::{plain, sha256};
 
 /// Everything that a run left behind, as far as it could be read.
 #[derive(Clone, Debug)]

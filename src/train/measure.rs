@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use super::TrainError;
-use super::ending::Ending;
 use super::evaluate::mean_loss;
 use super::run_loop::{Session, is_due};
 use crate::data;
@@ -25,16 +24,15 @@ impl Session<'_> {
     }
 
     /// Row 0: where the model stands before it has learnt anything.
-    pub(super) fn evaluate_before_training(&mut self) -> Result<Option<Ending>, TrainError> {
+    pub(super) fn evaluate_before_training(&mut self) -> Result<(), TrainError> {
         if !self.evaluates() {
-            return Ok(None);
+            return Ok(());
         }
         let mut row = MetricsRow { tokens: Some(0.0), epoch: Some(0.0), ..MetricsRow::default() };
         self.evaluate(&mut row)?;
         row.attempt = Some(self.attempt as f64);
         row.elapsed_secs = Some(self.clock.elapsed_secs());
-        self.record(row)?;
-        Ok(None)
+        self.record(row)
     }
 
     /// Fills the validation loss in; `false` when a stop cut the evaluation short.

@@ -190,12 +190,13 @@ impl<'a> Session<'a> {
     }
 
     fn train(&mut self) -> Result<Ending, TrainError> {
-        let begun = match self.resumed.clone() {
-            Some(state) => self.catch_up(state)?,
+        match self.resumed.clone() {
+            Some(state) => {
+                if let Some(ending) = self.catch_up(state)? {
+                    return Ok(ending);
+                }
+            }
             None => self.evaluate_before_training()?,
-        };
-        if let Some(ending) = begun {
-            return Ok(ending);
         }
         for step in self.tally.last().step + 1..=self.plan.train.max_steps {
             if self.stop.is_requested() {

@@ -235,7 +235,8 @@ fn an_unusable_reports_folder_is_refused_before_a_sweep() {
     let shop = Shop::new();
     shop.experiment("a.toml", "[experiment]\nrepeats = 2\n");
     shop.write("occupied", "");
-    shop.run(&["a.toml", "--reports-dir", "occupied"]).expect(2).says(&["occupied", "--reports-dir"]);
+    let call = shop.run(&["a.toml", "--reports-dir", "occupied"]).expect(2);
+    call.says(&["occupied is a file where a folder should be: move it away", "--reports-dir"]);
     assert!(!shop.has("runs"));
 }
 

@@ -2,14 +2,26 @@
 #![cfg(unix)]
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::time::{Duration, Instant};
 
 use crate::shop::{Call, Shop};
-use crate::watch::{SLOW, attempts, manifest, rows, signal, start, wait_until};
+use crate::watch::{SLOW, attempts, manifest, rows, signal, start, wait_until, writer};
 
 /// A sweep of three runs of more than a second each.
 fn sweep(shop: &Shop) {
     shop.experiment("a.toml", "sleep_secs = 0.02\n[sweep.grid]\nscripted.initial_loss = [4.0, 5.0, 6.0]\n");
+}
+
+/// A sweep that was stopped in its first run.
+fn stopped_sweep() -> Shop {
+    let shop = Shop::new();
+    sweep(&shop);
+    let child = start(&shop, &["a.toml"]);
+    wait_until("some training", || rows(&shop, "a/initial_loss=4,seed=1337") > 5);
+    signal(&child.id().to_string(), "TERM");
+    Call::from(child.wait_with_output().unwrap()).expect(75);
+    shop
 }
 
 fn directories(shop: &Shop) -> Vec<String> {
@@ -104,13 +116,34 @@ fn a_process_that_saves_and_stops_is_waited_for() {
 }
 
 #[test]
-fn one_bad_directory_keeps_no_other_run_from_going_on() {
+fn a_command_that_waits_for_a_run_to_save_hears_a_signal() {
     let shop = Shop::new();
-    sweep(&shop);
-    let child = start(&shop, &["a.toml"]);
-    wait_until("some training", || rows(&shop, "a/initial_loss=4,seed=1337") > 5);
-    signal(&child.id().to_string(), "TERM");
-    Call::from(child.wait_with_output().unwrap()).expect(75);
+    // The first step takes longer than this test.
+    shop.experiment("a.toml", "sleep_secs = 60.0\n");
+    let first = start(&shop, &["a.toml"]);
+    wait_until("a writer", || writer(&shop, "a/seed=1337").is_some());
+    let holder = writer(&shop, "a/seed=1337").unwrap();
+    signal(&first.id().to_string(), "TERM");
+    wait_until("its stop", || shop.read("runs/a/seed=1337/lock").contains("stopping"));
+    for arguments in [&["a.toml"][..], &["resume"]] {
+        let mut second = start(&shop, arguments);
+        let mut said = String::new();
+        let mut stderr = BufReader::new(second.stderr.take().unwrap());
+        while !said.contains("waiting for process") {
+            assert!(stderr.read_line(&mut said).unwrap() > 0, "{arguments:?}: {said}");
+        }
+        signal(&second.id().to_string(), "TERM");
+        let told = Instant::now();
+        Call::from(second.wait_with_output().unwrap()).expect(75);
+        assert!(told.elapsed() < Duration::from_secs(20), "{arguments:?}");
+    }
+    signal(&holder, "KILL");
+    first.wait_with_output().unwrap();
+}
+
+#[test]
+fn one_bad_directory_keeps_no_other_run_from_going_on() {
+    let shop = stopped_sweep();
     // One whose lock cannot be had, one whose manifest cannot be read, one in which nothing is.
     let lock = shop.path().join("runs/a/initial_loss=5,seed=1337/lock");
     let _ = fs::remove_file(&lock);
@@ -135,12 +168,7 @@ fn one_bad_directory_keeps_no_other_run_from_going_on() {
 
 #[test]
 fn two_that_resume_at_once_do_not_stop_each_other() {
-    let shop = Shop::new();
-    sweep(&shop);
-    let child = start(&shop, &["a.toml"]);
-    wait_until("some training", || rows(&shop, "a/initial_loss=4,seed=1337") > 5);
-    signal(&child.id().to_string(), "TERM");
-    Call::from(child.wait_with_output().unwrap()).expect(75);
+    let shop = stopped_sweep();
     let both = [start(&shop, &["resume"]), start(&shop, &["resume"])];
     let codes = both.map(|child| child.wait_with_output().unwrap().status.code());
     assert!(

@@ -97,6 +97,11 @@ impl OptimizerKind {
         self.facts().keys.contains(&leaf) || Self::readers(leaf).next().is_none()
     }
 
+    /// Whether it reads this key of any section, by its dotted name.
+    pub fn reads_key(self, name: &str) -> bool {
+        name.strip_prefix("optimizer.").is_none_or(|leaf| self.reads(leaf))
+    }
+
     /// The optimizers that read this key of `[optimizer]`; none where all do.
     pub fn readers(leaf: &str) -> impl Iterator<Item = Self> {
         Self::ALL.iter().copied().filter(move |kind| kind.facts().keys.contains(&leaf))

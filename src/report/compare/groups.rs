@@ -167,7 +167,7 @@ fn configuration(record: &RunRecord) -> Vec<(String, String)> {
     };
     let aside = ["experiment.", "reference.", "sweep."];
     let optimizer = optimizer(record);
-    let unread = |key: &str| optimizer.is_some_and(|kind| !reads(kind, key));
+    let unread = |key: &str| optimizer.is_some_and(|kind| !kind.reads_key(key));
     let mut all: Vec<(String, String)> = leaves
         .into_iter()
         .filter(|(key, _)| !aside.iter().any(|prefix| key.starts_with(prefix)) && key != "extends")
@@ -194,11 +194,6 @@ fn configuration(record: &RunRecord) -> Vec<(String, String)> {
 
 fn optimizer(record: &RunRecord) -> Option<OptimizerKind> {
     OptimizerKind::of_word(&settings::text(&record.config, "optimizer.kind"))
-}
-
-/// Whether a run with this optimizer reads a key.
-fn reads(kind: OptimizerKind, key: &str) -> bool {
-    key.strip_prefix("optimizer.").is_none_or(|leaf| kind.reads(leaf))
 }
 
 /// What the run began from, as a person would say it; `path` is what its configuration names.
@@ -240,7 +235,7 @@ fn differing(all: &[(&RunRecord, Vec<(String, String)>)]) -> Vec<String> {
     let optimizers: Vec<Option<OptimizerKind>> = all.iter().map(|(record, _)| optimizer(record)).collect();
     let expected = |key: &str| match key {
         "device" | "data sha256" => started,
-        _ => optimizers.iter().filter(|kind| kind.is_none_or(|kind| reads(kind, key))).count(),
+        _ => optimizers.iter().filter(|kind| kind.is_none_or(|kind| kind.reads_key(key))).count(),
     };
     let differs = |key: &&str| seen.get(key).is_some_and(|seen| seen.differs || seen.count < expected(key));
     order.into_iter().filter(differs).map(str::to_owned).collect()

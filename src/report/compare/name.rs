@@ -1,8 +1,6 @@
 //! What comparisons are called.
 
-use crate::files::sha256;
-
-use crate::files::{is_device_name, is_folder_name};
+use crate::files::{is_device_name, is_folder_name, sha256};
 use crate::report::ReportError;
 
 /// Longest name that is made here, in characters.

@@ -7,15 +7,14 @@ use tar::{Builder, EntryType, Header};
 
 use super::unpack::shortened;
 use super::{ArchiveError, LONGEST_NAME};
-use crate::files::{atomic, plain};
-use crate::files::{is_file_name, is_folder_name, is_run_name};
+use crate::files::{atomic, is_file_name, is_folder_name, is_run_name, plain};
 use crate::store::RunDir;
 use crate::store::checksums::{self, Unsound};
-use crate::store::run_dir::CheckpointsDir;
-use crate::store::run_dir::LOCK;
+use crate::store::run_dir::{CheckpointsDir, LOCK};
 
 /// zstd's own default: text shrinks to a fifth or so, weights by a tenth, and neither takes long.
 const LEVEL: i32 = 3;
+
 /// What went into an archive.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Packed {

@@ -7,9 +7,8 @@ use tar::{Archive, EntryType};
 use tempfile::TempDir;
 
 use super::{ArchiveError, LONGEST_NAME};
-use crate::files::{atomic, disk, plain};
-use crate::files::{is_file_name, is_folder_name, is_run_name};
-use crate::store::RunDir;
+use crate::files::{atomic, disk, is_file_name, is_folder_name, is_run_name, plain};
+use crate::store::{RunDir, StoreError};
 use crate::units;
 
 /// How every file of zstd begins (RFC 8878, section 3.1.1).
@@ -69,7 +68,8 @@ pub(super) fn unpack_within(path: &Path, runs_dir: &Path, bounds: Bounds) -> Res
     let unreadable = |source| ArchiveError::Read { path: path.to_owned(), source };
     let unwritable = |source| ArchiveError::Write { path: runs_dir.to_owned(), source };
     let file = plain::open(path).map_err(unreadable)?;
-    fs::create_dir_all(runs_dir).map_err(unwritable)?;
+    fs::create_dir_all(runs_dir)
+        .map_err(|source| StoreError::CreateRun { path: runs_dir.to_owned(), source })?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(atomic::TEMPORARY);
     let folder = builder.tempdir_in(runs_dir).map_err(unwritable)?;

@@ -21,7 +21,7 @@ use crate::event::Memorisation;
 use crate::files::{atomic, disk, plain};
 use crate::metric::MetricsRow;
 use crate::store::manifest::TimeInfo;
-use crate::store::{CheckpointsDir, RecordSizes, StoreError, checksums};
+use crate::store::{CheckpointsDir, RecordSizes, RunDir, StoreError, checksums};
 use crate::units;
 
 pub use restore::{GoOn, Restored, newest_step, weights_sums};
@@ -299,11 +299,20 @@ fn point(pointer: &Path, path: &Path) -> Result<(), CheckpointError> {
 
 /// Leftovers cost space and nothing else: one that cannot be deleted is no reason not to train.
 fn remove_partial(dir: &Path) {
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(PARTIAL) {
-            let _ = fs::remove_dir_all(entry.path());
-        }
+    for path in partial(dir) {
+        let _ = fs::remove_dir_all(path);
     }
+}
+
+fn partial(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let is_partial = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(PARTIAL);
+    entries.filter(is_partial).map(|entry| entry.path())
+}
+
+/// Whether a checkpoint of the run is half-written at this moment.
+pub fn is_being_written(dir: &RunDir) -> bool {
+    partial(dir.checkpoints().path()).next().is_some()
 }
 
 fn write_error(path: &Path) -> impl FnOnce(std::io::Error) -> CheckpointError {

@@ -1,5 +1,6 @@
 //! Going on from a checkpoint: the newest that is sound.
 
+use std::cmp::Reverse;
 use std::fs;
 use std::path::Path;
 
@@ -56,8 +57,8 @@ impl Checkpoints {
     /// When a file cannot be read, which is not to be damaged: then nothing was changed. When the folder cannot be written to.
     pub fn restore(&mut self, dir: &RunDir, engine: &mut dyn Engine) -> Result<Restored, CheckpointError> {
         let steps = self.dir.steps()?;
-        let (mut unusable, mut rowless): (Vec<(u64, String)>, Vec<LoopState>) = Default::default();
-        let mut found = None;
+        let (mut found, mut rows_lost) = (None, None);
+        let (mut unusable, mut rowless): (Vec<(u64, String)>, Vec<(LoopState, String)>) = Default::default();
         for &step in steps.iter().rev() {
             match load(dir, &self.dir.checkpoint(step), step, engine) {
                 Ok(go_on) => {
@@ -67,71 +68,52 @@ impl Checkpoints {
                 Err(Fault::Elsewhere(error)) => return Err(error),
                 Err(Fault::Damaged(reason)) => unusable.push((step, reason)),
                 Err(Fault::RowsLost(state, reason)) => {
-                    unusable
-                        .push((step, format!("the run's files have changed since the checkpoint: {reason}")));
-                    rowless.push(*state);
+                    let reason = format!("the run's files have changed since the checkpoint: {reason}");
+                    rowless.push((*state, reason));
                 }
             }
         }
-        let mut notices = Vec::new();
-        let rows_lost = found.is_none();
-        let mut lost_for_good = None;
-        for state in rowless.into_iter().filter(|_| rows_lost) {
-            let Some(place) = unusable.iter().position(|(step, _)| *step == state.step) else { continue };
-            match load_engine(&self.dir.checkpoint(state.step), engine) {
-                Ok(()) => {
-                    let rows = rows_that_are_left(dir, &state)?;
-                    // Older ones lack the same rows, and are as good as this one.
-                    unusable.retain(|(step, _)| *step >= state.step);
-                    let (_, reason) = unusable.remove(place);
-                    lost_for_good = Some(format!(
-                        "resuming from step {} although {reason}; {} of the steps before it are kept, and the file as it was found is \
-                         saved as metrics.csv.damaged",
-                        state.step,
-                        units::counted(rows.len() as u64, "row")
-                    ));
-                    found = Some(GoOn { state, rows });
-                    break;
-                }
-                Err(Fault::Elsewhere(error)) => return Err(error),
-                Err(Fault::Damaged(reason)) => unusable[place].1 = reason,
-                Err(Fault::RowsLost(..)) => {}
-            }
+        if found.is_some() {
+            unusable.extend(rowless.into_iter().map(|(state, reason)| (state.step, reason)));
+        } else {
+            (found, rows_lost) = self.without_rows(dir, rowless, &mut unusable, engine)?.unzip();
         }
-        notices.extend(lost_for_good.clone());
-        let put_aside_soon = |step: &u64| unusable.iter().any(|(other, _)| other == step);
-        let left: Vec<u64> = steps.into_iter().filter(|step| !put_aside_soon(step)).collect();
-        let mut best = None;
+        unusable.sort_unstable_by_key(|(step, _)| Reverse(*step));
+        let is_usable = |step: &u64| unusable.iter().all(|(other, _)| other != step);
+        let left: Vec<u64> = steps.into_iter().filter(is_usable).collect();
+        let (mut best, mut prose_lost) = (None, Vec::new());
         if let Some(GoOn { state, .. }) = &found {
-            notices.extend(state.record.prose_lost(dir)?.into_iter().map(|lost| {
-                format!(
-                    "{lost}: its content for the steps up to {} is lost in part or completely; the run continues",
-                    state.step
-                )
-            }));
+            prose_lost = state.record.prose_lost(dir)?;
             best = match state.best.filter(|(_, step)| left.contains(step)) {
                 Some(best) => Some(best),
                 None => self.best_of(&left)?,
             };
         }
         // All that had to be read was read: from here on things are moved.
-        for (step, reason) in unusable.into_iter().rev() {
+        let mut notices = Vec::new();
+        for (step, reason) in unusable {
             let path = self.dir.checkpoint(step);
             let name = path.file_name().unwrap_or_default().display().to_string();
             put_aside(&path).map_err(write_error(&path))?;
-            notices.insert(
-                0,
-                format!("checkpoint {name} cannot be used: {reason}; it was renamed to {name}.damaged"),
-            );
+            notices.push(format!(
+                "checkpoint {name} cannot be used: {reason}; it was renamed to {name}.damaged"
+            ));
         }
+        notices.extend(rows_lost.clone());
         (self.saved, self.best) = (left, best);
         if let Some(GoOn { state, rows }) = &mut found {
+            notices.extend(prose_lost.into_iter().map(|lost| {
+                format!(
+                    "{lost}: its content for the steps up to {} is lost in part or completely; the run continues",
+                    state.step
+                )
+            }));
             self.by_stop = state.by_stop;
             point(&self.dir.last(), &self.dir.checkpoint(state.step))?;
             self.point_to_best()?;
             // The process may have ended between a checkpoint and the deletion of those that it made superfluous.
             self.prune()?;
-            if rows_lost {
+            if rows_lost.is_some() {
                 keep_rows(dir, rows)?;
                 state.record.cut_back_prose(dir)?;
                 rows.extend(row_of(state, rows.last().map_or(0, |row| row.step)));
@@ -139,7 +121,37 @@ impl Checkpoints {
                 state.record.cut_back(dir)?;
             }
         }
-        Ok(Restored { go_on: found, notices, rows_lost: lost_for_good })
+        Ok(Restored { go_on: found, notices, rows_lost })
+    }
+
+    /// The first of these checkpoints, all of which lack rows, that can be loaded, with the rows that are left, and that in words.
+    /// Those behind it lack the same rows and are as good; those before it are `unusable`.
+    fn without_rows(
+        &self,
+        dir: &RunDir,
+        rowless: Vec<(LoopState, String)>,
+        unusable: &mut Vec<(u64, String)>,
+        engine: &mut dyn Engine,
+    ) -> Result<Option<(GoOn, String)>, CheckpointError> {
+        for (state, reason) in rowless {
+            match load_engine(&self.dir.checkpoint(state.step), engine) {
+                Ok(()) => {
+                    let rows = rows_that_are_left(dir, &state)?;
+                    let lost = format!(
+                        "resuming from step {} although {reason}; {} of the steps before it are kept, and the file as it was found is \
+                         saved as metrics.csv.damaged",
+                        state.step,
+                        units::counted(rows.len() as u64, "row")
+                    );
+                    return Ok(Some((GoOn { state, rows }, lost)));
+                }
+                Err(Fault::Elsewhere(error)) => return Err(error),
+                Err(Fault::Damaged(reason) | Fault::RowsLost(_, reason)) => {
+                    unusable.push((state.step, reason));
+                }
+            }
+        }
+        Ok(None)
     }
 }
 
