@@ -107,7 +107,7 @@ const MAX_SEED: u64 = 1 << 53;
 /// The coefficients of all Newton-Schulz iterations, or of each.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Coefficients {
+pub(in crate::config) enum Coefficients {
     Same([f64; 3]),
     Each(Vec<[f64; 3]>),
 }
@@ -125,7 +125,7 @@ impl Coefficients {
 /// A path, or several.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Paths {
+pub(in crate::config) enum Paths {
     One(String),
     Several(Vec<String>),
 }
@@ -144,14 +144,14 @@ macro_rules! sections {
         /// A merged configuration as written, each value checked on its own but not yet against the others.
         #[derive(Clone, Debug, Deserialize)]
         #[serde(deny_unknown_fields)]
-        pub(super) struct RawPlan {
+        pub(in crate::config) struct RawPlan {
             $( pub $section: $Section, )*
         }
 
         $(
             #[derive(Clone, Debug, Deserialize)]
             #[serde(deny_unknown_fields)]
-            pub(super) struct $Section {
+            pub(in crate::config) struct $Section {
                 $( pub $leaf: $type, )*
             }
         )*
