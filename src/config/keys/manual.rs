@@ -1,49 +1,29 @@
-//! `defaults.toml` read as the manual it is: each key's default and the comment above it.
+//! The rows read as the manual that they are: each key's default and prose.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use toml::Value;
-use toml::de::DeTable;
+use toml::de::DeValue;
 
-use super::schema::{KEYS, Key};
+use super::schema::{self, KEYS, Key};
 use super::value::plain;
 
-/// The text of `defaults.toml`.
-pub const DEFAULTS: &str = include_str!("../defaults.toml");
-
-/// Defaults and prose, by dotted key; sections by name.
+/// The defaults as values, by dotted key.
 #[derive(Debug)]
 pub(in crate::config) struct Manual {
-    defaults: BTreeMap<String, Value>,
-    prose: BTreeMap<String, String>,
+    defaults: BTreeMap<&'static str, Value>,
 }
 
 impl Manual {
-    /// The embedded manual.
+    /// That of the rows.
     pub fn get() -> &'static Manual {
         static MANUAL: OnceLock<Manual> = OnceLock::new();
-        MANUAL.get_or_init(|| Manual::read(DEFAULTS))
-    }
-
-    /// Reads the manual. What does not fit the table of keys is found by the tests below: the text is embedded, so no
-    /// user can meet it.
-    fn read(text: &str) -> Manual {
-        let mut manual = Manual { defaults: BTreeMap::new(), prose: BTreeMap::new() };
-        let (table, _) = DeTable::parse_recoverable(text);
-        for (section, content) in table.get_ref() {
-            let name = section.get_ref().to_string();
-            manual.prose.insert(name.clone(), comment_above(text, section.span().start));
-            let Some(keys) = content.get_ref().as_table() else { continue };
-            for (leaf, value) in keys {
-                let dotted = format!("{name}.{}", leaf.get_ref());
-                manual.prose.insert(dotted.clone(), comment_above(text, leaf.span().start));
-                if let Ok(value) = plain(value.get_ref()) {
-                    manual.defaults.insert(dotted, value);
-                }
-            }
-        }
-        manual
+        MANUAL.get_or_init(|| {
+            // A default that is none is found by the tests below: no user can meet it.
+            let value = |key: &Key| plain(DeValue::parse(key.default).ok()?.get_ref()).ok();
+            Manual { defaults: KEYS.iter().filter_map(|key| Some((key.name, value(key)?))).collect() }
+        })
     }
 
     /// Each key with its default.
@@ -57,35 +37,45 @@ impl Manual {
     }
 
     /// What a key or a section means, as one paragraph.
-    pub fn prose(&self, name: &str) -> &str {
-        self.prose.get(name).map_or("", String::as_str)
+    pub fn prose(&self, name: &str) -> &'static str {
+        schema::key(name).map(|key| key.prose).or_else(|| schema::about(name)).unwrap_or_default()
     }
-}
-
-/// The block of `#` lines that ends just above the line with this byte, as running text.
-fn comment_above(text: &str, byte: usize) -> String {
-    let above = text[..byte].rsplit_once('\n').map_or("", |(above, _)| above);
-    let mut lines: Vec<&str> =
-        above.lines().rev().map_while(|line| line.strip_prefix('#')).map(str::trim).collect();
-    lines.reverse();
-    lines.join(" ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::read::kept;
-    use super::super::schema::{Kind, SECTIONS, key, keys_of};
+    use super::super::schema::{DEFAULTS, Kind, SECTIONS, key, keys_of};
     use super::*;
 
+    /// Set when this test runs, it has the file written anew from the rows.
+    const WRITE: &str = "RUNNER_WRITE_DEFAULTS";
+
     #[test]
-    fn defaults_and_key_table_name_the_same_keys_in_the_same_order() {
+    fn the_file_of_defaults_is_what_the_rows_say() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/defaults.toml");
+        if std::env::var_os(WRITE).is_some() {
+            std::fs::write(path, DEFAULTS).expect("writable");
+        }
+        let file = std::fs::read_to_string(path).expect("readable");
+        assert!(
+            file == DEFAULTS,
+            "defaults.toml is made from the rows in src/config/keys/rows: change them, then run this test with {WRITE}=1"
+        );
+    }
+
+    #[test]
+    fn the_text_of_the_defaults_reads_back_as_the_table_of_keys() {
         let table: toml::Table = DEFAULTS.parse().expect("valid TOML");
         assert_eq!(table.keys().collect::<Vec<_>>(), SECTIONS);
         for (section, content) in &table {
-            let leaves: Vec<&str> = keys_of(section).map(|key| key.leaf).collect();
+            let read: Vec<_> = content.as_table().expect("a section").iter().collect();
+            let rows: Vec<_> = keys_of(section)
+                .map(|key| (key.leaf, Manual::get().default_of(key.name).expect(key.name)))
+                .collect();
             assert_eq!(
-                content.as_table().expect("a section").keys().collect::<Vec<_>>(),
-                leaves,
+                read.iter().map(|(leaf, value)| (leaf.as_str(), *value)).collect::<Vec<_>>(),
+                rows,
                 "{section}"
             );
         }
@@ -113,12 +103,7 @@ mod tests {
                 _ => (Value::String(String::new()), "Empty"),
             };
             assert!(kept(key, zero).is_some(), "{}", key.name);
-            let prose = Manual::get().prose(key.name);
-            assert!(prose.ends_with(&format!(" {word}: {meaning}.")), "{}: {prose}", key.name);
-        }
-        for key in KEYS.iter().filter(|key| key.zero.is_none()) {
-            let prose = Manual::get().prose(key.name);
-            assert!(!prose.contains(" 0: ") && !prose.contains("Empty: "), "{}: {prose}", key.name);
+            assert!(key.prose.ends_with(&format!(" {word}: {meaning}.")), "{}: {}", key.name, key.prose);
         }
         assert!(key("train.max_steps").is_some_and(|key| key.zero.is_none()));
     }

@@ -4,16 +4,24 @@ pub mod schema;
 
 mod explain;
 mod json_schema;
+mod kind;
 mod manual;
 pub(super) mod parse;
+mod row;
+mod rows;
+mod types;
 pub(super) mod value;
 
 pub use explain::{explain, explain_all};
 pub use json_schema::json_schema;
-pub use manual::DEFAULTS;
 pub(super) use manual::Manual;
+pub use rows::{
+    DeviceChoice, DtypeKind, Requirement, ScheduleKind, ScriptedFailure, Separator, TargetMetric,
+    TokenizerKind, WindowOrder,
+};
+pub use schema::DEFAULTS;
 pub use value::value_text;
 
 #[cfg(test)]
 use super::read;
-use super::{error, hint, names, plan::experiment};
+use super::{error, hint, names};

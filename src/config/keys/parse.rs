@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::experiment::{DeviceChoice, Requirement};
+use super::rows::{DeviceChoice, Requirement};
 
 /// Longest time limit, about thirty years.
 const MAX_SECS: f64 = 1e9;
