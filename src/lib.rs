@@ -28,7 +28,7 @@
 //! |---|---|
 //! | metric | one entry in [`metric`]; header, progress line, plots and tables follow |
 //! | sink | a file in [`sinks`], one line where sinks are opened |
-//! | configuration key | its row in `config/keys/rows` (meaning, type, default, range), from which `RUNNER_WRITE_DEFAULTS=1 cargo test defaults` writes `defaults.toml`; its field in [`config::experiment`] and in `config/plan/build.rs`; its use |
+//! | configuration key | its row in `config/keys/rows` (meaning, type, default, range), which is its field in the plan; `RUNNER_WRITE_DEFAULTS=1 cargo test defaults` writes `defaults.toml` from the rows; its use |
 //! | optimizer | what is known of it: a file and a line in [`facts::optimizer`]; what it does: a file and an arm in [`optim`] |
 //! | schedule | a variant with its word in `config/keys/rows/schedule.rs`; the compiler points at the arm |
 //! | form of a corpus | a variant of `Form` and how it is recognised in `data/form.rs`, its arm in `data/reader.rs` |

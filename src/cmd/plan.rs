@@ -112,7 +112,7 @@ fn corpora(planned: &[Planned]) -> Vec<String> {
 
 /// The texts of a mixture with their shares of the windows.
 fn shares(data: &DataPlan) -> Option<String> {
-    let DataSource::Paths(paths) = &data.source else { return None };
+    let DataSource::Paths(paths) = data.source() else { return None };
     let all: f64 = data.weights.iter().sum();
     let shares: Vec<String> = paths
         .iter()
@@ -160,10 +160,10 @@ fn row(run: &Planned, skipped: bool) -> [String; 9] {
         name(run),
         parameters(run),
         units::count(plan.train.max_steps),
-        units::count(plan.train.tokens_per_step()),
+        units::count(plan.tokens_per_step()),
         run.cost.as_ref().map_or_else(missing, |cost| units::flops(cost.flops.total())),
         memory.map_or_else(missing, |memory| format!("about {}", units::bytes(memory.bytes()))),
-        plan.data.source.to_string(),
+        plan.data.source().to_string(),
         device(&plan.hardware.device),
         (if skipped { "skipped" } else { "runs" }).to_owned(),
     ]
@@ -204,8 +204,9 @@ fn memory_table(run: &Planned) -> String {
 
 /// Every resolved key, and where its value comes from.
 fn keys(run: &Planned) -> String {
-    let resolved = run.plan.resolved.iter();
+    let resolved = run.plan.resolved();
     let keys: Vec<_> = resolved
+        .iter()
         .map(|key| [format!("  {} = {}", key.key, value_text(&key.value)), format!("# {}", key.source)])
         .collect();
     columns(&keys)

@@ -22,9 +22,9 @@ pub fn render_frozen(plan: &RunPlan) -> String {
         plan.name, plan.experiment.name
     );
     let mut section = "";
-    for resolved in &plan.resolved {
-        let Some(key) = schema::key(&resolved.key) else { continue };
-        if key.section == "reference" && plan.reference.is_none() {
+    for resolved in &plan.resolved() {
+        let Some(key) = schema::key(resolved.key) else { continue };
+        if key.section == "reference" && plan.reference.result().is_none() {
             continue;
         }
         if section != key.section {
@@ -138,10 +138,8 @@ pub fn read_frozen(path: &Path, sha256: Option<&str>) -> Result<RunPlan, ConfigE
         Some(mut plan) if plans.is_empty() => {
             match missing(&bytes.unwrap_or_default(), ADDED_LATER).as_slice() {
                 [] => {
-                    for key in &mut plan.resolved {
-                        if before.iter().any(|(name, _)| *name == key.key) {
-                            key.source = BEFORE_THE_KEY.to_owned();
-                        }
+                    for (key, _) in before {
+                        plan.set_source(key, BEFORE_THE_KEY);
                     }
                     Ok(plan)
                 }

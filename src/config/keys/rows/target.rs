@@ -6,11 +6,11 @@ use crate::facts::words::words;
 
 section! {
     /// When the run may stop early because it reached what it was for.
-    target: TargetSection {
+    target: TargetPlan {
         /// train_loss (the loss of a single step), train_loss_ema (smoothed) or val_loss.
         metric: TargetMetric = "train_loss";
         /// The run stops as soon as the metric is strictly below this. 0: no target.
-        threshold: f64 = 0.0, ZERO_OR_MORE;
+        threshold: Option<f64> = 0.0, ZERO_OR_MORE;
     }
 }
 
