@@ -34,7 +34,7 @@
 //! | form of a corpus | a variant of `Form` and how it is recognised in `data/form.rs`, its arm in `data/reader.rs` |
 //! | operation | a method of the trait in [`ops`] with a body composed from dfdx operations; its fused twin in `ops/cpu` |
 //! | device | one arm in [`engine::open`] |
-//! | number format | a variant of `DtypeKind` and what it is refused for in [`config`]; on a GPU a type in `ops/format.rs`, on the processor an `Operand` in `ops/cpu` |
+//! | number format | a variant of `DtypeKind` with its word in `config/keys/rows/hardware.rs`, and what it is refused for in `config/plan/rules.rs`; on a GPU a type in `ops/format.rs`, on the processor an `Operand` in `ops/cpu` |
 //! | kernel for bf16 | a file in `ops/cpu/bf16`, a variant of its `Kernel` |
 //! | report section | a function and its entry in the `SECTIONS` of [`report`] |
 //! | export format | a file in [`export`], a variant and its arm in `cmd/export.rs` |
