@@ -28,9 +28,9 @@
 //! |---|---|
 //! | metric | one entry in [`metric`]; header, progress line, plots and tables follow |
 //! | sink | a file in [`sinks`], one line where sinks are opened |
-//! | configuration key | its row in the key table of [`config`], its default with a comment in `defaults.toml`, its use |
+//! | configuration key | its row in `config/keys/rows` (meaning, type, default, range), from which `RUNNER_WRITE_DEFAULTS=1 cargo test defaults` writes `defaults.toml`; its field in [`config::experiment`] and in `config/plan/build.rs`; its use |
 //! | optimizer | what is known of it: a file and a line in [`facts::optimizer`]; what it does: a file and an arm in [`optim`] |
-//! | schedule | a variant in [`config::experiment`]; the compiler points at the arm |
+//! | schedule | a variant with its word in `config/keys/rows/schedule.rs`; the compiler points at the arm |
 //! | form of a corpus | a variant of `Form` and how it is recognised in `data/form.rs`, its arm in `data/reader.rs` |
 //! | operation | a method of the trait in [`ops`] with a body composed from dfdx operations; its fused twin in `ops/cpu` |
 //! | device | one arm in [`engine::open`] |
@@ -43,7 +43,7 @@
 //!
 //! Which part may name which is held by `tests/architecture.rs`.
 //!
-//! What users read: `README.md`, `--help`, `runner explain` (from `config/defaults.toml`), and `runs/README.md` on files, resuming and
+//! What users read: `README.md`, `--help`, `runner explain` (from the rows of [`config`], as `config/defaults.toml` has them), and `runs/README.md` on files, resuming and
 //! exit codes. Figures and how they were measured stand in `benches/README.md`.
 
 pub mod cli;

@@ -1,59 +1,37 @@
 //! From TOML files to validated [`RunPlan`]s.
 //!
-//! A file is read with the places of its values (`document`), checked key by key against one table (`schema`,
-//! `sections`, `check`), put on top of what it extends (`inherit`), multiplied by its sweep (`sweep`, `expand`), merged
-//! (`layers`, which states the order of precedence), checked as a whole (`validate`) and turned into plans (`build`).
+//! Rooms, in the order in which a value goes through them: `keys`, the table of all keys, and what people read of it; `read`, in
+//! which a file is read with the places of its values (`document`), checked key by key (`sections`, `check`), put on top of what it
+//! extends (`inherit`) and merged (`layers`, which states the order of precedence); `plan`, in which it is multiplied by its sweep
+//! (`expand`), checked as a whole (`validate`, `rules`) and turned into plans (`build`); `frozen`, the file that a run keeps.
+//! `names` and `hint` know what other programs call things.
 //! Every problem of every file is reported, and nothing is returned unless there is none.
 
-pub mod experiment;
 pub mod names;
-pub mod schema;
 
-mod build;
-mod check;
-mod differ;
-mod document;
 mod error;
-mod expand;
-mod explain;
 #[cfg(test)]
 mod fixture;
-mod freeze;
+mod frozen;
 mod hint;
-mod inherit;
-mod json_schema;
-mod layers;
-mod manual;
-mod odd;
-mod overrides;
-mod parse;
-mod provenance;
-mod rules;
-mod run_name;
-mod sections;
-mod select;
-mod sweep;
-mod syntax;
+mod keys;
+mod plan;
+mod read;
 #[cfg(test)]
 mod tests;
-mod validate;
-mod value;
 
 use std::path::{Path, PathBuf};
 
-pub use differ::{adapted, differences, pinned};
 pub use error::{ConfigError, ConfigErrors, Line, Place};
-pub use expand::MAX_RUNS;
-pub use explain::{explain, explain_all};
 #[cfg(test)]
 pub(crate) use fixture::frozen_text;
-pub use freeze::{read_frozen, render_frozen};
-pub use json_schema::json_schema;
-pub use manual::DEFAULTS;
-pub use value::value_text;
+pub use frozen::{adapted, differences, pinned, read_frozen, render_frozen};
+pub use keys::{DEFAULTS, explain, explain_all, json_schema, schema, value_text};
+pub use plan::experiment;
+pub use read::MAX_RUNS;
 
 use experiment::RunPlan;
-use sections::Findings;
+use read::Findings;
 
 /// What the command line adds to the files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -93,18 +71,18 @@ pub fn load(files: &[PathBuf], options: &LoadOptions) -> Result<Vec<RunPlan>, Co
         return Err(ConfigErrors::new(vec![problem.help("for example: runner experiments/quickstart.toml")]));
     }
     let mut findings = Findings::default();
-    let overrides = overrides::read(&options.set, &mut findings);
+    let overrides = read::overrides(&options.set, &mut findings);
     let mut problems = findings.problems;
     let mut plans: Vec<RunPlan> = Vec::new();
     let mut read: Vec<PathBuf> = Vec::new();
     let mut names: Vec<Name> = Vec::new();
     for file in files {
-        let identity = inherit::identity(file);
+        let identity = read::identity(file);
         if read.contains(&identity) {
             continue;
         }
         read.push(identity);
-        match expand::expand(file, &overrides, &findings.doubtful) {
+        match plan::expand(file, &overrides, &findings.doubtful) {
             Ok(runs) => {
                 if let Some(run) = runs.first() {
                     let name = Name {
@@ -121,7 +99,7 @@ pub fn load(files: &[PathBuf], options: &LoadOptions) -> Result<Vec<RunPlan>, Co
         }
     }
     if problems.is_empty() {
-        match select::select(plans, &options.only) {
+        match plan::select(plans, &options.only) {
             Ok(plans) => return Ok(plans),
             Err(idle) => problems = idle,
         }

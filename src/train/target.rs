@@ -30,11 +30,7 @@ impl Ema {
 impl TargetMetric {
     /// The metric's column name.
     pub fn key(self) -> &'static str {
-        match self {
-            Self::TrainLoss => "train_loss",
-            Self::TrainLossEma => "train_loss_ema",
-            Self::ValLoss => "val_loss",
-        }
+        self.word()
     }
 
     /// The metric's value in a row, where it was measured.

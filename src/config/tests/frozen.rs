@@ -113,7 +113,7 @@ fn a_frozen_file_that_lacks_a_key_is_an_error_that_names_it() {
         // With its sum every key is missed, without it those that every version had.
         let problem = refused(&rest, Some(&crate::files::sha256(text.as_bytes())));
         assert!(problem.contains(&format!("`{key}`")) && problem.contains("config.toml"), "{problem}");
-        if !super::super::freeze::ADDED_LATER.contains(&key.as_str()) {
+        if !super::super::frozen::ADDED_LATER.contains(&key.as_str()) {
             assert!(refused(&rest, None).contains(&format!("`{key}`")), "{key}");
         }
     }
@@ -143,7 +143,7 @@ fn a_frozen_file_of_a_version_that_had_fewer_keys_is_read() {
     let folder = Folder::new(&[("a.toml", "")]);
     let plan = folder.load(&["a.toml"], &LoadOptions::default()).expect("valid").remove(0);
     let mut older = plan.clone();
-    let later = super::super::freeze::ADDED_LATER;
+    let later = super::super::frozen::ADDED_LATER;
     older.resolved.retain(|key| !later.contains(&key.key.as_str()));
     assert_eq!(older.resolved.len() + later.len(), plan.resolved.len(), "every one of them is a key");
     let text = render_frozen(&older);

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::words::{Words, words};
+
 mod adamw;
 mod muon;
 mod sgd;
@@ -74,6 +76,12 @@ macro_rules! optimizers {
                 }
             }
         }
+
+        impl Words for OptimizerKind {
+            const VARIANTS: &'static [Self] = Self::ALL;
+            const WORDS: &'static [&'static str] = Self::WORDS;
+            const WORDS_OR_NONE: &'static [&'static str] = &[$( $module::FACTS.word, )* ""];
+        }
     };
 }
 
@@ -89,7 +97,7 @@ optimizers! {
 impl OptimizerKind {
     /// The optimizer of this word.
     pub fn of_word(word: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|kind| kind.facts().word == word)
+        Self::read(word)
     }
 
     /// Whether it reads this key of `[optimizer]`.
@@ -108,19 +116,16 @@ impl OptimizerKind {
     }
 }
 
-/// `optimizer.adjust_lr_fn`: how the size of a matrix scales Muon's learning rate, by PyTorch's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AdjustLr {
-    Original,
-    MatchRmsAdamw,
-    SpectralUnclamped,
+words! {
+    /// `optimizer.adjust_lr_fn`: how the size of a matrix scales Muon's learning rate, by PyTorch's words.
+    AdjustLr {
+        Original = "original",
+        MatchRmsAdamw = "match_rms_adamw",
+        SpectralUnclamped = "spectral_unclamped",
+    }
 }
 
 impl AdjustLr {
-    /// As a configuration has them.
-    pub const WORDS: &'static [&'static str] = &["original", "match_rms_adamw", "spectral_unclamped"];
-
     /// The factor for a matrix of such sides.
     pub fn factor(self, inputs: usize, outputs: usize) -> f64 {
         let (inputs, outputs) = (inputs as f64, outputs as f64);

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-
+pub use crate::config::keys::{
+    DeviceChoice, DtypeKind, Requirement, ScheduleKind, ScriptedFailure, Separator, TargetMetric,
+    TokenizerKind, WindowOrder,
+};
 use crate::facts::optimizer::{AdjustLr, OptimizerKind};
 use crate::facts::{Reference, StopReason};
 
@@ -100,45 +102,6 @@ impl fmt::Display for DataSource {
     }
 }
 
-/// What stands between documents: the files of a folder, the rows of a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Separator {
-    /// `<|endoftext|>` where the tokenizer has it, else a line break.
-    Auto,
-    EndOfText,
-    LineBreak,
-    None,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TokenizerKind {
-    Gpt2,
-    Char,
-    Byte,
-}
-
-impl TokenizerKind {
-    /// As it is written in `data.tokenizer`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Gpt2 => "gpt2",
-            Self::Char => "char",
-            Self::Byte => "byte",
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WindowOrder {
-    Random,
-    ShuffledEpochs,
-    FixedWindows,
-    Sequential,
-}
-
 #[derive(Clone, Debug, PartialEq)]
 pub struct DataPlan {
     pub source: DataSource,
@@ -224,15 +187,6 @@ pub struct MuonPlan {
     pub split_qkv: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ScheduleKind {
-    Constant,
-    Linear,
-    Cosine,
-    WarmupStableDecay,
-}
-
 #[derive(Clone, Debug, PartialEq)]
 pub struct SchedulePlan {
     pub kind: ScheduleKind,
@@ -241,14 +195,6 @@ pub struct SchedulePlan {
     /// Resolved: never 0.
     pub decay_steps: u64,
     pub min_lr: f64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TargetMetric {
-    TrainLoss,
-    TrainLossEma,
-    ValLoss,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -281,35 +227,6 @@ pub struct SamplePlan {
     pub seed: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DeviceChoice {
-    Auto,
-    Cpu,
-    /// GPU by ordinal.
-    Cuda(usize),
-    /// The tensor-free engine for tests.
-    Scripted,
-}
-
-/// What a machine must have for the run to start there.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Requirement {
-    Cuda,
-    MinMemoryGb(f64),
-    /// What `train.init_from` names.
-    InitFrom,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DtypeKind {
-    F32,
-    /// Products of bf16 with sums in single precision, on the processor; everything else in single.
-    Bf16,
-    /// Mixed precision: passes in half precision, weights, gradients and moments in single.
-    F16,
-}
-
 #[derive(Clone, Debug, PartialEq)]
 pub struct HardwarePlan {
     pub device: DeviceChoice,
@@ -339,18 +256,6 @@ impl OnFailurePlan {
     pub fn retries(&self, class: StopReason) -> u64 {
         self.retries.iter().find(|(other, _)| *other == class).map_or(0, |(_, times)| *times)
     }
-}
-
-/// How the scripted engine fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ScriptedFailure {
-    Error,
-    Panic,
-    Abort,
-    Kill,
-    OutOfMemory,
-    Hang,
 }
 
 /// The loss curve of the scripted engine: loss(s) = floor + (initial - floor) * exp(-s / decay_steps) + noise.

@@ -5,10 +5,10 @@ use toml::de::DeValue;
 
 /// A whole number or a float that no key could hold.
 #[derive(Debug)]
-pub(super) struct OutOfRange;
+pub(in crate::config) struct OutOfRange;
 
 /// The plain value of a parsed one.
-pub(super) fn plain(parsed: &DeValue<'_>) -> Result<Value, OutOfRange> {
+pub(in crate::config) fn plain(parsed: &DeValue<'_>) -> Result<Value, OutOfRange> {
     Ok(match parsed {
         DeValue::String(text) => Value::String(text.to_string()),
         DeValue::Integer(number) => {
@@ -48,7 +48,7 @@ pub fn value_text(value: &Value) -> String {
 }
 
 /// What kind of thing a value is, with an article.
-pub(super) fn kind_of(value: &Value) -> &'static str {
+pub(in crate::config) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::String(_) => "a string",
         Value::Integer(_) => "a whole number",
@@ -61,7 +61,7 @@ pub(super) fn kind_of(value: &Value) -> &'static str {
 }
 
 /// A text of a file as it fits into a message.
-pub(super) fn shortened(text: &str) -> String {
+pub(in crate::config) fn shortened(text: &str) -> String {
     if text.chars().count() <= 60 {
         text.to_owned()
     } else {

@@ -16,7 +16,7 @@ const MAX_VALUE: usize = 32;
 
 impl RunPlan {
     /// What `experiment.run` calls it, if anything.
-    pub(super) fn given_name(&self) -> Option<&str> {
+    pub(in crate::config) fn given_name(&self) -> Option<&str> {
         let key = self.resolved.iter().find(|resolved| resolved.key == "experiment.run")?;
         key.value.as_str().filter(|name| !name.is_empty())
     }
@@ -24,7 +24,7 @@ impl RunPlan {
 
 /// Names all runs of an experiment: as `experiment.run` says, which is only set where there is a single run, or else by
 /// their point and seed, and by their number where that is not enough.
-pub(super) fn name_all(plans: &mut [RunPlan]) {
+pub(in crate::config) fn name_all(plans: &mut [RunPlan]) {
     let mut taken = HashSet::new();
     for (index, plan) in plans.iter_mut().enumerate() {
         let seed = format!("seed={}", plan.experiment.seed);

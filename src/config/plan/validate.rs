@@ -4,14 +4,16 @@
 use std::collections::BTreeSet;
 
 use super::error::{ConfigError, Place};
-use super::layers::{Resolved, Setting};
-use super::provenance::Origin;
+use super::read::{Origin, Resolved, Setting};
 use super::rules::{RULES, Rule, Violation};
 use super::value::value_text;
 use crate::facts::optimizer::OptimizerKind;
 
 /// All violations of a merged configuration. Rules about a doubtful key are left out: its own problem comes first.
-pub(super) fn violations(resolved: &Resolved, doubtful: &BTreeSet<&'static str>) -> Vec<ConfigError> {
+pub(in crate::config) fn violations(
+    resolved: &Resolved,
+    doubtful: &BTreeSet<&'static str>,
+) -> Vec<ConfigError> {
     let sure = |rule: &&Rule| !rule.keys.iter().any(|key| doubtful.contains(key));
     let broken = RULES.iter().filter(sure).filter_map(|rule| Some((rule.keys, (rule.check)(&resolved.raw)?)));
     let mut problems: Vec<ConfigError> =
@@ -79,7 +81,7 @@ fn located(resolved: &Resolved, keys: &[&str], violation: Violation) -> ConfigEr
     let strength =
         |(layer, setting): &&&(usize, Setting)| (*layer, !matches!(setting.origin, Origin::Preset { .. }));
     let strongest = settings.iter().rev().max_by_key(strength);
-    let place = strongest.map_or(super::error::Place::Default, |(_, setting)| setting.origin.place());
+    let place = strongest.map_or(Place::Default, |(_, setting)| setting.origin.place());
     let mut problem = ConfigError::new(place, violation.what);
     problem.help = violation.help;
     for (_, setting) in &settings {

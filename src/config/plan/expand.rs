@@ -8,30 +8,26 @@ use toml::Value;
 use super::build::{self, Identity};
 use super::error::{ConfigError, Place, counted};
 use super::experiment::RunPlan;
-use super::inherit::{self, Lineage};
-use super::layers::{self, Layer, Resolved};
+use super::read::{self, Findings, Layer, Lineage, MAX_RUNS, Resolved, too_many};
 use super::run_name;
-use super::sections::Findings;
 use super::validate;
 use super::value::value_text;
 use crate::files::{FOLDER_LONGEST, FOLDER_SIGNS, is_folder_name, why_no_folder_name};
 use crate::units;
 
-/// Most runs of one experiment. More are a slip in a grid.
-pub const MAX_RUNS: u64 = 10_000;
 /// Bytes of text in all plans of an experiment. Each run has its own copy of every description and prompt.
 const MAX_TEXT_BYTES: u64 = 128 << 20;
 /// Problems after which the remaining points are not looked at: they repeat the same ones.
 const ENOUGH_PROBLEMS: usize = 200;
 
 /// All runs of a file, or all that is wrong with it. Rules about keys in `doubtful` are left out.
-pub(super) fn expand(
+pub(in crate::config) fn expand(
     path: &Path,
     overrides: &Layer,
     doubtful: &BTreeSet<&'static str>,
 ) -> Result<Vec<RunPlan>, Vec<ConfigError>> {
     let mut findings = Findings { problems: Vec::new(), doubtful: doubtful.clone() };
-    let plans = inherit::read(path, &mut findings)
+    let plans = read::read(path, &mut findings)
         .and_then(|lineage| expand_lineage(lineage, overrides, &mut findings))
         .unwrap_or_default();
     if findings.problems.is_empty() { Ok(plans) } else { Err(findings.problems) }
@@ -56,7 +52,7 @@ fn expand_lineage(lineage: Lineage, overrides: &Layer, findings: &mut Findings) 
         let settings = sweep.point(index);
         let mut point = Layer::default();
         settings.iter().cloned().for_each(|setting| point.set(setting));
-        let resolved = point.close().and_then(|()| layers::resolve(&layers, &point, overrides));
+        let resolved = point.close().and_then(|()| read::resolve(&layers, &point, overrides));
         let resolved = match resolved {
             Ok(resolved) => resolved,
             Err(problem) => {
@@ -94,17 +90,6 @@ fn expand_lineage(lineage: Lineage, overrides: &Layer, findings: &mut Findings) 
         reject_equal_runs(&plans, &place, findings);
     }
     Some(plans)
-}
-
-/// More runs than there may be of one experiment; `None` when nobody can count them.
-pub(super) fn too_many(place: &Place, count: Option<u64>) -> ConfigError {
-    let count =
-        count.map_or("more runs than can be counted".into(), |count| format!("{} runs", units::count(count)));
-    let problem = ConfigError::new(
-        place.clone(),
-        format!("these are {count}; at most {} are allowed", units::count(MAX_RUNS)),
-    );
-    problem.help("a grid multiplies its axes; values that belong together stand in a [[sweep.zip]]")
 }
 
 /// Many runs with long texts, which nobody could hold in memory.

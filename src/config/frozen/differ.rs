@@ -48,7 +48,7 @@ pub fn differences(before: &RunPlan, adapted: &[KeyChange], now: &RunPlan) -> Ve
 }
 
 /// A path, or each of several, without regard to the working directory.
-pub(super) fn absolute(value: &Value) -> Value {
+pub(in crate::config) fn absolute(value: &Value) -> Value {
     match value {
         Value::String(path) if !path.is_empty() => {
             let absolute = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
@@ -95,8 +95,8 @@ pub fn adapted(plan: &RunPlan, values: &[(&str, i64)], source: &str) -> RunPlan 
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{plan, plans_with};
     use super::*;
+    use crate::config::tests::{plan, plans_with};
 
     #[test]
     fn a_plan_does_not_differ_from_itself_frozen() {
@@ -104,8 +104,8 @@ mod tests {
         let path = folder.path().join("config.toml");
         for text in ["", "[data]\npath = \"some/text.txt\"\n[optimizer]\nlearning_rate = 1\n"] {
             let plan = plan(text);
-            std::fs::write(&path, super::super::render_frozen(&plan)).unwrap();
-            let frozen = super::super::read_frozen(&path, None).unwrap();
+            std::fs::write(&path, crate::config::render_frozen(&plan)).unwrap();
+            let frozen = crate::config::read_frozen(&path, None).unwrap();
             assert_eq!(differences(&frozen, &[], &plan), []);
         }
     }

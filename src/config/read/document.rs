@@ -20,7 +20,7 @@ const MAX_SHOWN: usize = 160;
 
 /// A file's path and text.
 #[derive(Debug)]
-pub(super) struct Document {
+pub(in crate::config) struct Document {
     pub path: PathBuf,
     pub text: String,
     /// The byte at which each line starts.

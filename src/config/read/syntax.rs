@@ -8,10 +8,10 @@ use super::odd;
 use super::value::value_text;
 
 /// How the parser begins its message about a list that lacks a comma or its end.
-pub(super) const UNCLOSED_LIST: &str = "missing comma between array elements";
+pub(in crate::config) const UNCLOSED_LIST: &str = "missing comma between array elements";
 
 /// The parser's message about a part of a document, explained.
-pub(super) fn explain(document: &Document, message: &str, span: Range<usize>) -> ConfigError {
+pub(in crate::config) fn explain(document: &Document, message: &str, span: Range<usize>) -> ConfigError {
     let place = document.place(span.clone());
     let Parts { before, line, after } = Parts::of(document, &span);
     let written = document.text.get(span.clone()).unwrap_or_default().trim();

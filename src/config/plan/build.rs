@@ -7,12 +7,12 @@ use toml::Value;
 use crate::facts::{Reference, StopReason};
 
 use super::experiment::*;
-use super::layers::{Resolved, Setting};
 use super::parse;
+use super::read::{Resolved, Setting};
 use super::schema::{OnFailureSection, OptimizerSection, Paths, RawPlan, ReferenceSection};
 
 /// What a plan says of itself beyond its keys.
-pub(super) struct Identity {
+pub(in crate::config) struct Identity {
     /// Of the experiment: from its key, or from its file.
     pub experiment: String,
     pub point: Vec<Setting>,
@@ -20,12 +20,12 @@ pub(super) struct Identity {
 }
 
 /// Tokens per sequence: 0 is as long as the model allows.
-pub(super) fn sequence_length(raw: &RawPlan) -> usize {
+pub(in crate::config) fn sequence_length(raw: &RawPlan) -> usize {
     if raw.train.sequence_length == 0 { raw.model.block_size } else { raw.train.sequence_length }
 }
 
 /// Decay steps: 0 is all steps, or for warmup-stable-decay the last tenth.
-pub(super) fn decay_steps(raw: &RawPlan) -> u64 {
+pub(in crate::config) fn decay_steps(raw: &RawPlan) -> u64 {
     match (raw.schedule.decay_steps, raw.schedule.kind) {
         (0, ScheduleKind::WarmupStableDecay) => (raw.train.max_steps / 10).max(1),
         (0, _) => raw.train.max_steps,
@@ -39,7 +39,7 @@ fn eval_interval(raw: &RawPlan) -> u64 {
 }
 
 /// The plan of one run. Its name is given later, when the names of the others are known.
-pub(super) fn build(resolved: &Resolved, identity: Identity) -> RunPlan {
+pub(in crate::config) fn build(resolved: &Resolved, identity: Identity) -> RunPlan {
     let raw = resolved.raw.clone();
     let (sequence_length, decay_steps, eval_interval) =
         (sequence_length(&raw), decay_steps(&raw), eval_interval(&raw));
@@ -176,7 +176,7 @@ fn resolved_keys(
 }
 
 /// The coefficients of each of Muon's iterations.
-pub(super) fn muon_coefficients(raw: &OptimizerSection) -> Vec<[f64; 3]> {
+pub(in crate::config) fn muon_coefficients(raw: &OptimizerSection) -> Vec<[f64; 3]> {
     let given = raw.ns_coefficients.each();
     let of_step = |step: usize| given.get(step).or(given.last()).copied();
     (0..raw.ns_steps).filter_map(of_step).collect()

@@ -52,7 +52,7 @@ fn frozen_value(resolved: &ResolvedKey, key: &schema::Key) -> Value {
 }
 
 /// Keys that the first configurations did not have. A run of that time goes on with their defaults, which leave it what it was.
-pub(super) const ADDED_LATER: &[&str] = &[
+pub(in crate::config) const ADDED_LATER: &[&str] = &[
     "experiment.run",
     "experiment.same_losses_within",
     "data.weights",
@@ -86,7 +86,7 @@ pub(super) const ADDED_LATER: &[&str] = &[
 
 /// What older runs did where today's default is another, and what stands for the source of these values.
 const DONE_BEFORE: &[(&str, &str)] = &[("data.separator", "line_break"), ("data.special_tokens", "false")];
-pub(super) const BEFORE_THE_KEY: &str = "what was done before there was this key";
+pub(in crate::config) const BEFORE_THE_KEY: &str = "what was done before there was this key";
 
 /// No frozen configuration is as large: what is, no reader of configurations takes.
 const LARGEST_BYTES: u64 = 1 << 20;

@@ -8,7 +8,10 @@ const SHOWN: usize = 12;
 
 /// Keeps the runs that one of the patterns names: an experiment, a run, or `experiment/run`, where `*` stands for any
 /// characters. Without patterns all are kept. A pattern that names nothing is a problem.
-pub(super) fn select(plans: Vec<RunPlan>, patterns: &[String]) -> Result<Vec<RunPlan>, Vec<ConfigError>> {
+pub(in crate::config) fn select(
+    plans: Vec<RunPlan>,
+    patterns: &[String],
+) -> Result<Vec<RunPlan>, Vec<ConfigError>> {
     if patterns.is_empty() {
         return Ok(plans);
     }

@@ -2,15 +2,15 @@
 
 use jiff::SignedDuration;
 
-use super::experiment::{DeviceChoice, Requirement};
+use super::rows::{DeviceChoice, Requirement};
 
 /// Longest time limit, about thirty years.
 const MAX_SECS: f64 = 1e9;
 /// Longest name of a run in bytes, short of every file system's limit with room for what others append.
-pub(super) const MAX_RUN_NAME: usize = 120;
+pub(in crate::config) const MAX_RUN_NAME: usize = 120;
 
 /// Seconds of `90m`, `1h 30m`, `5400`; `Some(None)` for `0`, which means no limit; `None` for anything else.
-pub(super) fn duration(text: &str) -> Option<Option<f64>> {
+pub(in crate::config) fn duration(text: &str) -> Option<Option<f64>> {
     let text = text.trim();
     let secs = match text.parse::<f64>() {
         Ok(secs) => secs,
@@ -20,7 +20,7 @@ pub(super) fn duration(text: &str) -> Option<Option<f64>> {
 }
 
 /// `auto`, `cpu`, `cuda`, `cuda:N` or `scripted`.
-pub(super) fn device(text: &str) -> Option<DeviceChoice> {
+pub(in crate::config) fn device(text: &str) -> Option<DeviceChoice> {
     Some(match text {
         "auto" => DeviceChoice::Auto,
         "cpu" => DeviceChoice::Cpu,
@@ -33,7 +33,7 @@ pub(super) fn device(text: &str) -> Option<DeviceChoice> {
 }
 
 /// `cuda`, `init_from` or `min_memory_gb=N`.
-pub(super) fn requirement(text: &str) -> Option<Requirement> {
+pub(in crate::config) fn requirement(text: &str) -> Option<Requirement> {
     match text {
         "cuda" => return Some(Requirement::Cuda),
         "init_from" => return Some(Requirement::InitFrom),

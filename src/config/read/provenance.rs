@@ -4,7 +4,7 @@ use super::error::Place;
 
 /// The source of one value.
 #[derive(Clone, Debug)]
-pub(super) enum Origin {
+pub(in crate::config) enum Origin {
     /// `defaults.toml`.
     Default,
     /// What is usual for the optimizer of this word.

@@ -13,7 +13,7 @@ const MAX_FILES: usize = 100;
 
 /// An experiment file with what it extends.
 #[derive(Debug)]
-pub(super) struct Lineage {
+pub(in crate::config) struct Lineage {
     pub path: PathBuf,
     /// Parents before children; the file itself is last.
     pub layers: Vec<Layer>,
@@ -23,7 +23,7 @@ pub(super) struct Lineage {
 }
 
 /// Reads a file and its parents. `None` when one of them cannot be read as TOML; the problems found are noted anyway.
-pub(super) fn read(path: &Path, findings: &mut Findings) -> Option<Lineage> {
+pub(in crate::config) fn read(path: &Path, findings: &mut Findings) -> Option<Lineage> {
     let mut reader = Reader { findings, open: Vec::new(), files: 0 };
     let (layers, sweep) = reader.read(path, None)?;
     Some(Lineage { path: path.to_path_buf(), layers, sweep })
@@ -93,7 +93,7 @@ impl Reader<'_> {
 }
 
 /// One name per file, whichever way it is reached.
-pub(super) fn identity(path: &Path) -> PathBuf {
+pub(in crate::config) fn identity(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
 }
 

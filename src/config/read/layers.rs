@@ -7,8 +7,8 @@ use figment::value::{Dict, Map, Tag};
 use figment::{Figment, Metadata, Profile, Provider};
 use toml::Value;
 
+use super::Manual;
 use super::error::{ConfigError, Place};
-use super::manual::Manual;
 use super::provenance::Origin;
 use super::schema::{KEYS, Key, RawPlan, key};
 use super::value::value_text;
@@ -16,7 +16,7 @@ use crate::facts::optimizer::OptimizerKind;
 
 /// One key set to a checked value.
 #[derive(Clone, Debug)]
-pub(super) struct Setting {
+pub(in crate::config) struct Setting {
     pub key: &'static Key,
     pub value: Value,
     pub origin: Origin,
@@ -24,13 +24,13 @@ pub(super) struct Setting {
 
 /// What one source says. At most one setting per key.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Layer {
+pub(in crate::config) struct Layer {
     settings: BTreeMap<&'static str, Setting>,
 }
 
 /// The merged layers.
 #[derive(Debug)]
-pub(super) struct Resolved {
+pub(in crate::config) struct Resolved {
     pub raw: RawPlan,
     /// One setting per key, in the order of [`KEYS`], each with the index of its layer: larger is stronger.
     pub settings: Vec<(usize, Setting)>,
@@ -45,7 +45,11 @@ pub(super) struct Resolved {
 /// 5. `--set`.
 ///
 /// There is no layer of environment variables: a run should not depend on something that nobody wrote down.
-pub(super) fn resolve(files: &[Layer], point: &Layer, overrides: &Layer) -> Result<Resolved, ConfigError> {
+pub(in crate::config) fn resolve(
+    files: &[Layer],
+    point: &Layer,
+    overrides: &Layer,
+) -> Result<Resolved, ConfigError> {
     let mut layers = vec![Layer::defaults()];
     layers.extend(files);
     layers.push(point);

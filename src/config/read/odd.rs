@@ -1,7 +1,7 @@
 //! Characters that look like others, or like nothing: what word processors, web pages and chats leave in a file that is copied from them.
 
 /// What a character is called, and what to write instead.
-pub(super) struct Odd {
+pub(in crate::config) struct Odd {
     pub c: char,
     name: &'static str,
     pub instead: &'static str,
@@ -21,7 +21,7 @@ const SINGLE: &str = "quotes must be straight: '";
 const MINUS: &str = "write the minus of the keyboard, -";
 
 /// The character, if it is one of those.
-pub(super) fn odd(c: char) -> Option<Odd> {
+pub(in crate::config) fn odd(c: char) -> Option<Odd> {
     let (name, instead) = match c {
         '\u{a0}' => ("no-break space", SPACE),
         '\u{ad}' => ("soft hyphen", DELETE),
@@ -79,12 +79,12 @@ pub(super) fn odd(c: char) -> Option<Odd> {
 }
 
 /// The first of them in a text that is no comment, and the byte where it stands.
-pub(super) fn first_in(text: &str) -> Option<(usize, Odd)> {
+pub(in crate::config) fn first_in(text: &str) -> Option<(usize, Odd)> {
     text.char_indices().find_map(|(at, c)| Some((at, odd(c)?)))
 }
 
 /// The first of them on a line of TOML, outside of strings and comments.
-pub(super) fn first_on_line(line: &str) -> Option<(usize, Odd)> {
+pub(in crate::config) fn first_on_line(line: &str) -> Option<(usize, Odd)> {
     let mut quote = None;
     let mut escaped = false;
     for (at, c) in line.char_indices() {

@@ -18,7 +18,7 @@ use super::value::{kind_of, plain, shortened, value_text};
 /// What is wrong so far, and which keys are in doubt because of it: rules between keys leave those alone, so that one
 /// mistake is reported once.
 #[derive(Debug, Default)]
-pub(super) struct Findings {
+pub(in crate::config) struct Findings {
     pub problems: Vec<ConfigError>,
     pub doubtful: BTreeSet<&'static str>,
 }
@@ -43,7 +43,7 @@ impl Findings {
 
 /// What one file says.
 #[derive(Debug, Default)]
-pub(super) struct Sections {
+pub(in crate::config) struct Sections {
     pub layer: Layer,
     /// The files it extends as written, with their places.
     pub extends: Vec<(String, Place)>,
@@ -51,7 +51,7 @@ pub(super) struct Sections {
 }
 
 /// Reads all sections of a file.
-pub(super) fn read(document: &Document, table: &DeTable<'_>, findings: &mut Findings) -> Sections {
+pub(in crate::config) fn read(document: &Document, table: &DeTable<'_>, findings: &mut Findings) -> Sections {
     let mut sections = Sections::default();
     for (name, item) in table {
         if findings.are_enough() {
@@ -169,7 +169,7 @@ fn read_keys(
 }
 
 /// The checked value of a key; otherwise the problem is noted.
-pub(super) fn checked(
+pub(in crate::config) fn checked(
     document: &Document,
     key: &'static Key,
     item: &DeValue<'_>,
@@ -236,7 +236,7 @@ fn meant_word(key: &'static Key, item: &DeValue<'_>) -> Option<String> {
 }
 
 /// A parsed value in words for a message: `the string "x"`.
-pub(super) fn shown(item: &DeValue<'_>) -> String {
+pub(in crate::config) fn shown(item: &DeValue<'_>) -> String {
     match plain(item) {
         Ok(value) => format!("{} ({})", shortened(&value_text(&value)), kind_of(&value)),
         Err(_) => "a number that is too large".into(),

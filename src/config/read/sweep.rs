@@ -5,29 +5,32 @@ use toml::{Spanned, Value};
 
 use super::document::Document;
 use super::error::{ConfigError, Place};
-use super::expand::{MAX_RUNS, too_many};
 use super::hint::{self, Spelling};
 use super::layers::Setting;
 use super::provenance::Origin;
 use super::schema::{self, Key, SECTIONS};
 use super::sections::{Findings, checked, shown};
 use super::value::shortened;
+use crate::units;
+
+/// Most runs of one experiment. More are a slip in a grid.
+pub const MAX_RUNS: u64 = 10_000;
 
 /// The sweep of one file: the product of its blocks. Without blocks it has one point, which sets nothing.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sweep {
+pub(in crate::config) struct Sweep {
     pub blocks: Vec<Block>,
 }
 
 /// Axes whose values go together, all of one length: one axis of the grid, or one `[[sweep.zip]]`.
 #[derive(Clone, Debug)]
-pub(super) struct Block {
+pub(in crate::config) struct Block {
     pub axes: Vec<Axis>,
 }
 
 /// A key and its values, each with its place.
 #[derive(Clone, Debug)]
-pub(super) struct Axis {
+pub(in crate::config) struct Axis {
     pub key: &'static Key,
     pub values: Vec<(Value, Place)>,
     pub place: Place,
@@ -82,7 +85,7 @@ impl Sweep {
 }
 
 /// Reads the `sweep` section.
-pub(super) fn read(
+pub(in crate::config) fn read(
     document: &Document,
     item: &Spanned<DeValue<'_>>,
     place: Place,
@@ -227,6 +230,17 @@ fn read_values(
         );
     }
     (values.len() == items.len()).then_some(values)
+}
+
+/// More runs than there may be of one experiment; `None` when nobody can count them.
+pub(in crate::config) fn too_many(place: &Place, count: Option<u64>) -> ConfigError {
+    let count =
+        count.map_or("more runs than can be counted".into(), |count| format!("{} runs", units::count(count)));
+    let problem = ConfigError::new(
+        place.clone(),
+        format!("these are {count}; at most {} are allowed", units::count(MAX_RUNS)),
+    );
+    problem.help("a grid multiplies its axes; values that belong together stand in a [[sweep.zip]]")
 }
 
 fn unknown_axis(place: Place, name: &str, findings: &mut Findings) {

@@ -1,0 +1,27 @@
+//! The table of keys, and what is made of it for people and tools: `runner explain` and the JSON Schema.
+
+pub mod schema;
+
+mod explain;
+mod json_schema;
+mod kind;
+mod manual;
+pub(super) mod parse;
+mod row;
+mod rows;
+mod types;
+pub(super) mod value;
+
+pub use explain::{explain, explain_all};
+pub use json_schema::json_schema;
+pub(super) use manual::Manual;
+pub use rows::{
+    DeviceChoice, DtypeKind, Requirement, ScheduleKind, ScriptedFailure, Separator, TargetMetric,
+    TokenizerKind, WindowOrder,
+};
+pub use schema::DEFAULTS;
+pub use value::value_text;
+
+#[cfg(test)]
+use super::read;
+use super::{error, hint, names};

@@ -1,0 +1,24 @@
+//! `[target]`: when a run may stop early.
+
+use crate::config::keys::kind::ZERO_OR_MORE;
+use crate::config::keys::row::section;
+use crate::facts::words::words;
+
+section! {
+    /// When the run may stop early because it reached what it was for.
+    target: TargetSection {
+        /// train_loss (the loss of a single step), train_loss_ema (smoothed) or val_loss.
+        metric: TargetMetric = "train_loss";
+        /// The run stops as soon as the metric is strictly below this. 0: no target.
+        threshold: f64 = 0.0, ZERO_OR_MORE;
+    }
+}
+
+words! {
+    /// What a target is a threshold for, by its column in `metrics.csv`.
+    TargetMetric {
+        TrainLoss = "train_loss",
+        TrainLossEma = "train_loss_ema",
+        ValLoss = "val_loss",
+    }
+}

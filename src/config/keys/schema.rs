@@ -1,0 +1,155 @@
+//! The one table of keys, put together from the rows of all sections. Type checks, `defaults.toml`, `runner explain` and the JSON
+//! Schema are made from it.
+
+use serde::Deserialize;
+
+pub use super::kind::Kind;
+use super::row::{Section, same};
+use super::rows::{
+    CheckpointSection, DataSection, ExperimentSection, HardwareSection, ModelSection, SampleSection,
+    ScheduleSection, ScriptedSection, TargetSection, TrainSection,
+};
+pub(in crate::config) use super::rows::{OnFailureSection, OptimizerSection, ReferenceSection};
+pub(in crate::config) use super::types::Paths;
+
+/// A key of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    pub section: &'static str,
+    /// The name within its section: `learning_rate`.
+    pub leaf: &'static str,
+    /// Section and name: `optimizer.learning_rate`.
+    pub name: &'static str,
+    pub kind: Kind,
+    /// What it means, as one paragraph.
+    pub prose: &'static str,
+    /// As it is written in TOML.
+    pub default: &'static str,
+    /// What 0, or the empty string, stands for where it is not an ordinary value: the end of the prose.
+    pub zero: Option<&'static str>,
+}
+
+macro_rules! sections {
+    ($( $section:ident: $Section:ident, )*) => {
+        /// A merged configuration as written, each value checked on its own but not yet against the others.
+        #[derive(Clone, Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(in crate::config) struct RawPlan {
+            $( pub $section: $Section, )*
+        }
+
+        $( const _: () = assert!(same(stringify!($section), $Section::NAME)); )*
+
+        /// Names of the sections, in the order of `defaults.toml`.
+        pub static SECTIONS: &[&str] = &[$( $Section::NAME, )*];
+        const PROSE: &[&str] = &[$( $Section::PROSE, )*];
+        const TABLES: &[&[Key]] = &[$( $Section::KEYS, )*];
+        const TEXTS: &[&str] = &[HEAD, $( $Section::TEXT, )*];
+    };
+}
+
+sections! {
+    experiment: ExperimentSection,
+    model: ModelSection,
+    data: DataSection,
+    train: TrainSection,
+    optimizer: OptimizerSection,
+    schedule: ScheduleSection,
+    target: TargetSection,
+    checkpoint: CheckpointSection,
+    sample: SampleSection,
+    hardware: HardwareSection,
+    on_failure: OnFailureSection,
+    scripted: ScriptedSection,
+    reference: ReferenceSection,
+}
+
+/// What stands at the head of `defaults.toml`.
+const HEAD: &str = "\
+# Every key that `runner` knows, with its default and what it means. This file is the weakest layer of each\n\
+# configuration and also the manual: `runner explain KEY` prints the comment above a key, and the JSON Schema\n\
+# (`runner schema`) carries it into editors. An experiment file needs only the keys that differ from here.\n\
+";
+
+/// The text of `defaults.toml`: every key with its default, and above it what it means.
+pub const DEFAULTS: &str = match std::str::from_utf8(&BYTES) {
+    Ok(text) => text,
+    Err(_) => panic!("texts put together are a text"),
+};
+
+const BYTES: [u8; LENGTH] = {
+    let (mut bytes, mut end, mut text) = ([0; LENGTH], 0, 0);
+    while text < TEXTS.len() {
+        let (from, mut at) = (TEXTS[text].as_bytes(), 0);
+        while at < from.len() {
+            bytes[end] = from[at];
+            end += 1;
+            at += 1;
+        }
+        text += 1;
+    }
+    bytes
+};
+
+const LENGTH: usize = {
+    let (mut length, mut text) = (0, 0);
+    while text < TEXTS.len() {
+        length += TEXTS[text].len();
+        text += 1;
+    }
+    length
+};
+
+/// All keys, in the order of `defaults.toml`.
+pub static KEYS: &[Key] = &ALL;
+
+static ALL: [Key; COUNT] = {
+    let (mut all, mut end, mut table) = ([TABLES[0][0]; COUNT], 0, 0);
+    while table < TABLES.len() {
+        let mut at = 0;
+        while at < TABLES[table].len() {
+            all[end] = TABLES[table][at];
+            end += 1;
+            at += 1;
+        }
+        table += 1;
+    }
+    all
+};
+
+const COUNT: usize = {
+    let (mut count, mut table) = (0, 0);
+    while table < TABLES.len() {
+        count += TABLES[table].len();
+        table += 1;
+    }
+    count
+};
+
+/// What a section is about, as one paragraph.
+pub(super) fn about(section: &str) -> Option<&'static str> {
+    SECTIONS.iter().zip(PROSE).find(|(name, _)| **name == section).map(|(_, prose)| *prose)
+}
+
+/// The key with this dotted name.
+pub fn key(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// The keys of a section; empty when there is no such section.
+pub fn keys_of(section: &str) -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().filter(move |key| key.section == section)
+}
+
+impl Key {
+    /// Whether several runs may differ in it. What names or describes the experiment as a whole may not vary.
+    pub fn can_be_swept(&self) -> bool {
+        !matches!(self.section, "experiment" | "reference") || self.name == "experiment.seed"
+    }
+
+    /// The shortest name that means this key alone: its leaf, or with its section where the leaf occurs twice.
+    pub fn short_name(&self) -> &'static str {
+        let shared = KEYS.iter().filter(|key| key.leaf == self.leaf).count() > 1;
+        if shared { self.name } else { self.leaf }
+    }
+}
