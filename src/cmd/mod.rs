@@ -9,6 +9,7 @@ pub mod exec;
 pub mod explain;
 pub mod export;
 pub mod generate;
+mod listing;
 pub mod ls;
 pub mod plan;
 mod preflight;

@@ -26,6 +26,19 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// Every one there is.
+    pub const ALL: [Ending; 9] = [
+        Ending::TargetReached,
+        Ending::TargetMissed,
+        Ending::Finished,
+        Ending::Interrupted,
+        Ending::Queued,
+        Ending::Running,
+        Ending::Diverged,
+        Ending::Failed,
+        Ending::Skipped,
+    ];
+
     pub fn of(manifest: &Manifest) -> Ending {
         let target = manifest.target.as_ref();
         match manifest.status {

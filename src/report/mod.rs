@@ -9,7 +9,7 @@ mod fixture;
 pub mod index;
 pub mod plot;
 pub mod run;
-mod settings;
+pub mod settings;
 pub mod summary;
 
 use std::io;

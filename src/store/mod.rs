@@ -15,6 +15,8 @@ mod read;
 mod record_sizes;
 mod run_dir;
 pub mod scan;
+mod tail;
+pub mod trash;
 mod turn;
 
 pub use crate::event::{Memorisation, NGRAM_WORDS, SampleText, VerbatimCopy};
@@ -24,6 +26,7 @@ pub use metrics_csv::{metrics_header, read_rows, row_record, write_rows};
 pub use read::{RunRecord, read};
 pub use record_sizes::RecordSizes;
 pub use run_dir::{CheckpointsDir, Identity, RunDir};
+pub use tail::{Tail, tail};
 pub use turn::Turn;
 
 /// Number of the line that the byte at `offset` stands in, from 1.

@@ -263,14 +263,21 @@ impl RunDir {
             let line = line_at(text.as_bytes(), start);
             StoreError::BadManifest { path: path.clone(), line, reason: error.message().to_owned() }
         };
-        // The version is looked at first: a newer manifest may lack keys that this program wants.
-        let table: toml::Table = text.parse().map_err(bad)?;
-        if let Some(found) = table.get("format_version").and_then(toml::Value::as_integer)
-            && found > i64::from(FORMAT_VERSION)
-        {
-            return Err(StoreError::NewerFormat { path, found, supported: FORMAT_VERSION });
+        let newer = |found: i64| (found > i64::from(FORMAT_VERSION)).then(|| {
+            StoreError::NewerFormat { path: path.clone(), found, supported: FORMAT_VERSION }
+        });
+        match toml::from_str::<Manifest>(&text) {
+            Ok(manifest) => match newer(i64::from(manifest.format_version)) {
+                Some(error) => Err(error),
+                None => Ok(manifest),
+            },
+            Err(error) => {
+                // A newer manifest may lack keys that this program wants.
+                let table: toml::Table = text.parse().map_err(bad)?;
+                let found = table.get("format_version").and_then(toml::Value::as_integer);
+                Err(found.and_then(newer).unwrap_or_else(|| bad(error)))
+            }
         }
-        toml::from_str(&text).map_err(bad)
     }
 }
 

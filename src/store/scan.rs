@@ -1,20 +1,26 @@
 //! Finding runs: all below a folder, or those that a command-line argument means.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use walkdir::{DirEntry, WalkDir};
 
 use super::error::StoreError;
 use super::manifest::Manifest;
 use super::run_dir::RunDir;
+use super::trash;
 use crate::files::atomic::TEMPORARY;
 
 /// Every run directory below `root` with its manifest, in order of path, where 2 comes before 10. A folder with `metrics.csv` or `config.toml`
-/// but no manifest counts too, as an error, so that a damaged run is not passed over in silence. Symbolic links are
-/// not followed. A `root` that is not there holds no runs.
+/// but no manifest counts too, as an error, so that a damaged run is not passed over in silence. A `root` that is not there holds no
+/// runs. What was moved to the trash is not looked at.
+///
+/// Symbolic links to folders are followed, so that runs may lie on other disks, and each run is found once, under the name that is
+/// no link if it has one.
 pub fn scan(root: &Path) -> Vec<(PathBuf, Result<Manifest, StoreError>)> {
     find(root)
-        .into_iter()
+        .into_par_iter()
         .map(|found| match found {
             Ok(path) => {
                 let manifest = RunDir::open(&path).read_manifest_now();
@@ -50,25 +56,68 @@ pub fn resolve(runs_dir: &Path, argument: &str) -> Result<Vec<PathBuf>, StoreErr
 }
 
 fn find(root: &Path) -> Vec<Result<PathBuf, walkdir::Error>> {
-    let mut found = Vec::new();
-    if !root.is_dir() {
-        return found;
+    let mut search = Search::default();
+    if root.is_dir() {
+        search.below(root, 0);
     }
-    let mut walk =
-        WalkDir::new(root).sort_by_key(|entry| order(&entry.file_name().to_string_lossy())).into_iter();
-    while let Some(entry) = walk.next() {
-        match entry {
-            // What was being unpacked when its process was killed.
-            Ok(entry) if entry.depth() > 0 && is_temporary(&entry) => walk.skip_current_dir(),
-            Ok(entry) if entry.file_type().is_dir() && is_run(entry.path()) => {
-                found.push(Ok(entry.into_path()));
+    search.found
+}
+
+/// Links behind links that are followed: more are no order of a person's.
+const LINKS_DEEP: usize = 8;
+
+#[derive(Default)]
+struct Search {
+    found: Vec<Result<PathBuf, walkdir::Error>>,
+    /// Folders whose content is found anyway, or was found, without links in their paths.
+    seen: Vec<PathBuf>,
+    /// Runs that were found behind links, likewise.
+    behind_links: HashSet<PathBuf>,
+}
+
+impl Search {
+    /// `links` is how many links led here.
+    fn below(&mut self, root: &Path, links: usize) {
+        // Only links ask for it, and most folders of runs have none.
+        let mut whole_root = None;
+        let mut walk = WalkDir::new(root).sort_by_key(|entry| order(&entry.file_name().to_string_lossy())).into_iter();
+        while let Some(entry) = walk.next() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    self.found.push(Err(error));
+                    continue;
+                }
+            };
+            let is_root = entry.depth() == 0;
+            let is_dir = entry.file_type().is_dir() || is_root;
+            if is_dir && !is_root && is_passed_over(&entry) {
+                // What was being unpacked when its process was killed, and what a person threw away.
                 walk.skip_current_dir();
+            } else if is_dir && is_run(entry.path()) {
+                self.add(entry.into_path(), links > 0);
+                walk.skip_current_dir();
+            } else if !is_dir && entry.path_is_symlink() && links < LINKS_DEEP {
+                let Ok(target) = entry.path().canonicalize() else { continue };
+                if whole_root.is_none() {
+                    let whole = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+                    self.seen.push(whole.clone());
+                    whole_root = Some(whole);
+                }
+                if target.is_dir() && !self.seen.iter().any(|seen| target.starts_with(seen)) {
+                    self.below(entry.path(), links + 1);
+                    self.seen.push(target);
+                }
             }
-            Ok(_) => {}
-            Err(error) => found.push(Err(error)),
         }
     }
-    found
+
+    fn add(&mut self, path: PathBuf, behind_link: bool) {
+        if behind_link && path.canonicalize().is_ok_and(|target| !self.behind_links.insert(target)) {
+            return;
+        }
+        self.found.push(Ok(path));
+    }
 }
 
 /// Names sort by the number at their end, the seed of a run, and then by the number that a run started again has after
@@ -82,8 +131,8 @@ fn order(name: &str) -> (String, Option<u64>, Option<u64>, String) {
     (stem.to_owned(), base[stem.len()..].parse().ok(), again, name.to_owned())
 }
 
-fn is_temporary(entry: &DirEntry) -> bool {
-    entry.file_type().is_dir() && entry.file_name().to_string_lossy().starts_with(TEMPORARY)
+fn is_passed_over(entry: &DirEntry) -> bool {
+    entry.file_name().to_string_lossy().starts_with(TEMPORARY) || entry.file_name() == trash::FOLDER
 }
 
 fn is_run(path: &Path) -> bool {
@@ -224,5 +273,44 @@ mod tests {
         let dir = runs();
         std::os::unix::fs::symlink(dir.path(), dir.path().join("quickstart/loop")).unwrap();
         assert_eq!(scan(dir.path()).len(), 3);
+        // Two folders outside, each with a link to the other.
+        let outside = runs();
+        std::os::unix::fs::symlink(outside.path(), dir.path().join("outside")).unwrap();
+        std::os::unix::fs::symlink(dir.path(), outside.path().join("back")).unwrap();
+        assert_eq!(scan(dir.path()).len(), 6);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn runs_behind_links_are_found_once_by_folder_and_by_name() {
+        use std::os::unix::fs::symlink;
+        let (dir, disk) = (runs(), runs());
+        symlink(disk.path().join("sweep"), dir.path().join("elsewhere")).unwrap();
+        symlink(disk.path().join("sweep"), dir.path().join("once-more")).unwrap();
+        symlink(disk.path().join("quickstart/seed=2"), dir.path().join("quickstart/seed=7")).unwrap();
+        symlink(dir.path().join("quickstart"), dir.path().join("second-name")).unwrap();
+        symlink(dir.path().join("nowhere"), dir.path().join("broken")).unwrap();
+        let found: Vec<PathBuf> = scan(dir.path()).into_iter().map(|(path, _)| path).collect();
+        let expected = [
+            "elsewhere/lr=0.1,seed=1",
+            "quickstart/seed=1",
+            "quickstart/seed=2",
+            "quickstart/seed=7",
+            "sweep/lr=0.1,seed=1",
+        ];
+        assert_eq!(names(dir.path(), &found), expected);
+        let resolved = |argument: &str| names(dir.path(), &resolve(dir.path(), argument).unwrap());
+        assert_eq!(resolved("elsewhere"), ["elsewhere/lr=0.1,seed=1"]);
+        assert_eq!(resolved("quickstart/seed=7"), ["quickstart/seed=7"]);
+        assert_eq!(resolved("second-name"), ["second-name/seed=1", "second-name/seed=2", "second-name/seed=7"]);
+    }
+
+    #[test]
+    fn what_was_thrown_away_is_not_found() {
+        let dir = runs();
+        fs::create_dir(dir.path().join(trash::FOLDER)).unwrap();
+        fs::rename(dir.path().join("sweep"), dir.path().join(trash::FOLDER).join("sweep")).unwrap();
+        assert_eq!(scan(dir.path()).len(), 2);
+        assert!(resolve(dir.path(), "sweep").is_err());
     }
 }
