@@ -11,10 +11,12 @@ pub(crate) mod fixture;
 mod lock;
 pub mod manifest;
 mod metrics_csv;
+mod pattern;
 mod read;
 mod record_sizes;
 mod run_dir;
 pub mod scan;
+pub mod tags;
 mod turn;
 
 pub use crate::event::{Memorisation, NGRAM_WORDS, SampleText, VerbatimCopy};
