@@ -125,6 +125,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("figment", &["config"]),
     ("gemm", &["ops/cpu/matmul"]),
     ("gemm_before_avx2", &["ops/cpu/matmul"]),
+    ("glob", &["store/pattern"]),
     ("include_dir", &["export/source"]),
     ("indicatif", &["sinks/progress"]),
     ("nvml_wrapper", &["monitor"]),

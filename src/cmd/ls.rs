@@ -45,7 +45,8 @@ pub struct Args {
 
 const JSON_HELP: &str = "\
 Fields of --json and --csv, null or empty where something is not known:
-  experiment, run, path, status, stop_reason, tags, seed, step (steps done), max_steps, tokens,
+  experiment, run, path, status, stop_reason, tags, checkpoint_tags (name@step), seed,
+  step (steps done), max_steps, tokens,
   train_loss, train_loss_ema, best_train_loss, val_loss, best_val_loss, corpus_loss (nats per token),
   steps_to_target, tokens_per_sec, step_secs, elapsed_secs, peak_memory_bytes, parameters, attempts,
   started_at, finished_at (RFC 3339), point (what a sweep set), error (why it cannot be read)
@@ -136,7 +137,9 @@ fn lines(found: &[Listed], further: &[&str], now: Timestamp) -> String {
     further.dedup();
     let headings: Vec<String> = further.iter().map(|name| format!(" {}", name.to_uppercase())).collect();
     let mut heading = vec!["RUN", "STATUS", " STEP", " LOSS", " VAL LOSS", " BEST VAL", " TOKENS/S", "AGE"];
+    let tagged = runs().any(|run| !run.tags.is_empty());
     heading.extend(several.then_some(" ATTEMPTS"));
+    heading.extend(tagged.then_some("TAGS"));
     heading.extend(headings.iter().map(String::as_str));
     let row = |listed: &Listed| match &listed.run {
         Ok(run) => {
@@ -145,6 +148,8 @@ fn lines(found: &[Listed], further: &[&str], now: Timestamp) -> String {
                 0 => units::MISSING.to_owned(),
                 attempts => attempts.to_string(),
             }));
+            let tags = run.tags.iter().map(|(name, step)| format!("{name}@{step}")).collect::<Vec<_>>();
+            cells.extend(tagged.then(|| tags.join(" ")));
             cells.extend(further.iter().map(|name| {
                 fields::find(run, name).map_or_else(|| units::MISSING.to_owned(), |found| found.shown())
             }));
@@ -175,7 +180,7 @@ fn row(name: &str, run: &Read, now: Timestamp) -> Vec<String> {
         },
         loss(summary.final_train_loss_ema.or(summary.final_train_loss)),
         loss(summary.final_val_loss),
-        loss(summary.best_val_loss),
+        loss(summary.best_val_loss.filter(|_| run.whole)),
         summary.tokens_per_sec.map_or_else(|| units::MISSING.to_owned(), units::si),
         units::duration(age_secs),
     ]
@@ -237,7 +242,7 @@ mod tests {
     fn listed(manifest: Manifest) -> Listed {
         let record = crate::store::RunRecord::of_manifest(RunDir::open("nowhere"), manifest);
         let summary = crate::report::summary::Summary::of(&record);
-        let run = Read { manifest: record.manifest, summary, newest: None, config: Vec::new() };
+        let run = Read { manifest: record.manifest, summary, whole: true, tags: Vec::new(), newest: None, config: Vec::new() };
         Listed { path: "runs/rates/seed=1".into(), name: "rates/seed=1".to_owned(), run: Ok(run) }
     }
 

@@ -34,7 +34,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         let runs_dir = &args.folders.runs_dir;
         let dir = match again::decide(&run.plan, runs_dir, run.data.as_ref(), again) {
             Decision::New(changed) => {
-                launcher.prepare(&run.plan, run.start.as_ref(), runs_dir, changed, Place::Elsewhere)?.0
+                launcher.prepare(&run.plan, run.start.as_ref(), runs_dir, changed, None, Place::Elsewhere)?.0
             }
             Decision::GoOn(dir, _) => dir,
             Decision::Keep(dir, manifest) => {

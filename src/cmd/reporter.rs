@@ -77,9 +77,29 @@ pub struct Reported {
 pub struct Compared {
     /// On experiments whose runs should have the same losses.
     pub verdicts: Vec<Verdict>,
+    /// What the settings are ranked by, in words; empty where they are not.
+    #[serde(default)]
+    pub outcome: String,
+    /// What the comparison says first, for a terminal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
     /// Where the page is, or why there is none; `None` where none is wanted.
     pub page: Option<Result<PathBuf, String>>,
+    /// The best settings, best first.
+    #[serde(default)]
+    pub best: Vec<Setting>,
 }
+
+/// A setting among the best.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Setting {
+    pub setting: String,
+    pub result: String,
+    pub runs: usize,
+}
+
+/// How many of the best settings are named.
+const BEST: usize = 5;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Verdict {
@@ -185,7 +205,19 @@ fn compared(runs: Compare) -> Compared {
             Ok(path)
         })
     });
-    Compared { verdicts, page }
+    let mut compared = Compared { verdicts, page, ..Compared::default() };
+    // A fault there is told by the page.
+    if matches!(compared.page, Some(Ok(_))) {
+        let best = report::compare::best(&records, BEST);
+        compared.outcome = best.first().map_or_else(String::new, |place| place.outcome.to_uppercase());
+        let setting = |place: report::compare::Place| {
+            let report::compare::Place { setting, result, runs, .. } = place;
+            Setting { setting, result, runs }
+        };
+        compared.best = best.into_iter().map(setting).collect();
+        compared.answer = Some(report::compare::answer(&records)).filter(|answer| !answer.is_empty());
+    }
+    compared
 }
 
 /// An error in words; a panic is one too.

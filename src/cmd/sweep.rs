@@ -1,5 +1,7 @@
 //! What commands that train have in common: processes for runs, a report for each, the comparison, the summary, the exit code.
 
+mod finale;
+
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Instant;
@@ -16,6 +18,7 @@ use crate::launcher::again;
 use crate::launcher::local::{self, Job, Terms, Watcher};
 use crate::machine;
 use crate::report::{compare::LeftOut, ending::Ending};
+use crate::sinks::progress::board::{Board, Fate};
 use crate::sinks::progress::{Place, Screen};
 use crate::store::manifest::Manifest;
 use crate::store::{RunDir, StoreError};
@@ -138,14 +141,10 @@ pub fn train(
     let count = items.len();
     let started = Instant::now();
     let mut sweep = Sweep { screen: screen.clone(), count, ..Sweep::default() };
-    let mut jobs = Vec::new();
+    let mut to_train = Vec::new();
     for (index, item) in items.into_iter().enumerate() {
         match item {
-            Item::Train(dir) => {
-                let (screen, place) = (screen.clone(), Place { index: index + 1, count });
-                let listeners = Box::new(move || screen.sink(place).into_iter().collect());
-                jobs.push(Job { index, dir, listeners });
-            }
+            Item::Train(dir) => to_train.push((index, dir)),
             Item::Done(dir, manifest, origin) => sweep.add(index, &dir, *manifest, origin),
             Item::LeftOut(run) => {
                 (sweep.unfinished, sweep.resumable) = (true, true);
@@ -157,11 +156,24 @@ pub fn train(
             }
         }
     }
-    let terms = work.terms(jobs.len(), costs);
+    let terms = work.terms(to_train.len(), costs);
     if let Some(warning) = short_together(costs, terms.jobs, machine::free_memory_bytes()) {
         screen.note(&format!("warning: {warning}"));
     }
+    sweep.board = finale::board(screen, &to_train, count, terms.jobs);
+    let job = |(index, dir)| {
+        let (screen, board) = (screen.clone(), sweep.board.clone());
+        let sink = move || match &board {
+            Some(board) => board.sink(index),
+            None => screen.sink(Place { index: index + 1, count }),
+        };
+        Job { index, dir, listeners: Box::new(move || sink().into_iter().collect()) }
+    };
+    let jobs = to_train.into_iter().map(job).collect();
     local::work(jobs, terms, &stop, &mut sweep);
+    if let Some(board) = &sweep.board {
+        board.close();
+    }
     sweep.done.sort_by_key(|run| run.index);
 
     // Written before anything is printed, so that it is there whatever becomes of the terminal.
@@ -182,6 +194,8 @@ pub fn train(
 #[derive(Default)]
 struct Sweep {
     screen: Screen,
+    /// Where several runs are shown while they train.
+    board: Option<Board>,
     count: usize,
     done: Vec<Done>,
     left_out: Vec<LeftOut>,
@@ -207,7 +221,10 @@ impl Watcher for Sweep {
         }
     }
 
-    fn left_out(&mut self, _index: usize, dir: RunDir, reason: &str) {
+    fn left_out(&mut self, index: usize, dir: RunDir, reason: &str) {
+        if let Some(board) = &self.board {
+            board.ended(index, Fate::Stopped, "");
+        }
         self.resumable = true;
         self.left_out.push(LeftOut { run: name_of(&dir), reason: reason.to_owned() });
     }
@@ -226,25 +243,17 @@ impl Sweep {
             Status::Failed => run.manifest.results.is_none(),
             _ => false,
         };
-        if silent && origin == Origin::Now {
+        if let Some(board) = self.board.as_ref().filter(|_| origin == Origin::Now) {
+            board.ended(index, finale::fate(&run.manifest), &run.sentence());
+        } else if silent && origin == Origin::Now {
             self.screen.note(&format!("[{}/{}] {}", index + 1, self.count, run.sentence()));
         }
         self.done.push(run);
     }
 
-    /// One line per run with its outcome, and one with the path of its report.
+    /// Of the runs outcomes and paths of reports, of all of them how many, which settings were the best, and the answer.
     fn summary(&self, elapsed_secs: f64, compared: Option<&Compared>) -> String {
-        let mut lines = Vec::new();
-        for run in &self.done {
-            lines.push(run.sentence());
-            if run.has_lost() {
-                lines.extend(run.manifest.lost.iter().map(|lost| format!("  lost: {lost}")));
-            }
-            match &run.reported.report {
-                Ok(path) => lines.push(format!("  {}", path.display())),
-                Err(_) => lines.push("  no report (see the error above)".to_owned()),
-            }
-        }
+        let mut lines = finale::runs(&self.done);
         lines.extend(self.left_out.iter().map(|run| format!("{}: {}", run.run, run.reason)));
         if self.count > 1 {
             lines.push(self.counts(elapsed_secs));
@@ -259,6 +268,7 @@ impl Sweep {
                 .flat_map(|compared| &compared.verdicts)
                 .map(|verdict| verdict.sentence.clone()),
         );
+        lines.extend(compared.into_iter().flat_map(finale::answer));
         lines.join("\n")
     }
 
@@ -276,6 +286,7 @@ impl Sweep {
             1 => counts.push("1 kept as it was".to_owned()),
             _ => counts.push(format!("{kept} kept as they were")),
         }
+        counts.extend(finale::missed(&self.done));
         if skipped > 0 {
             counts.push(format!("{skipped} skipped"));
         }

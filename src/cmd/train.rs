@@ -10,10 +10,11 @@ use crate::error::{Error, Exit};
 use crate::facts::Status;
 use crate::launcher::Launcher;
 use crate::launcher::again::{self, Again, Decision};
+use crate::launcher::estimate::Past;
 use crate::launcher::patience::Patience;
 use crate::launcher::prepare::Place;
 use crate::sinks::progress::Screen;
-use crate::store::StoreError;
+use crate::store::{StoreError, scan::scan};
 use crate::train::StopFlag;
 
 #[derive(Debug, clap::Args)]
@@ -69,8 +70,10 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     let mut patience = Patience::default();
     // Held until all directories are made: who starts the same at this moment finds them then.
     let turns = take_turns(&planned, &args.folders.runs_dir);
+    let earlier: Vec<_> = scan(&args.folders.runs_dir).into_iter().filter_map(|(_, run)| run.ok()).collect();
+    let past = launcher.past(earlier.iter());
     for run in &planned {
-        items.push(match item(run, &args.folders, again, &launcher, &mut patience, &screen, &stop) {
+        items.push(match item(run, &args.folders, again, &launcher, &past, &mut patience, &screen, &stop) {
             Ok(item) => item,
             // The folder of all runs is unusable: nothing is started.
             Err(error @ StoreError::CreateRun { .. }) if items.is_empty() => return Err(error.into()),
@@ -100,6 +103,7 @@ fn item(
     folders: &Folders,
     again: Again,
     launcher: &Launcher,
+    past: &Past,
     patience: &mut Patience,
     screen: &Screen,
     stop: &StopFlag,
@@ -116,7 +120,7 @@ fn item(
     match decision {
         Decision::New(changed_since) => {
             let (dir, manifest) =
-                launcher.prepare(plan, run.start.as_ref(), &folders.runs_dir, changed_since, Place::Here)?;
+                launcher.prepare(plan, run.start.as_ref(), &folders.runs_dir, changed_since, past.estimate(plan, run.cost.as_ref()), Place::Here)?;
             Ok(match manifest.status {
                 Status::Skipped => Item::Done(dir, Box::new(manifest), Origin::Now),
                 _ => Item::Train(dir),

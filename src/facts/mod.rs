@@ -12,7 +12,7 @@ mod outcome;
 mod reference;
 
 pub use change::KeyChange;
-pub use cost::{CostInfo, StepPart};
+pub use cost::{CostInfo, EstimateInfo, StepPart};
 pub use data::DataInfo;
 pub use device::DeviceInfo;
 pub use host::HostInfo;

@@ -11,6 +11,7 @@ pub mod again;
 pub mod child;
 pub mod death;
 pub mod disk;
+pub mod estimate;
 pub mod lease;
 pub mod local;
 pub mod memory;

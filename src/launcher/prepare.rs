@@ -4,6 +4,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use super::estimate::Past;
 use super::memory::shortage;
 use super::provenance;
 use super::requirements::{Machine, unmet, unmet_to_go_on};
@@ -12,7 +13,7 @@ use crate::data;
 use crate::engine::cost::Cost;
 use crate::engine::device;
 use crate::engine::memory::Place as MemoryPlace;
-use crate::facts::{HostInfo, Status, StopReason};
+use crate::facts::{EstimateInfo, HostInfo, Status, StopReason};
 use crate::machine;
 use crate::pretrained::Start;
 use crate::store::manifest::{ChangedSince, FORMAT_VERSION, Manifest, RunInfo, TargetInfo};
@@ -77,7 +78,13 @@ impl Launcher {
         shortage(runs, free)
     }
 
-    /// Makes a directory for the run, with `changed_since` as what distinguishes it from an earlier one of its name. `start` is what
+    /// What runs with these manifests tell about how long others will take here.
+    pub fn past<'a>(&self, manifests: impl Iterator<Item = &'a Manifest>) -> Past {
+        Past::of(manifests, &self.host)
+    }
+
+    /// Makes a directory for the run, with `changed_since` as what distinguishes it from an earlier one of its name, and what it is
+    /// expected to take. `start` is what
     /// its `train.init_from` means now, where that was looked at: the run keeps to it. For a run that would be trained here, a
     /// requirement that is not met is recorded as `skipped`.
     ///
@@ -89,10 +96,11 @@ impl Launcher {
         start: Option<&Start>,
         runs_dir: &Path,
         changed_since: Option<ChangedSince>,
+        estimate: Option<EstimateInfo>,
         place: Place,
     ) -> Result<(RunDir, Manifest), StoreError> {
         let mut manifest = self.manifest(plan);
-        manifest.changed_since = changed_since;
+        (manifest.changed_since, manifest.estimate) = (changed_since, estimate);
         if place == Place::Here
             && let Some(reason) = self.unmet(plan)
         {
@@ -148,6 +156,7 @@ impl Launcher {
             model: None,
             init_from: None,
             cost: None,
+            estimate: None,
             target: plan.target.as_ref().map(|target| TargetInfo {
                 metric: target.metric.key().to_owned(),
                 threshold: target.threshold,

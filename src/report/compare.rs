@@ -32,6 +32,40 @@ pub struct LeftOut {
     pub reason: String,
 }
 
+/// What a comparison of these runs says first, as plain text for a terminal: which setting won and by how much. The order of
+/// `records` does not matter.
+pub fn answer(records: &[RunRecord]) -> String {
+    let comparison = Comparison::of(records);
+    let paragraph = words::paragraph(&comparison, &agreements(records), 0);
+    paragraph.lines().next().unwrap_or_default().replace(['`', '\\'], "")
+}
+
+/// A setting's place in a comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// What differs, shortly: `learning_rate = 3e-4`.
+    pub setting: String,
+    /// The number that decides, with its spread: `1.234 ± 0.012`.
+    pub result: String,
+    /// What that number is: `Val loss (best)`.
+    pub outcome: &'static str,
+    /// Runs that it is the mean of.
+    pub runs: usize,
+}
+
+/// The best settings of these runs, at most `most`, best first; none where they do not compare. As plain text.
+pub fn best(records: &[RunRecord], most: usize) -> Vec<Place> {
+    let comparison = Comparison::of(records);
+    let Some(ranking) = ranking::ranking(&comparison) else { return Vec::new() };
+    let place = |(group, spread): &(&groups::Group, crate::stats::Spread)| Place {
+        setting: group.label.clone(),
+        result: tables::value(ranking.outcome.unit, spread, spread.n > 1),
+        outcome: ranking.outcome.label,
+        runs: spread.n,
+    };
+    ranking.ranked.iter().take(most).map(place).collect()
+}
+
 /// Writes `<name>.md` and the folder `<name>` with its plots into `reports_dir`, and returns the page's path. Runs that
 /// did not come to a planned end stand in the page with the reason and do not count. The order of `records` does not
 /// matter, and the same records give the same bytes.

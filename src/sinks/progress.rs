@@ -1,5 +1,7 @@
 //! What a person sees while a run trains: a bar on a terminal, plain lines elsewhere.
 
+pub mod board;
+
 use std::cell::Cell;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};

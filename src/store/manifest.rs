@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{
-    CostInfo, DataInfo, DeviceInfo, HostInfo, InitFrom, KeyChange, ModelInfo, Reference, Status, StepPart,
+    CostInfo, DataInfo, DeviceInfo, EstimateInfo, HostInfo, InitFrom, KeyChange, ModelInfo, Reference, Status, StepPart,
     StopReason,
 };
 
@@ -50,6 +50,9 @@ pub struct Manifest {
     /// What the run was expected to take. Absent where nothing is computed (the scripted engine).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<CostInfo>,
+    /// How long it was expected to take. Absent where nothing was known to tell it from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<EstimateInfo>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<TargetInfo>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

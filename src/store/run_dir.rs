@@ -327,6 +327,16 @@ impl CheckpointsDir {
         Ok(steps)
     }
 
+    /// Checkpoints that people gave a name: nothing but [`tags`](super::tags) writes or deletes here.
+    pub fn tags(&self) -> PathBuf {
+        self.0.join("tags")
+    }
+
+    /// The folder of the checkpoint of this name.
+    pub fn tag(&self, name: &str) -> PathBuf {
+        self.tags().join(name)
+    }
+
     /// A file that names the checkpoint with the lowest loss.
     pub fn best(&self) -> PathBuf {
         self.0.join("best")

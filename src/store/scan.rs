@@ -8,7 +8,9 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::error::StoreError;
 use super::manifest::Manifest;
+use super::pattern::{self, Names};
 use super::run_dir::RunDir;
+use super::tags;
 use super::trash;
 use crate::files::atomic::TEMPORARY;
 
@@ -34,25 +36,78 @@ pub fn scan(root: &Path) -> Vec<(PathBuf, Result<Manifest, StoreError>)> {
         .collect()
 }
 
-/// The run directories that `argument` means: the path of a run directory or of a folder of them, or in `runs_dir`
-/// an `<experiment>/<run>` or an `<experiment>` (all its runs).
+/// The directories that [`scan`] finds, unread.
+pub fn paths(root: &Path) -> Vec<PathBuf> {
+    find(root).into_iter().flatten().collect()
+}
+
+/// `experiment/run`, as the folders of a run are called.
+pub fn id_of(dir: &RunDir) -> String {
+    let experiment = dir.path().parent().and_then(Path::file_name).unwrap_or_default();
+    format!("{}/{}", experiment.display(), dir.name())
+}
+
+/// An argument in front of the last `@`, and what stands behind it: which of the checkpoints of a run, or of the runs of an
+/// experiment. No name of a run or an experiment has an `@`; a path may, so that a path that is there is not taken apart.
+pub fn split_checkpoint(argument: &str) -> Option<(&str, &str)> {
+    argument.rsplit_once('@').filter(|(run, which)| !run.is_empty() && !which.is_empty() && !which.contains('/'))
+}
+
+/// The run directories that `argument` means: the path of a run directory or of a folder of them; or in `runs_dir`
+/// an `<experiment>/<run>`, an `<experiment>` (all its runs), a pattern of these (`lr/learning_rate=0.001*`, `{a,b}`), or a
+/// [tag](super::tags) (the run that it is of). `@` and a checkpoint behind it change nothing: the run is the same.
 ///
 /// # Errors
 /// When it means nothing; the error offers the nearest names.
 pub fn resolve(runs_dir: &Path, argument: &str) -> Result<Vec<PathBuf>, StoreError> {
     // An empty name would mean the folder of all runs.
-    let paths = [PathBuf::from(argument), runs_dir.join(argument)];
-    for path in paths.into_iter().filter(|_| !argument.is_empty()) {
-        let runs: Vec<PathBuf> = find(&path).into_iter().flatten().collect();
+    let places = [PathBuf::from(argument), runs_dir.join(argument)];
+    for path in places.into_iter().filter(|_| !argument.is_empty()) {
+        let runs = paths(&path);
         if !runs.is_empty() {
             return Ok(runs);
         }
+    }
+    if let Some(names) = Some(argument).filter(|text| pattern::is_pattern(text)).and_then(Names::of) {
+        let runs = fitting(runs_dir, argument, &names);
+        if !runs.is_empty() {
+            return Ok(runs);
+        }
+    }
+    if let Some(tag) = tags::find(runs_dir, argument) {
+        return Ok(vec![tag.dir.path().to_owned()]);
+    }
+    if let Some((run, _)) = split_checkpoint(argument) {
+        return resolve(runs_dir, run);
     }
     Err(StoreError::UnknownRun {
         argument: argument.to_owned(),
         runs_dir: runs_dir.to_owned(),
         nearest: nearest(runs_dir, argument),
     })
+}
+
+/// The runs that a pattern names: by `experiment/run`, by one of the two, or by their path.
+fn fitting(runs_dir: &Path, argument: &str, names: &Names) -> Vec<PathBuf> {
+    let in_runs_dir = paths(runs_dir).into_iter().filter(|path| {
+        let Ok(id) = path.strip_prefix(runs_dir) else { return false };
+        let (experiment, run) = (id.parent().unwrap_or(Path::new("")), id.file_name().unwrap_or_default());
+        let known = [id.as_os_str(), experiment.as_os_str(), run, path.as_os_str()];
+        known.iter().any(|name| !name.is_empty() && names.fit(&name.to_string_lossy()))
+    });
+    let found: Vec<PathBuf> = in_runs_dir.collect();
+    if !found.is_empty() {
+        return found;
+    }
+    // Below another folder: its part without a pattern is a path.
+    let plain: PathBuf =
+        Path::new(argument).components().take_while(|part| !pattern::is_pattern(&part.as_os_str().to_string_lossy())).collect();
+    if plain.as_os_str().is_empty() || plain == Path::new("/") {
+        return Vec::new();
+    }
+    // A run, or the folder of an experiment.
+    let fits = |path: &Path| names.fit(&path.to_string_lossy());
+    paths(&plain).into_iter().filter(|path| fits(path) || path.parent().is_some_and(fits)).collect()
 }
 
 fn find(root: &Path) -> Vec<Result<PathBuf, walkdir::Error>> {
@@ -71,6 +126,8 @@ struct Search {
     found: Vec<Result<PathBuf, walkdir::Error>>,
     /// Folders whose content is found anyway, or was found, without links in their paths.
     seen: Vec<PathBuf>,
+    /// Those that are being looked through: a link to what lies around one of them leads back.
+    under_way: Vec<PathBuf>,
     /// Runs that were found behind links, likewise.
     behind_links: HashSet<PathBuf>,
 }
@@ -79,7 +136,7 @@ impl Search {
     /// `links` is how many links led here.
     fn below(&mut self, root: &Path, links: usize) {
         // Only links ask for it, and most folders of runs have none.
-        let mut whole_root = None;
+        let known = self.under_way.len();
         let mut walk = WalkDir::new(root).sort_by_key(|entry| order(&entry.file_name().to_string_lossy())).into_iter();
         while let Some(entry) = walk.next() {
             let entry = match entry {
@@ -99,17 +156,20 @@ impl Search {
                 walk.skip_current_dir();
             } else if !is_dir && entry.path_is_symlink() && links < LINKS_DEEP {
                 let Ok(target) = entry.path().canonicalize() else { continue };
-                if whole_root.is_none() {
+                if self.under_way.len() == known {
                     let whole = root.canonicalize().unwrap_or_else(|_| root.to_owned());
                     self.seen.push(whole.clone());
-                    whole_root = Some(whole);
+                    self.under_way.push(whole);
                 }
-                if target.is_dir() && !self.seen.iter().any(|seen| target.starts_with(seen)) {
+                let leads_back = self.under_way.iter().any(|root| root.starts_with(&target));
+                let is_seen = self.seen.iter().any(|seen| target.starts_with(seen));
+                if target.is_dir() && !leads_back && !is_seen {
                     self.below(entry.path(), links + 1);
                     self.seen.push(target);
                 }
             }
         }
+        self.under_way.truncate(known);
     }
 
     fn add(&mut self, path: PathBuf, behind_link: bool) {
@@ -154,6 +214,7 @@ fn nearest(runs_dir: &Path, argument: &str) -> Vec<String> {
             names.push((last.display().to_string(), id.clone()));
         }
         names.push((id.clone(), id));
+        names.extend(tags::of(&RunDir::open(&path)).into_iter().map(|tag| (tag.name.clone(), tag.name)));
     }
     // A name of more than twice the length has a likeness below one half, and a very long one would take long to compare.
     let length = argument.chars().count();
@@ -246,6 +307,19 @@ mod tests {
         assert_eq!(resolved("quickstart"), ["quickstart/seed=1", "quickstart/seed=2"]);
         assert_eq!(resolved("quickstart/seed=2"), ["quickstart/seed=2"]);
         assert!(resolve(dir.path(), "").is_err());
+        assert_eq!(resolved("quick*"), ["quickstart/seed=1", "quickstart/seed=2"]);
+        assert_eq!(resolved("*seed=1"), ["quickstart/seed=1", "sweep/lr=0.1,seed=1"]);
+        assert_eq!(resolved("quickstart/seed=[2-9]"), ["quickstart/seed=2"]);
+        assert_eq!(resolved("{quickstart,sweep}/*seed=1"), ["quickstart/seed=1", "sweep/lr=0.1,seed=1"]);
+        assert_eq!(resolved("quickstart/seed=2@500"), ["quickstart/seed=2"]);
+        assert_eq!(resolved(&format!("{}/quick*/seed=1", dir.path().display())), ["quickstart/seed=1"]);
+        let elsewhere = tempfile::tempdir().unwrap();
+        let pattern = format!("{}/quick*", dir.path().display());
+        assert_eq!(resolve(elsewhere.path(), &pattern).unwrap().len(), 2);
+        for nothing in ["nothing*", "@", "quickstart/@x", "[", "*nothing@5"] {
+            let found = resolve(dir.path(), nothing);
+            assert_eq!(found.is_err(), nothing != "quickstart/@x", "{nothing}: {found:?}");
+        }
         let path = dir.path().join("sweep/lr=0.1,seed=1");
         assert_eq!(resolved(path.to_str().unwrap()), ["sweep/lr=0.1,seed=1"]);
     }
@@ -290,6 +364,7 @@ mod tests {
         symlink(disk.path().join("quickstart/seed=2"), dir.path().join("quickstart/seed=7")).unwrap();
         symlink(dir.path().join("quickstart"), dir.path().join("second-name")).unwrap();
         symlink(dir.path().join("nowhere"), dir.path().join("broken")).unwrap();
+        symlink("/", dir.path().join("everything")).unwrap();
         let found: Vec<PathBuf> = scan(dir.path()).into_iter().map(|(path, _)| path).collect();
         let expected = [
             "elsewhere/lr=0.1,seed=1",

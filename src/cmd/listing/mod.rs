@@ -13,7 +13,7 @@ use crate::facts::Status;
 use crate::metric::MetricsRow;
 use crate::report::summary::Summary;
 use crate::store::manifest::Manifest;
-use crate::store::{RunDir, RunRecord, StoreError, Tail, scan, tail};
+use crate::store::{RunDir, RunRecord, StoreError, Tail, scan, tags, tail};
 
 pub use filter::Filter;
 
@@ -31,6 +31,10 @@ pub struct Read {
     pub manifest: Manifest,
     /// From the manifest where it has results, and from the last rows otherwise.
     pub summary: Summary,
+    /// The summary knows of all rows: the least of the last ones is not the least of all.
+    pub whole: bool,
+    /// Checkpoints that people gave a name: name and step.
+    pub tags: Vec<(String, u64)>,
     /// The newest row, where the rows were looked at.
     pub newest: Option<MetricsRow>,
     /// The leaves of its configuration, where a filter or an order asks for one of them.
@@ -91,17 +95,14 @@ impl Read {
         let tail = if unknown || depth.rows { tail(&dir.metrics()).unwrap_or_default() } else { Tail::default() };
         let config = if depth.config { leaves(&dir) } else { Vec::new() };
         let newest = tail.rows.last().cloned();
+        let tags = tags::of(&dir).into_iter().map(|tag| (tag.name, tag.step)).collect();
         let mut record = RunRecord::of_manifest(dir, manifest);
         if record.manifest.results.is_none() {
             record.rows = tail.rows;
         }
-        let mut summary = Summary::of(&record);
-        if record.manifest.results.is_none() && !tail.whole {
-            // The least of the last rows is not the least of all.
-            (summary.best_train_loss, summary.best_val_loss, summary.initial_train_loss) = (None, None, None);
-            (summary.best_train_step, summary.best_val_step, summary.peak_memory_bytes) = (None, None, None);
-        }
-        Self { manifest: record.manifest, summary, newest, config }
+        let summary = Summary::of(&record);
+        let whole = record.manifest.results.is_some() || tail.whole;
+        Self { manifest: record.manifest, summary, whole, tags, newest, config }
     }
 }
 
