@@ -124,8 +124,14 @@ pub fn loss(nats: f64) -> String {
 
 /// [`loss`] with as many digits as it takes to stay visibly below `threshold`, which is below or equal otherwise.
 pub fn loss_below(nats: f64, threshold: f64) -> String {
+    let below = |text: &String| text.parse().is_ok_and(|shown: f64| shown < threshold);
     let short = loss(nats);
-    if short.parse().is_ok_and(|shown: f64| shown < threshold) { short } else { number(nats) }
+    if below(&short) {
+        return short;
+    }
+    // The fewest digits that do: nobody reads seventeen.
+    let rounded = (3..16).filter_map(|digits| format!("{nats:.digits$e}").parse().ok());
+    rounded.map(number).find(below).unwrap_or_else(|| number(nats))
 }
 
 /// A small share of something, such as a relative difference: `2.1e-6`.
@@ -264,7 +270,7 @@ mod tests {
         assert_eq!(loss(1e9), "1.00e9");
         assert_eq!(loss(f64::NAN), "NaN");
         assert_eq!(loss_below(0.0972, 0.0999999), "0.0972");
-        assert_eq!(loss_below(0.09999985, 0.0999999), "0.09999985");
+        assert_eq!(loss_below(0.0999998412345, 0.0999999), "0.0999998");
     }
 
     #[test]

@@ -190,8 +190,7 @@ fn object(listed: &Listed) -> Value {
     let mut object = Map::new();
     match &listed.run {
         Ok(run) => {
-            object.extend(FIELDS.iter().map(|field| (field.name.to_owned(), (field.get)(run))));
-            object.insert("point".to_owned(), json!(run.manifest.run.point));
+            object = fields::object(run);
         }
         Err(error) => {
             let parts = listed.name.rsplit_once('/');

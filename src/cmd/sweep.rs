@@ -253,8 +253,7 @@ impl Sweep {
 
     /// Of the runs outcomes and paths of reports, of all of them how many, which settings were the best, and the answer.
     fn summary(&self, elapsed_secs: f64, compared: Option<&Compared>) -> String {
-        let mut lines = finale::runs(&self.done);
-        lines.extend(self.left_out.iter().map(|run| format!("{}: {}", run.run, run.reason)));
+        let mut lines = finale::runs(&self.done, &self.left_out);
         if self.count > 1 {
             lines.push(self.counts(elapsed_secs));
         }

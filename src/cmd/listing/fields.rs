@@ -56,6 +56,12 @@ pub static FIELDS: &[Field] = &[
     text("finished_at", |run| json!(run.manifest.finished_at.map(|at| at.to_string()))),
 ];
 
+/// The fields as an object, and what a sweep set.
+pub fn object(run: &Read) -> serde_json::Map<String, Value> {
+    let fields = FIELDS.iter().map(|field| (field.name.to_owned(), (field.get)(run)));
+    fields.chain([("point".to_owned(), json!(run.manifest.run.point))]).collect()
+}
+
 /// JSON has no other numbers.
 fn finite(value: Option<f64>) -> Value {
     json!(value.filter(|value| value.is_finite()))

@@ -88,6 +88,13 @@ pub fn gather(
 }
 
 impl Read {
+    /// A run of which everything was read.
+    pub fn of_record(record: &RunRecord) -> Self {
+        let tags = tags::of(&record.dir).into_iter().map(|tag| (tag.name, tag.step)).collect();
+        let (manifest, summary) = (record.manifest.clone(), Summary::of(record));
+        Self { manifest, summary, whole: true, tags, newest: record.rows.last().cloned(), config: Vec::new() }
+    }
+
     fn of(path: &Path, manifest: Manifest, depth: Depth) -> Self {
         let dir = RunDir::open(path);
         let unknown = manifest.results.is_none() && manifest.status != Status::Skipped;

@@ -12,12 +12,12 @@ pub const WIDTH: usize = 100;
 
 type Cell = fn(&Prospect) -> String;
 
-/// Heading, what it is called in a sentence, and the cell of a run; the last to be left away first, where it becomes too wide.
+/// Heading, what it is called in a sentence, and the cell of a run.
 const COLUMNS: &[(&str, &str, Cell)] = &[
     (" STEPS", "steps", |one| units::count(one.run.plan.train.max_steps)),
     (" PARAMETERS", "parameters", |one| parameters(one.run)),
-    (" TOKENS/STEP", "tokens per step", |one| units::count(one.run.plan.train.tokens_per_step())),
-    (" COMPUTE/STEP", "a step", |one| {
+    (" TOK/STEP", "tokens per step", |one| units::count(one.run.plan.train.tokens_per_step())),
+    (" FLOP/STEP", "per step", |one| {
         one.run.cost.as_ref().map_or_else(missing, |cost| units::flops(cost.flops.total()))
     }),
     (" MEMORY", "of memory", |one| {
@@ -45,6 +45,9 @@ fn parameters(run: &Planned) -> String {
     }
 }
 
+/// Columns that are left away where names would have to be cut, in this order: the sums are told below, and all of it by `--json`.
+const SPARED: &[&str] = &[" FLOP/STEP", " TOK/STEP", " MEMORY"];
+
 /// The table, and under it what all runs have in common.
 pub fn lines(prospects: &[Prospect]) -> String {
     let mut heading = vec!["RUN", "STATE"];
@@ -61,9 +64,9 @@ pub fn lines(prospects: &[Prospect]) -> String {
     let mut common = Vec::new();
     for (title, phrase, cell) in COLUMNS {
         let cells: Vec<String> = prospects.iter().map(cell).collect();
-        // Of a single run everything is its own.
-        if cells.len() > 1 && cells.iter().all(|cell| *cell == cells[0]) {
-            let is_name = matches!(*phrase, "corpus" | "device");
+        let is_name = matches!(*phrase, "corpus" | "device");
+        // Of a single run the numbers are its own.
+        if (cells.len() > 1 || is_name) && cells.iter().all(|cell| *cell == cells[0]) {
             let value = &cells[0];
             common.extend((value != units::MISSING).then(|| {
                 if is_name { format!("{phrase} {value}") } else { format!("{value} {phrase}") }
@@ -76,20 +79,37 @@ pub fn lines(prospects: &[Prospect]) -> String {
         heading.push(title);
         rows.iter_mut().zip(cells).for_each(|(row, cell)| row.push(cell));
     }
+    for spared in SPARED {
+        if let Some(column) = heading.iter().position(|title| title == spared)
+            && width(&heading, &rows) > WIDTH
+        {
+            heading.remove(column);
+            rows.iter_mut().for_each(|row| drop(row.remove(column)));
+        }
+    }
     shorten(&heading, &mut rows);
     let table = table(&heading, &rows);
-    if common.is_empty() { table } else { format!("{table}\nall runs: {}", common.join(", ")) }
+    let whose = if prospects.len() > 1 { "all runs: " } else { "" };
+    if common.is_empty() { table } else { format!("{table}\n{}", wrapped(&format!("{whose}{}", common.join(", ")))) }
+}
+
+fn widths(heading: &[&str], rows: &[Vec<String>]) -> Vec<usize> {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([heading[column].trim().len()]).max().unwrap_or(0)
+    };
+    (0..heading.len()).map(width).collect()
+}
+
+/// Of the lines, with two blanks between columns.
+fn width(heading: &[&str], rows: &[Vec<String>]) -> usize {
+    widths(heading, rows).iter().sum::<usize>() + 2 * (heading.len() - 1)
 }
 
 /// Cuts names and other words in the middle, until the lines fit.
 fn shorten(heading: &[&str], rows: &mut [Vec<String>]) {
-    let widths: Vec<usize> = (0..heading.len())
-        .map(|column| {
-            let cells = rows.iter().map(|row| row[column].chars().count());
-            cells.chain([heading[column].trim().len()]).max().unwrap_or(0)
-        })
-        .collect();
-    let mut too_much = (widths.iter().sum::<usize>() + 2 * (widths.len() - 1)).saturating_sub(WIDTH);
+    let widths = widths(heading, rows);
+    let mut too_much = width(heading, rows).saturating_sub(WIDTH);
     // Paths of corpora are longer than they tell; of names the ends tell runs apart.
     for (column, least) in [(heading.iter().position(|title| *title == "CORPUS"), 16), (Some(0), 24)] {
         let Some(column) = column.filter(|_| too_much > 0) else { continue };

@@ -2,6 +2,7 @@
 
 use super::{Done, Origin, reporter::Compared};
 use crate::cmd::listing::table;
+use crate::report::compare::LeftOut;
 use crate::report::ending::Ending;
 use crate::sinks::progress::Screen;
 use crate::sinks::progress::board::{Board, Fate, Task};
@@ -50,8 +51,9 @@ pub fn fate(manifest: &Manifest) -> Fate {
 }
 
 /// The lines of the runs, each with its outcome and the path of its report.
-pub fn runs(done: &[Done]) -> Vec<String> {
-    let told: Vec<&Done> = done.iter().filter(|run| done.len() <= EACH || must_be_read(run)).collect();
+pub fn runs(done: &[Done], left_out: &[LeftOut]) -> Vec<String> {
+    let few = done.len() + left_out.len() <= EACH;
+    let told: Vec<&Done> = done.iter().filter(|run| few || must_be_read(run)).collect();
     let mut lines = Vec::new();
     for run in told.iter().take(MOST) {
         lines.push(run.sentence());
@@ -65,6 +67,17 @@ pub fn runs(done: &[Done]) -> Vec<String> {
     }
     if told.len() > MOST {
         lines.push(format!("... and {} more like these; `runner ls` lists all runs", told.len() - MOST));
+    }
+    for run in left_out {
+        let alike = left_out.iter().filter(|other| other.reason == run.reason).count();
+        let line = if alike > EACH {
+            format!("{alike} runs: {}", run.reason)
+        } else {
+            format!("{}: {}", run.run, run.reason)
+        };
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
     }
     lines
 }

@@ -46,6 +46,8 @@ struct State {
     /// Seconds that all of it was estimated to take; shown until something is known.
     expected_secs: Option<f64>,
     tasks: Vec<Progress>,
+    /// Columns of the terminal.
+    width: fn() -> usize,
     /// Runs of this call, those included that are not trained.
     count: usize,
     best: Option<Best>,
@@ -86,6 +88,7 @@ impl Board {
             began: now,
             expected_secs,
             tasks: tasks.collect(),
+            width: columns,
             count,
             best: None,
             head,
@@ -184,7 +187,8 @@ impl State {
         parts.extend(self.time_left(elapsed_secs).map(|secs| format!("ETA {}", units::duration(secs))));
         if let Some(Best { loss, is_val, name }) = &self.best {
             let what = if *is_val { "val" } else { "loss" };
-            parts.push(format!("best {what} {}  {name}", units::loss(*loss)));
+            parts.push(format!("best {what} {}", units::loss(*loss)));
+            return fitting(&parts.join("  "), name, (self.width)());
         }
         parts.join("  ")
     }
@@ -208,6 +212,19 @@ impl State {
     }
 }
 
+fn columns() -> usize {
+    terminal_size::terminal_size_of(std::io::stderr()).map_or(80, |(width, _)| usize::from(width.0))
+}
+
+/// The text and the run's name behind it; of a name that finds no room the values alone: `0.001,64,1337`.
+fn fitting(text: &str, name: &str, room: usize) -> String {
+    if text.chars().count() + 2 + name.chars().count() <= room {
+        return format!("{text}  {name}");
+    }
+    let values: Vec<&str> = name.split(',').map(|part| part.rsplit('=').next().unwrap_or(part)).collect();
+    format!("{text}  {}", values.join(","))
+}
+
 fn style(template: &str) -> ProgressStyle {
     // A test holds the templates valid.
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -216,6 +233,8 @@ fn style(template: &str) -> ProgressStyle {
 
 /// The line of one run: its bar, and what stands behind it.
 const ROW: &str = "{prefix} {bar:8.cyan} {wide_msg}";
+/// Columns before the message.
+const BEFORE: usize = 14;
 
 struct RowSink {
     board: Board,
@@ -261,7 +280,7 @@ impl Sink for RowSink {
                 line.into_iter().for_each(terminal::err);
                 if let Some((_, bar)) = &self.row {
                     bar.set_position(step.step);
-                    bar.set_message(row_text(step, self.max_steps, &self.name()));
+                    bar.set_message(row_text(step, self.max_steps, &self.name(), columns()));
                 }
             }
             Event::Warning { message, .. } => self.board.say_once(&self.name(), message),
@@ -286,15 +305,16 @@ impl Drop for RowSink {
 }
 
 /// `120/300  loss 2.345  ETA 12 s  learning_rate=0.001,seed=1`, so that lines of several runs stand in columns.
-fn row_text(row: &MetricsRow, max_steps: u64, name: &str) -> String {
+fn row_text(row: &MetricsRow, max_steps: u64, name: &str, room: usize) -> String {
     let all = units::count(max_steps);
     let loss = row.train_loss_ema.or(row.train_loss).map_or(units::MISSING.to_owned(), units::loss);
-    format!(
-        "{:>width$}/{all}  loss {loss:<6}  ETA {:<6}  {name}",
+    let text = format!(
+        "{:>width$}/{all}  loss {loss:<6}  ETA {:<6}",
         units::count(row.step),
         eta(row, max_steps),
         width = all.len()
-    )
+    );
+    fitting(&text, name, room.saturating_sub(BEFORE))
 }
 
 #[cfg(test)]
@@ -303,7 +323,9 @@ mod tests {
 
     fn board(tasks: usize, expected_secs: Option<f64>) -> Board {
         let task = |index| Task { index, name: format!("rate={index}"), work: 10.0 };
-        Board::open(&Screen::Quiet, (0..tasks).map(task).collect(), tasks, expected_secs)
+        let board = Board::open(&Screen::Quiet, (0..tasks).map(task).collect(), tasks, expected_secs);
+        board.state().width = || 100;
+        board
     }
 
     fn row(step: u64, val_loss: Option<f64>) -> MetricsRow {
@@ -340,9 +362,11 @@ mod tests {
 
     #[test]
     fn lines_of_runs_stand_in_columns_and_templates_are_valid() {
-        let text = |step| row_text(&row(step, None), 1000, "x");
+        let text = |step| row_text(&row(step, None), 1000, "x", 100);
         assert_eq!(text(7).len(), text(999).len());
         assert!(text(7).starts_with("    7/1,000  loss 9.000 "), "{}", text(7));
+        let narrow = row_text(&row(7, None), 1000, "learning_rate=0.001,n_embd=64,seed=1337", 66);
+        assert!(narrow.ends_with("  0.001,64,1337"), "{narrow}");
         for template in [ROW, "{wide_msg}"] {
             assert!(ProgressStyle::with_template(template).is_ok());
         }
