@@ -160,7 +160,7 @@ fn not_finished(dir: &RunDir, stop: &StopFlag, folder: tempfile::TempDir) -> Exi
 }
 
 fn start(dir: &RunDir, listeners: Vec<Box<dyn crate::sinks::Sink>>) -> Result<Child, Error> {
-    Child::start(dir, None, listeners).map_err(|error| lost(dir, &error))
+    Child::start(dir, None, 1, listeners).map_err(|error| lost(dir, &error))
 }
 
 fn lost(dir: &RunDir, error: &std::io::Error) -> Error {

@@ -1,11 +1,23 @@
 //! The comparison of runs: `reports/<name>.md` and its plots.
 
 mod agreement;
+mod certainty;
+mod cheaper;
+mod csv;
+mod decision;
+mod effects;
 mod figures;
 mod groups;
 mod name;
+mod next;
+mod question;
 mod ranking;
+mod share;
+mod style;
 mod tables;
+mod trials;
+mod varied;
+mod view;
 mod words;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +33,8 @@ use super::index;
 use crate::markdown::{escape, percent_encode};
 use groups::Comparison;
 use name::file_name;
+use style::Style;
+use view::View;
 
 pub use agreement::{Agreement, agreements};
 pub use name::{checked_name, name_for};
@@ -32,12 +46,12 @@ pub struct LeftOut {
     pub reason: String,
 }
 
-/// What a comparison of these runs says first, as plain text for a terminal: which setting won and by how much. The order of
-/// `records` does not matter.
+/// What a comparison of these runs says first, as lines of plain text for a terminal: which setting won, by how much, whether that
+/// is sure, and what to try next. The order of `records` does not matter.
 pub fn answer(records: &[RunRecord]) -> String {
     let comparison = Comparison::of(records);
-    let paragraph = words::paragraph(&comparison, &agreements(records), 0);
-    paragraph.lines().next().unwrap_or_default().replace(['`', '\\'], "")
+    let left_out = all_left_out(&comparison, &[]).len();
+    words::answer(&View::of(&comparison), &agreements(records), left_out, Style::Plain).lines()
 }
 
 /// A setting's place in a comparison.
@@ -58,7 +72,7 @@ pub fn best(records: &[RunRecord], most: usize) -> Vec<Place> {
     let comparison = Comparison::of(records);
     let Some(ranking) = ranking::ranking(&comparison) else { return Vec::new() };
     let place = |(group, spread): &(&groups::Group, crate::stats::Spread)| Place {
-        setting: group.label.clone(),
+        setting: Style::Plain.code(&group.label),
         result: tables::value(ranking.outcome.unit, spread, spread.n > 1),
         outcome: ranking.outcome.label,
         runs: spread.n,
@@ -66,7 +80,7 @@ pub fn best(records: &[RunRecord], most: usize) -> Vec<Place> {
     ranking.ranked.iter().take(most).map(place).collect()
 }
 
-/// Writes `<name>.md` and the folder `<name>` with its plots into `reports_dir`, and returns the page's path. Runs that
+/// Writes `<name>.md`, `<name>.csv` and the folder `<name>` with its plots into `reports_dir`, and returns the page's path. Runs that
 /// did not come to a planned end stand in the page with the reason and do not count. The order of `records` does not
 /// matter, and the same records give the same bytes.
 ///
@@ -90,58 +104,56 @@ pub fn write(
         }
         _ => {}
     }
+    let rows = reports_dir.join(format!("{file}.csv"));
+    csv::check(&rows)?;
     let comparison = Comparison::of(records);
-    let figures = figures::draw(&comparison, &reports_dir.join(&file))?;
-    let text = render(name, &comparison, left_out, &figures, &agreements(records), reports_dir);
+    let view = View::of(&comparison);
+    let figures = figures::draw(&view, &reports_dir.join(&file))?;
+    let text = render(name, &view, left_out, &figures, &agreements(records), reports_dir);
     std::fs::create_dir_all(reports_dir)
         .and_then(|()| atomic::write_remade(&path, text.as_bytes()))
         .map_err(|source| ReportError::Write { path: path.clone(), source })?;
+    csv::write(&view, &rows)?;
     Ok(path)
 }
 
 fn render(
     name: &str,
-    comparison: &Comparison,
+    view: &View,
     left_out: &[LeftOut],
     figures: &[figures::Figure],
     agreements: &[Agreement],
     reports_dir: &Path,
 ) -> String {
+    let comparison = view.comparison;
     let left_out = all_left_out(comparison, left_out);
+    let answer = words::answer(view, agreements, left_out.len(), Style::Markdown);
     let mut sections = vec![
-        format!("# {}\n\n{}", escape(name), index::stamp(comparison.date())),
-        words::paragraph(comparison, agreements, left_out.len()),
+        format!("# {}", escape(name)),
+        question::section(comparison),
+        format!("{}\n{}", index::stamp(comparison.date()), answer.page()),
     ];
-    let agreement = agreement::section(agreements);
-    if !agreement.is_empty() {
-        sections.push(format!("## Agreement\n\n{agreement}"));
-    }
-    let settings = tables::settings(comparison);
-    if !settings.is_empty() {
-        sections.push(format!("## Settings\n\n{settings}"));
-    }
-    let plots = figures.iter().map(|figure| {
-        let address = format!("{}/{}", percent_encode(&file_name(name)), figure.file);
-        format!("[![{0}]({address}.svg)]({address}.png)\n", figure.title)
-    });
-    let plots: Vec<String> = plots.collect();
-    if !plots.is_empty() {
-        let note = figures::note(comparison);
-        sections.push(format!("## Curves\n\n{}{note}", plots.join("\n")));
-    }
-    let runs = tables::runs(comparison, reports_dir);
-    if !runs.is_empty() {
-        sections.push(format!("## Runs\n\n{runs}"));
-    }
+    let mut section = |title: &str, text: String| {
+        if !text.is_empty() {
+            sections.push(format!("## {title}\n\n{text}"));
+        }
+    };
+    section("Agreement", agreement::section(agreements));
+    let folder = percent_encode(&file_name(name));
+    section("What it depends on", figures::section(figures, figures::Part::Outcome, &folder));
+    section("Settings", tables::settings(view));
+    section("Curves", figures::section(figures, figures::Part::Curves, &folder) + &figures::note(view));
+    section("Runs", tables::runs(view, reports_dir, &file_name(name)));
     if !left_out.is_empty() {
         let lines: Vec<String> =
             left_out.iter().map(|one| format!("- {}: {}\n", escape(&one.run), escape(&one.reason))).collect();
-        sections.push(format!(
-            "## Left out\n\nThese runs do not count in the numbers above:\n\n{}",
-            lines.concat()
-        ));
+        section(
+            "Left out",
+            format!("These runs do not count in the numbers above:\n\n{}", lines.concat()),
+        );
     }
-    let sections: Vec<&str> = sections.iter().map(|section| section.trim_end()).collect();
+    let sections: Vec<&str> =
+        sections.iter().map(|section| section.trim_end()).filter(|section| !section.is_empty()).collect();
     sections.join("\n\n") + "\n"
 }
 

@@ -221,6 +221,7 @@ pub fn attempts(record: &mut RunRecord, attempts: &[(u64, StopReason)]) {
             pid: 100,
             hostname: "bench".to_owned(),
             kernel: None,
+            runs_at_once: Some(1),
         }
     };
     record.manifest.attempts = attempts.iter().enumerate().map(attempt).collect();

@@ -129,6 +129,7 @@ impl Manifest {
             pid,
             hostname: host.hostname.clone(),
             kernel: None,
+            runs_at_once: None,
         });
         (self.host, self.retry_at) = (host, None);
         self.status = Status::Running;
@@ -159,6 +160,10 @@ pub struct Attempt {
     /// What multiplied, where there is a choice. It is another one than the run's own where the machine had not got that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<String>,
+    /// Runs that the process which started this one trained at a time, at most: 1 had the machine for itself. Absent where
+    /// nobody knows: in runs of before, and where `runner exec` was called by hand or by a scheduler.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs_at_once: Option<usize>,
 }
 
 /// What distinguishes a run from an earlier one of the same name.

@@ -44,6 +44,8 @@ pub struct Assignment {
     pub threads: Option<usize>,
     /// Ordinal of the GPU; `None`: as the configuration says.
     pub gpu: Option<usize>,
+    /// Runs that are trained here at a time, at most; `None`: nobody said.
+    pub runs_at_once: Option<usize>,
 }
 
 impl Assignment {
@@ -71,6 +73,9 @@ pub fn train_run(
     // Where that cannot be read, the attempt fails in a moment and says so.
     let from_step = checkpoint::newest_step(dir).ok().flatten().unwrap_or(0);
     manifest.begin_attempt(from_step, std::process::id(), machine::host_info());
+    if let Some(attempt) = manifest.attempts.last_mut() {
+        attempt.runs_at_once = assignment.runs_at_once;
+    }
     dir.write_manifest(&manifest)?;
     let identity = dir.identity()?;
     match try_train(dir, assignment, &mut manifest, listeners, stop) {

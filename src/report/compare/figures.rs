@@ -12,6 +12,23 @@ use crate::units;
 
 use super::groups::{Comparison, Run};
 use super::ranking::shared_target;
+use super::view::View;
+
+/// Where on the page a plot stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Outcome,
+    Curves,
+}
+
+/// The plots of one part, as seen from the page beside `folder`, which is percent-encoded.
+pub fn section(figures: &[Figure], part: Part, folder: &str) -> String {
+    let plots = figures.iter().filter(|_| part == Part::Curves).map(|figure| {
+        let address = format!("{folder}/{}", figure.file);
+        format!("[![{0}]({address}.svg)]({address}.png)\n", figure.title)
+    });
+    plots.collect::<Vec<_>>().join("\n")
+}
 
 /// A plot that was drawn.
 pub struct Figure {
@@ -62,7 +79,8 @@ const PLANS: &[Plan] = &[
 ];
 
 /// Draws what was measured into `folder`.
-pub fn draw(comparison: &Comparison, folder: &Path) -> Result<Vec<Figure>, ReportError> {
+pub fn draw(view: &View, folder: &Path) -> Result<Vec<Figure>, ReportError> {
+    let comparison = view.comparison;
     let draw = |plan: &Plan| {
         let drawn = plot::write(&chart(comparison, plan), &folder.join(plan.file))?;
         Ok(drawn.then_some(Figure { file: plan.file, title: plan.title }))
@@ -72,7 +90,8 @@ pub fn draw(comparison: &Comparison, folder: &Path) -> Result<Vec<Figure>, Repor
 }
 
 /// What the curves show and what they leave away.
-pub fn note(comparison: &Comparison) -> String {
+pub fn note(view: &View) -> String {
+    let comparison = view.comparison;
     if comparison.groups.len() > NAMED {
         format!(
             "\nOnly the first {NAMED} of the {} settings have their own colour.\n",

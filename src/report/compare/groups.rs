@@ -243,7 +243,7 @@ fn differing(all: &[(&RunRecord, Vec<(String, String)>)]) -> Vec<String> {
 
 /// A value's text in the order of what it means: numbers by size, and before words.
 #[derive(Clone, Debug)]
-struct Sorted(String);
+pub(super) struct Sorted(pub(super) String);
 
 impl Ord for Sorted {
     fn cmp(&self, other: &Self) -> Ordering {

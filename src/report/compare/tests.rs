@@ -10,7 +10,8 @@ use super::*;
 fn page(records: &[RunRecord], left_out: &[LeftOut]) -> String {
     let comparison = Comparison::of(records);
     let figures = [figures::Figure { file: "loss_by_step", title: "Train loss by step" }];
-    render("learning rates", &comparison, left_out, &figures, &agreements(records), Path::new("reports"))
+    let view = View::of(&comparison);
+    render("learning rates", &view, left_out, &figures, &agreements(records), Path::new("reports"))
 }
 
 /// Three learning rates with two seeds each; the last one diverges.
@@ -175,7 +176,7 @@ fn what_cannot_be_compared_is_said() {
 
     fixture::set(&mut records[1], "data.tokenizer", "char");
     let text = page(&records, &[]);
-    assert!(text.contains("which do not compare.\nTheir tokenizers differ"), "{text}");
+    assert!(text.contains("which do not compare.\n\n- **No winner:** Their tokenizers differ"), "{text}");
     assert!(!text.contains("has the lowest"), "{text}");
     records[1].manifest.status = Status::Skipped;
     assert!(page(&records, &[]).contains("has the lowest"));
@@ -214,12 +215,12 @@ fn a_winner_is_only_one_beyond_the_spread_of_its_seeds() {
     };
     let clear = with_floors([[1.0, 1.01, 1.02], [0.5, 0.51, 0.52]]);
     assert!(
-        clear.contains("`n_layer = 4` has the lowest validation loss: 0.6138 ± 0.0100 (n = 3)"),
+        clear.contains("**`n_layer = 4`** has the lowest validation loss: 0.6138 ± 0.0100 (n = 3)"),
         "{clear}"
     );
-    assert!(clear.contains("more than the 4.3 that chance exceeds once in twenty times"), "{clear}");
+    assert!(clear.contains("Yes, three seeds tell these two apart (Welch's t-test: t = "), "{clear}");
     let unclear = with_floors([[1.0, 1.1, 1.2], [0.95, 1.1, 1.15]]);
-    assert!(unclear.contains("so it is no proof of a winner"), "{unclear}");
+    assert!(unclear.contains("No, three seeds cannot tell these two apart: the difference may be chance"), "{unclear}");
 }
 
 #[test]
@@ -266,7 +267,7 @@ fn settings_that_are_equally_good_are_counted() {
     let mut close = fixture::run(Path::new("runs"), "depth", "n_layer=4", 100, 1.00001);
     fixture::set(&mut close, "model.n_layer", 4);
     let text = page(&[records.remove(0), close], &[]);
-    assert!(text.contains("That is less than 0.01 % lower than the next"), "{text}");
+    assert!(text.contains("which is less than 0.01 % lower than the next"), "{text}");
 }
 
 #[test]
@@ -282,12 +283,13 @@ fn many_changed_keys_stand_below_each_other() {
         }
     }
     let text = page(&records, &[]);
+    let (_, text) = text.split_once("All outcomes").unwrap();
     let header = text.lines().find(|line| line.starts_with("| ")).unwrap().to_owned();
     let cells: Vec<&str> = header.trim_matches('|').split('|').map(str::trim).collect();
-    assert_eq!(cells, ["", "`rates: learning_rate = 1e-4`", "`rates: learning_rate = 3e-4`", "`wide`"]);
+    assert_eq!(cells, ["", "`rates: learning_rate = 3e-4`", "`wide`", "`rates: learning_rate = 1e-4`"]);
     let row = text.lines().find(|line| line.starts_with("| `model.n_embd`")).unwrap();
     let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
-    assert_eq!(cells, ["`model.n_embd`", "`-`", "`-`", "`8`"]);
+    assert_eq!(cells, ["`model.n_embd`", "`-`", "`8`", "`-`"]);
 }
 
 #[test]
@@ -304,7 +306,7 @@ fn the_target_decides_by_what_settings_are_ranked() {
     assert!(missed.contains("None of the 4 completed runs reached the target"), "{missed}");
     let reached = text(&mut records, 1.5);
     assert!(
-        reached.contains("`learning_rate = 3e-4` has the fewest steps to the target: 300 ± 0 in 1 min 12 s"),
+        reached.contains("**`learning_rate = 3e-4`** has the fewest steps to the target: 300 ± 0 in 1 min 12 s"),
         "{reached}"
     );
     for record in &mut records[2..] {
@@ -403,7 +405,7 @@ fn a_comparison_and_its_plots_are_written_where_links_lead() {
         .filter_map(|rest| rest.split_once(')'))
         .map(|(target, _)| target.replace("%20", " ").replace("%3D", "=").replace("%2C", ","))
         .collect();
-    assert_eq!(targets.len(), 4 * 2 + 2, "{targets:?}");
+    assert_eq!(targets.len(), 4 * 2 + 1 + 2, "{targets:?}");
     for target in targets {
         assert!(reports.join(&target).exists(), "{target}");
     }
