@@ -7,8 +7,9 @@ use std::str::FromStr;
 use std::time::Instant;
 
 use super::args::Folders;
-use super::reporter::{self, Compare, Compared, Ended, Reported};
+use super::reporter::{self, Compare, Compared, Ended, PageOf, Reported};
 use super::signals;
+use super::together::Together;
 use crate::engine::cost::Cost;
 use crate::engine::device;
 use crate::engine::memory::Place as MemoryPlace;
@@ -17,7 +18,8 @@ use crate::facts::Status;
 use crate::launcher::again;
 use crate::launcher::local::{self, Job, Terms, Watcher};
 use crate::machine;
-use crate::report::{compare::LeftOut, ending::Ending};
+use crate::report::compare::{self, LeftOut};
+use crate::report::ending::Ending;
 use crate::sinks::progress::board::{Board, Fate};
 use crate::sinks::progress::{Place, Screen};
 use crate::store::manifest::Manifest;
@@ -42,6 +44,9 @@ pub struct WorkArgs {
     /// Show nothing while training; outcomes and paths are still printed at the end.
     #[arg(short, long)]
     pub quiet: bool,
+    /// Write the comparison under this name, beside the experiment's own.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +68,12 @@ impl FromStr for Jobs {
 }
 
 impl WorkArgs {
+    /// Looks at what may be wrong with the options, before hours are spent.
+    pub fn check(&self) -> Result<(), Error> {
+        self.name.as_deref().map(compare::checked_name).transpose()?;
+        Ok(())
+    }
+
     /// Processes at a time and what each gets, for `runs` runs of which these costs are known.
     fn terms(&self, runs: usize, costs: &[&Cost]) -> Terms {
         let cores = machine::cores();
@@ -127,12 +138,11 @@ pub enum Origin {
     Earlier,
 }
 
-/// Trains what needs it, reports every run, compares all, and prints how it went. `others` are further runs of the experiments,
-/// which the comparison shows too.
+/// Trains what needs it, reports every run, compares all that belong together, and prints how it went.
 pub fn train(
     items: Vec<Item>,
     costs: &[&Cost],
-    others: Vec<PathBuf>,
+    together: Together,
     work: &WorkArgs,
     folders: &Folders,
     screen: &Screen,
@@ -177,13 +187,25 @@ pub fn train(
     sweep.done.sort_by_key(|run| run.index);
 
     // Written before anything is printed, so that it is there whatever becomes of the terminal.
+    let name = work.name.clone().unwrap_or_else(|| together.name());
+    let there = Some(compare::path(&name, &folders.reports_dir)).filter(|path| path.is_file());
+    // Where nothing was trained there is nothing new to say.
+    let as_it_was = there.filter(|_| sweep.is_all_skipped());
+    let again = together.again(work.name.as_deref());
+    let Together { others, older, left_out, .. } = together;
     let any = !sweep.done.is_empty() || !others.is_empty();
-    let wanted = any && count + others.len() > 1;
-    let compared = sweep.compare(others, wanted.then(|| folders.reports_dir.clone()));
+    let wanted = any && count + others.len() > 1 && as_it_was.is_none();
+    let reports_dir = folders.reports_dir.clone();
+    let page = wanted.then_some(PageOf { name, again, reports_dir, older });
+    let compared = sweep.compare(others, left_out, page);
     terminal::out(sweep.summary(started.elapsed().as_secs_f64(), compared.as_ref().ok()));
     let page = compared.as_ref().map(|compared| compared.page.as_ref());
     match page {
-        Ok(None) => {}
+        Ok(None) => {
+            if let Some(path) = as_it_was {
+                terminal::out(format_args!("comparison: {}, as it was", path.display()));
+            }
+        }
         Ok(Some(Ok(path))) => terminal::out(format_args!("comparison: {}", path.display())),
         Ok(Some(Err(error))) | Err(error) => terminal::err(format_args!("error: {error}")),
     }
@@ -282,12 +304,15 @@ impl Sweep {
             vec![format!("{} in {}", units::counted(trained as u64, "run"), units::duration(elapsed_secs))];
         match kept {
             0 => {}
+            // Nobody has waited for anything.
+            _ if trained == 0 => counts = vec![format!("{kept} skipped, done before")],
             1 => counts.push("1 kept as it was".to_owned()),
             _ => counts.push(format!("{kept} kept as they were")),
         }
         counts.extend(finale::missed(&self.done));
         if skipped > 0 {
-            counts.push(format!("{skipped} skipped"));
+            let where_ = if kept > 0 && trained == 0 { " here" } else { "" };
+            counts.push(format!("{skipped} skipped{where_}"));
         }
         if !self.left_out.is_empty() {
             counts.push(format!("{} left out", self.left_out.len()));
@@ -295,14 +320,25 @@ impl Sweep {
         counts.join(", ")
     }
 
+    /// Whether no run was trained: all have their end from before, or none can be trained here.
+    fn is_all_skipped(&self) -> bool {
+        let skipped = |run: &Done| run.origin == Origin::Earlier || run.manifest.status == Status::Skipped;
+        self.left_out.is_empty() && !self.done.is_empty() && self.done.iter().all(skipped)
+    }
+
     /// Writes the comparison, if it has a place, and says whether runs whose losses should be the same have the same.
-    fn compare(&self, others: Vec<PathBuf>, reports_dir: Option<PathBuf>) -> Result<Compared, String> {
+    fn compare(
+        &self,
+        others: Vec<PathBuf>,
+        mut left_out: Vec<LeftOut>,
+        page: Option<PageOf>,
+    ) -> Result<Compared, String> {
         let ended: Vec<Ended> = self.done.iter().map(|run| Ended::new(&run.dir, &run.manifest)).collect();
-        if reports_dir.is_none() && self.done.iter().all(|run| run.manifest.run.same_losses_within.is_none())
-        {
+        if page.is_none() && self.done.iter().all(|run| run.manifest.run.same_losses_within.is_none()) {
             return Ok(Compared::default());
         }
-        reporter::compare(Compare { ended, others, left_out: self.left_out.clone(), reports_dir })
+        left_out.extend(self.left_out.iter().cloned());
+        reporter::compare(Compare { ended, others, left_out, page })
     }
 
     /// Skipped runs do not count: the others decide.

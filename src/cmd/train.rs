@@ -6,6 +6,7 @@ use super::preflight::{
 };
 use super::signals;
 use super::sweep::{self, Item, Origin, WorkArgs};
+use super::together;
 use crate::error::{Error, Exit};
 use crate::facts::Status;
 use crate::launcher::Launcher;
@@ -48,6 +49,7 @@ impl Args {
 }
 
 pub fn run(args: Args) -> Result<Exit, Error> {
+    args.work.check()?;
     let launcher = Launcher::new();
     let screen = Screen::open(args.work.quiet);
     let mut planned = load_plans(&args.selection, &launcher, Place::Here)?;
@@ -80,7 +82,12 @@ pub fn run(args: Args) -> Result<Exit, Error> {
             Err(error) => sweep::broken(format!("{}/{}", run.plan.experiment.name, run.plan.name), error),
         });
     }
+    let together = together::of_files(&args.selection, &planned, &items, &args.folders);
     drop(turns);
+    // One run may be compared with others of its experiment.
+    if planned.len() == 1 && !together.others.is_empty() {
+        args.folders.make_reports_dir()?;
+    }
     let to_train = planned.iter().zip(&items).filter_map(|(run, item)| match item {
         Item::Train(dir) => Some((run, dir.path().to_owned())),
         _ => None,
@@ -94,7 +101,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         .filter(|(_, item)| matches!(item, Item::Train(_)))
         .filter_map(|(run, _)| run.cost.as_ref())
         .collect();
-    sweep::train(items, &costs, Vec::new(), &args.work, &args.folders, &screen, stop)
+    sweep::train(items, &costs, together, &args.work, &args.folders, &screen, stop)
 }
 
 /// What is done about a plan. Directories are made before anything is trained, so that `runner resume` knows of all runs.

@@ -1,6 +1,7 @@
 //! The comparison of runs: `reports/<name>.md` and its plots.
 
 mod agreement;
+mod apart;
 mod certainty;
 mod cheaper;
 mod csv;
@@ -29,14 +30,15 @@ use crate::store::RunRecord;
 
 use super::ReportError;
 use super::ending::{Ending, sentence};
-use super::index;
+use super::{index, notes};
 use crate::markdown::{escape, percent_encode};
 use groups::Comparison;
-use name::file_name;
+use name::{file_name, notes_file};
 use style::Style;
 use view::View;
 
 pub use agreement::{Agreement, agreements};
+pub use apart::Older;
 pub use name::{checked_name, name_for};
 
 /// A run that a comparison does not count, and why.
@@ -92,8 +94,29 @@ pub fn write(
     left_out: &[LeftOut],
     reports_dir: &Path,
 ) -> Result<PathBuf, ReportError> {
+    write_beside(name, records, left_out, &[], "runner compare", reports_dir)
+}
+
+/// Where the comparison of this name lies, once it is written.
+pub fn path(name: &str, reports_dir: &Path) -> PathBuf {
+    reports_dir.join(format!("{}.md", file_name(name)))
+}
+
+/// [`write`](fn@write), with runs that were configured otherwise, which do not count and are listed at the end with what changed. What
+/// people wrote into `<name>.notes.md` stands below the answer; `again` is the command that shows it there.
+///
+/// # Errors
+/// As [`write`](fn@write).
+pub fn write_beside(
+    name: &str,
+    records: &[RunRecord],
+    left_out: &[LeftOut],
+    older: &[Older],
+    again: &str,
+    reports_dir: &Path,
+) -> Result<PathBuf, ReportError> {
     let file = file_name(name);
-    let path = reports_dir.join(format!("{file}.md"));
+    let path = path(name, reports_dir);
     // Pages that people wrote lie in the same folder, and names come from manifests.
     match plain::read(&path) {
         Ok(page) if !index::is_comparison(&String::from_utf8_lossy(&page)) => {
@@ -109,7 +132,9 @@ pub fn write(
     let comparison = Comparison::of(records);
     let view = View::of(&comparison);
     let figures = figures::draw(&view, &reports_dir.join(&file))?;
-    let text = render(name, &view, left_out, &figures, &agreements(records), reports_dir);
+    let page = render(name, &view, left_out, &figures, &agreements(records), reports_dir);
+    let notes = notes::of_comparison(&reports_dir.join(notes_file(&file)), records, again);
+    let text = apart::add(&page, &notes, older, reports_dir);
     std::fs::create_dir_all(reports_dir)
         .and_then(|()| atomic::write_remade(&path, text.as_bytes()))
         .map_err(|source| ReportError::Write { path: path.clone(), source })?;
@@ -155,6 +180,27 @@ fn render(
     let sections: Vec<&str> =
         sections.iter().map(|section| section.trim_end()).filter(|section| !section.is_empty()).collect();
     sections.join("\n\n") + "\n"
+}
+
+/// The first sentences of the comparison's page, as plain text: for a terminal.
+pub fn answer(records: &[RunRecord], left_out: &[LeftOut]) -> String {
+    let comparison = Comparison::of(records);
+    let left_out = all_left_out(&comparison, left_out);
+    plain_text(&words::paragraph(&comparison, &agreements(records), left_out.len()))
+}
+
+/// Markdown of one paragraph without its marks.
+fn plain_text(markdown: &str) -> String {
+    let mut text = String::with_capacity(markdown.len());
+    let mut characters = markdown.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => text.extend(characters.next()),
+            '`' | '*' => {}
+            character => text.push(character),
+        }
+    }
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&").trim_end().to_owned()
 }
 
 /// What was given as left out, and the records that do not count.

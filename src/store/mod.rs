@@ -12,6 +12,7 @@ mod lock;
 pub mod manifest;
 mod metrics_csv;
 mod pattern;
+pub mod planned;
 mod read;
 mod record_sizes;
 mod run_dir;

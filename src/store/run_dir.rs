@@ -149,6 +149,11 @@ impl RunDir {
         self.0.join("report.md")
     }
 
+    /// What people write of the run. The program reads it and never writes there.
+    pub fn notes(&self) -> PathBuf {
+        self.0.join("notes.md")
+    }
+
     /// What the run's process printed besides its events: panics, messages of the system and of libraries.
     pub fn output(&self) -> PathBuf {
         self.0.join("output.log")
@@ -368,6 +373,9 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     atomic::write(path, bytes).map_err(|source| StoreError::Write { path: path.to_owned(), source })
 }
 
+/// Whether nothing was done in the directory, by the program or by a person.
 fn was_skipped(path: &Path) -> bool {
-    RunDir::open(path).read_manifest().is_ok_and(|manifest| manifest.status == Status::Skipped)
+    let dir = RunDir::open(path);
+    let was_written_to = dir.notes().symlink_metadata().is_ok();
+    !was_written_to && dir.read_manifest().is_ok_and(|manifest| manifest.status == Status::Skipped)
 }

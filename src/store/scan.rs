@@ -36,6 +36,8 @@ pub fn scan(root: &Path) -> Vec<(PathBuf, Result<Manifest, StoreError>)> {
         .collect()
 }
 
+pub use super::pattern::is_pattern;
+
 /// The directories that [`scan`] finds, unread.
 pub fn paths(root: &Path) -> Vec<PathBuf> {
     find(root).into_iter().flatten().collect()
@@ -50,7 +52,9 @@ pub fn id_of(dir: &RunDir) -> String {
 /// An argument in front of the last `@`, and what stands behind it: which of the checkpoints of a run, or of the runs of an
 /// experiment. No name of a run or an experiment has an `@`; a path may, so that a path that is there is not taken apart.
 pub fn split_checkpoint(argument: &str) -> Option<(&str, &str)> {
-    argument.rsplit_once('@').filter(|(run, which)| !run.is_empty() && !which.is_empty() && !which.contains('/'))
+    argument
+        .rsplit_once('@')
+        .filter(|(run, which)| !run.is_empty() && !which.is_empty() && !which.contains('/'))
 }
 
 /// The run directories that `argument` means: the path of a run directory or of a folder of them; or in `runs_dir`
@@ -100,8 +104,10 @@ fn fitting(runs_dir: &Path, argument: &str, names: &Names) -> Vec<PathBuf> {
         return found;
     }
     // Below another folder: its part without a pattern is a path.
-    let plain: PathBuf =
-        Path::new(argument).components().take_while(|part| !pattern::is_pattern(&part.as_os_str().to_string_lossy())).collect();
+    let plain: PathBuf = Path::new(argument)
+        .components()
+        .take_while(|part| !pattern::is_pattern(&part.as_os_str().to_string_lossy()))
+        .collect();
     if plain.as_os_str().is_empty() || plain == Path::new("/") {
         return Vec::new();
     }

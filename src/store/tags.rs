@@ -98,7 +98,8 @@ fn read(dir: &RunDir, name: &str) -> Option<Tag> {
         return None;
     }
     let path = dir.checkpoints().tag(name);
-    let said: Option<Said> = plain::read_to_string(&path.join(FILE)).ok().and_then(|text| toml::from_str(&text).ok());
+    let said: Option<Said> =
+        plain::read_to_string(&path.join(FILE)).ok().and_then(|text| toml::from_str(&text).ok());
     let said = match said {
         Some(said) => said,
         None => {
@@ -106,7 +107,8 @@ fn read(dir: &RunDir, name: &str) -> Option<Tag> {
             let state = plain::read(&path.join("loop.json")).ok()?;
             let state: serde_json::Value = serde_json::from_slice(&state).ok()?;
             let tagged_at = fs::metadata(&path).and_then(|meta| meta.modified()).ok();
-            let tagged_at = tagged_at.and_then(|time| Timestamp::try_from(time).ok()).unwrap_or(Timestamp::UNIX_EPOCH);
+            let tagged_at =
+                tagged_at.and_then(|time| Timestamp::try_from(time).ok()).unwrap_or(Timestamp::UNIX_EPOCH);
             Said { step: state.get("step")?.as_u64()?, tagged_at, note: String::new() }
         }
     };
@@ -117,7 +119,8 @@ fn read(dir: &RunDir, name: &str) -> Option<Tag> {
 
 /// All tags of the runs below `runs_dir`, by name.
 pub fn all(runs_dir: &Path) -> Vec<Tag> {
-    let mut tags: Vec<Tag> = scan::paths(runs_dir).into_iter().flat_map(|path| of(&RunDir::open(path))).collect();
+    let mut tags: Vec<Tag> =
+        scan::paths(runs_dir).into_iter().flat_map(|path| of(&RunDir::open(path))).collect();
     tags.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.dir.cmp(&b.dir)));
     tags
 }
@@ -150,7 +153,14 @@ fn check_name(name: &str) -> Result<(), TagError> {
 /// # Errors
 /// When the name is none, or a run's or an experiment's, or taken; when the checkpoint is not what was written; when something
 /// cannot be written. Nothing is changed then.
-pub fn add(runs_dir: &Path, dir: &RunDir, step: u64, name: &str, note: &str, replace: bool) -> Result<Tag, TagError> {
+pub fn add(
+    runs_dir: &Path,
+    dir: &RunDir,
+    step: u64,
+    name: &str,
+    note: &str,
+    replace: bool,
+) -> Result<Tag, TagError> {
     check_name(name)?;
     if note.len() > LONGEST_NOTE {
         return Err(TagError::LongNote { bytes: note.len() });
@@ -161,7 +171,12 @@ pub fn add(runs_dir: &Path, dir: &RunDir, step: u64, name: &str, note: &str, rep
     }
     let there = find(runs_dir, name);
     if let Some(there) = there.as_ref().filter(|_| !replace) {
-        let there = format!("{}, step {}, of {}", scan::id_of(&there.dir), there.step, there.tagged_at.strftime("%Y-%m-%d"));
+        let there = format!(
+            "{}, step {}, of {}",
+            scan::id_of(&there.dir),
+            there.step,
+            there.tagged_at.strftime("%Y-%m-%d")
+        );
         return Err(TagError::Exists { name: name.to_owned(), there });
     }
     let tags = dir.checkpoints().tags();
@@ -177,7 +192,8 @@ pub fn add(runs_dir: &Path, dir: &RunDir, step: u64, name: &str, note: &str, rep
         remove_leftovers(&tags);
     }
     let source = dir.checkpoints().checkpoint(step);
-    let aside = tempfile::Builder::new().prefix(atomic::TEMPORARY).tempdir_in(&tags).map_err(failed(&tags))?;
+    let aside =
+        tempfile::Builder::new().prefix(atomic::TEMPORARY).tempdir_in(&tags).map_err(failed(&tags))?;
     let copy = aside.path().join("tag");
     link_all(&source, &copy).map_err(failed(&copy))?;
     // Whoever relies on a name for years should not find out then.
@@ -241,8 +257,11 @@ pub fn existing(runs_dir: &Path, name: &str) -> Result<Tag, TagError> {
 /// What else a command would take the name for.
 fn taken_by(runs_dir: &Path, name: &str) -> Option<&'static str> {
     let runs = scan::paths(runs_dir);
-    let same = |part: Option<&std::ffi::OsStr>| part.is_some_and(|part| part.to_string_lossy().eq_ignore_ascii_case(name));
-    let below = |path: &Path| path.parent().is_some_and(|parent| parent != runs_dir && same(parent.file_name()));
+    let same = |part: Option<&std::ffi::OsStr>| {
+        part.is_some_and(|part| part.to_string_lossy().eq_ignore_ascii_case(name))
+    };
+    let below =
+        |path: &Path| path.parent().is_some_and(|parent| parent != runs_dir && same(parent.file_name()));
     if runs.iter().any(|path| below(path)) {
         Some("an experiment")
     } else if runs.iter().any(|path| same(path.file_name())) {

@@ -95,8 +95,10 @@ fn two_that_ask_for_one_name_at_once_do_not_both_get_it() {
     let runs = tempfile::tempdir().unwrap();
     let dirs: Vec<RunDir> = (0..4).map(|n| run(runs.path(), &format!("e{n}"), "seed=1", &[5])).collect();
     let got = std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            dirs.iter().map(|dir| scope.spawn(|| add(runs.path(), dir, 5, "v1", "", false).is_ok())).collect();
+        let threads: Vec<_> = dirs
+            .iter()
+            .map(|dir| scope.spawn(|| add(runs.path(), dir, 5, "v1", "", false).is_ok()))
+            .collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).filter(|got| *got).count()
     });
     assert_eq!(got, 1);
