@@ -13,6 +13,7 @@ pub mod manifest;
 mod metrics_csv;
 mod read;
 mod record_sizes;
+mod results;
 mod run_dir;
 pub mod scan;
 mod turn;
@@ -23,6 +24,7 @@ pub use lock::{Announcer, BEAT, FRESH, WriteLock, Writer};
 pub use metrics_csv::{metrics_header, read_rows, row_record, write_rows};
 pub use read::{RunRecord, read};
 pub use record_sizes::RecordSizes;
+pub use results::{Results, Totals};
 pub use run_dir::{CheckpointsDir, Identity, RunDir};
 pub use turn::Turn;
 
