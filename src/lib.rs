@@ -26,7 +26,9 @@
 //!
 //! | to add a ... | touch |
 //! |---|---|
-//! | metric | one entry in [`metric`]; header, progress line, plots and tables follow |
+//! | metric | one entry in [`metric`]; header, progress line and plots follow from its traits |
+//! | figure that a run comes down to | one entry in [`metric::figures`]; manifest, key numbers and comparisons follow |
+//! | plot of a run | a variant of [`metric::Plot`], its entry in `report/run/figures.rs` |
 //! | sink | a file in [`sinks`], one line where sinks are opened |
 //! | configuration key | its row in the key table of [`config`], its default with a comment in `defaults.toml`, its use |
 //! | optimizer | what is known of it: a file and a line in [`facts::optimizer`]; what it does: a file and an arm in [`optim`] |

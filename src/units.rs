@@ -168,13 +168,23 @@ pub fn value(unit: Unit, value: f64) -> String {
         Unit::Count => signed_count(value),
         Unit::Epochs => format!("{value:.1}"),
         Unit::Nats => loss(value),
-        Unit::Ratio => short(value),
+        Unit::Ratio | Unit::Rate => short(value),
         Unit::Secs => duration(value),
         Unit::TokensPerSec => format!("{} tokens/s", si(value)),
         Unit::Percent => format!("{value:.0} %"),
         Unit::Bytes => bytes(value),
         Unit::Watts => format!("{value:.0} W"),
         Unit::Celsius => format!("{value:.0} °C"),
+    }
+}
+
+/// A number of a line that goes by while a run trains: as wide from step to step, without the unit that the line names.
+pub fn passing(unit: Unit, measured: f64) -> String {
+    match unit {
+        Unit::Ratio => format!("{measured:.2}"),
+        Unit::Rate => format!("{measured:.2e}"),
+        Unit::TokensPerSec => si(measured),
+        _ => value(unit, measured),
     }
 }
 

@@ -85,7 +85,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("shell", &[]),
     ("sinks", &["event", "facts", "files", "markdown", "metric", "store", "terminal", "units"]),
     ("stats", &[]),
-    ("store", &["event", "facts", "files", "machine", "metric", "units"]),
+    ("store", &["event", "facts", "files", "machine", "metric", "stats", "units"]),
     (
         "train",
         &[

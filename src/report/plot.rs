@@ -16,7 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::files::{atomic, plain};
-use crate::metric::{Metric, MetricsRow, Unit};
+use crate::metric::{MetricsRow, Unit};
 use crate::report::ReportError;
 use crate::store::RunRecord;
 
@@ -89,12 +89,6 @@ pub struct Level {
 /// Index into a palette that people with any kind of colour vision can tell apart (Okabe and Ito, 2008). Wraps around.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Colour(pub usize);
-
-impl Axis {
-    pub fn of(metric: &Metric, scale: Scale) -> Axis {
-        Axis { label: metric.label.to_owned(), unit: metric.unit, scale }
-    }
-}
 
 /// A number of a row.
 pub type Column = fn(&MetricsRow) -> Option<f64>;
