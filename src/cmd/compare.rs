@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde_json::{Value, json};
+
 use super::args::Folders;
+use super::listing::{Read, fields};
 use super::together::{self, Together};
 use crate::error::{Error, Exit};
 use crate::files::{is_folder_name, sha256};
 use crate::launcher::belonging::{self, Belonging};
 use crate::report;
-use crate::report::compare::{LeftOut, Older, checked_name};
+use crate::report::compare::{Agreement, LeftOut, Older, checked_name};
 use crate::shell::quote;
 use crate::store::{RunDir, RunRecord, read, scan};
 use crate::terminal;
@@ -25,6 +28,11 @@ pub struct Args {
     /// chosen.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// Print a JSON object instead of sentences: name, page and csv (paths), answer (the sentences), best (setting, result, outcome,
+    /// runs; best first), runs (the fields of `runner ls --json`, and sentence), left_out (run, reason), older (runs of an older
+    /// configuration), agreements (sentence, holds).
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     folders: Folders,
 }
@@ -89,6 +97,18 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     let (left_out, older, reports_dir) = (&together.left_out, &together.older, &args.folders.reports_dir);
     let path = report::compare::write_beside(&name, &records, left_out, older, &again, reports_dir)?;
     report::index::update(reports_dir)?;
+    let agreements = report::compare::agreements(&records);
+    let exit = if agreements.iter().any(|agreement| !agreement.holds()) {
+        Exit::RunFailed
+    } else if unreadable {
+        Exit::Internal
+    } else {
+        Exit::Success
+    };
+    if args.json {
+        terminal::out(format_args!("{:#}", object(&name, &path, &records, left_out, older.len(), &agreements)));
+        return Ok(exit);
+    }
     terminal::out(report::compare::answer(&records, left_out));
     if !older.is_empty() {
         let them = if older.len() == 1 { "One run" } else { &format!("{} runs", older.len()) };
@@ -98,13 +118,44 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         ));
     }
     terminal::out(format_args!("{}", path.display()));
-    let agreements = report::compare::agreements(&records);
-    Ok(if agreements.iter().any(|agreement| !agreement.holds()) {
-        Exit::RunFailed
-    } else if unreadable {
-        Exit::Internal
-    } else {
-        Exit::Success
+    Ok(exit)
+}
+
+fn object(
+    name: &str,
+    page: &Path,
+    records: &[RunRecord],
+    left_out: &[LeftOut],
+    older: usize,
+    agreements: &[Agreement],
+) -> Value {
+    let best = report::compare::best(records, usize::MAX).into_iter().map(|place| {
+        json!({
+            "setting": place.setting,
+            "result": place.result,
+            "outcome": place.outcome,
+            "runs": place.runs,
+        })
+    });
+    let run = |record: &RunRecord| {
+        let mut known = fields::object(&Read::of_record(record));
+        known.insert("path".to_owned(), json!(record.dir.path()));
+        known.insert("sentence".to_owned(), json!(report::ending::sentence(record)));
+        Value::Object(known)
+    };
+    json!({
+        "name": name,
+        "page": page,
+        "csv": page.with_extension("csv"),
+        "answer": report::compare::answer(records, left_out),
+        "best": best.collect::<Vec<_>>(),
+        "runs": records.iter().map(run).collect::<Vec<_>>(),
+        "left_out": left_out,
+        "older": older,
+        "agreements": agreements
+            .iter()
+            .map(|one| json!({ "sentence": one.sentence(), "holds": one.holds() }))
+            .collect::<Vec<_>>(),
     })
 }
 

@@ -50,9 +50,9 @@ pub struct LeftOut {
 
 /// What a comparison of these runs says first, as lines of plain text for a terminal: which setting won, by how much, whether that
 /// is sure, and what to try next. The order of `records` does not matter.
-pub fn answer(records: &[RunRecord]) -> String {
+pub fn answer(records: &[RunRecord], left_out: &[LeftOut]) -> String {
     let comparison = Comparison::of(records);
-    let left_out = all_left_out(&comparison, &[]).len();
+    let left_out = all_left_out(&comparison, left_out).len();
     words::answer(&View::of(&comparison), &agreements(records), left_out, Style::Plain).lines()
 }
 
@@ -180,27 +180,6 @@ fn render(
     let sections: Vec<&str> =
         sections.iter().map(|section| section.trim_end()).filter(|section| !section.is_empty()).collect();
     sections.join("\n\n") + "\n"
-}
-
-/// The first sentences of the comparison's page, as plain text: for a terminal.
-pub fn answer(records: &[RunRecord], left_out: &[LeftOut]) -> String {
-    let comparison = Comparison::of(records);
-    let left_out = all_left_out(&comparison, left_out);
-    plain_text(&words::paragraph(&comparison, &agreements(records), left_out.len()))
-}
-
-/// Markdown of one paragraph without its marks.
-fn plain_text(markdown: &str) -> String {
-    let mut text = String::with_capacity(markdown.len());
-    let mut characters = markdown.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            '\\' => text.extend(characters.next()),
-            '`' | '*' => {}
-            character => text.push(character),
-        }
-    }
-    text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&").trim_end().to_owned()
 }
 
 /// What was given as left out, and the records that do not count.

@@ -52,7 +52,7 @@ fn steps_of(run: &Planned, cost: &Cost, launcher: &Launcher, past: &mut Past) ->
         Error::Store(StoreError::CreateRun { path: std::env::temp_dir(), source })
     })?;
     let (dir, _) = launcher.prepare(&run.plan, run.start.as_ref(), folder.path(), None, None, Place::Here)?;
-    let process = Child::start(&dir, None, Vec::new());
+    let process = Child::start(&dir, None, 1, Vec::new());
     let mut process = process.map_err(|source| StoreError::Write { path: dir.path().to_owned(), source })?;
     let began = Instant::now();
     loop {
