@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::args::Folders;
-use super::listing::fields::{self, FIELDS, Found};
+use super::listing::fields::{self, Found};
 use super::listing::{Filter, Listed, Read, gather, table};
 use crate::error::{Error, Exit};
 use crate::metric::Unit;
@@ -47,7 +47,8 @@ const JSON_HELP: &str = "\
 Fields of --json and --csv, null or empty where something is not known:
   experiment, run, path, status, stop_reason, tags, checkpoint_tags (name@step), seed,
   step (steps done), max_steps, tokens,
-  train_loss, train_loss_ema, best_train_loss, val_loss, best_val_loss, corpus_loss (nats per token),
+  initial_train_loss, train_loss, train_loss_ema, best_train_loss, val_loss, best_val_loss,
+  corpus_loss (nats per token; of the first, the newest or the best row, or the whole corpus),
   steps_to_target, tokens_per_sec, step_secs, elapsed_secs, peak_memory_bytes, parameters, attempts,
   started_at, finished_at (RFC 3339), point (what a sweep set), error (why it cannot be read)
 Losses and rate of runs that train, were killed or failed are those of their newest rows.";
@@ -178,7 +179,7 @@ fn row(name: &str, run: &Read, now: Timestamp) -> Vec<String> {
             }
             _ => steps,
         },
-        loss(summary.final_train_loss_ema.or(summary.final_train_loss)),
+        loss(summary.final_train_loss),
         loss(summary.final_val_loss),
         loss(summary.best_val_loss.filter(|_| run.whole)),
         summary.tokens_per_sec.map_or_else(|| units::MISSING.to_owned(), units::si),
@@ -211,7 +212,7 @@ fn csv_text(found: &[Listed]) -> Result<String, Error> {
             swept.push(key);
         }
     }
-    let names: Vec<&str> = FIELDS.iter().map(|field| field.name).chain(["path", "error"]).collect();
+    let names: Vec<&str> = fields::names().chain(["path", "error"]).collect();
     let plain = |value: Option<&Value>| match value {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
@@ -289,8 +290,8 @@ mod tests {
 
     #[test]
     fn every_field_is_documented() {
-        for field in FIELDS {
-            assert!(JSON_HELP.contains(field.name), "{}", field.name);
+        for name in fields::names() {
+            assert!(JSON_HELP.contains(name), "{name}");
         }
         let object = object(&listed(failed()));
         assert_eq!((&object["status"], &object["stop_reason"]), (&json!("failed"), &json!("disk_full")));

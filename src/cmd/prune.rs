@@ -1,13 +1,12 @@
 //! `runner prune [RUN...]`: deletes checkpoints but the ones that are worth keeping.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::args::Folders;
 use super::listing::{Filter, Read, gather};
 use super::sure::Sure;
 use crate::error::{Error, Exit};
-use crate::files::disk;
 use crate::launcher::again::may_be_retried;
 use crate::store::manifest::Manifest;
 use crate::store::{RunDir, StoreError, scan};
@@ -98,7 +97,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     }
     for pruning in prunings {
         let done = pruning.dir.lock().map_err(Error::from).and_then(|_lock| {
-            checkpoint::drop_all_but(&pruning.dir, &pruning.kept).map_err(|error| Error::Usage(error.to_string()))
+            Ok(checkpoint::drop_all_but(&pruning.dir, &pruning.kept)?)
         });
         if let Err(error) = done {
             terminal::err(format_args!("error: {}: {error}", pruning.name));
@@ -142,8 +141,7 @@ fn plan(
         }
     }
     let dropped: Vec<u64> = steps.into_iter().filter(|step| !kept.contains(step)).collect();
-    // Files that a tag shares with a checkpoint stay on the disk.
-    let bytes = dropped.iter().map(|&step| disk::bytes_below(&checkpoints.checkpoint(step))).sum();
+    let bytes = dropped.iter().map(|&step| freed_bytes(&checkpoints.checkpoint(step))).sum();
     Ok(Some(Pruning { name: name.to_owned(), dir, kept, dropped, bytes, why }))
 }
 
@@ -153,10 +151,27 @@ fn resumes(manifest: &Manifest) -> bool {
 }
 
 /// Checkpoints that runs which are not at their end began from, or are to begin from.
-fn beginnings(runs_dir: &std::path::Path) -> BTreeSet<PathBuf> {
+pub fn beginnings(runs_dir: &Path) -> BTreeSet<PathBuf> {
     let manifests = scan::scan(runs_dir).into_iter().filter_map(|(_, manifest)| manifest.ok());
     manifests
         .filter(resumes)
         .filter_map(|manifest| PathBuf::from(manifest.init_from?.weights).parent()?.canonicalize().ok())
         .collect()
+}
+
+/// Bytes of the files in a checkpoint's folder that no tag has too: those stay on the disk.
+fn freed_bytes(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.metadata().ok()).filter(|meta| meta.is_file()).map(|meta| of_its_own(&meta)).sum()
+}
+
+#[cfg(unix)]
+fn of_its_own(meta: &std::fs::Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    if meta.nlink() > 1 { 0 } else { meta.len() }
+}
+
+#[cfg(not(unix))]
+fn of_its_own(meta: &std::fs::Metadata) -> u64 {
+    meta.len()
 }

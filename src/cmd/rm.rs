@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::args::Folders;
 use super::listing::{Filter, Listed, gather};
+use super::prune::beginnings;
 use super::sure::Sure;
 use crate::error::{Error, Exit};
 use crate::files::disk;
@@ -63,12 +64,20 @@ fn throw_away(args: &Args) -> Result<Exit, Error> {
         terminal::out("nothing to remove");
         return Ok(exit);
     }
+    let needed = beginnings(&args.folders.runs_dir);
+    let begins_here = |path: &Path| {
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        needed.iter().any(|checkpoint| checkpoint.starts_with(&path))
+    };
     let mut all = 0;
     for (index, run) in free.iter().enumerate() {
         let bytes = disk::bytes_below(&run.path);
         all += bytes;
         if index < NAMED {
-            terminal::out(format_args!("{}  {}{}", run.name, units::bytes(bytes as f64), remark(&run.path)));
+            let needed =
+                if begins_here(&run.path) { "  (an unfinished run begins from its weights)" } else { "" };
+            let remark = remark(&run.path);
+            terminal::out(format_args!("{}  {}{remark}{needed}", run.name, units::bytes(bytes as f64)));
         }
     }
     if free.len() > NAMED {

@@ -5,16 +5,16 @@ use serde_json::{Value, json};
 use super::{Listed, Read};
 use crate::config::value_text;
 use crate::error::Error;
-use crate::metric::{Metric, Unit, metric};
+use crate::metric::{FIGURES, Figure, Metric, Statistic, Unit, metric};
 use crate::report::ending::Ending;
 use crate::units;
 
 /// A field of every run: its name with its unit, what it means, and its value; `null` where it is not known.
-pub struct Field {
-    pub name: &'static str,
+struct Field {
+    name: &'static str,
     /// As a person reads it.
-    pub unit: Option<Unit>,
-    pub get: fn(&Read) -> Value,
+    unit: Option<Unit>,
+    get: fn(&Read) -> Value,
 }
 
 const fn text(name: &'static str, get: fn(&Read) -> Value) -> Field {
@@ -25,8 +25,8 @@ const fn number(name: &'static str, unit: Unit, get: fn(&Read) -> Value) -> Fiel
     Field { name, unit: Some(unit), get }
 }
 
-/// In the order of the output. Names and meanings stay; new ones may be added. Losses are in nats per token.
-pub static FIELDS: &[Field] = &[
+/// In the order of the output, the figures of [`FIGURES`] behind the tokens. Names and meanings stay; new ones may be added.
+static FIELDS: &[Field] = &[
     text("experiment", |run| json!(run.manifest.run.experiment)),
     text("run", |run| json!(run.manifest.run.name)),
     text("status", |run| json!(Ending::of(&run.manifest).word().replace(' ', "_"))),
@@ -39,12 +39,6 @@ pub static FIELDS: &[Field] = &[
     number("step", Unit::Count, |run| json!(run.summary.steps)),
     number("max_steps", Unit::Count, |run| json!(run.manifest.run.max_steps)),
     number("tokens", Unit::Count, |run| json!(run.summary.tokens)),
-    number("train_loss", Unit::Nats, |run| finite(run.summary.final_train_loss)),
-    number("train_loss_ema", Unit::Nats, |run| finite(run.summary.final_train_loss_ema)),
-    number("best_train_loss", Unit::Nats, |run| finite(run.summary.best_train_loss.filter(|_| run.whole))),
-    number("val_loss", Unit::Nats, |run| finite(run.summary.final_val_loss)),
-    number("best_val_loss", Unit::Nats, |run| finite(run.summary.best_val_loss.filter(|_| run.whole))),
-    number("corpus_loss", Unit::Nats, |run| finite(run.summary.corpus_loss)),
     number("steps_to_target", Unit::Count, |run| json!(run.summary.target.map(|target| target.step))),
     number("tokens_per_sec", Unit::TokensPerSec, |run| finite(run.summary.tokens_per_sec)),
     number("step_secs", Unit::Secs, |run| finite(run.summary.step_secs)),
@@ -56,9 +50,43 @@ pub static FIELDS: &[Field] = &[
     text("finished_at", |run| json!(run.manifest.finished_at.map(|at| at.to_string()))),
 ];
 
+/// The field behind which the figures stand.
+const BEFORE_FIGURES: &str = "tokens";
+
+/// What a figure is called in a list: that of the last rows as its column, the others as in the manifest.
+fn figure_name(figure: &Figure) -> &'static str {
+    match figure.statistic {
+        Statistic::Last => figure.column.key,
+        _ => figure.key,
+    }
+}
+
+fn figure(name: &str) -> Option<&'static Figure> {
+    FIGURES.iter().find(|figure| figure_name(figure) == name || figure.key == name)
+}
+
+/// What a figure is: what is the first or the best of all rows is known where all rows are.
+fn figure_of(run: &Read, figure: &Figure) -> Option<f64> {
+    let known = run.whole || figure.statistic == Statistic::Last;
+    (figure.get)(&run.summary.figures).filter(|value| known && value.is_finite())
+}
+
+/// The names of all fields, in order.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    FIELDS.iter().flat_map(|field| {
+        let figures = FIGURES.iter().map(figure_name).filter(|_| field.name == BEFORE_FIGURES);
+        std::iter::once(field.name).chain(figures)
+    })
+}
+
 /// The fields as an object, and what a sweep set.
 pub fn object(run: &Read) -> serde_json::Map<String, Value> {
-    let fields = FIELDS.iter().map(|field| (field.name.to_owned(), (field.get)(run)));
+    let value = |name: &str| match (field(name), figure(name)) {
+        (Some(field), _) => (field.get)(run),
+        (None, Some(figure)) => json!(figure_of(run, figure)),
+        (None, None) => Value::Null,
+    };
+    let fields = names().map(|name| (name.to_owned(), value(name)));
     fields.chain([("point".to_owned(), json!(run.manifest.run.point))]).collect()
 }
 
@@ -67,12 +95,12 @@ fn finite(value: Option<f64>) -> Value {
     json!(value.filter(|value| value.is_finite()))
 }
 
-pub fn field(name: &str) -> Option<&'static Field> {
+fn field(name: &str) -> Option<&'static Field> {
     FIELDS.iter().find(|field| field.name == name)
 }
 
 pub fn is_field(name: &str) -> bool {
-    field(name).is_some()
+    field(name).is_some() || figure(name).is_some()
 }
 
 /// Whether the last rows are needed to know it.
@@ -124,6 +152,9 @@ pub fn find(run: &Read, name: &str) -> Option<Found> {
     if let Some(field) = field(name) {
         return Found::of_json(&(field.get)(run), field.unit);
     }
+    if let Some(figure) = figure(name) {
+        return figure_of(run, figure).map(|value| Found::Number(value, Some(figure.column.unit)));
+    }
     if let Some((_, value)) = run.config.iter().find(|(key, _)| key == name || leaf(key) == name) {
         return Some(Found::of_toml(value));
     }
@@ -166,10 +197,11 @@ pub fn check<'a>(names: impl Iterator<Item = &'a str>, listed: &[Listed]) -> Res
 fn nearest<'a>(name: &str, runs: impl Iterator<Item = &'a Read>) -> String {
     let keys = runs.take(1).flat_map(|run| &run.config).map(|(key, _)| key.as_str());
     let metrics = crate::metric::METRICS.iter().map(|metric| metric.key);
-    let all = FIELDS.iter().map(|field| field.name).chain(keys).chain(metrics);
+    let mut all: Vec<&str> = names().collect();
+    all.extend(keys.chain(metrics));
     let likeness = |known: &str| {
         let whole = strsim::normalized_damerau_levenshtein(name, known);
         whole.max(strsim::normalized_damerau_levenshtein(leaf(name), leaf(known)) * 0.99)
     };
-    all.max_by(|a, b| likeness(a).total_cmp(&likeness(b))).unwrap_or_default().to_owned()
+    all.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).unwrap_or_default().to_owned()
 }

@@ -308,7 +308,11 @@ pub fn pointed(pointer: &Path) -> Option<u64> {
 ///
 /// # Errors
 /// When one cannot be deleted; the others that were to go may be gone.
-pub fn drop_all_but(dir: &RunDir, kept: &BTreeSet<u64>) -> Result<(), CheckpointError> {
+pub fn drop_all_but(dir: &RunDir, kept: &BTreeSet<u64>) -> Result<(), StoreError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| StoreError::Write { path, source }
+    };
     let checkpoints = dir.checkpoints();
     let (left, dropped): (Vec<u64>, Vec<u64>) =
         checkpoints.steps()?.into_iter().partition(|step| kept.contains(step));
@@ -316,16 +320,18 @@ pub fn drop_all_but(dir: &RunDir, kept: &BTreeSet<u64>) -> Result<(), Checkpoint
     if let Some(&newest) = left.last()
         && pointed(&checkpoints.last()).is_some_and(|last| !left.contains(&last))
     {
-        point(&checkpoints.last(), &checkpoints.checkpoint(newest))?;
+        let name = checkpoints.checkpoint(newest).file_name().unwrap_or_default().display().to_string();
+        atomic::write(&checkpoints.last(), format!("{name}\n").as_bytes())
+            .map_err(failed(&checkpoints.last()))?;
     }
     if pointed(&checkpoints.best()).is_some_and(|best| dropped.contains(&best)) {
-        fs::remove_file(checkpoints.best()).map_err(write_error(&checkpoints.best()))?;
+        fs::remove_file(checkpoints.best()).map_err(failed(&checkpoints.best()))?;
     }
     for step in dropped {
         let path = checkpoints.checkpoint(step);
         // Under another name first: half a checkpoint would be taken for a damaged one.
         let aside = checkpoints.path().join(format!("{PARTIAL}pruned-{step}"));
-        fs::rename(&path, &aside).and_then(|()| fs::remove_dir_all(&aside)).map_err(write_error(&path))?;
+        fs::rename(&path, &aside).and_then(|()| fs::remove_dir_all(&aside)).map_err(failed(&path))?;
     }
     Ok(())
 }
