@@ -274,7 +274,7 @@ mod tests {
             let mut one = listed(manifest);
             one.name = name.to_owned();
             if let Ok(run) = &mut one.run {
-                run.summary.final_val_loss = parameters.map(|number| number as f64);
+                run.summary.figures.final_val_loss = parameters.map(|number| number as f64);
             }
             one
         };

@@ -88,10 +88,19 @@ fn must_be_read(run: &Done) -> bool {
     run.has_lost() || run.reported.report.is_err() || !(ending.is_planned() || kept)
 }
 
-/// How many of many runs missed their target; of few each says so itself.
-pub fn missed(done: &[Done]) -> Option<String> {
-    let missed = done.iter().filter(|run| Ending::of(&run.manifest) == Ending::TargetMissed).count();
-    (done.len() > EACH && missed > 0).then(|| format!("{missed} missed the target"))
+/// How many of many runs did not end as they were meant to; of few each says so itself.
+pub fn missed(done: &[Done]) -> Vec<String> {
+    const KINDS: [(Ending, &str); 4] = [
+        (Ending::TargetMissed, "missed the target"),
+        (Ending::Failed, "failed"),
+        (Ending::Diverged, "diverged"),
+        (Ending::Interrupted, "interrupted"),
+    ];
+    let many = done.len() > EACH;
+    let kinds = KINDS.iter().map(|(ending, words)| {
+        (done.iter().filter(|run| Ending::of(&run.manifest) == *ending).count(), words)
+    });
+    kinds.filter(|(count, _)| many && *count > 0).map(|(count, words)| format!("{count} {words}")).collect()
 }
 
 /// The best settings, and which one won.

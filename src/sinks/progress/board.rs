@@ -221,8 +221,9 @@ fn fitting(text: &str, name: &str, room: usize) -> String {
     if text.chars().count() + 2 + name.chars().count() <= room {
         return format!("{text}  {name}");
     }
-    let values: Vec<&str> = name.split(',').map(|part| part.rsplit('=').next().unwrap_or(part)).collect();
-    format!("{text}  {}", values.join(","))
+    let (experiment, run) = name.rsplit_once('/').map_or((String::new(), name), |(experiment, run)| (format!("{experiment}/"), run));
+    let values: Vec<&str> = run.split(',').map(|part| part.rsplit('=').next().unwrap_or(part)).collect();
+    format!("{text}  {experiment}{}", values.join(","))
 }
 
 fn style(template: &str) -> ProgressStyle {
