@@ -147,10 +147,7 @@ fn render(
     if !left_out.is_empty() {
         let lines: Vec<String> =
             left_out.iter().map(|one| format!("- {}: {}\n", escape(&one.run), escape(&one.reason))).collect();
-        section(
-            "Left out",
-            format!("These runs do not count in the numbers above:\n\n{}", lines.concat()),
-        );
+        section("Left out", format!("These runs do not count in the numbers above:\n\n{}", lines.concat()));
     }
     let sections: Vec<&str> =
         sections.iter().map(|section| section.trim_end()).filter(|section| !section.is_empty()).collect();

@@ -68,7 +68,11 @@ pub fn sentences(view: &View, ranking: &Ranking, decision: &Decision, style: Sty
             named.push(format!("{} more", also.len() - NAMED));
         }
         let only_first = matches!(decision.certainty, Certainty::Apart(_));
-        let word = if only_first { "Cannot be told from the best by these seeds" } else { "Nor can they tell it from" };
+        let word = if only_first {
+            "Cannot be told from the best by these seeds"
+        } else {
+            "Nor can they tell it from"
+        };
         sentences.push(format!("{word}{} {}.", if only_first { ":" } else { "" }, listed(&named)));
     }
     sentences
@@ -142,6 +146,7 @@ pub fn more_seeds(ranking: &Ranking, decision: &Decision) -> Option<String> {
             "About {} of each would show a difference of this size four times out of five.",
             units::counted(needed, "seed")
         ),
-        _ => "The difference is so small that more than 50 seeds of each would be needed to show it.".to_owned(),
+        _ => "The difference is so small that more than 50 seeds of each would be needed to show it."
+            .to_owned(),
     })
 }

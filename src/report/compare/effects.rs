@@ -148,7 +148,11 @@ fn alone(all: &[Cell], varied: &[Varied]) -> Option<Effects> {
         };
         // As much as is expected of any term by chance is taken off again.
         let (n, terms) = (outcomes.len() as f64, terms as f64);
-        if n - terms - 1.0 <= 0.0 { 0.0 } else { (1.0 - rest / total * (n - 1.0) / (n - terms - 1.0)).clamp(0.0, 1.0) }
+        if n - terms - 1.0 <= 0.0 {
+            0.0
+        } else {
+            (1.0 - rest / total * (n - 1.0) / (n - terms - 1.0)).clamp(0.0, 1.0)
+        }
     };
     Some(Effects {
         kind: Kind::Alone,
@@ -166,7 +170,8 @@ fn rest_of_words(at: &[usize], outcomes: &[f64]) -> (f64, usize) {
     words.sort_unstable();
     words.dedup();
     let rest = words.iter().map(|word| {
-        let values: Vec<f64> = at.iter().zip(outcomes).filter(|(at, _)| *at == word).map(|(_, y)| *y).collect();
+        let values: Vec<f64> =
+            at.iter().zip(outcomes).filter(|(at, _)| *at == word).map(|(_, y)| *y).collect();
         let mean = values.iter().sum::<f64>() / values.len() as f64;
         values.iter().map(|y| (y - mean).powi(2)).sum::<f64>()
     });

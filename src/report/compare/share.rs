@@ -74,8 +74,12 @@ pub fn times(comparison: &Comparison) -> Times {
 fn share(run: &Run) -> Option<Share> {
     let manifest = &run.record.manifest;
     let device = manifest.device.as_ref()?;
-    let runs: Option<BTreeSet<usize>> = manifest.attempts.iter().map(|attempt| attempt.runs_at_once).collect();
+    let runs: Option<BTreeSet<usize>> =
+        manifest.attempts.iter().map(|attempt| attempt.runs_at_once).collect();
     let hosts: BTreeSet<&str> = manifest.attempts.iter().map(|attempt| attempt.hostname.as_str()).collect();
     let hosts: Vec<&str> = hosts.into_iter().collect();
-    Some(Share { machine: (hosts.join(", "), device.name.clone(), device.threads), runs: runs.filter(|runs| !runs.is_empty())? })
+    Some(Share {
+        machine: (hosts.join(", "), device.name.clone(), device.threads),
+        runs: runs.filter(|runs| !runs.is_empty())?,
+    })
 }

@@ -9,7 +9,12 @@ use super::*;
 
 fn page(records: &[RunRecord], left_out: &[LeftOut]) -> String {
     let comparison = Comparison::of(records);
-    let figures = [figures::Figure { file: "loss_by_step", title: "Train loss by step" }];
+    let figures = [figures::Figure {
+        part: figures::Part::Curves,
+        file: "loss_by_step",
+        title: "Train loss by step".to_owned(),
+        note: String::new(),
+    }];
     let view = View::of(&comparison);
     render("learning rates", &view, left_out, &figures, &agreements(records), Path::new("reports"))
 }
@@ -220,7 +225,10 @@ fn a_winner_is_only_one_beyond_the_spread_of_its_seeds() {
     );
     assert!(clear.contains("Yes, three seeds tell these two apart (Welch's t-test: t = "), "{clear}");
     let unclear = with_floors([[1.0, 1.1, 1.2], [0.95, 1.1, 1.15]]);
-    assert!(unclear.contains("No, three seeds cannot tell these two apart: the difference may be chance"), "{unclear}");
+    assert!(
+        unclear.contains("No, three seeds cannot tell these two apart: the difference may be chance"),
+        "{unclear}"
+    );
 }
 
 #[test]
@@ -306,7 +314,8 @@ fn the_target_decides_by_what_settings_are_ranked() {
     assert!(missed.contains("None of the 4 completed runs reached the target"), "{missed}");
     let reached = text(&mut records, 1.5);
     assert!(
-        reached.contains("**`learning_rate = 3e-4`** has the fewest steps to the target: 300 ± 0 in 1 min 12 s"),
+        reached
+            .contains("**`learning_rate = 3e-4`** has the fewest steps to the target: 300 ± 0 in 1 min 12 s"),
         "{reached}"
     );
     for record in &mut records[2..] {
@@ -405,7 +414,7 @@ fn a_comparison_and_its_plots_are_written_where_links_lead() {
         .filter_map(|rest| rest.split_once(')'))
         .map(|(target, _)| target.replace("%20", " ").replace("%3D", "=").replace("%2C", ","))
         .collect();
-    assert_eq!(targets.len(), 4 * 2 + 1 + 2, "{targets:?}");
+    assert_eq!(targets.len(), 2 * 2 + 1 + 2, "{targets:?}");
     for target in targets {
         assert!(reports.join(&target).exists(), "{target}");
     }

@@ -37,7 +37,10 @@ pub fn sentences(view: &View, ranking: &Ranking, decision: &Decision, style: Sty
                 listed(&next)
             ));
         } else {
-            sentences.push(format!("The best {name}, {}, lies between others that were tried.", style.code(&place.value)));
+            sentences.push(format!(
+                "The best {name}, {}, lies between others that were tried.",
+                style.code(&place.value)
+            ));
         }
     }
     sentences.extend(more_seeds(ranking, decision));
@@ -59,7 +62,8 @@ fn edge(place: &Place, style: Style) -> Option<String> {
         At::HighestSound => ("highest", "higher"),
     };
     if matches!(place.at, At::LowestSound | At::HighestSound) {
-        let between = if next.is_empty() { String::new() } else { format!("; {} lies between", listed(&next)) };
+        let between =
+            if next.is_empty() { String::new() } else { format!("; {} lies between", listed(&next)) };
         return Some(format!(
             "The best {name}, {value}, is the {end} that came to its end: nothing {side} did{between}."
         ));
@@ -70,7 +74,10 @@ fn edge(place: &Place, style: Style) -> Option<String> {
     } else {
         let also = place.key.with.iter().map(|name| style.code(name)).collect::<Vec<_>>();
         let also = if also.is_empty() { String::new() } else { format!(" with {} to fit", listed(&also)) };
-        format!("The best {name}, {value}, is the {end} {tried}, so the best may lie beyond: try {}{also}.", listed(&next))
+        format!(
+            "The best {name}, {value}, is the {end} {tried}, so the best may lie beyond: try {}{also}.",
+            listed(&next)
+        )
     })
 }
 
@@ -99,9 +106,10 @@ pub fn learnt_nothing(view: &View, style: Style) -> Vec<String> {
         let vocabularies = group.counted().map(|run| Some(run.record.manifest.model.as_ref()?.vocab_size));
         vocabularies.flatten().min().filter(|size| *size > 1).map(|size| (size as f64).ln())
     };
-    let bad = ranking.ranked.iter().filter(|(group, spread)| {
-        guess(group).is_some_and(|guess| spread.mean >= 0.98 * guess)
-    });
+    let bad = ranking
+        .ranked
+        .iter()
+        .filter(|(group, spread)| guess(group).is_some_and(|guess| spread.mean >= 0.98 * guess));
     let bad: Vec<&Group> = bad.map(|(group, _)| *group).collect();
     if let Some(guess) = bad.first().and_then(|group| guess(group)) {
         let verb = if bad.len() == 1 { "ends" } else { "end" };

@@ -68,18 +68,19 @@ pub fn varied(comparison: &Comparison) -> Vec<Varied> {
         } else {
             key.clone()
         };
-        let values = groups.iter().map(|group| group.values.get(index).map_or(units::MISSING, String::as_str));
+        let values =
+            groups.iter().map(|group| group.values.get(index).map_or(units::MISSING, String::as_str));
         all.push(axis(key, name, values.collect()));
     }
     if comparison.several_experiments() {
         // Where the settings tell the experiments apart, the names say nothing more.
-        let told = groups.windows(2).all(|pair| {
-            pair[0].experiment == pair[1].experiment || pair[0].values != pair[1].values
-        });
+        let told = groups
+            .windows(2)
+            .all(|pair| pair[0].experiment == pair[1].experiment || pair[0].values != pair[1].values);
         let mut by_values: BTreeMap<&[String], &str> = BTreeMap::new();
-        let one_each = groups.iter().all(|group| {
-            *by_values.entry(&group.values).or_insert(&group.experiment) == group.experiment
-        });
+        let one_each = groups
+            .iter()
+            .all(|group| *by_values.entry(&group.values).or_insert(&group.experiment) == group.experiment);
         if !(told && one_each) {
             let names = groups.iter().map(|group| group.experiment.as_str()).collect();
             all.insert(0, axis("experiment", "experiment".to_owned(), names));
@@ -111,9 +112,7 @@ fn axis(key: &str, name: String, values: Vec<&str>) -> Varied {
     let mut levels: Vec<Sorted> = values.iter().map(|value| Sorted((*value).to_owned())).collect();
     levels.sort();
     levels.dedup();
-    let at = values.iter().map(|value| {
-        levels.iter().position(|level| level.0 == *value).unwrap_or_default()
-    });
+    let at = values.iter().map(|value| levels.iter().position(|level| level.0 == *value).unwrap_or_default());
     let at = at.collect();
     let levels: Vec<String> = levels.into_iter().map(|Sorted(level)| level).collect();
     let numbers: Option<Vec<f64>> =
@@ -131,9 +130,8 @@ fn scale_of(name: &str, values: &[f64]) -> Scale {
     if *first <= 0.0 || values.len() < 2 {
         return Scale::Linear;
     }
-    let powers_of_two = values.iter().all(|value| {
-        value.fract() == 0.0 && *value < 1e15 && (*value as u64).is_power_of_two()
-    });
+    let powers_of_two =
+        values.iter().all(|value| value.fract() == 0.0 && *value < 1e15 && (*value as u64).is_power_of_two());
     let by_name = BY_FACTORS.iter().any(|word| name.ends_with(word)) && last / first >= 1.5;
     if last / first >= 20.0 || by_name || (powers_of_two && last / first >= 2.0) {
         return Scale::Log;

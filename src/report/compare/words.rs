@@ -60,7 +60,10 @@ pub fn answer(view: &View, agreements: &[Agreement], left_out: usize, style: Sty
             point("By how much:", margin(ranking, style));
             point("Is that sure?", certainty::sentences(view, ranking, decision, style));
             point("What decides:", certainty::what_decides(view, style));
-            point("As good and cheaper:", cheaper::sentence(view, ranking, decision, style).into_iter().collect());
+            point(
+                "As good and cheaper:",
+                cheaper::sentence(view, ranking, decision, style).into_iter().collect(),
+            );
             point("To try next:", trials::sentences(view, ranking, decision, style));
         }
         point("Learnt nothing:", trials::learnt_nothing(view, style));
@@ -153,7 +156,11 @@ fn margin(ranking: &Ranking, style: Style) -> Vec<String> {
     let what = if unit == Unit::Count { "fewer" } else { "lower" };
     let shown = value(unit, second, second.n > 1);
     let difference = units::value(unit, second.mean - best.mean);
-    let of = if unit == Unit::Nats { " nats per token" } else { "" };
+    let of = match (unit, ranking.words.split_whitespace().nth(1)) {
+        (Unit::Nats, _) => " nats per token".to_owned(),
+        (Unit::Count, Some(things)) => format!(" {things}"),
+        _ => String::new(),
+    };
     vec![format!(
         "{difference}{of}, which is {share} {what} than the next, {label} with {shown} (n = {}).",
         second.n
@@ -179,12 +186,7 @@ fn reached_by(comparison: &Comparison, style: Style) -> Option<String> {
 }
 
 /// What stands in the way of comparing these runs.
-fn caveats(
-    comparison: &Comparison,
-    ranking: Option<&Ranking>,
-    left_out: usize,
-    style: Style,
-) -> Vec<String> {
+fn caveats(comparison: &Comparison, ranking: Option<&Ranking>, left_out: usize, style: Style) -> Vec<String> {
     let mut caveats = Vec::new();
     if differs(comparison, "data.val_fraction") {
         caveats.push("They do not train and validate on the same parts of the data.".to_owned());
