@@ -3,7 +3,6 @@
 mod agreement;
 mod certainty;
 mod cheaper;
-mod csv;
 mod decision;
 mod effects;
 mod figures;
@@ -13,6 +12,7 @@ mod next;
 mod question;
 mod ranking;
 mod share;
+mod spreadsheet;
 mod style;
 mod tables;
 mod trials;
@@ -105,7 +105,7 @@ pub fn write(
         _ => {}
     }
     let rows = reports_dir.join(format!("{file}.csv"));
-    csv::check(&rows)?;
+    spreadsheet::check(&rows)?;
     let comparison = Comparison::of(records);
     let view = View::of(&comparison);
     let figures = figures::draw(&view, &reports_dir.join(&file))?;
@@ -113,7 +113,7 @@ pub fn write(
     std::fs::create_dir_all(reports_dir)
         .and_then(|()| atomic::write_remade(&path, text.as_bytes()))
         .map_err(|source| ReportError::Write { path: path.clone(), source })?;
-    csv::write(&view, &rows)?;
+    spreadsheet::write(&view, &rows)?;
     Ok(path)
 }
 
@@ -176,5 +176,7 @@ fn all_left_out(comparison: &Comparison, given: &[LeftOut]) -> Vec<LeftOut> {
     all
 }
 
+#[cfg(test)]
+mod answer_tests;
 #[cfg(test)]
 mod tests;

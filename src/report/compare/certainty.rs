@@ -46,7 +46,7 @@ pub fn sentences(view: &View, ranking: &Ranking, decision: &Decision, style: Sty
         let name = listed(&view.varied.iter().map(|key| style.code(&key.name)).collect::<Vec<_>>());
         sentences.push(format!(
             "Nothing that was varied ({name}) made a difference beyond that of the seeds: all {} settings could be one \
-             (analysis of variance: F = {:.2} with {} and {} degrees of freedom, p = {}).",
+             (analysis of variance: F = {:.2} with {} and {} degrees of freedom, p {}).",
             ranking.ranked.len(),
             all.f,
             all.above,
@@ -87,24 +87,24 @@ fn numbers(test: &Test) -> String {
     let name = match test.pooled {
         None => "Welch's t-test".to_owned(),
         Some(noise) if noise.settings == noise.of => {
-            format!("t-test with the variance between seeds of all {} settings that have several", noise.of)
+            format!("t-test, the variance between seeds pooled over {} settings", noise.of)
         }
         Some(noise) => format!(
-            "t-test with the variance between seeds of the better {} of {} settings, as the others vary more",
+            "t-test, the variance between seeds pooled over the better {} of {} settings, as the others vary more",
             noise.settings, noise.of
         ),
     };
     let degrees = format!("{:.1}", test.degrees);
     let degrees = degrees.strip_suffix(".0").unwrap_or(&degrees);
-    format!("{name}: t = {:.2}, {degrees} degrees of freedom, p = {}", test.t, p_value(test.p))
+    format!("{name}: t = {:.2}, {degrees} degrees of freedom, p {}", test.t, p_value(test.p))
 }
 
-/// `0.023`, `0.4`; below a thousandth it says only that.
+/// `= 0.023`, `= 0.4`; below a thousandth it says only that.
 fn p_value(p: f64) -> String {
     match p {
-        p if p < 0.001 => "less than 0.001".to_owned(),
-        p if p < 0.0995 => format!("{p:.3}"),
-        p => format!("{p:.2}"),
+        p if p < 0.001 => "< 0.001".to_owned(),
+        p if p < 0.0995 => format!("= {p:.3}"),
+        p => format!("= {p:.2}"),
     }
 }
 

@@ -140,7 +140,7 @@ fn alone(all: &[Cell], varied: &[Varied]) -> Option<Effects> {
             Scale::Words => rest_of_words(&at, &outcomes),
             _ => {
                 let place = |level: &usize| {
-                    let value = key.number(*level).unwrap_or_default();
+                    let value = key.place(*level).unwrap_or_default();
                     if key.scale == Scale::Log { value.ln() } else { value }
                 };
                 rest_of_parabola(&at.iter().map(place).collect::<Vec<f64>>(), &outcomes)

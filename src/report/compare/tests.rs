@@ -275,7 +275,7 @@ fn settings_that_are_equally_good_are_counted() {
     let mut close = fixture::run(Path::new("runs"), "depth", "n_layer=4", 100, 1.00001);
     fixture::set(&mut close, "model.n_layer", 4);
     let text = page(&[records.remove(0), close], &[]);
-    assert!(text.contains("which is less than 0.01 % lower than the next"), "{text}");
+    assert!(text.contains("Less than 0.01 % lower than the next"), "{text}");
 }
 
 #[test]

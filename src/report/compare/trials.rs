@@ -26,7 +26,7 @@ pub fn sentences(view: &View, ranking: &Ranking, decision: &Decision, style: Sty
     }
     let sure = matches!(decision.certainty, Certainty::Apart(_));
     let inside: Vec<&Place> = places.iter().filter(|place| place.at == At::Inside).collect();
-    for place in &inside {
+    if let [place] = inside.as_slice() {
         let name = style.code(&place.key.name);
         let next: Vec<String> = place.next.iter().map(|value| style.code(value)).collect();
         // Finer values are worth their runs only where these seeds can see as much as that.
@@ -42,6 +42,13 @@ pub fn sentences(view: &View, ranking: &Ranking, decision: &Decision, style: Sty
                 style.code(&place.value)
             ));
         }
+    }
+    if inside.len() > 1 {
+        let names: Vec<String> = inside
+            .iter()
+            .map(|place| format!("{} ({})", style.code(&place.key.name), style.code(&place.value)))
+            .collect();
+        sentences.push(format!("The best values of {} lie between others that were tried.", listed(&names)));
     }
     sentences.extend(more_seeds(ranking, decision));
     if decision.certainty == Certainty::SingleRuns {

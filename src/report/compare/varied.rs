@@ -37,6 +37,19 @@ impl Varied {
         if self.scale == Scale::Words { None } else { self.levels.get(level)?.parse().ok() }
     }
 
+    /// [`Varied::number`] on an axis: a zero among factors lies one factor below the least of them.
+    pub fn place(&self, level: usize) -> Option<f64> {
+        let value = self.number(level)?;
+        if self.scale != Scale::Log || value > 0.0 {
+            return Some(value);
+        }
+        let positive: Vec<f64> = self.numbers().into_iter().filter(|value| *value > 0.0).collect();
+        match positive.as_slice() {
+            [least, next, ..] => Some(least * least / next),
+            _ => Some(value),
+        }
+    }
+
     /// The values of all levels; empty for words.
     pub fn numbers(&self) -> Vec<f64> {
         (0..self.levels.len()).filter_map(|level| self.number(level)).collect()
@@ -127,6 +140,10 @@ const BY_FACTORS: [&str; 4] = ["learning_rate", "_lr", "weight_decay", "eps"];
 /// Whether `values`, in order, lie factors apart or steps.
 fn scale_of(name: &str, values: &[f64]) -> Scale {
     let (Some(first), Some(last)) = (values.first(), values.last()) else { return Scale::Linear };
+    // Zero switches something off, and the rest may be factors all the same.
+    if *first == 0.0 && values.len() > 2 {
+        return scale_of(name, &values[1..]);
+    }
     if *first <= 0.0 || values.len() < 2 {
         return Scale::Linear;
     }
@@ -183,7 +200,8 @@ mod tests {
             ("dropout", &[0.0, 0.1, 0.2], Scale::Linear),
             ("dropout", &[0.1, 0.2], Scale::Linear),
             ("momentum", &[0.9, 0.95], Scale::Linear),
-            ("warmup_steps", &[0.0, 10.0, 100.0], Scale::Linear),
+            ("warmup_steps", &[0.0, 10.0, 100.0], Scale::Log),
+            ("weight_decay", &[0.0, 0.01, 0.03, 0.1], Scale::Log),
             ("warmup_steps", &[10.0, 100.0, 1000.0], Scale::Log),
         ] {
             assert_eq!(scale_of(name, values), scale, "{name} {values:?}");
@@ -200,5 +218,8 @@ mod tests {
         assert!(!change_together(&random, &axis(&["7", "2", "9", "1", "8"])));
         assert!(change_together(&random, &axis(&["5", "4", "3", "2", "1"])));
         assert!(random.is_scattered() && !rates.is_scattered());
+        let with_zero = axis(&["0", "0.01", "0.1"]);
+        assert_eq!(with_zero.scale, Scale::Log);
+        assert!((with_zero.place(0).unwrap() - 0.001).abs() < 1e-9 && with_zero.place(2) == Some(0.1));
     }
 }

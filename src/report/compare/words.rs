@@ -66,7 +66,7 @@ pub fn answer(view: &View, agreements: &[Agreement], left_out: usize, style: Sty
             );
             point("To try next:", trials::sentences(view, ranking, decision, style));
         }
-        point("Learnt nothing:", trials::learnt_nothing(view, style));
+        point("Did not work:", trials::learnt_nothing(view, style));
         point("Same losses?", agree);
     }
     point("The target:", reached_by(comparison, style).into_iter().collect());
@@ -149,10 +149,6 @@ fn margin(ranking: &Ranking, style: Style) -> Vec<String> {
         all if all + 1 == ranking.ranked.len() => return vec!["All others have the same.".to_owned()],
         n => return vec![format!("{n} others have the same.")],
     }
-    let share = match units::percent((second.mean - best.mean) / second.mean.abs()) {
-        rounded if rounded == units::percent(0.0) => "less than 0.01 %".to_owned(),
-        share => share,
-    };
     let what = if unit == Unit::Count { "fewer" } else { "lower" };
     let shown = value(unit, second, second.n > 1);
     let difference = units::value(unit, second.mean - best.mean);
@@ -161,10 +157,11 @@ fn margin(ranking: &Ranking, style: Style) -> Vec<String> {
         (Unit::Count, Some(things)) => format!(" {things}"),
         _ => String::new(),
     };
-    vec![format!(
-        "{difference}{of}, which is {share} {what} than the next, {label} with {shown} (n = {}).",
-        second.n
-    )]
+    let share = match units::percent((second.mean - best.mean) / second.mean.abs()) {
+        rounded if rounded == units::percent(0.0) => "Less than 0.01 %".to_owned(),
+        share => format!("{difference}{of}, which is {share}"),
+    };
+    vec![format!("{share} {what} than the next, {label} with {shown} (n = {}).", second.n)]
 }
 
 /// How many runs reached the target.

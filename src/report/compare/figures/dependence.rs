@@ -18,6 +18,7 @@ const LINES: usize = 6;
 /// Keys that get a panel; more are in the table.
 const PANELS: usize = 8;
 const AIR: f64 = 0.06;
+const ROOM: f64 = 0.12;
 
 pub fn draw(view: &View) -> Option<Drawing> {
     let ranking = view.ranking.as_ref().filter(|ranking| ranking.ranked.len() > 1)?;
@@ -61,7 +62,7 @@ pub fn along(key: &Varied, room: f64) -> Along {
     if key.scale == Scale::Words {
         return evenly();
     }
-    let numbers = key.numbers();
+    let numbers: Vec<f64> = (0..key.levels.len()).filter_map(|level| key.place(level)).collect();
     let scale = if key.scale == Scale::Log { plot::Scale::Log } else { plot::Scale::Linear };
     let axis = Axis { label: String::new(), unit: Unit::Ratio, scale };
     let Some(range) = Range::of(&axis, numbers.iter().copied(), AIR) else { return evenly() };
@@ -83,7 +84,8 @@ fn values_of(ranking: &Ranking, group: &Group) -> Vec<f64> {
 fn range_of(ranking: &Ranking) -> Option<Range> {
     let all: Vec<f64> = ranking.ranked.iter().flat_map(|(group, _)| values_of(ranking, group)).collect();
     let axis = Axis { label: outcome_name(ranking), unit: ranking.outcome.unit, scale: scale_of(&all) };
-    Range::of(&axis, all.iter().copied(), AIR)
+    // Below the best there is room for its number.
+    Range::of(&axis, all.iter().copied(), ROOM)
 }
 
 /// One panel: a line for each value of `by` through the means, every seed as a ring.
@@ -138,7 +140,9 @@ fn lines(view: &View, ranking: &Ranking, over: &Varied, by: Option<&Varied>) -> 
             }
             means.push(at(spread.mean));
             if place == 0 {
-                best_at = Some((at(spread.mean), units::value(ranking.outcome.unit, spread.mean)));
+                let lowest = values_of(ranking, group).into_iter().fold(spread.mean, f64::min);
+                let text = format!("best: {}", units::value(ranking.outcome.unit, spread.mean));
+                best_at = Some((at(spread.mean), at(lowest).1, text));
             }
         }
         means.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -149,8 +153,8 @@ fn lines(view: &View, ranking: &Ranking, over: &Varied, by: Option<&Varied>) -> 
             sheet.dot(mean, 4.2, ink);
         }
     }
-    if let Some((at, text)) = best_at {
-        mark_best(&mut sheet, &frame, at, &format!("best: {text}"));
+    if let Some((at, lowest, text)) = best_at {
+        mark_best(&mut sheet, &frame, at, lowest, &text);
     }
     let seeds = if ranking.ranked.iter().any(|(_, spread)| spread.n > 1) {
         "Dots are means over seeds, and each ring is one seed. "
@@ -161,8 +165,8 @@ fn lines(view: &View, ranking: &Ranking, over: &Varied, by: Option<&Varied>) -> 
     Drawing { sheet, title, note: format!("{seeds}{missing}").trim_end().to_owned() }
 }
 
-/// A ring around the best and its number, where there is room.
-fn mark_best(sheet: &mut Sheet, frame: &Frame, at: (f64, f64), text: &str) {
+/// A ring around the best, and its number below its lowest seed.
+fn mark_best(sheet: &mut Sheet, frame: &Frame, at: (f64, f64), lowest: f64, text: &str) {
     for width in [8.6_f64, 8.0, 7.4] {
         let circle: Vec<(f64, f64)> = (0..=48)
             .map(|step| f64::from(step) / 48.0 * std::f64::consts::TAU)
@@ -170,8 +174,7 @@ fn mark_best(sheet: &mut Sheet, frame: &Frame, at: (f64, f64), text: &str) {
             .collect();
         sheet.line(circle, DARK, 0.8);
     }
-    let below = at.1 + 20.0 < frame.bottom - 6.0;
-    let y = if below { at.1 + 20.0 } else { at.1 - 20.0 };
+    let y = (at.1 + 20.0).max(lowest + 14.0).min(frame.bottom - 8.0);
     let half = text.chars().count() as f64 * 3.7;
     let x = at.0.clamp(frame.left + half + 4.0, (frame.right - half).max(frame.left + half + 4.0));
     sheet.bold(text, (x, y), DARK, Side::Middle);

@@ -75,9 +75,9 @@ pub fn draw(view: &View) -> Option<Drawing> {
                 let text = cut(label, ((step - 16.0) / 7.3).max(3.0) as usize);
                 let side = if axis == 0 { Side::Right } else { Side::Left };
                 let aside = if axis == 0 { -8.0 } else { 7.0 };
-                let half = text.chars().count() as f64 * 7.3;
+                let wide = text.chars().count() as f64 * 6.7;
                 if axis > 0 {
-                    sheet.filled((x + 4.0, y - 8.0), (x + 8.0 + half, y + 8.0), Ink(255, 255, 255));
+                    sheet.filled((x + 5.0, y - 7.0), (x + 8.0 + wide, y + 7.0), Ink(255, 255, 255));
                 }
                 sheet.words(&text, (x + aside, y), QUIET, side);
                 free = y - 16.0;
@@ -88,8 +88,12 @@ pub fn draw(view: &View) -> Option<Drawing> {
     sheet.line(vec![(x, frame.top), (x, frame.bottom)], DARK, 1.8);
     let row = if rows == 2 && keys.len().is_multiple_of(2) { 34.0 } else { 16.0 };
     let name = range.title();
-    let fits = cut(&name, ((step * 0.5 + 70.0) / 7.3) as usize);
-    sheet.bold(&fits, (WIDE - 6.0, frame.top - row), DARK, Side::Right);
+    let room = ((step * 0.5 + 70.0) / 7.3) as usize;
+    let (name, unit) = name.split_once(" (").map_or((name.as_str(), ""), |(name, unit)| (name, unit));
+    let unit = unit.trim_end_matches(')');
+    let lift = if unit.is_empty() { 0.0 } else { 16.0 };
+    sheet.bold(&cut(name, room), (WIDE - 8.0, frame.top - row - lift), DARK, Side::Right);
+    sheet.words(&cut(unit, room), (WIDE - 8.0, frame.top - row), QUIET, Side::Right);
     for (up, label) in ticks(&range, 6) {
         let (_, y) = frame.at(0.0, up);
         sheet.words(&label, (x + 8.0, y), QUIET, Side::Left);
