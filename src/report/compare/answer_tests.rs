@@ -113,6 +113,25 @@ fn a_setting_that_is_as_good_and_cheaper_is_named() {
 }
 
 #[test]
+fn the_only_setting_that_came_to_its_end_is_told_to_be_that() {
+    let mut records = rates(&[(0.001, &[1.2, 1.21]), (0.1, &[1.1, 1.3])]);
+    for record in &mut records {
+        fixture::aim(record, 1.3);
+    }
+    records.iter_mut().skip(2).for_each(|record| fixture::aim(record, 1e-3));
+    for record in &mut records {
+        record.manifest.target.as_mut().unwrap().threshold = 1.3;
+    }
+    let text = answer(&records);
+    assert!(text.contains("By how much: No other setting reached the target with every seed."), "{text}");
+    for record in &mut records[2..] {
+        fixture::fail(record, Status::Failed, StopReason::Error, "x");
+    }
+    records.iter_mut().for_each(|record| record.manifest.target = None);
+    assert!(answer(&records).contains("By how much: No other setting came to its end."));
+}
+
+#[test]
 fn a_loss_no_better_than_guessing_is_told() {
     let mut records = rates(&[(0.001, &[1.2, 1.21]), (0.1, &[3.5, 3.6])]);
     for record in &mut records {
@@ -267,11 +286,42 @@ fn a_thousand_settings_fit_a_page() {
     let path = write("many", &records, &[], dir.path()).unwrap();
     let page = fs::read_to_string(path).unwrap();
     let (shown, _) = page.split_once("<details>").unwrap();
-    assert!(shown.lines().count() < 60, "{shown}");
+    assert!(shown.lines().count() < 80, "{shown}");
     let header = shown.lines().find(|line| line.starts_with("| ")).unwrap();
     assert!(header.matches('|').count() <= 9, "{header}");
     assert!(shown.contains("The best 24 of 1000 settings"), "{shown}");
     let drawn = fs::metadata(dir.path().join("many/parallel.svg")).unwrap().len();
     assert!(drawn < 400_000, "{drawn}");
     assert_eq!(best(&records, 3).len(), 3);
+}
+
+#[test]
+fn a_comparison_and_its_plots_are_written_where_links_lead() {
+    let dir = tempfile::tempdir().unwrap();
+    let (runs, reports) = (dir.path().join("runs"), dir.path().join("out/reports"));
+    let records: Vec<RunRecord> = (1..3)
+        .map(|seed| {
+            let name = format!("n_layer=2,seed={seed}");
+            let mut record = fixture::run(&runs, "exp", &name, 40, 0.5);
+            record.manifest.run.seed = seed;
+            fs::create_dir_all(record.dir.path()).unwrap();
+            crate::report::run::write(&record).unwrap();
+            record
+        })
+        .collect();
+    let path = write("two seeds", &records, &[], &reports).unwrap();
+    assert_eq!(path, reports.join("two seeds.md"));
+    let text = fs::read_to_string(&path).unwrap();
+    let targets: Vec<String> = text
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'))
+        .map(|(target, _)| target.replace("%20", " ").replace("%3D", "=").replace("%2C", ","))
+        .collect();
+    assert_eq!(targets.len(), 2 * 2 + 1 + 2, "{targets:?}");
+    for target in targets {
+        assert!(reports.join(&target).exists(), "{target}");
+    }
+    let again = write("two seeds", &records, &[], &reports).unwrap();
+    assert_eq!(fs::read_to_string(again).unwrap(), text);
 }

@@ -5,7 +5,7 @@ use crate::units;
 use super::decision::{Certainty, Decision, Test};
 use super::effects::Kind;
 use super::ranking::Ranking;
-use super::style::{Style, capitalised, in_words, listed};
+use super::style::{Style, in_words, listed};
 use super::view::View;
 
 /// Names of settings that a sentence holds.
@@ -126,7 +126,7 @@ pub fn what_decides(view: &View, style: Style) -> Vec<String> {
             if effects.seeds > 0.0 {
                 parts.push(format!("seeds for {}", percent(effects.seeds)));
             }
-            vec![capitalised(&format!("{} of the spread of all runs.", listed(&parts)))]
+            vec![format!("{} of the spread of all runs.", listed(&parts))]
         }
         Kind::Alone => {
             vec![format!("Each key by itself explains of the spread between settings: {}.", parts.join(", "))]

@@ -69,6 +69,10 @@ fn whole_grid(all: &[Cell], keys: usize) -> Option<Vec<Cell>> {
             return None;
         }
         let whole = levels.iter().try_fold(1_usize, |product, levels| product.checked_mul(levels.len()))?;
+        // Far from a grid: leaving values out one by one would leave nothing.
+        if whole > 4 * cells.len() {
+            return None;
+        }
         if cells.len() == whole {
             return Some(cells);
         }

@@ -88,7 +88,7 @@ fn place<'a>(view: &View, key: &'a Varied, best: usize) -> Option<Place<'a>> {
     };
     let tried: Vec<f64> = key.numbers();
     let next = next.into_iter().filter(|value| !tried.contains(value)).map(units::number).collect();
-    Some(Place { key, value: key.levels[level].clone(), at, next })
+    Some(Place { key, value: key.words[level].clone(), at, next })
 }
 
 /// What values of a key may look like.
@@ -178,6 +178,7 @@ mod tests {
             with: Vec::new(),
             scale,
             levels: levels.iter().map(|level| (*level).to_owned()).collect(),
+            words: levels.iter().map(|level| (*level).to_owned()).collect(),
             at: (0..levels.len()).collect(),
         }
     }

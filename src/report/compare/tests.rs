@@ -1,4 +1,3 @@
-use std::fs;
 use std::path::Path;
 
 use crate::facts::{InitFrom, Status, StopReason};
@@ -389,37 +388,6 @@ fn a_run_whose_batch_was_halved_stays_in_its_setting_and_is_named() {
     let table =
         |text: &str| text.split("## Settings").nth(1).unwrap().split("Means").next().unwrap().to_owned();
     assert_eq!(table(&text), table(&expected));
-}
-
-#[test]
-fn a_comparison_and_its_plots_are_written_where_links_lead() {
-    let dir = tempfile::tempdir().unwrap();
-    let (runs, reports) = (dir.path().join("runs"), dir.path().join("out/reports"));
-    let records: Vec<RunRecord> = (1..3)
-        .map(|seed| {
-            let name = format!("n_layer=2,seed={seed}");
-            let mut record = fixture::run(&runs, "exp", &name, 40, 0.5);
-            record.manifest.run.seed = seed;
-            fs::create_dir_all(record.dir.path()).unwrap();
-            crate::report::run::write(&record).unwrap();
-            record
-        })
-        .collect();
-    let path = write("two seeds", &records, &[], &reports).unwrap();
-    assert_eq!(path, reports.join("two seeds.md"));
-    let text = fs::read_to_string(&path).unwrap();
-    let targets: Vec<String> = text
-        .split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split_once(')'))
-        .map(|(target, _)| target.replace("%20", " ").replace("%3D", "=").replace("%2C", ","))
-        .collect();
-    assert_eq!(targets.len(), 2 * 2 + 1 + 2, "{targets:?}");
-    for target in targets {
-        assert!(reports.join(&target).exists(), "{target}");
-    }
-    let again = write("two seeds", &records, &[], &reports).unwrap();
-    assert_eq!(fs::read_to_string(again).unwrap(), text);
 }
 
 #[test]

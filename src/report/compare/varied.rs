@@ -16,6 +16,8 @@ pub struct Varied {
     pub scale: Scale,
     /// The values in order, as they are written.
     pub levels: Vec<String>,
+    /// The same as they are shown.
+    pub words: Vec<String>,
     /// For each group of the comparison its level.
     pub at: Vec<usize>,
 }
@@ -81,9 +83,12 @@ pub fn varied(comparison: &Comparison) -> Vec<Varied> {
         } else {
             key.clone()
         };
-        let values =
-            groups.iter().map(|group| group.values.get(index).map_or(units::MISSING, String::as_str));
-        all.push(axis(key, name, values.collect()));
+        let values = groups.iter().map(|group| of(&group.values, index)).collect();
+        let mut axis = axis(key, name, values);
+        for (group, level) in groups.iter().zip(&axis.at) {
+            of(&group.shown, index).clone_into(&mut axis.words[*level]);
+        }
+        all.push(axis);
     }
     if comparison.several_experiments() {
         // Where the settings tell the experiments apart, the names say nothing more.
@@ -117,6 +122,10 @@ pub fn varied(comparison: &Comparison) -> Vec<Varied> {
     kept
 }
 
+fn of(values: &[String], index: usize) -> &str {
+    values.get(index).map_or(units::MISSING, String::as_str)
+}
+
 fn leaf(key: &str) -> &str {
     key.rsplit('.').next().unwrap_or(key)
 }
@@ -131,7 +140,7 @@ fn axis(key: &str, name: String, values: Vec<&str>) -> Varied {
     let numbers: Option<Vec<f64>> =
         levels.iter().map(|level| level.parse().ok().filter(|value: &f64| value.is_finite())).collect();
     let scale = numbers.map_or(Scale::Words, |numbers| scale_of(leaf(key), &numbers));
-    Varied { key: key.to_owned(), name, with: Vec::new(), scale, levels, at }
+    Varied { key: key.to_owned(), name, with: Vec::new(), scale, words: levels.clone(), levels, at }
 }
 
 /// Words of keys whose values people choose by factors.

@@ -55,6 +55,11 @@ pub fn answer(view: &View, agreements: &[Agreement], left_out: usize, style: Sty
     let all_promised = !agree.is_empty() && comparison.groups.iter().all(promised);
     let first = if all_promised { agree.join(" ") } else { verdict(view, style) };
     if !all_promised {
+        if let Some(ranking) =
+            view.ranking.as_ref().filter(|ranking| ranking.ranked.len() == 1 && comparison.groups.len() > 1)
+        {
+            point("By how much:", vec![alone(ranking).to_owned()]);
+        }
         point("No winner:", incomparable(comparison).map(str::to_owned).into_iter().collect());
         if let (Some(ranking), Some(decision)) = (&view.ranking, &view.decision) {
             point("By how much:", margin(ranking, style));
@@ -137,6 +142,24 @@ fn keys(comparison: &Comparison, style: Style) -> String {
     listed(&names)
 }
 
+/// Where no other setting has the number that decides.
+fn alone(ranking: &Ranking) -> &'static str {
+    if ranking.by_target {
+        "No other setting reached the target with every seed."
+    } else {
+        "No other setting came to its end."
+    }
+}
+
+/// A difference with two digits: `0.0033`.
+fn difference(unit: Unit, value: f64) -> String {
+    if unit != Unit::Nats || !(1e-5..10.0).contains(&value) {
+        return units::value(unit, value);
+    }
+    let decimals = (1.0 - value.log10().floor()).clamp(0.0, 6.0) as usize;
+    format!("{value:.decimals$}")
+}
+
 /// By how much the best leads.
 fn margin(ranking: &Ranking, style: Style) -> Vec<String> {
     let [(_, best), (next, second), ..] = ranking.ranked.as_slice() else { return Vec::new() };
@@ -151,7 +174,7 @@ fn margin(ranking: &Ranking, style: Style) -> Vec<String> {
     }
     let what = if unit == Unit::Count { "fewer" } else { "lower" };
     let shown = value(unit, second, second.n > 1);
-    let difference = units::value(unit, second.mean - best.mean);
+    let difference = difference(unit, second.mean - best.mean);
     let of = match (unit, ranking.words.split_whitespace().nth(1)) {
         (Unit::Nats, _) => " nats per token".to_owned(),
         (Unit::Count, Some(things)) => format!(" {things}"),

@@ -55,7 +55,7 @@ pub fn along(key: &Varied, room: f64) -> Along {
         let n = key.levels.len() as f64;
         let places: Vec<f64> = (0..key.levels.len()).map(|index| (index as f64 + 0.5) / n).collect();
         let most = ((room / n / 7.3) as usize).max(3);
-        let words = key.levels.iter().map(|level| cut(level, most));
+        let words = key.words.iter().map(|level| cut(level, most));
         let ticks = places.iter().copied().zip(words).collect();
         Along { places, ticks }
     };
@@ -69,7 +69,7 @@ pub fn along(key: &Varied, room: f64) -> Along {
     let places: Vec<f64> = numbers.iter().map(|value| range.place(*value)).collect();
     // The values that were tried, unless they are too many to be read.
     let ticks = if key.levels.len() <= 12 {
-        places.iter().copied().zip(key.levels.iter().cloned()).collect()
+        places.iter().copied().zip(key.words.iter().cloned()).collect()
     } else {
         ticks(&range, (room / 90.0) as usize)
     };
@@ -103,7 +103,7 @@ fn lines(view: &View, ranking: &Ranking, over: &Varied, by: Option<&Varied>) -> 
                 if over.scale == Scale::Words { Swatch::Dot } else { Swatch::Line },
             )
         };
-        sheet.legend(&by.levels.iter().enumerate().map(entry).collect::<Vec<_>>());
+        sheet.legend(&by.words.iter().enumerate().map(entry).collect::<Vec<_>>());
     }
     let top = sheet.height + 30.0;
     let frame = Frame { left: 74.0, right: WIDE - 26.0, top, bottom: top + 300.0 };

@@ -49,7 +49,7 @@ pub fn draw(view: &View) -> Option<Drawing> {
     let mut sheet = Sheet::new(&title);
     let top = sheet.height + 30.0;
     let cell = if down.levels.len() <= 8 { 44.0 } else { 26.0 };
-    let longest = down.levels.iter().map(|level| level.chars().count()).max().unwrap_or(0).min(24);
+    let longest = down.words.iter().map(|level| level.chars().count()).max().unwrap_or(0).min(24);
     let left = (longest as f64 * 7.3 + 26.0).max(74.0);
     let wide = ((WIDE - 26.0 - left) / across.levels.len() as f64).min(150.0);
     let frame = Frame {
@@ -60,7 +60,7 @@ pub fn draw(view: &View) -> Option<Drawing> {
     };
     sheet.words(&down.title(), (16.0, top - 14.0), DARK, Side::Left);
     let mut best = None;
-    for (y, level) in down.levels.iter().enumerate() {
+    for (y, level) in down.words.iter().enumerate() {
         // Values rise upwards, as on an axis.
         let bottom = frame.bottom - y as f64 * cell;
         let middle = bottom - cell / 2.0;
@@ -96,7 +96,7 @@ pub fn draw(view: &View) -> Option<Drawing> {
         let corners = vec![from, (to.0, from.1), to, (from.0, to.1), from];
         sheet.line(corners, BEST, 3.0);
     }
-    for (x, level) in across.levels.iter().enumerate() {
+    for (x, level) in across.words.iter().enumerate() {
         let middle = frame.left + (x as f64 + 0.5) * wide;
         sheet.words(
             &cut(level, (wide / 7.3).max(3.0) as usize),
