@@ -39,6 +39,7 @@
 //! | number format | a variant of `DtypeKind` and what it is refused for in [`config`]; on a GPU a type in `ops/format.rs`, on the processor an `Operand` in `ops/cpu` |
 //! | kernel for bf16 | a file in `ops/cpu/bf16`, a variant of its `Kernel` |
 //! | report section | a function and its entry in the `SECTIONS` of [`report`] |
+//! | picture of a comparison | a file in `report/compare/figures`, its line in the `PLANS` there |
 //! | export format | a file in [`export`], a variant and its arm in `cmd/export.rs` |
 //! | format of weights that people bring and that is not read | a variant of [`model::foreign`], with what to do |
 //! | command | a file in [`cmd`], one arm in [`cli`] |

@@ -118,7 +118,10 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "cmd", "main"]),
     ("axum", &["serve"]),
     ("crc32fast", &["data/cache"]),
-    ("csv", &["cmd/ls", "report/compare/csv", "report/fixture", "sinks", "store"]),
+    (
+        "csv",
+        &["cmd/ls", "report/compare/answer_tests", "report/compare/spreadsheet", "report/fixture", "sinks", "store"],
+    ),
     ("cudarc", &["engine/device", "ops/cuda"]),
     ("dfdx", &["engine", "infer/tests", "model", "ops", "optim"]),
     ("flate2", &["data/form", "data/reader/tests"]),

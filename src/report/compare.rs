@@ -4,7 +4,6 @@ mod agreement;
 mod apart;
 mod certainty;
 mod cheaper;
-mod csv;
 mod decision;
 mod effects;
 mod figures;
@@ -14,6 +13,7 @@ mod next;
 mod question;
 mod ranking;
 mod share;
+mod spreadsheet;
 mod style;
 mod tables;
 mod trials;
@@ -128,7 +128,7 @@ pub fn write_beside(
         _ => {}
     }
     let rows = reports_dir.join(format!("{file}.csv"));
-    csv::check(&rows)?;
+    spreadsheet::check(&rows)?;
     let comparison = Comparison::of(records);
     let view = View::of(&comparison);
     let figures = figures::draw(&view, &reports_dir.join(&file))?;
@@ -138,7 +138,7 @@ pub fn write_beside(
     std::fs::create_dir_all(reports_dir)
         .and_then(|()| atomic::write_remade(&path, text.as_bytes()))
         .map_err(|source| ReportError::Write { path: path.clone(), source })?;
-    csv::write(&view, &rows)?;
+    spreadsheet::write(&view, &rows)?;
     Ok(path)
 }
 
@@ -172,10 +172,7 @@ fn render(
     if !left_out.is_empty() {
         let lines: Vec<String> =
             left_out.iter().map(|one| format!("- {}: {}\n", escape(&one.run), escape(&one.reason))).collect();
-        section(
-            "Left out",
-            format!("These runs do not count in the numbers above:\n\n{}", lines.concat()),
-        );
+        section("Left out", format!("These runs do not count in the numbers above:\n\n{}", lines.concat()));
     }
     let sections: Vec<&str> =
         sections.iter().map(|section| section.trim_end()).filter(|section| !section.is_empty()).collect();
@@ -204,5 +201,7 @@ fn all_left_out(comparison: &Comparison, given: &[LeftOut]) -> Vec<LeftOut> {
     all
 }
 
+#[cfg(test)]
+mod answer_tests;
 #[cfg(test)]
 mod tests;

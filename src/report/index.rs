@@ -19,8 +19,9 @@ const STAMP: &str = "<!-- comparison by runner, runs up to ";
 
 const PREAMBLE: &str = "# Reports
 
-Each comparison below was made from run directories by `runner`; `runner compare RUN RUN...` makes one again. The list
-between the two markers is updated by the program. Text outside of them is yours and stays.
+Each comparison below was made from run directories by `runner`; `runner compare RUN RUN...` makes one again. Beside each
+lies a `.csv` with all its runs. The list between the two markers is updated by the program. Text outside of them is yours
+and stays.
 ";
 
 const POSTAMBLE: &str = "## Ideas that did not work

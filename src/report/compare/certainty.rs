@@ -5,7 +5,7 @@ use crate::units;
 use super::decision::{Certainty, Decision, Test};
 use super::effects::Kind;
 use super::ranking::Ranking;
-use super::style::{Style, capitalised, in_words, listed};
+use super::style::{Style, in_words, listed};
 use super::view::View;
 
 /// Names of settings that a sentence holds.
@@ -46,7 +46,7 @@ pub fn sentences(view: &View, ranking: &Ranking, decision: &Decision, style: Sty
         let name = listed(&view.varied.iter().map(|key| style.code(&key.name)).collect::<Vec<_>>());
         sentences.push(format!(
             "Nothing that was varied ({name}) made a difference beyond that of the seeds: all {} settings could be one \
-             (analysis of variance: F = {:.2} with {} and {} degrees of freedom, p = {}).",
+             (analysis of variance: F = {:.2} with {} and {} degrees of freedom, p {}).",
             ranking.ranked.len(),
             all.f,
             all.above,
@@ -68,7 +68,11 @@ pub fn sentences(view: &View, ranking: &Ranking, decision: &Decision, style: Sty
             named.push(format!("{} more", also.len() - NAMED));
         }
         let only_first = matches!(decision.certainty, Certainty::Apart(_));
-        let word = if only_first { "Cannot be told from the best by these seeds" } else { "Nor can they tell it from" };
+        let word = if only_first {
+            "Cannot be told from the best by these seeds"
+        } else {
+            "Nor can they tell it from"
+        };
         sentences.push(format!("{word}{} {}.", if only_first { ":" } else { "" }, listed(&named)));
     }
     sentences
@@ -83,24 +87,24 @@ fn numbers(test: &Test) -> String {
     let name = match test.pooled {
         None => "Welch's t-test".to_owned(),
         Some(noise) if noise.settings == noise.of => {
-            format!("t-test with the variance between seeds of all {} settings that have several", noise.of)
+            format!("t-test, the variance between seeds pooled over {} settings", noise.of)
         }
         Some(noise) => format!(
-            "t-test with the variance between seeds of the better {} of {} settings, as the others vary more",
+            "t-test, the variance between seeds pooled over the better {} of {} settings, as the others vary more",
             noise.settings, noise.of
         ),
     };
     let degrees = format!("{:.1}", test.degrees);
     let degrees = degrees.strip_suffix(".0").unwrap_or(&degrees);
-    format!("{name}: t = {:.2}, {degrees} degrees of freedom, p = {}", test.t, p_value(test.p))
+    format!("{name}: t = {:.2}, {degrees} degrees of freedom, p {}", test.t, p_value(test.p))
 }
 
-/// `0.023`, `0.4`; below a thousandth it says only that.
+/// `= 0.023`, `= 0.4`; below a thousandth it says only that.
 fn p_value(p: f64) -> String {
     match p {
-        p if p < 0.001 => "less than 0.001".to_owned(),
-        p if p < 0.0995 => format!("{p:.3}"),
-        p => format!("{p:.2}"),
+        p if p < 0.001 => "< 0.001".to_owned(),
+        p if p < 0.0995 => format!("= {p:.3}"),
+        p => format!("= {p:.2}"),
     }
 }
 
@@ -122,7 +126,7 @@ pub fn what_decides(view: &View, style: Style) -> Vec<String> {
             if effects.seeds > 0.0 {
                 parts.push(format!("seeds for {}", percent(effects.seeds)));
             }
-            vec![capitalised(&format!("{} of the spread of all runs.", listed(&parts)))]
+            vec![format!("{} of the spread of all runs.", listed(&parts))]
         }
         Kind::Alone => {
             vec![format!("Each key by itself explains of the spread between settings: {}.", parts.join(", "))]
@@ -142,6 +146,7 @@ pub fn more_seeds(ranking: &Ranking, decision: &Decision) -> Option<String> {
             "About {} of each would show a difference of this size four times out of five.",
             units::counted(needed, "seed")
         ),
-        _ => "The difference is so small that more than 50 seeds of each would be needed to show it.".to_owned(),
+        _ => "The difference is so small that more than 50 seeds of each would be needed to show it."
+            .to_owned(),
     })
 }

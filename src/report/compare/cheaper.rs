@@ -26,9 +26,7 @@ const COSTS: &[Cost] = &[
     Cost {
         words: "less computation",
         unit: Unit::Ratio,
-        get: |run| {
-            Some(run.record.manifest.cost.as_ref()?.model_flops_per_step * run.summary.steps? as f64)
-        },
+        get: |run| Some(run.record.manifest.cost.as_ref()?.model_flops_per_step * run.summary.steps? as f64),
     },
     Cost { words: "fewer tokens", unit: Unit::Count, get: |run| Some(run.summary.tokens? as f64) },
     Cost { words: "less time", unit: Unit::Secs, get: |run| run.summary.elapsed_secs },
@@ -61,7 +59,8 @@ pub fn sentence(view: &View, ranking: &Ranking, decision: &Decision, style: Styl
         costs.iter().copied().filter_map(of).collect()
     };
     let cheaper = |shares: &[(f64, &Cost, f64, f64)]| {
-        shares.iter().any(|share| share.0 <= 1.0 - WORTH) && shares.iter().all(|share| share.0 <= 1.0 + SPOILS)
+        shares.iter().any(|share| share.0 <= 1.0 - WORTH)
+            && shares.iter().all(|share| share.0 <= 1.0 + SPOILS)
     };
     let candidates = (1..ranking.ranked.len()).filter(as_good).map(|place| ranking.ranked[place].0);
     let candidates = candidates.map(|group| (group, shares(group))).filter(|(_, shares)| cheaper(shares));
@@ -71,7 +70,11 @@ pub fn sentence(view: &View, ranking: &Ranking, decision: &Decision, style: Styl
         let less = format!("{:.0} % {}", (1.0 - share) * 100.0, cost.words);
         match cost.unit {
             Unit::Count | Unit::Secs => {
-                format!("{less} ({} instead of {})", units::value(cost.unit, *theirs), units::value(cost.unit, *ours))
+                format!(
+                    "{less} ({} instead of {})",
+                    units::value(cost.unit, *theirs),
+                    units::value(cost.unit, *ours)
+                )
             }
             _ => less,
         }
@@ -85,6 +88,7 @@ pub fn sentence(view: &View, ranking: &Ranking, decision: &Decision, style: Styl
 }
 
 fn mean(group: &Group, cost: &Cost) -> Option<f64> {
-    let values: Option<Vec<f64>> = group.counted().map(|run| (cost.get)(run).filter(|value| value.is_finite())).collect();
+    let values: Option<Vec<f64>> =
+        group.counted().map(|run| (cost.get)(run).filter(|value| value.is_finite())).collect();
     crate::stats::mean(&values?)
 }

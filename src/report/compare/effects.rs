@@ -69,6 +69,10 @@ fn whole_grid(all: &[Cell], keys: usize) -> Option<Vec<Cell>> {
             return None;
         }
         let whole = levels.iter().try_fold(1_usize, |product, levels| product.checked_mul(levels.len()))?;
+        // Far from a grid: leaving values out one by one would leave nothing.
+        if whole > 4 * cells.len() {
+            return None;
+        }
         if cells.len() == whole {
             return Some(cells);
         }
@@ -140,7 +144,7 @@ fn alone(all: &[Cell], varied: &[Varied]) -> Option<Effects> {
             Scale::Words => rest_of_words(&at, &outcomes),
             _ => {
                 let place = |level: &usize| {
-                    let value = key.number(*level).unwrap_or_default();
+                    let value = key.place(*level).unwrap_or_default();
                     if key.scale == Scale::Log { value.ln() } else { value }
                 };
                 rest_of_parabola(&at.iter().map(place).collect::<Vec<f64>>(), &outcomes)
@@ -148,7 +152,11 @@ fn alone(all: &[Cell], varied: &[Varied]) -> Option<Effects> {
         };
         // As much as is expected of any term by chance is taken off again.
         let (n, terms) = (outcomes.len() as f64, terms as f64);
-        if n - terms - 1.0 <= 0.0 { 0.0 } else { (1.0 - rest / total * (n - 1.0) / (n - terms - 1.0)).clamp(0.0, 1.0) }
+        if n - terms - 1.0 <= 0.0 {
+            0.0
+        } else {
+            (1.0 - rest / total * (n - 1.0) / (n - terms - 1.0)).clamp(0.0, 1.0)
+        }
     };
     Some(Effects {
         kind: Kind::Alone,
@@ -166,7 +174,8 @@ fn rest_of_words(at: &[usize], outcomes: &[f64]) -> (f64, usize) {
     words.sort_unstable();
     words.dedup();
     let rest = words.iter().map(|word| {
-        let values: Vec<f64> = at.iter().zip(outcomes).filter(|(at, _)| *at == word).map(|(_, y)| *y).collect();
+        let values: Vec<f64> =
+            at.iter().zip(outcomes).filter(|(at, _)| *at == word).map(|(_, y)| *y).collect();
         let mean = values.iter().sum::<f64>() / values.len() as f64;
         values.iter().map(|y| (y - mean).powi(2)).sum::<f64>()
     });

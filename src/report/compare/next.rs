@@ -1,5 +1,6 @@
 //! Where the best value of a key lies among those that were tried, and which values to try next.
 
+use crate::report::ending::Ending;
 use crate::units;
 
 use super::varied::{Scale, Varied};
@@ -27,11 +28,20 @@ pub enum At {
 /// One place for each key with numbers of which the best setting could have had another.
 pub fn places<'a>(view: &'a View) -> Vec<Place<'a>> {
     let Some(&best) = view.places.first() else { return Vec::new() };
-    view.varied.iter().filter(|key| key.scale != Scale::Words).filter_map(|key| place(view, key, best)).collect()
+    view.varied
+        .iter()
+        .filter(|key| key.scale != Scale::Words)
+        .filter_map(|key| place(view, key, best))
+        .collect()
 }
 
 fn place<'a>(view: &View, key: &'a Varied, best: usize) -> Option<Place<'a>> {
-    let groups = 0..view.comparison.groups.len();
+    // What was never started was not tried.
+    let began = |group: &usize| {
+        let runs = &view.comparison.groups[*group].runs;
+        runs.iter().any(|run| !matches!(run.ending, Ending::Skipped | Ending::Queued | Ending::Running))
+    };
+    let groups = (0..view.comparison.groups.len()).filter(began);
     let others_as_best = |group: &usize| {
         view.varied.iter().all(|other| other.key == key.key || other.at[*group] == other.at[best])
     };
@@ -67,16 +77,18 @@ fn place<'a>(view: &View, key: &'a Varied, best: usize) -> Option<Place<'a>> {
     let next = match at {
         At::Lowest => shape.beyond(&values, place, 1),
         At::Highest => shape.beyond(&values, place, place - 1),
-        At::Inside => [shape.between(values[place - 1], values[place]), shape.between(values[place], values[place + 1])]
-            .into_iter()
-            .flatten()
-            .collect(),
+        At::Inside => {
+            [shape.between(values[place - 1], values[place]), shape.between(values[place], values[place + 1])]
+                .into_iter()
+                .flatten()
+                .collect()
+        }
         At::HighestSound => shape.between(values[place], values[place + 1]).into_iter().collect(),
         At::LowestSound => shape.between(values[place - 1], values[place]).into_iter().collect(),
     };
     let tried: Vec<f64> = key.numbers();
     let next = next.into_iter().filter(|value| !tried.contains(value)).map(units::number).collect();
-    Some(Place { key, value: key.levels[level].clone(), at, next })
+    Some(Place { key, value: key.words[level].clone(), at, next })
 }
 
 /// What values of a key may look like.
@@ -100,7 +112,8 @@ impl Shape {
             log: key.scale == Scale::Log,
             whole: numbers.iter().all(|value| value.fract() == 0.0)
                 && key.levels.iter().all(|level| !level.contains(['.', 'e'])),
-            share: SHARES.iter().any(|word| key.name.ends_with(word)) && numbers.iter().all(|value| (0.0..1.0).contains(value)),
+            share: SHARES.iter().any(|word| key.name.ends_with(word))
+                && numbers.iter().all(|value| (0.0..1.0).contains(value)),
             digits: numbers.iter().map(digits).max().unwrap_or(2).clamp(1, 2),
         }
     }
@@ -120,7 +133,9 @@ impl Shape {
             };
             let shown = self.shown(value);
             let possible = shown.is_finite()
-                && (shown > 0.0 || (shown == 0.0 && !self.log && (!self.whole || values.contains(&0.0))) || edge < 0.0)
+                && (shown > 0.0
+                    || (shown == 0.0 && !self.log && (!self.whole || values.contains(&0.0)))
+                    || edge < 0.0)
                 && !(self.share && shown >= 1.0);
             if possible && shown != edge && !found.contains(&shown) {
                 found.push(shown);
@@ -163,6 +178,7 @@ mod tests {
             with: Vec::new(),
             scale,
             levels: levels.iter().map(|level| (*level).to_owned()).collect(),
+            words: levels.iter().map(|level| (*level).to_owned()).collect(),
             at: (0..levels.len()).collect(),
         }
     }
@@ -171,7 +187,11 @@ mod tests {
         let key = key(name, levels, scale);
         let values = key.numbers();
         let last = values.len() - 1;
-        let next = if up { Shape::of(&key).beyond(&values, last, last - 1) } else { Shape::of(&key).beyond(&values, 0, 1) };
+        let next = if up {
+            Shape::of(&key).beyond(&values, last, last - 1)
+        } else {
+            Shape::of(&key).beyond(&values, 0, 1)
+        };
         next.into_iter().map(units::number).collect()
     }
 

@@ -6,6 +6,7 @@ use crate::markdown::{code, escape, escape_paragraphs};
 use crate::store::manifest::RunInfo;
 
 use super::groups::Comparison;
+use super::style::listed;
 
 /// Experiments whose question is repeated. Of more the reports of the runs tell.
 const MOST: usize = 4;
@@ -27,19 +28,33 @@ pub fn section(comparison: &Comparison) -> String {
         .filter(|run| !run.description.trim().is_empty() || !run.hypothesis.trim().is_empty())
         .collect();
     let several = comparison.several_experiments();
-    let questions = asked.iter().take(MOST).map(|run| question(run, several));
-    let mut text = questions.collect::<Vec<_>>().join("\n");
-    if asked.len() > MOST {
-        text.push_str(&format!("\nSo do {} more experiments; see their runs.\n", asked.len() - MOST));
+    // Experiments that ask the same are told once.
+    let mut questions: Vec<(&RunInfo, Vec<String>)> = Vec::new();
+    for run in asked {
+        let same = |other: &&mut (&RunInfo, Vec<String>)| {
+            other.0.description == run.description && other.0.hypothesis == run.hypothesis
+        };
+        match questions.iter_mut().find(same) {
+            Some((_, names)) => names.push(code(&run.experiment)),
+            None => questions.push((run, vec![code(&run.experiment)])),
+        }
+    }
+    let shown = questions.iter().take(MOST).map(|(run, names)| question(run, &listed(names), several));
+    let mut text = shown.collect::<Vec<_>>().join("\n");
+    if questions.len() > MOST {
+        text.push_str(&format!(
+            "\nThe questions of {} more experiments stand in their runs' reports.\n",
+            questions.len() - MOST
+        ));
     }
     text
 }
 
-fn question(run: &RunInfo, several: bool) -> String {
+fn question(run: &RunInfo, names: &str, several: bool) -> String {
     let description = escape(&run.description);
     let mut text = match (several, description.is_empty()) {
-        (true, true) => format!("{}\n", code(&run.experiment)),
-        (true, false) => format!("{}: {description}\n", code(&run.experiment)),
+        (true, true) => format!("{names}\n"),
+        (true, false) => format!("{names}: {description}\n"),
         (false, true) => String::new(),
         (false, false) => format!("{description}\n"),
     };

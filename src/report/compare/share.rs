@@ -15,13 +15,8 @@ pub enum Times {
     Not(String),
 }
 
-/// What of a machine a run had.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Share {
-    machine: (String, String, usize),
-    /// Runs at a time; several where attempts differed.
-    runs: BTreeSet<usize>,
-}
+/// Host, device and threads.
+type Machine = (String, String, usize);
 
 impl Times {
     /// Whether values of this unit depend on what else the machine did.
@@ -44,13 +39,13 @@ impl Times {
 
 pub fn times(comparison: &Comparison) -> Times {
     let counted: Vec<&Run> = comparison.groups.iter().flat_map(|group| group.counted()).collect();
-    let shares: Vec<Option<Share>> = counted.iter().map(|run| share(run)).collect();
-    let unknown = shares.iter().filter(|share| share.is_none()).count();
-    let known: BTreeSet<&Share> = shares.iter().flatten().collect();
-    let machines: BTreeSet<&(String, String, usize)> = known.iter().map(|share| &share.machine).collect();
     if counted.len() < 2 {
         return Times::Compare;
     }
+    let machines: BTreeSet<Option<Machine>> = counted.iter().map(|run| machine(run)).collect();
+    let shares: Vec<Option<BTreeSet<usize>>> = counted.iter().map(|run| runs_at_once(run)).collect();
+    let unknown = shares.iter().filter(|share| share.is_none()).count();
+    let known: BTreeSet<&BTreeSet<usize>> = shares.iter().flatten().collect();
     let why = if machines.len() > 1 {
         "they trained on different machines, or with different numbers of threads".to_owned()
     } else if unknown > 0 {
@@ -61,7 +56,7 @@ pub fn times(comparison: &Comparison) -> Times {
         };
         format!("how many runs shared the machine is not recorded {who}")
     } else if known.len() > 1 {
-        let runs: BTreeSet<usize> = known.iter().flat_map(|share| share.runs.iter().copied()).collect();
+        let runs: BTreeSet<usize> = known.into_iter().flatten().copied().collect();
         let runs: Vec<String> = runs.iter().map(ToString::to_string).collect();
         format!("the runs did not have the same share of the machine ({} at a time)", listed(&runs))
     } else {
@@ -70,12 +65,17 @@ pub fn times(comparison: &Comparison) -> Times {
     Times::Not(format!("Times are shown and not compared: {why}."))
 }
 
-/// `None` where it is not recorded, as in runs of before.
-fn share(run: &Run) -> Option<Share> {
+/// Of attempts on several hosts all are named. `None` where no device is recorded.
+fn machine(run: &Run) -> Option<Machine> {
     let manifest = &run.record.manifest;
     let device = manifest.device.as_ref()?;
-    let runs: Option<BTreeSet<usize>> = manifest.attempts.iter().map(|attempt| attempt.runs_at_once).collect();
     let hosts: BTreeSet<&str> = manifest.attempts.iter().map(|attempt| attempt.hostname.as_str()).collect();
-    let hosts: Vec<&str> = hosts.into_iter().collect();
-    Some(Share { machine: (hosts.join(", "), device.name.clone(), device.threads), runs: runs.filter(|runs| !runs.is_empty())? })
+    Some((hosts.into_iter().collect::<Vec<_>>().join(", "), device.name.clone(), device.threads))
+}
+
+/// Runs at a time, several numbers where attempts differed. `None` where it is not recorded, as in runs of before.
+fn runs_at_once(run: &Run) -> Option<BTreeSet<usize>> {
+    let attempts = &run.record.manifest.attempts;
+    let runs: Option<BTreeSet<usize>> = attempts.iter().map(|attempt| attempt.runs_at_once).collect();
+    runs.filter(|runs| !runs.is_empty())
 }

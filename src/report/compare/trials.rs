@@ -26,7 +26,7 @@ pub fn sentences(view: &View, ranking: &Ranking, decision: &Decision, style: Sty
     }
     let sure = matches!(decision.certainty, Certainty::Apart(_));
     let inside: Vec<&Place> = places.iter().filter(|place| place.at == At::Inside).collect();
-    for place in &inside {
+    if let [place] = inside.as_slice() {
         let name = style.code(&place.key.name);
         let next: Vec<String> = place.next.iter().map(|value| style.code(value)).collect();
         // Finer values are worth their runs only where these seeds can see as much as that.
@@ -37,8 +37,18 @@ pub fn sentences(view: &View, ranking: &Ranking, decision: &Decision, style: Sty
                 listed(&next)
             ));
         } else {
-            sentences.push(format!("The best {name}, {}, lies between others that were tried.", style.code(&place.value)));
+            sentences.push(format!(
+                "The best {name}, {}, lies between others that were tried.",
+                style.code(&place.value)
+            ));
         }
+    }
+    if inside.len() > 1 {
+        let names: Vec<String> = inside
+            .iter()
+            .map(|place| format!("{} ({})", style.code(&place.key.name), style.code(&place.value)))
+            .collect();
+        sentences.push(format!("The best values of {} lie between others that were tried.", listed(&names)));
     }
     sentences.extend(more_seeds(ranking, decision));
     if decision.certainty == Certainty::SingleRuns {
@@ -59,7 +69,8 @@ fn edge(place: &Place, style: Style) -> Option<String> {
         At::HighestSound => ("highest", "higher"),
     };
     if matches!(place.at, At::LowestSound | At::HighestSound) {
-        let between = if next.is_empty() { String::new() } else { format!("; {} lies between", listed(&next)) };
+        let between =
+            if next.is_empty() { String::new() } else { format!("; {} lies between", listed(&next)) };
         return Some(format!(
             "The best {name}, {value}, is the {end} that came to its end: nothing {side} did{between}."
         ));
@@ -70,7 +81,10 @@ fn edge(place: &Place, style: Style) -> Option<String> {
     } else {
         let also = place.key.with.iter().map(|name| style.code(name)).collect::<Vec<_>>();
         let also = if also.is_empty() { String::new() } else { format!(" with {} to fit", listed(&also)) };
-        format!("The best {name}, {value}, is the {end} {tried}, so the best may lie beyond: try {}{also}.", listed(&next))
+        format!(
+            "The best {name}, {value}, is the {end} {tried}, so the best may lie beyond: try {}{also}.",
+            listed(&next)
+        )
     })
 }
 
@@ -99,9 +113,10 @@ pub fn learnt_nothing(view: &View, style: Style) -> Vec<String> {
         let vocabularies = group.counted().map(|run| Some(run.record.manifest.model.as_ref()?.vocab_size));
         vocabularies.flatten().min().filter(|size| *size > 1).map(|size| (size as f64).ln())
     };
-    let bad = ranking.ranked.iter().filter(|(group, spread)| {
-        guess(group).is_some_and(|guess| spread.mean >= 0.98 * guess)
-    });
+    let bad = ranking
+        .ranked
+        .iter()
+        .filter(|(group, spread)| guess(group).is_some_and(|guess| spread.mean >= 0.98 * guess));
     let bad: Vec<&Group> = bad.map(|(group, _)| *group).collect();
     if let Some(guess) = bad.first().and_then(|group| guess(group)) {
         let verb = if bad.len() == 1 { "ends" } else { "end" };

@@ -16,6 +16,8 @@ pub struct Varied {
     pub scale: Scale,
     /// The values in order, as they are written.
     pub levels: Vec<String>,
+    /// The same as they are shown.
+    pub words: Vec<String>,
     /// For each group of the comparison its level.
     pub at: Vec<usize>,
 }
@@ -35,6 +37,19 @@ impl Varied {
     /// The value of a level, where levels are numbers.
     pub fn number(&self, level: usize) -> Option<f64> {
         if self.scale == Scale::Words { None } else { self.levels.get(level)?.parse().ok() }
+    }
+
+    /// [`Varied::number`] on an axis: a zero among factors lies one factor below the least of them.
+    pub fn place(&self, level: usize) -> Option<f64> {
+        let value = self.number(level)?;
+        if self.scale != Scale::Log || value > 0.0 {
+            return Some(value);
+        }
+        let positive: Vec<f64> = self.numbers().into_iter().filter(|value| *value > 0.0).collect();
+        match positive.as_slice() {
+            [least, next, ..] => Some(least * least / next),
+            _ => Some(value),
+        }
     }
 
     /// The values of all levels; empty for words.
@@ -68,18 +83,22 @@ pub fn varied(comparison: &Comparison) -> Vec<Varied> {
         } else {
             key.clone()
         };
-        let values = groups.iter().map(|group| group.values.get(index).map_or(units::MISSING, String::as_str));
-        all.push(axis(key, name, values.collect()));
+        let values = groups.iter().map(|group| of(&group.values, index)).collect();
+        let mut axis = axis(key, name, values);
+        for (group, level) in groups.iter().zip(&axis.at) {
+            of(&group.shown, index).clone_into(&mut axis.words[*level]);
+        }
+        all.push(axis);
     }
     if comparison.several_experiments() {
         // Where the settings tell the experiments apart, the names say nothing more.
-        let told = groups.windows(2).all(|pair| {
-            pair[0].experiment == pair[1].experiment || pair[0].values != pair[1].values
-        });
+        let told = groups
+            .windows(2)
+            .all(|pair| pair[0].experiment == pair[1].experiment || pair[0].values != pair[1].values);
         let mut by_values: BTreeMap<&[String], &str> = BTreeMap::new();
-        let one_each = groups.iter().all(|group| {
-            *by_values.entry(&group.values).or_insert(&group.experiment) == group.experiment
-        });
+        let one_each = groups
+            .iter()
+            .all(|group| *by_values.entry(&group.values).or_insert(&group.experiment) == group.experiment);
         if !(told && one_each) {
             let names = groups.iter().map(|group| group.experiment.as_str()).collect();
             all.insert(0, axis("experiment", "experiment".to_owned(), names));
@@ -103,6 +122,10 @@ pub fn varied(comparison: &Comparison) -> Vec<Varied> {
     kept
 }
 
+fn of(values: &[String], index: usize) -> &str {
+    values.get(index).map_or(units::MISSING, String::as_str)
+}
+
 fn leaf(key: &str) -> &str {
     key.rsplit('.').next().unwrap_or(key)
 }
@@ -111,15 +134,13 @@ fn axis(key: &str, name: String, values: Vec<&str>) -> Varied {
     let mut levels: Vec<Sorted> = values.iter().map(|value| Sorted((*value).to_owned())).collect();
     levels.sort();
     levels.dedup();
-    let at = values.iter().map(|value| {
-        levels.iter().position(|level| level.0 == *value).unwrap_or_default()
-    });
+    let at = values.iter().map(|value| levels.iter().position(|level| level.0 == *value).unwrap_or_default());
     let at = at.collect();
     let levels: Vec<String> = levels.into_iter().map(|Sorted(level)| level).collect();
     let numbers: Option<Vec<f64>> =
         levels.iter().map(|level| level.parse().ok().filter(|value: &f64| value.is_finite())).collect();
     let scale = numbers.map_or(Scale::Words, |numbers| scale_of(leaf(key), &numbers));
-    Varied { key: key.to_owned(), name, with: Vec::new(), scale, levels, at }
+    Varied { key: key.to_owned(), name, with: Vec::new(), scale, words: levels.clone(), levels, at }
 }
 
 /// Words of keys whose values people choose by factors.
@@ -128,12 +149,15 @@ const BY_FACTORS: [&str; 4] = ["learning_rate", "_lr", "weight_decay", "eps"];
 /// Whether `values`, in order, lie factors apart or steps.
 fn scale_of(name: &str, values: &[f64]) -> Scale {
     let (Some(first), Some(last)) = (values.first(), values.last()) else { return Scale::Linear };
+    // Zero switches something off, and the rest may be factors all the same.
+    if *first == 0.0 && values.len() > 2 {
+        return scale_of(name, &values[1..]);
+    }
     if *first <= 0.0 || values.len() < 2 {
         return Scale::Linear;
     }
-    let powers_of_two = values.iter().all(|value| {
-        value.fract() == 0.0 && *value < 1e15 && (*value as u64).is_power_of_two()
-    });
+    let powers_of_two =
+        values.iter().all(|value| value.fract() == 0.0 && *value < 1e15 && (*value as u64).is_power_of_two());
     let by_name = BY_FACTORS.iter().any(|word| name.ends_with(word)) && last / first >= 1.5;
     if last / first >= 20.0 || by_name || (powers_of_two && last / first >= 2.0) {
         return Scale::Log;
@@ -185,7 +209,8 @@ mod tests {
             ("dropout", &[0.0, 0.1, 0.2], Scale::Linear),
             ("dropout", &[0.1, 0.2], Scale::Linear),
             ("momentum", &[0.9, 0.95], Scale::Linear),
-            ("warmup_steps", &[0.0, 10.0, 100.0], Scale::Linear),
+            ("warmup_steps", &[0.0, 10.0, 100.0], Scale::Log),
+            ("weight_decay", &[0.0, 0.01, 0.03, 0.1], Scale::Log),
             ("warmup_steps", &[10.0, 100.0, 1000.0], Scale::Log),
         ] {
             assert_eq!(scale_of(name, values), scale, "{name} {values:?}");
@@ -202,5 +227,8 @@ mod tests {
         assert!(!change_together(&random, &axis(&["7", "2", "9", "1", "8"])));
         assert!(change_together(&random, &axis(&["5", "4", "3", "2", "1"])));
         assert!(random.is_scattered() && !rates.is_scattered());
+        let with_zero = axis(&["0", "0.01", "0.1"]);
+        assert_eq!(with_zero.scale, Scale::Log);
+        assert!((with_zero.place(0).unwrap() - 0.001).abs() < 1e-9 && with_zero.place(2) == Some(0.1));
     }
 }

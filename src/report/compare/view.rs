@@ -22,8 +22,11 @@ impl<'a> View<'a> {
     pub fn of(comparison: &'a Comparison<'a>) -> View<'a> {
         let ranking = ranking(comparison);
         let index = |group: &Group| comparison.groups.iter().position(|other| std::ptr::eq(other, group));
-        let places: Vec<usize> =
-            ranking.iter().flat_map(|ranking| &ranking.ranked).filter_map(|(group, _)| index(group)).collect();
+        let places: Vec<usize> = ranking
+            .iter()
+            .flat_map(|ranking| &ranking.ranked)
+            .filter_map(|(group, _)| index(group))
+            .collect();
         let varied = varied(comparison);
         let decision = ranking.as_ref().and_then(Decision::of);
         let effects = ranking.as_ref().and_then(|ranking| Effects::of(ranking, &places, &varied));

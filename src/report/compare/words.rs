@@ -55,15 +55,23 @@ pub fn answer(view: &View, agreements: &[Agreement], left_out: usize, style: Sty
     let all_promised = !agree.is_empty() && comparison.groups.iter().all(promised);
     let first = if all_promised { agree.join(" ") } else { verdict(view, style) };
     if !all_promised {
+        if let Some(ranking) =
+            view.ranking.as_ref().filter(|ranking| ranking.ranked.len() == 1 && comparison.groups.len() > 1)
+        {
+            point("By how much:", vec![alone(ranking).to_owned()]);
+        }
         point("No winner:", incomparable(comparison).map(str::to_owned).into_iter().collect());
         if let (Some(ranking), Some(decision)) = (&view.ranking, &view.decision) {
             point("By how much:", margin(ranking, style));
             point("Is that sure?", certainty::sentences(view, ranking, decision, style));
             point("What decides:", certainty::what_decides(view, style));
-            point("As good and cheaper:", cheaper::sentence(view, ranking, decision, style).into_iter().collect());
+            point(
+                "As good and cheaper:",
+                cheaper::sentence(view, ranking, decision, style).into_iter().collect(),
+            );
             point("To try next:", trials::sentences(view, ranking, decision, style));
         }
-        point("Learnt nothing:", trials::learnt_nothing(view, style));
+        point("Did not work:", trials::learnt_nothing(view, style));
         point("Same losses?", agree);
     }
     point("The target:", reached_by(comparison, style).into_iter().collect());
@@ -134,6 +142,24 @@ fn keys(comparison: &Comparison, style: Style) -> String {
     listed(&names)
 }
 
+/// Where no other setting has the number that decides.
+fn alone(ranking: &Ranking) -> &'static str {
+    if ranking.by_target {
+        "No other setting reached the target with every seed."
+    } else {
+        "No other setting came to its end."
+    }
+}
+
+/// A difference with two digits: `0.0033`.
+fn difference(unit: Unit, value: f64) -> String {
+    if unit != Unit::Nats || !(1e-5..10.0).contains(&value) {
+        return units::value(unit, value);
+    }
+    let decimals = (1.0 - value.log10().floor()).clamp(0.0, 6.0) as usize;
+    format!("{value:.decimals$}")
+}
+
 /// By how much the best leads.
 fn margin(ranking: &Ranking, style: Style) -> Vec<String> {
     let [(_, best), (next, second), ..] = ranking.ranked.as_slice() else { return Vec::new() };
@@ -146,18 +172,19 @@ fn margin(ranking: &Ranking, style: Style) -> Vec<String> {
         all if all + 1 == ranking.ranked.len() => return vec!["All others have the same.".to_owned()],
         n => return vec![format!("{n} others have the same.")],
     }
-    let share = match units::percent((second.mean - best.mean) / second.mean.abs()) {
-        rounded if rounded == units::percent(0.0) => "less than 0.01 %".to_owned(),
-        share => share,
-    };
     let what = if unit == Unit::Count { "fewer" } else { "lower" };
     let shown = value(unit, second, second.n > 1);
-    let difference = units::value(unit, second.mean - best.mean);
-    let of = if unit == Unit::Nats { " nats per token" } else { "" };
-    vec![format!(
-        "{difference}{of}, which is {share} {what} than the next, {label} with {shown} (n = {}).",
-        second.n
-    )]
+    let difference = difference(unit, second.mean - best.mean);
+    let of = match (unit, ranking.words.split_whitespace().nth(1)) {
+        (Unit::Nats, _) => " nats per token".to_owned(),
+        (Unit::Count, Some(things)) => format!(" {things}"),
+        _ => String::new(),
+    };
+    let share = match units::percent((second.mean - best.mean) / second.mean.abs()) {
+        rounded if rounded == units::percent(0.0) => "Less than 0.01 %".to_owned(),
+        share => format!("{difference}{of}, which is {share}"),
+    };
+    vec![format!("{share} {what} than the next, {label} with {shown} (n = {}).", second.n)]
 }
 
 /// How many runs reached the target.
@@ -179,12 +206,7 @@ fn reached_by(comparison: &Comparison, style: Style) -> Option<String> {
 }
 
 /// What stands in the way of comparing these runs.
-fn caveats(
-    comparison: &Comparison,
-    ranking: Option<&Ranking>,
-    left_out: usize,
-    style: Style,
-) -> Vec<String> {
+fn caveats(comparison: &Comparison, ranking: Option<&Ranking>, left_out: usize, style: Style) -> Vec<String> {
     let mut caveats = Vec::new();
     if differs(comparison, "data.val_fraction") {
         caveats.push("They do not train and validate on the same parts of the data.".to_owned());

@@ -56,9 +56,9 @@ fn table(view: &View) -> Result<Vec<u8>, csv::Error> {
                 run.outcome.clone(),
                 counts.to_string(),
             ];
-            let values = outcomes
-                .iter()
-                .map(|outcome| (outcome.get)(&run.summary).map_or_else(String::new, |value| value.to_string()));
+            let values = outcomes.iter().map(|outcome| {
+                (outcome.get)(&run.summary).map_or_else(String::new, |value| value.to_string())
+            });
             table.write_record(first.into_iter().chain(group.values.iter().cloned()).chain(values))?;
         }
     }
@@ -68,7 +68,8 @@ fn table(view: &View) -> Result<Vec<u8>, csv::Error> {
 /// `val_loss_best`, `time_secs`.
 fn column(outcome: &Outcome) -> String {
     let words = outcome.label.to_lowercase();
-    let words: Vec<&str> = words.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty()).collect();
+    let words: Vec<&str> =
+        words.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty()).collect();
     let unit = match outcome.unit {
         Unit::Secs => "_secs",
         Unit::Bytes => "_bytes",
