@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::args::Folders;
 use super::together::{self, Together};
+use crate::belonging::{self, Belonging};
 use crate::error::{Error, Exit};
 use crate::files::{is_folder_name, sha256};
-use crate::launcher::belonging::{self, Belonging};
 use crate::report;
 use crate::report::compare::{LeftOut, Older, checked_name};
 use crate::shell::quote;

@@ -20,6 +20,7 @@ pub mod schema;
 pub mod serve;
 mod signals;
 mod sweep;
+pub mod tag;
 mod together;
 pub mod train;
 pub mod verify_resume;

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use super::args::Selection;
 use super::columns;
-use super::preflight::{Planned, load_plans, short_of_disk, short_of_memory, unread_keys, wanted};
+use super::preflight::{
+    Planned, chosen_starts, load_plans, short_of_disk, short_of_memory, unread_keys, wanted,
+};
 use crate::config::experiment::{DataPlan, DataSource, DeviceChoice, DtypeKind, RunPlan};
 use crate::config::value_text;
 use crate::engine::{self, memory::Place};
@@ -30,7 +32,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<Exit, Error> {
-    let launcher = Launcher::new();
+    let launcher = Launcher::new().among(&args.runs_dir);
     let planned = load_plans(&args.selection, &launcher, prepare::Place::Here)?;
     let mut rows = vec![
         [
@@ -53,6 +55,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
             terminal::out(format_args!("{} will be skipped here: {reason}", name(run)));
         }
     }
+    chosen_starts(&planned).into_iter().for_each(terminal::out);
     corpora(&planned).into_iter().for_each(terminal::out);
     if let Some(who) = gaining_nothing(&planned) {
         terminal::out(format_args!("{who}: {}", engine::device::BF16_GAINS_NOTHING));

@@ -8,7 +8,6 @@
 //! number of processes going ([`child`]), [`death`] says why one is gone, and [`retry`] whether it is tried again.
 
 pub mod again;
-pub mod belonging;
 pub mod child;
 pub mod death;
 pub mod disk;
