@@ -4,7 +4,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::cmd::{
     compare, doctor, eval, exec, explain, export, generate, ls, plan, prepare, prune, report, reporter,
-    resume, rm, schema, serve, train, verify_resume,
+    resume, rm, schema, serve, tag, train, verify_resume,
 };
 use crate::error::{Error, Exit};
 
@@ -61,6 +61,8 @@ enum Command {
     WriteReport,
     /// Compare runs, from their files alone.
     Compare(compare::Args),
+    /// Give a checkpoint a name that every command takes, and list or delete these names.
+    Tag(tag::Args),
     /// List the runs: status, losses, speed, age; filtered, sorted, or for other programs.
     Ls(ls::Args),
     /// Move runs to the trash, bring them back, or empty it.
@@ -101,6 +103,7 @@ impl Cli {
             Some(Command::Report(args)) => report::run(args),
             Some(Command::WriteReport) => reporter::run(),
             Some(Command::Compare(args)) => compare::run(args),
+            Some(Command::Tag(args)) => tag::run(args),
             Some(Command::Ls(args)) => ls::run(args),
             Some(Command::Rm(args)) => rm::run(args),
             Some(Command::Prune(args)) => prune::run(args),

@@ -49,6 +49,7 @@
 //! What users read: `README.md`, `--help`, `runner explain` (from `config/defaults.toml`), and `runs/README.md` on files, resuming and
 //! exit codes. Figures and how they were measured stand in `benches/README.md`.
 
+pub mod belonging;
 pub mod cli;
 pub mod cmd;
 pub mod config;

@@ -8,6 +8,7 @@ const FREE: &[&str] = &["build", "cmd", "lib", "main"];
 
 /// The other parts of `src/`, and which parts each may name.
 const MAY_NAME: &[(&str, &[&str])] = &[
+    ("belonging", &["config", "facts", "store"]),
     ("cli", &["cmd", "error"]),
     ("config", &["facts", "files", "units"]),
     ("data", &["config", "facts", "files", "units"]),
@@ -79,7 +80,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("monitor", &[]),
     ("ops", &[]),
     ("optim", &["config", "facts", "model", "ops"]),
-    ("pretrained", &["config", "data", "facts", "files", "model", "store", "units"]),
+    ("pretrained", &["belonging", "config", "data", "facts", "files", "model", "store", "units"]),
     ("report", &["event", "facts", "files", "markdown", "metric", "shell", "stats", "store", "units"]),
     ("serve", &["data", "generate", "infer", "model", "pretrained", "threads", "units"]),
     ("shell", &[]),

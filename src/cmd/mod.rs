@@ -24,6 +24,7 @@ pub mod serve;
 mod signals;
 mod sure;
 mod sweep;
+pub mod tag;
 mod together;
 pub mod train;
 pub mod verify_resume;

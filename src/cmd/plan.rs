@@ -9,7 +9,9 @@ use std::path::PathBuf;
 
 use super::args::Selection;
 use super::columns;
-use super::preflight::{Planned, load_plans, short_of_disk, short_of_memory, unread_keys, wanted};
+use super::preflight::{
+    Planned, chosen_starts, load_plans, short_of_disk, short_of_memory, unread_keys, wanted,
+};
 use crate::config::experiment::{DataPlan, DataSource, DeviceChoice, DtypeKind, RunPlan};
 use crate::config::value_text;
 use crate::engine::{self, memory::Place};
@@ -69,7 +71,7 @@ Fields of --json, null where something is not known:
   warnings";
 
 pub fn run(args: Args) -> Result<Exit, Error> {
-    let launcher = Launcher::new();
+    let launcher = Launcher::new().among(&args.runs_dir);
     let planned = load_plans(&args.selection, &launcher, prepare::Place::Here)?;
     let earlier: Vec<Manifest> = scan(&args.runs_dir).into_iter().filter_map(|(_, run)| run.ok()).collect();
     let mut past = launcher.past(earlier.iter());
@@ -104,6 +106,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         let why = one.state.why().unwrap_or_default();
         terminal::out(wrapped(&format!("{} {word}: {why}", name(one.run))));
     }
+    chosen_starts(&planned).iter().for_each(|line| terminal::out(wrapped(line)));
     corpora(&planned).iter().for_each(|line| terminal::out(wrapped(line)));
     if let Some(who) = gaining_nothing(&planned) {
         terminal::out(wrapped(&format!("{who}: {}", engine::device::BF16_GAINS_NOTHING)));

@@ -1,7 +1,7 @@
 //! `runner prepare FILE...`: makes the directories of runs and trains nothing, for `runner exec` on other machines.
 
 use super::args::{Folders, Selection};
-use super::preflight::{load_plans, take_turns};
+use super::preflight::{chosen_starts, load_plans, take_turns};
 use super::{sweep, together};
 use crate::error::{Error, Exit};
 use crate::launcher::Launcher;
@@ -25,10 +25,11 @@ pub struct Args {
 
 /// Prints the directory of every run that is to be trained, one a line; what is left out is said on standard error.
 pub fn run(args: Args) -> Result<Exit, Error> {
-    let launcher = Launcher::new();
+    let launcher = Launcher::new().among(&args.folders.runs_dir);
     let again = Again { fresh: args.again, retry: args.retry };
     let mut exit = Exit::Success;
     let planned = load_plans(&args.selection, &launcher, Place::Elsewhere)?;
+    chosen_starts(&planned).iter().for_each(|line| terminal::err(format_args!("note: {line}")));
     let _turns = take_turns(&planned, &args.folders.runs_dir);
     let runs_dir = &args.folders.runs_dir;
     let mut dirs: Vec<Option<String>> = Vec::with_capacity(planned.len());

@@ -2,7 +2,8 @@
 
 use super::args::{Folders, Selection};
 use super::preflight::{
-    Planned, fetch_corpora, load_plans, short_of_disk, short_of_memory, take_turns, unread_keys,
+    Planned, chosen_starts, fetch_corpora, load_plans, short_of_disk, short_of_memory, take_turns,
+    unread_keys,
 };
 use super::signals;
 use super::sweep::{self, Item, Origin, WorkArgs};
@@ -50,7 +51,7 @@ impl Args {
 
 pub fn run(args: Args) -> Result<Exit, Error> {
     args.work.check()?;
-    let launcher = Launcher::new();
+    let launcher = Launcher::new().among(&args.folders.runs_dir);
     let screen = Screen::open(args.work.quiet);
     let mut planned = load_plans(&args.selection, &launcher, Place::Here)?;
     // From here on a signal is heard: what comes next can take minutes.
@@ -61,6 +62,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         return Ok(signals::exit_of_stopped(&stop));
     }
     fetched?;
+    chosen_starts(&planned).iter().for_each(|line| screen.note(&format!("note: {line}")));
     for warning in unread_keys(&planned).into_iter().chain(short_of_memory(&planned, &launcher)) {
         screen.note(&format!("warning: {warning}"));
     }

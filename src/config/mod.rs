@@ -30,6 +30,7 @@ mod parse;
 mod provenance;
 mod rules;
 mod run_name;
+mod run_reference;
 mod sections;
 mod select;
 mod sweep;
@@ -50,6 +51,7 @@ pub(crate) use fixture::frozen_text;
 pub use freeze::{read_frozen, render_frozen};
 pub use json_schema::json_schema;
 pub use manual::DEFAULTS;
+pub use run_reference::name_of_run;
 pub use value::value_text;
 
 use experiment::RunPlan;

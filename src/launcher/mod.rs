@@ -9,7 +9,6 @@
 //! beforehand how long it may all take.
 
 pub mod again;
-pub mod belonging;
 pub mod child;
 pub mod death;
 pub mod disk;

@@ -1,6 +1,6 @@
 //! Run directories for plans: frozen config and manifest, before anything is trained.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
@@ -33,6 +33,8 @@ pub struct Launcher {
     host: HostInfo,
     machine: Machine,
     template: Template,
+    /// Where names of runs are looked up.
+    runs_dir: PathBuf,
 }
 
 struct Template {
@@ -56,7 +58,17 @@ impl Launcher {
             git: provenance::git_info(),
             packages: provenance::package_versions(),
         };
-        Self { machine: Machine::here(), host, template }
+        Self { machine: Machine::here(), host, template, runs_dir: PathBuf::from("runs") }
+    }
+
+    /// The same, where names of runs are those of another folder than `runs`.
+    pub fn among(self, runs_dir: &Path) -> Self {
+        Self { runs_dir: runs_dir.to_owned(), ..self }
+    }
+
+    /// Where names of runs are looked up.
+    pub fn runs_dir(&self) -> &Path {
+        &self.runs_dir
     }
 
     /// In words, what this machine lacks for the plan.

@@ -191,7 +191,10 @@ pub fn add(
     if turn.is_some() {
         remove_leftovers(&tags);
     }
-    let source = dir.checkpoints().checkpoint(step);
+    // One that the run has dropped may have another name.
+    let kept = || of(dir).into_iter().find(|tag| tag.step == step).map(|tag| tag.path());
+    let source = Some(dir.checkpoints().checkpoint(step)).filter(|path| path.is_dir());
+    let source = source.or_else(kept).unwrap_or_else(|| dir.checkpoints().checkpoint(step));
     let aside =
         tempfile::Builder::new().prefix(atomic::TEMPORARY).tempdir_in(&tags).map_err(failed(&tags))?;
     let copy = aside.path().join("tag");

@@ -28,6 +28,10 @@ fn a_tag_survives_the_checkpoint_that_it_was_made_of() {
     assert_eq!(fs::read(found.path().join(WEIGHTS)).unwrap(), b"weights of a 100");
     checksums::verify(&found.path()).unwrap();
     assert_eq!(of(&dir), [tag.clone()]);
+    // What the run has dropped can have a second name.
+    let second = add(runs.path(), &dir, 100, "v2", "", false).unwrap();
+    assert_eq!(second.sha256, tag.sha256);
+    delete(&second).unwrap();
     delete(&tag).unwrap();
     assert_eq!(find(runs.path(), "v1"), None);
     assert!(!dir.checkpoints().tags().exists());

@@ -236,7 +236,9 @@ fn begin_from(
     if kept.is_some() && (manifest.init_from.is_some() || checkpoint::newest_step(dir)?.is_some()) {
         return Ok(kept);
     }
-    let Some(start) = Start::find(plan)? else { return Ok(None) };
+    // The folder of all runs, where a run is that was made as any other.
+    let runs_dir = dir.path().parent().and_then(std::path::Path::parent).unwrap_or(std::path::Path::new("."));
+    let Some(start) = Start::find(plan, runs_dir)? else { return Ok(None) };
     // One that was found before is kept to: whether it is still the same is looked at before it is used.
     manifest.init_from.get_or_insert(start.info);
     Ok(start.tokenizer)

@@ -168,5 +168,4 @@ fn unlike(run: &Run, before: &RunPlan, other: &Run, now: &RunPlan) -> Vec<KeyCha
 }
 
 #[cfg(test)]
-#[path = "belonging_tests.rs"]
 mod tests;
