@@ -106,7 +106,10 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         Exit::Success
     };
     if args.json {
-        terminal::out(format_args!("{:#}", object(&name, &path, &records, left_out, older.len(), &agreements)));
+        terminal::out(format_args!(
+            "{:#}",
+            object(&name, &path, &records, left_out, older.len(), &agreements)
+        ));
         return Ok(exit);
     }
     terminal::out(report::compare::answer(&records, left_out));

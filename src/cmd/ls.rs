@@ -73,7 +73,11 @@ pub fn run(args: Args) -> Result<Exit, Error> {
                 "no runs in {}; `runner experiments/quickstart.toml` makes one",
                 args.folders.runs_dir.display()
             ),
-            _ => format!("none of the {} in {} fits", units::counted(there as u64, "run"), args.folders.runs_dir.display()),
+            _ => format!(
+                "none of the {} in {} fits",
+                units::counted(there as u64, "run"),
+                args.folders.runs_dir.display()
+            ),
         });
     } else {
         terminal::out(lines(&found, &further, Timestamp::now()));
@@ -207,7 +211,9 @@ fn object(listed: &Listed) -> Value {
 
 fn csv_text(found: &[Listed]) -> Result<String, Error> {
     let mut swept: Vec<&str> = Vec::new();
-    for key in found.iter().filter_map(|run| run.run.as_ref().ok()).flat_map(|run| run.manifest.run.point.keys()) {
+    for key in
+        found.iter().filter_map(|run| run.run.as_ref().ok()).flat_map(|run| run.manifest.run.point.keys())
+    {
         if !swept.contains(&key.as_str()) {
             swept.push(key);
         }
@@ -229,7 +235,8 @@ fn csv_text(found: &[Listed]) -> Result<String, Error> {
         let settings = swept.iter().map(|key| plain(point.and_then(|point| point.get(key))));
         writer.write_record(cells.chain(settings)).map_err(failed)?;
     }
-    let bytes = writer.into_inner().map_err(|error| Error::Output(std::io::Error::other(error.to_string())))?;
+    let bytes =
+        writer.into_inner().map_err(|error| Error::Output(std::io::Error::other(error.to_string())))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -242,7 +249,14 @@ mod tests {
     fn listed(manifest: Manifest) -> Listed {
         let record = crate::store::RunRecord::of_manifest(RunDir::open("nowhere"), manifest);
         let summary = crate::report::summary::Summary::of(&record);
-        let run = Read { manifest: record.manifest, summary, whole: true, tags: Vec::new(), newest: None, config: Vec::new() };
+        let run = Read {
+            manifest: record.manifest,
+            summary,
+            whole: true,
+            tags: Vec::new(),
+            newest: None,
+            config: Vec::new(),
+        };
         Listed { path: "runs/rates/seed=1".into(), name: "rates/seed=1".to_owned(), run: Ok(run) }
     }
 
@@ -259,7 +273,10 @@ mod tests {
         let mut manifest = failed();
         let now = manifest.finished_at.unwrap();
         let text = lines(&[listed(manifest.clone())], &[], now);
-        assert!(text.contains("failed: disk_full") && text.contains("ATTEMPTS") && text.ends_with('2'), "{text}");
+        assert!(
+            text.contains("failed: disk_full") && text.contains("ATTEMPTS") && text.ends_with('2'),
+            "{text}"
+        );
         (manifest.status, manifest.stop_reason) = (Status::Interrupted, Some(StopReason::Killed));
         manifest.attempts.truncate(1);
         let text = lines(&[listed(manifest)], &[], now);

@@ -115,7 +115,9 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     warnings.iter().for_each(|warning| terminal::out(format_args!("warning: {warning}")));
     outlook::changes(&prospects).into_iter().for_each(terminal::out);
     terminal::out(outlook::counts(&prospects));
-    work(&Total::of(&prospects), promises, args.probe).into_iter().for_each(|line| terminal::out(wrapped(&line)));
+    work(&Total::of(&prospects), promises, args.probe)
+        .into_iter()
+        .for_each(|line| terminal::out(wrapped(&line)));
     if args.memory {
         planned.iter().for_each(|run| terminal::out(format_args!("\n{}\n{}", name(run), memory_table(run))));
     }
@@ -144,7 +146,8 @@ fn work(total: &Total, promises: Option<(f64, f64, usize)>, probed: bool) -> Vec
             total.from.join(" and ")
         )),
         None if total.flops > 0.0 && !probed => lines.push(
-            "time: not known, because no earlier run on this machine tells it; --probe measures a few steps".to_owned(),
+            "time: not known, because no earlier run on this machine tells it; --probe measures a few steps"
+                .to_owned(),
         ),
         None => {}
     }

@@ -96,9 +96,11 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         return Ok(exit);
     }
     for pruning in prunings {
-        let done = pruning.dir.lock().map_err(Error::from).and_then(|_lock| {
-            Ok(checkpoint::drop_all_but(&pruning.dir, &pruning.kept)?)
-        });
+        let done = pruning
+            .dir
+            .lock()
+            .map_err(Error::from)
+            .and_then(|_lock| Ok(checkpoint::drop_all_but(&pruning.dir, &pruning.kept)?));
         if let Err(error) = done {
             terminal::err(format_args!("error: {}: {error}", pruning.name));
             exit = Exit::Internal;
@@ -162,7 +164,11 @@ pub fn beginnings(runs_dir: &Path) -> BTreeSet<PathBuf> {
 /// Bytes of the files in a checkpoint's folder that no tag has too: those stay on the disk.
 fn freed_bytes(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.metadata().ok()).filter(|meta| meta.is_file()).map(|meta| of_its_own(&meta)).sum()
+    entries
+        .filter_map(|entry| entry.metadata().ok())
+        .filter(|meta| meta.is_file())
+        .map(|meta| of_its_own(&meta))
+        .sum()
 }
 
 #[cfg(unix)]

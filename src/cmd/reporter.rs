@@ -228,7 +228,8 @@ fn compared(runs: Compare) -> Compared {
             Setting { setting, result, runs }
         };
         compared.best = best.into_iter().map(setting).collect();
-        compared.answer = Some(report::compare::answer(&records, &left_out)).filter(|answer| !answer.is_empty());
+        compared.answer =
+            Some(report::compare::answer(&records, &left_out)).filter(|answer| !answer.is_empty());
     }
     compared
 }

@@ -41,7 +41,8 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         restore(&args)
     } else if args.runs.is_empty() && args.filter.is_empty() {
         Err(Error::Usage(
-            "name the runs to remove, or say which by --status, --tag or --where; `runner ls` lists them".to_owned(),
+            "name the runs to remove, or say which by --status, --tag or --where; `runner ls` lists them"
+                .to_owned(),
         ))
     } else {
         throw_away(&args)
@@ -116,14 +117,17 @@ fn remark(path: &Path) -> String {
         return "  (only the link goes: the run lies elsewhere)".to_owned();
     }
     let tags: Vec<String> = tags::of(&RunDir::open(path)).into_iter().map(|tag| tag.name).collect();
-    if tags.is_empty() { String::new() } else { format!("  (with the tagged checkpoints {})", tags.join(", ")) }
+    if tags.is_empty() {
+        String::new()
+    } else {
+        format!("  (with the tagged checkpoints {})", tags.join(", "))
+    }
 }
 
 fn restore(args: &Args) -> Result<Exit, Error> {
     let thrown = trash::list(&args.folders.runs_dir);
-    let fits = |name: &str, one: &Thrown| {
-        one.name == name || Path::new(&one.name).parent() == Some(Path::new(name))
-    };
+    let fits =
+        |name: &str, one: &Thrown| one.name == name || Path::new(&one.name).parent() == Some(Path::new(name));
     for name in &args.runs {
         if !thrown.iter().any(|one| fits(name, one)) {
             return Err(Error::Usage(not_there(name, &thrown)));
@@ -174,7 +178,10 @@ fn empty(args: &Args) -> Result<Exit, Error> {
         return Ok(Exit::Success);
     }
     let count = units::counted(thrown.len() as u64, "run");
-    terminal::out(format_args!("{count} in the trash, {}, to be deleted for good", units::bytes(bytes as f64)));
+    terminal::out(format_args!(
+        "{count} in the trash, {}, to be deleted for good",
+        units::bytes(bytes as f64)
+    ));
     for one in thrown.iter().take(NAMED) {
         terminal::out(format_args!("  {}{}", one.name, remark(&one.path)));
     }

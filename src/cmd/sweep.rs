@@ -26,8 +26,8 @@ use crate::terminal;
 use crate::train::StopFlag;
 use crate::units;
 
-use work::short_together;
 pub use work::WorkArgs;
+use work::short_together;
 
 /// A run of the sweep.
 pub enum Item {
@@ -202,7 +202,10 @@ impl Sweep {
                 .into_iter()
                 .flat_map(|compared| &compared.verdicts)
                 .map(|verdict| verdict.sentence.clone())
-                .filter(|verdict| !compared.is_some_and(|compared| compared.answer.iter().any(|text| text.contains(verdict)))),
+                .filter(|verdict| {
+                    !compared
+                        .is_some_and(|compared| compared.answer.iter().any(|text| text.contains(verdict)))
+                }),
         );
         lines.extend(compared.into_iter().flat_map(finale::answer));
         lines.join("\n")

@@ -128,8 +128,14 @@ fn item(
     }
     match decision {
         Decision::New(changed_since) => {
-            let (dir, manifest) =
-                launcher.prepare(plan, run.start.as_ref(), &folders.runs_dir, changed_since, past.estimate(plan, run.cost.as_ref()), Place::Here)?;
+            let (dir, manifest) = launcher.prepare(
+                plan,
+                run.start.as_ref(),
+                &folders.runs_dir,
+                changed_since,
+                past.estimate(plan, run.cost.as_ref()),
+                Place::Here,
+            )?;
             Ok(match manifest.status {
                 Status::Skipped => Item::Done(dir, Box::new(manifest), Origin::Now),
                 _ => Item::Train(dir),

@@ -47,7 +47,8 @@ pub fn run(mut args: Args) -> Result<Exit, Error> {
 
     let prepare = |name: &str| {
         let (plan, start) = (&planned.plan, planned.start.as_ref());
-        let prepared = launcher.prepare(plan, start, &folder.path().join(name), None, None, prepare::Place::Here);
+        let prepared =
+            launcher.prepare(plan, start, &folder.path().join(name), None, None, prepare::Place::Here);
         prepared.map(|(dir, _)| dir)
     };
     let alone = prepare("left-alone")?;

@@ -85,7 +85,8 @@ impl Past {
         } else {
             let secs = between(&alike, question.flops_per_step)?;
             let probed = alike.iter().any(|one| one.how == How::Probe);
-            let from = if probed { "a few measured steps of other sizes" } else { "earlier runs of other sizes" };
+            let from =
+                if probed { "a few measured steps of other sizes" } else { "earlier runs of other sizes" };
             (secs, from.to_owned())
         };
         Some(EstimateInfo { secs: secs_per_step * steps, from })
@@ -242,7 +243,8 @@ mod tests {
         let (plan, cost) = plan(16, 100);
         let mut elsewhere = run(&plan, &cost, 10, 500.0);
         elsewhere.host.cpu = "Another CPU".to_owned();
-        let runs = [run(&plan, &cost, 10, 5.0), run(&plan, &cost, 20, 14.0), run(&plan, &cost, 2, 90.0), elsewhere];
+        let runs =
+            [run(&plan, &cost, 10, 5.0), run(&plan, &cost, 20, 14.0), run(&plan, &cost, 2, 90.0), elsewhere];
         let past = Past::of(runs.iter(), &here());
         let estimate = past.estimate(&plan, Some(&cost)).unwrap();
         assert!((estimate.secs - 60.0).abs() < 1e-9, "{}", estimate.secs);

@@ -143,7 +143,8 @@ impl Search {
     fn below(&mut self, root: &Path, links: usize) {
         // Only links ask for it, and most folders of runs have none.
         let known = self.under_way.len();
-        let mut walk = WalkDir::new(root).sort_by_key(|entry| order(&entry.file_name().to_string_lossy())).into_iter();
+        let mut walk =
+            WalkDir::new(root).sort_by_key(|entry| order(&entry.file_name().to_string_lossy())).into_iter();
         while let Some(entry) = walk.next() {
             let entry = match entry {
                 Ok(entry) => entry,
@@ -383,7 +384,10 @@ mod tests {
         let resolved = |argument: &str| names(dir.path(), &resolve(dir.path(), argument).unwrap());
         assert_eq!(resolved("elsewhere"), ["elsewhere/lr=0.1,seed=1"]);
         assert_eq!(resolved("quickstart/seed=7"), ["quickstart/seed=7"]);
-        assert_eq!(resolved("second-name"), ["second-name/seed=1", "second-name/seed=2", "second-name/seed=7"]);
+        assert_eq!(
+            resolved("second-name"),
+            ["second-name/seed=1", "second-name/seed=2", "second-name/seed=7"]
+        );
     }
 
     #[test]

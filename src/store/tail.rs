@@ -48,7 +48,8 @@ pub fn tail(path: &Path) -> io::Result<Tail> {
         file.by_ref().take(length - start.min(length)).read_to_end(&mut content)?;
         if !whole {
             // The first line is mostly the end of a row.
-            let cut = memchr::memchr(b'\n', &content[header.len()..]).map_or(content.len(), |at| header.len() + at + 1);
+            let cut = memchr::memchr(b'\n', &content[header.len()..])
+                .map_or(content.len(), |at| header.len() + at + 1);
             content.drain(header.len()..cut);
         }
         let rows = parse(path, &content, true, &mut Damage::default());

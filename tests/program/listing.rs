@@ -4,7 +4,10 @@ use crate::shop::Shop;
 
 fn sweep() -> Shop {
     let shop = Shop::new();
-    shop.experiment("a.toml", "[experiment]\ntags = [\"cpu\"]\n[sweep.grid]\noptimizer.learning_rate = [1e-3, 1e-4]\n");
+    shop.experiment(
+        "a.toml",
+        "[experiment]\ntags = [\"cpu\"]\n[sweep.grid]\noptimizer.learning_rate = [1e-3, 1e-4]\n",
+    );
     shop.experiment("b.toml", "[target]\nthreshold = 0.5\n");
     shop.run(&["a.toml", "b.toml"]).expect(0);
     shop
@@ -27,7 +30,8 @@ fn ls_filters_sorts_and_prints_for_other_programs() {
     assert_eq!(names(&list(&["a", "--sort", "-optimizer.learning_rate"])), [high, low]);
     assert!(list(&["--tag", "none"]).contains("none of the 3 runs"));
 
-    let json: serde_json::Value = serde_json::from_str(&list(&["a", "--json", "--sort", "learning_rate"])).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_str(&list(&["a", "--json", "--sort", "learning_rate"])).unwrap();
     assert_eq!(json[1]["point"]["optimizer.learning_rate"], 0.001);
     assert_eq!((&json[0]["status"], &json[0]["step"]), (&"finished".into(), &60.into()));
     assert!(json[0]["train_loss"].as_f64().is_some_and(|loss| loss < 1.0) && json[0]["val_loss"].is_null());
@@ -35,7 +39,9 @@ fn ls_filters_sorts_and_prints_for_other_programs() {
     let widths: Vec<usize> = csv.lines().map(|line| line.split(',').count()).collect();
     assert!(csv.starts_with("experiment,run,status,") && widths.len() == 4, "{csv}");
 
-    shop.run(&["ls", "--where", "optimizer.learning_rat=1"]).expect(2).says(&["did you mean optimizer.learning_rate"]);
+    shop.run(&["ls", "--where", "optimizer.learning_rat=1"])
+        .expect(2)
+        .says(&["did you mean optimizer.learning_rate"]);
     shop.run(&["ls", "--where", "learning_rate"]).expect(2).says(&["KEY=VALUE"]);
     shop.run(&["ls", "--status", "gone"]).expect(2).says(&["interrupted"]);
 }
@@ -66,12 +72,17 @@ fn runs_go_to_the_trash_and_come_back() {
     // Nobody can be asked.
     shop.run(&["rm", "a"]).expect(2).says(&["--yes"]);
     let told = shop.run(&["rm", "a", "--dry-run"]).expect(0).stdout;
-    assert!(told.contains("2 runs, ") && told.contains("iB") && told.contains("nothing was changed"), "{told}");
+    assert!(
+        told.contains("2 runs, ") && told.contains("iB") && told.contains("nothing was changed"),
+        "{told}"
+    );
     assert_eq!(names(&shop.run(&["ls"]).expect(0).stdout).len(), 3);
     shop.run(&["rm", "a", "--yes"]).expect(0);
     assert_eq!(names(&shop.run(&["ls"]).expect(0).stdout), ["b/seed=1337"]);
     shop.run(&["report", "a"]).expect(2);
-    shop.run(&["rm", "--restore", "c"]).expect(2).says(&["not in the trash", "a/learning_rate=0.001,seed=1337"]);
+    shop.run(&["rm", "--restore", "c"])
+        .expect(2)
+        .says(&["not in the trash", "a/learning_rate=0.001,seed=1337"]);
     shop.run(&["rm", "--restore", "a/learning_rate=0.001,seed=1337"]).expect(0);
     assert_eq!(names(&shop.run(&["ls", "a"]).expect(0).stdout), ["a/learning_rate=0.001,seed=1337"]);
     shop.run(&["rm", "--empty-trash"]).expect(2);
@@ -84,7 +95,8 @@ fn prune_keeps_the_checkpoint_that_is_asked_for_and_what_resuming_needs() {
     let shop = sweep();
     let steps = |run: &str| {
         let folder = shop.path().join("runs").join(run).join("checkpoints");
-        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let entries =
+            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let mut steps: Vec<String> = entries.filter(|name| name.starts_with("step-")).collect();
         steps.sort();
         steps
@@ -132,7 +144,10 @@ fn plan_says_what_is_done_and_which_key_makes_runs_new() {
 #[test]
 fn a_sweep_of_many_runs_ends_with_its_best_settings_and_no_line_for_each_run() {
     let shop = Shop::new();
-    shop.experiment("a.toml", "[experiment]\nrepeats = 2\n[sweep.grid]\noptimizer.learning_rate = [1e-3, 1e-4, 1e-5]\n");
+    shop.experiment(
+        "a.toml",
+        "[experiment]\nrepeats = 2\n[sweep.grid]\noptimizer.learning_rate = [1e-3, 1e-4, 1e-5]\n",
+    );
     let call = shop.run(&["a.toml"]).expect(0);
     assert!(!call.stdout.contains("report.md"), "{}", call.stdout);
     assert!(call.stdout.contains("BEST SETTINGS") && call.stdout.contains("6 runs in "), "{}", call.stdout);

@@ -43,7 +43,9 @@ static FIELDS: &[Field] = &[
     number("tokens_per_sec", Unit::TokensPerSec, |run| finite(run.summary.tokens_per_sec)),
     number("step_secs", Unit::Secs, |run| finite(run.summary.step_secs)),
     number("elapsed_secs", Unit::Secs, |run| finite(run.summary.elapsed_secs)),
-    number("peak_memory_bytes", Unit::Bytes, |run| finite(run.summary.peak_memory_bytes.filter(|_| run.whole))),
+    number("peak_memory_bytes", Unit::Bytes, |run| {
+        finite(run.summary.peak_memory_bytes.filter(|_| run.whole))
+    }),
     number("parameters", Unit::Count, |run| json!(run.manifest.model.as_ref().map(|model| model.parameters))),
     number("attempts", Unit::Count, |run| json!(run.manifest.attempts.len())),
     text("started_at", |run| json!(run.manifest.started_at.to_string())),
@@ -178,7 +180,8 @@ pub fn check<'a>(names: impl Iterator<Item = &'a str>, listed: &[Listed]) -> Res
             }
         }
         // Without runs nothing is known of their keys.
-        let known = keys.contains(&name) || keys.len() == 1 || metric(name).is_some() || runs().next().is_none();
+        let known =
+            keys.contains(&name) || keys.len() == 1 || metric(name).is_some() || runs().next().is_none();
         if known {
             continue;
         }

@@ -55,7 +55,10 @@ impl Filter {
             Ok(run) => {
                 (self.status.is_empty() || self.status.iter().any(|status| stands(run, status)))
                     && self.tags.iter().all(|tag| run.manifest.run.tags.contains(tag))
-                    && self.conditions.iter().all(|condition| condition.holds(fields::find(run, &condition.name)))
+                    && self
+                        .conditions
+                        .iter()
+                        .all(|condition| condition.holds(fields::find(run, &condition.name)))
             }
         }
     }
@@ -108,7 +111,10 @@ impl FromStr for Condition {
                 let value = text[at + sign.len()..].trim().trim_matches('"').to_owned();
                 Ok(Self { name: text[..at].trim().to_owned(), relation, value })
             }
-            _ => Err("write KEY=VALUE, or with !=, <, <=, > or >= between, in quotes: 'val_loss<1.5'".to_owned()),
+            _ => {
+                Err("write KEY=VALUE, or with !=, <, <=, > or >= between, in quotes: 'val_loss<1.5'"
+                    .to_owned())
+            }
         }
     }
 }
@@ -168,7 +174,9 @@ mod tests {
     #[test]
     fn numbers_are_compared_as_numbers() {
         let rate = || Some(Found::Number(1e-3, None));
-        for condition in ["x=0.001", "x=1e-3", "x==1.0e-3", "x<0.0011", "x<=0.001", "x>=0.001", "x>9e-4", "x!=0.002"] {
+        for condition in
+            ["x=0.001", "x=1e-3", "x==1.0e-3", "x<0.0011", "x<=0.001", "x>=0.001", "x>9e-4", "x!=0.002"]
+        {
             assert!(holds(condition, rate()), "{condition}");
         }
         for condition in ["x=0.002", "x<0.001", "x>0.001", "x!=1e-3", "x=one"] {
@@ -194,6 +202,8 @@ mod tests {
         for text in ["", "val_loss", "=1", "<1"] {
             assert!(text.parse::<Condition>().is_err(), "{text}");
         }
-        assert!(status("target reached").is_ok() && status("target-reached").is_ok() && status("oom").is_err());
+        assert!(
+            status("target reached").is_ok() && status("target-reached").is_ok() && status("oom").is_err()
+        );
     }
 }

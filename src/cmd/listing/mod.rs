@@ -61,7 +61,8 @@ pub fn gather(
     further: &[&str],
 ) -> Result<Vec<Listed>, Error> {
     let asked = || filter.names().chain(further.iter().copied());
-    let depth = Depth { config: asked().any(|name| !fields::is_field(name)), rows: asked().any(fields::is_metric) };
+    let depth =
+        Depth { config: asked().any(|name| !fields::is_field(name)), rows: asked().any(fields::is_metric) };
     let found: Vec<(PathBuf, Result<Manifest, StoreError>)> = match arguments {
         [] => {
             folders.check_runs_dir()?;
@@ -99,7 +100,8 @@ impl Read {
         let dir = RunDir::open(path);
         let unknown = manifest.results.is_none() && manifest.status != Status::Skipped;
         // Rows that cannot be read are nothing that a list could do anything about: `report` names them.
-        let tail = if unknown || depth.rows { tail(&dir.metrics()).unwrap_or_default() } else { Tail::default() };
+        let tail =
+            if unknown || depth.rows { tail(&dir.metrics()).unwrap_or_default() } else { Tail::default() };
         let config = if depth.config { leaves(&dir) } else { Vec::new() };
         let newest = tail.rows.last().cloned();
         let tags = tags::of(&dir).into_iter().map(|tag| (tag.name, tag.step)).collect();

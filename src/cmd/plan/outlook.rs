@@ -55,9 +55,11 @@ impl State {
     pub fn why(&self) -> Option<&str> {
         match self {
             Self::New(_) | Self::Resumes(_) => None,
-            Self::Done(why) | Self::Failed(why) | Self::Skipped(why) | Self::Busy(why) | Self::Unusable(why) => {
-                Some(why)
-            }
+            Self::Done(why)
+            | Self::Failed(why)
+            | Self::Skipped(why)
+            | Self::Busy(why)
+            | Self::Unusable(why) => Some(why),
         }
     }
 
@@ -185,7 +187,13 @@ pub fn changes(prospects: &[Prospect]) -> Vec<String> {
         if is_one { "1 run is".to_owned() } else { format!("{} runs are", changed.len()) },
         if is_one { "it was" } else { "they were" }
     );
-    let shown = |value: &str| if value.chars().count() > 40 { value.chars().take(37).collect::<String>() + "..." } else { value.to_owned() };
+    let shown = |value: &str| {
+        if value.chars().count() > 40 {
+            value.chars().take(37).collect::<String>() + "..."
+        } else {
+            value.to_owned()
+        }
+    };
     let lines = seen.iter().take(SHOWN).map(|(change, count)| {
         let of = if is_one { String::new() } else { format!("  ({})", units::counted(*count as u64, "run")) };
         format!("  {}: {} -> {}{of}", change.key, shown(&change.before), shown(&change.now))

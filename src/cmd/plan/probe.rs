@@ -32,14 +32,18 @@ pub fn probe(runs: &[&Planned], launcher: &Launcher, past: &mut Past) -> Result<
         .collect();
     unknown.sort_by(|a, b| a.1.flops.model.total_cmp(&b.1.flops.model));
     let count = unknown.len();
-    let mut places: Vec<usize> = (0..SIZES.min(count)).map(|place| place * (count - 1) / (SIZES - 1).max(1)).collect();
+    let mut places: Vec<usize> =
+        (0..SIZES.min(count)).map(|place| place * (count - 1) / (SIZES - 1).max(1)).collect();
     places.dedup();
     for (run, cost) in places.into_iter().map(|place| unknown[place]) {
         if past.knows(&run.plan, cost) {
             continue;
         }
         let name = format!("{}/{}", run.plan.experiment.name, run.plan.name);
-        terminal::err(format_args!("measuring a few steps of {name}, {} at most", units::duration(LONGEST.as_secs_f64())));
+        terminal::err(format_args!(
+            "measuring a few steps of {name}, {} at most",
+            units::duration(LONGEST.as_secs_f64())
+        ));
         if !steps_of(run, cost, launcher, past)? {
             terminal::err(format_args!("{name} took no second step in that time: its time is not known"));
         }
@@ -48,9 +52,8 @@ pub fn probe(runs: &[&Planned], launcher: &Launcher, past: &mut Past) -> Result<
 }
 
 fn steps_of(run: &Planned, cost: &Cost, launcher: &Launcher, past: &mut Past) -> Result<bool, Error> {
-    let folder = tempfile::tempdir().map_err(|source| {
-        Error::Store(StoreError::CreateRun { path: std::env::temp_dir(), source })
-    })?;
+    let folder = tempfile::tempdir()
+        .map_err(|source| Error::Store(StoreError::CreateRun { path: std::env::temp_dir(), source }))?;
     let (dir, _) = launcher.prepare(&run.plan, run.start.as_ref(), folder.path(), None, None, Place::Here)?;
     let process = Child::start(&dir, None, 1, Vec::new());
     let mut process = process.map_err(|source| StoreError::Write { path: dir.path().to_owned(), source })?;

@@ -24,7 +24,9 @@ const COLUMNS: &[(&str, &str, Cell)] = &[
         let memory = one.run.cost.as_ref().map(|cost| cost.memory.estimate());
         memory.map_or_else(missing, |memory| format!("about {}", units::bytes(memory.bytes())))
     }),
-    (" TIME", "each", |one| one.estimate.as_ref().map_or_else(missing, |estimate| format!("~{}", units::duration(estimate.secs)))),
+    (" TIME", "each", |one| {
+        one.estimate.as_ref().map_or_else(missing, |estimate| format!("~{}", units::duration(estimate.secs)))
+    }),
     ("CORPUS", "corpus", |one| one.run.plan.data.source.to_string()),
     ("DEVICE", "device", |one| device(&one.run.plan.hardware.device)),
 ];
@@ -68,9 +70,10 @@ pub fn lines(prospects: &[Prospect]) -> String {
         // Of a single run the numbers are its own.
         if (cells.len() > 1 || is_name) && cells.iter().all(|cell| *cell == cells[0]) {
             let value = &cells[0];
-            common.extend((value != units::MISSING).then(|| {
-                if is_name { format!("{phrase} {value}") } else { format!("{value} {phrase}") }
-            }));
+            common
+                .extend((value != units::MISSING).then(|| {
+                    if is_name { format!("{phrase} {value}") } else { format!("{value} {phrase}") }
+                }));
             continue;
         }
         if cells.iter().all(|cell| cell == units::MISSING) {
@@ -90,7 +93,11 @@ pub fn lines(prospects: &[Prospect]) -> String {
     shorten(&heading, &mut rows);
     let table = table(&heading, &rows);
     let whose = if prospects.len() > 1 { "all runs: " } else { "" };
-    if common.is_empty() { table } else { format!("{table}\n{}", wrapped(&format!("{whose}{}", common.join(", ")))) }
+    if common.is_empty() {
+        table
+    } else {
+        format!("{table}\n{}", wrapped(&format!("{whose}{}", common.join(", "))))
+    }
 }
 
 fn widths(heading: &[&str], rows: &[Vec<String>]) -> Vec<usize> {

@@ -82,7 +82,8 @@ impl Board {
             }
             Screen::Lines | Screen::Quiet => None,
         };
-        let tasks = tasks.into_iter().map(|task| Progress { task, from: None, at: 0.0, trains: false, fate: None });
+        let tasks =
+            tasks.into_iter().map(|task| Progress { task, from: None, at: 0.0, trains: false, fate: None });
         let now = Instant::now();
         let state = State {
             began: now,
@@ -196,11 +197,8 @@ impl State {
     /// Time to the end of all runs, if they go on as fast as those so far.
     fn time_left(&self, elapsed_secs: f64) -> Option<f64> {
         let open = || self.tasks.iter().filter(|run| run.fate.is_none());
-        let worked: f64 = self
-            .tasks
-            .iter()
-            .map(|run| run.task.work * (run.at - run.from.unwrap_or(run.at)).max(0.0))
-            .sum();
+        let worked: f64 =
+            self.tasks.iter().map(|run| run.task.work * (run.at - run.from.unwrap_or(run.at)).max(0.0)).sum();
         let left: f64 = open().map(|run| run.task.work * (1.0 - run.at).max(0.0)).sum();
         if open().next().is_none() {
             None
@@ -221,7 +219,9 @@ fn fitting(text: &str, name: &str, room: usize) -> String {
     if text.chars().count() + 2 + name.chars().count() <= room {
         return format!("{text}  {name}");
     }
-    let (experiment, run) = name.rsplit_once('/').map_or((String::new(), name), |(experiment, run)| (format!("{experiment}/"), run));
+    let (experiment, run) = name
+        .rsplit_once('/')
+        .map_or((String::new(), name), |(experiment, run)| (format!("{experiment}/"), run));
     let values: Vec<&str> = run.split(',').map(|part| part.rsplit('=').next().unwrap_or(part)).collect();
     format!("{text}  {experiment}{}", values.join(","))
 }
