@@ -124,8 +124,14 @@ pub fn loss(nats: f64) -> String {
 
 /// [`loss`] with as many digits as it takes to stay visibly below `threshold`, which is below or equal otherwise.
 pub fn loss_below(nats: f64, threshold: f64) -> String {
+    let below = |text: &String| text.parse().is_ok_and(|shown: f64| shown < threshold);
     let short = loss(nats);
-    if short.parse().is_ok_and(|shown: f64| shown < threshold) { short } else { number(nats) }
+    if below(&short) {
+        return short;
+    }
+    // The fewest digits that do: nobody reads seventeen.
+    let rounded = (3..16).filter_map(|digits| format!("{nats:.digits$e}").parse().ok());
+    rounded.map(number).find(below).unwrap_or_else(|| number(nats))
 }
 
 /// A small share of something, such as a relative difference: `2.1e-6`.
@@ -162,13 +168,23 @@ pub fn value(unit: Unit, value: f64) -> String {
         Unit::Count => signed_count(value),
         Unit::Epochs => format!("{value:.1}"),
         Unit::Nats => loss(value),
-        Unit::Ratio => short(value),
+        Unit::Ratio | Unit::Rate => short(value),
         Unit::Secs => duration(value),
         Unit::TokensPerSec => format!("{} tokens/s", si(value)),
         Unit::Percent => format!("{value:.0} %"),
         Unit::Bytes => bytes(value),
         Unit::Watts => format!("{value:.0} W"),
         Unit::Celsius => format!("{value:.0} °C"),
+    }
+}
+
+/// A number of a line that goes by while a run trains: as wide from step to step, without the unit that the line names.
+pub fn passing(unit: Unit, measured: f64) -> String {
+    match unit {
+        Unit::Ratio => format!("{measured:.2}"),
+        Unit::Rate => format!("{measured:.2e}"),
+        Unit::TokensPerSec => si(measured),
+        _ => value(unit, measured),
     }
 }
 
@@ -264,7 +280,7 @@ mod tests {
         assert_eq!(loss(1e9), "1.00e9");
         assert_eq!(loss(f64::NAN), "NaN");
         assert_eq!(loss_below(0.0972, 0.0999999), "0.0972");
-        assert_eq!(loss_below(0.09999985, 0.0999999), "0.09999985");
+        assert_eq!(loss_below(0.0999998412345, 0.0999999), "0.0999998");
     }
 
     #[test]

@@ -23,8 +23,8 @@ const LISTED: usize = 12;
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
-    /// A run (`quickstart/seed=1337`, or `quickstart` if it has a single one), its directory, a checkpoint's directory, or a
-    /// folder with a GPT-2 from Hugging Face (config.json and model.safetensors).
+    /// A run (`quickstart/seed=1337`, or `quickstart`: its single or best one), a tag, its directory, a checkpoint's directory, or a
+    /// folder with a GPT-2 from Hugging Face (config.json and model.safetensors). RUN@500, RUN@last: the checkpoint too.
     #[arg(value_name = "RUN")]
     run: String,
     /// Text to predict, UTF-8; `-` is standard input. Repeatable: each is a text of its own.
@@ -62,7 +62,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     if args.file.iter().filter(|file| is_input(file)).count() > 1 {
         return Err(Error::Usage("--file -: standard input can be read once".to_owned()));
     }
-    let found = pretrained::find(&args.model.runs_dir, &args.run, args.model.checkpoint)?;
+    let found = pretrained::find(&args.model.runs_dir, &args.run, args.model.wanted())?;
     let context = found.model.block_size;
     let stride = args.stride.map_or(context, NonZeroUsize::get);
     if stride > context {

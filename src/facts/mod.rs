@@ -13,7 +13,7 @@ mod reference;
 pub mod words;
 
 pub use change::KeyChange;
-pub use cost::{CostInfo, StepPart};
+pub use cost::{CostInfo, EstimateInfo, StepPart};
 pub use data::DataInfo;
 pub use device::DeviceInfo;
 pub use host::HostInfo;

@@ -63,7 +63,7 @@ impl Session<'_> {
         let time = started.elapsed();
         self.spent.evaluations += time;
         let Some(corpus_loss) = corpus_loss else { return Ok(()) };
-        self.tally.corpus_loss = Some(corpus_loss);
+        self.tally.whole.corpus_loss = Some(corpus_loss);
         let step = self.tally.last().step;
         self.emit(Event::CorpusEvaluated { step, corpus_loss, secs: time.as_secs_f64() })
     }

@@ -136,7 +136,7 @@ impl<'a> Session<'a> {
         if ending.status == Status::Finished {
             self.sample_at_end()?;
             self.evaluate_corpus()?;
-            if let Some(lost) = lost(self.tally.corpus_loss, "the training text") {
+            if let Some(lost) = lost(self.tally.whole.corpus_loss, "the training text") {
                 ending = lost;
             } else if self.was_cut_short() {
                 ending = interrupted(self.tally.last().step);
@@ -157,7 +157,7 @@ impl<'a> Session<'a> {
 
     /// Whether a stop came before all was measured that belongs to the end, and the run can be gone on with to make up for it.
     fn was_cut_short(&self) -> bool {
-        let evaluated = !self.plan.train.final_eval || self.tally.corpus_loss.is_some();
+        let evaluated = !self.plan.train.final_eval || self.tally.whole.corpus_loss.is_some();
         let sampled = self.plan.sample.interval == 0 || self.sampled_at == Some(self.tally.last().step);
         self.stop.is_requested() && self.plan.checkpoint.interval > 0 && !(evaluated && sampled)
     }

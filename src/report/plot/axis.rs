@@ -120,7 +120,7 @@ fn shown_unit(unit: Unit, largest: f64) -> (f64, &'static str) {
         Unit::Percent => (1.0, "%"),
         Unit::Watts => (1.0, "W"),
         Unit::Celsius => (1.0, "°C"),
-        Unit::Count | Unit::Epochs | Unit::Ratio => (1.0, ""),
+        Unit::Count | Unit::Epochs | Unit::Ratio | Unit::Rate => (1.0, ""),
     }
 }
 
