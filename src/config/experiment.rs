@@ -249,6 +249,14 @@ pub enum TargetMetric {
     TrainLoss,
     TrainLossEma,
     ValLoss,
+    ValBitsPerByte,
+}
+
+impl TargetMetric {
+    /// Whether text must be kept for validation for it.
+    pub fn is_of_validation(self) -> bool {
+        matches!(self, Self::ValLoss | Self::ValBitsPerByte)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -248,7 +248,7 @@ sections! {
         min_lr: f64 = ZERO_OR_MORE;
     }
     target: TargetSection {
-        metric: TargetMetric = choice(&["train_loss", "train_loss_ema", "val_loss"]);
+        metric: TargetMetric = choice(&["train_loss", "train_loss_ema", "val_loss", "val_bits_per_byte"]);
         threshold: f64 = ZERO_OR_MORE.zero("no target");
     }
     checkpoint: CheckpointSection {

@@ -10,6 +10,7 @@ mod model;
 pub mod optimizer;
 mod outcome;
 mod reference;
+mod score;
 
 pub use change::KeyChange;
 pub use cost::{CostInfo, StepPart};
@@ -19,3 +20,4 @@ pub use host::HostInfo;
 pub use model::{InitFrom, ModelInfo, ParameterGroup};
 pub use outcome::{Status, StopReason};
 pub use reference::Reference;
+pub use score::Score;

@@ -124,7 +124,7 @@ fn is_drawn(run: &Run) -> bool {
 /// The target, when it is one for all and one of this loss.
 fn levels(comparison: &Comparison, is_val: bool) -> Vec<Level> {
     shared_target(comparison)
-        .filter(|target| (target.metric == "val_loss") == is_val)
+        .filter(|target| target.metric != "val_bits_per_byte" && (target.metric == "val_loss") == is_val)
         .map(|target| Level {
             label: format!("Target < {}", units::number(target.threshold)),
             value: target.threshold,
