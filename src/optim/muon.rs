@@ -30,8 +30,7 @@ use crate::facts::optimizer::Role;
 pub fn try_update<S: Shape, E: Dtype, D: Update<E>>(change: Change<'_, S, E, D>) -> Result<(), D::Err> {
     let (Role::Matrix, &[rows, columns]) = (change.parameter.role(), change.parameter.shape.as_slice())
     else {
-        // The schedule shapes both rates alike.
-        let learning_rate = change.learning_rate * (change.plan.rate_of_adamw() / change.plan.learning_rate);
+        let learning_rate = rate_of_rest(change.plan, change.learning_rate);
         return adamw::try_update(Change { learning_rate, ..change });
     };
     let Change { plan, step, learning_rate, clip, parameter, tensor, gradient, state, aside, .. } = change;
@@ -50,6 +49,11 @@ pub fn try_update<S: Shape, E: Dtype, D: Update<E>>(change: Change<'_, S, E, D>)
     };
     let [momentum] = state.moments(["momentum_buffer"]);
     D::try_muon(&rule, tensor, gradient, momentum.try_get(tensor)?, aside)
+}
+
+/// AdamW's learning rate where that of the matrices is `learning_rate`: the schedule shapes both alike.
+pub fn rate_of_rest(plan: &OptimizerPlan, learning_rate: f64) -> f64 {
+    learning_rate * (plan.rate_of_adamw() / plan.learning_rate)
 }
 
 /// The momentum of a step, the first of which is 1.

@@ -7,7 +7,6 @@ use super::checkpoint::{CheckpointError, LoopState};
 use super::ending::{Ending, lost, spoilt};
 use super::grace;
 use super::run_loop::Session;
-use crate::config::experiment::TargetMetric;
 use crate::engine::EngineError;
 use crate::event::Event;
 use crate::facts::Status;
@@ -95,7 +94,7 @@ impl Session<'_> {
     fn score(&self, row: &MetricsRow) -> Option<f64> {
         let target = &self.plan.target;
         let by_validation =
-            self.evaluates() || target.threshold.is_some() && target.metric == TargetMetric::ValLoss;
+            self.evaluates() || target.threshold.is_some() && target.metric.is_of_validation();
         if by_validation { row.val_loss } else { row.train_loss_ema }
     }
 }

@@ -36,6 +36,9 @@ pub fn explain(name: &str) -> Result<String, ConfigError> {
     }
     let leaf = name.rsplit('.').next().unwrap_or(name).to_lowercase();
     if let Some(foreign) = names::foreign_name(&leaf) {
+        if foreign.key == names::EXTENDS {
+            return explain(names::EXTENDS);
+        }
         return Ok(explain_foreign(foreign));
     }
     let choices: Vec<&Key> = KEYS.iter().filter(|key| is_choice(key, &leaf)).collect();

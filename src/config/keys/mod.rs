@@ -9,6 +9,7 @@ mod manual;
 pub(super) mod parse;
 mod row;
 mod rows;
+pub(super) mod run_reference;
 mod types;
 pub(super) mod value;
 
@@ -17,6 +18,7 @@ pub use json_schema::json_schema;
 pub(super) use manual::Manual;
 pub(super) use row::Section;
 pub use rows::*;
+pub use run_reference::name_of_run;
 pub use schema::DEFAULTS;
 pub use types::{Coefficients, Paths, TimeLimit, Written};
 pub use value::value_text;

@@ -1,47 +1,33 @@
-//! Other programs' names of keys.
+//! Other programs' names of keys, which mean the same in any section.
 
 use super::ForeignName;
+use super::notes::*;
 
-const fn same(name: &'static str, key: &'static str, used_by: &'static str) -> ForeignName {
-    ForeignName { name, key, used_by, note: "" }
+pub(super) const fn same(name: &'static str, key: &'static str, used_by: &'static str) -> ForeignName {
+    ForeignName { within: "", name, key, used_by, note: "" }
 }
 
-const fn differs(
+pub(super) const fn differs(
     name: &'static str,
     key: &'static str,
     used_by: &'static str,
     note: &'static str,
 ) -> ForeignName {
-    ForeignName { name, key, used_by, note }
+    ForeignName { within: "", name, key, used_by, note }
 }
 
-const fn none(name: &'static str, used_by: &'static str, note: &'static str) -> ForeignName {
-    ForeignName { name, key: "", used_by, note }
+pub(super) const fn none(name: &'static str, used_by: &'static str, note: &'static str) -> ForeignName {
+    ForeignName { within: "", name, key: "", used_by, note }
 }
 
-const NANOGPT: &str = "nanoGPT";
-const HF: &str = "Hugging Face";
-const TORCH: &str = "PyTorch";
-const LIGHTNING: &str = "Lightning";
-const KERAS: &str = "Keras";
-const MEGATRON: &str = "Megatron";
-const DEEPSPEED: &str = "DeepSpeed";
 pub(in crate::config) const COMMON: &str = "common usage";
-
-const RATIO: &str = "a share of all steps there, a number of steps here";
-const BATCH_NOTE: &str = "it counts sequences of one forward pass, not of a whole step";
-const GLOBAL_BATCH: &str =
-    "it counts sequences of a whole step there: batch_size x gradient_accumulation_steps here";
-const EPOCHS: &str =
-    "training is counted in steps here: epochs x training tokens / (batch_size x sequence_length)";
-const MIXED: &str =
-    "`hardware.dtype` is \"f32\", or for mixed precision \"bf16\" on the processor and \"f16\" on a GPU";
-const RESUME: &str = "a run resumes by the same command again, or by `runner resume`, with optimizer, data order and step; this key begins a new run \
-                      from another one's weights";
-const BEST: &str = "the best checkpoint is the one with the lowest validation loss (without validation: smoothed train loss), and the last one \
-                    is kept beside it";
-const ONE_DEVICE: &str = "a run computes on one device; `--jobs` spreads the runs of a sweep over several";
-const KEEP: &str = "probability of dropping, not of keeping";
+pub(super) const NANOGPT: &str = "nanoGPT";
+pub(super) const HF: &str = "Hugging Face";
+pub(super) const TORCH: &str = "PyTorch";
+pub(super) const LIGHTNING: &str = "Lightning";
+pub(super) const KERAS: &str = "Keras";
+pub(super) const MEGATRON: &str = "Megatron";
+const DEEPSPEED: &str = "DeepSpeed";
 
 /// All foreign names, lower case.
 pub static FOREIGN: &[ForeignName] = &[
@@ -84,12 +70,6 @@ pub static FOREIGN: &[ForeignName] = &[
     same("model_type", "model.preset", "minGPT"),
     same("model_name", "model.preset", COMMON),
     differs("model_name_or_path", "model.preset", HF, "weights are named by `train.init_from`"),
-    none("n_inner", HF, "the MLP is always 4 x n_embd wide, as in GPT-2"),
-    none("ffn_hidden_size", MEGATRON, "the MLP is always 4 x n_embd wide, as in GPT-2"),
-    none("dim_feedforward", TORCH, "the MLP is always 4 x n_embd wide, as in GPT-2"),
-    none("layer_norm_epsilon", HF, "it is 1e-5, as in GPT-2"),
-    none("activation_function", HF, "it is GELU with tanh, as in GPT-2"),
-    none("tie_word_embeddings", HF, "embedding and head are always tied, as in GPT-2"),
     // The data.
     same("dataset", "data.corpus", NANOGPT),
     same("dataset_name", "data.corpus", HF),
@@ -132,8 +112,6 @@ pub static FOREIGN: &[ForeignName] = &[
     differs("split", "data.val_fraction", MEGATRON, "only the share for validation is given"),
     differs("train_split", "data.val_fraction", COMMON, "give the share for validation: 1 - train_split"),
     differs("shuffle", "data.order", TORCH, "true is \"fixed_windows\", false is \"sequential\""),
-    none("num_workers", TORCH, "the text is in memory and needs no loading workers"),
-    none("dataloader_num_workers", HF, "the text is in memory and needs no loading workers"),
     // Training.
     same("max_iters", "train.max_steps", NANOGPT),
     same("num_iterations", "train.max_steps", "llm.c"),
@@ -143,7 +121,6 @@ pub static FOREIGN: &[ForeignName] = &[
     same("num_training_steps", "train.max_steps", HF),
     same("num_steps", "train.max_steps", COMMON),
     same("n_steps", "train.max_steps", COMMON),
-    same("steps", "train.max_steps", COMMON),
     same("iterations", "train.max_steps", COMMON),
     differs("num_train_epochs", "train.max_steps", HF, EPOCHS),
     differs("max_epochs", "train.max_steps", LIGHTNING, EPOCHS),
@@ -173,8 +150,6 @@ pub static FOREIGN: &[ForeignName] = &[
     same("seq_length", "train.sequence_length", MEGATRON),
     same("max_seq_len", "train.sequence_length", COMMON),
     same("max_seq_length", "train.sequence_length", HF),
-    same("max_length", "train.sequence_length", HF),
-    same("seqlen", "train.sequence_length", COMMON),
     same("eval_steps", "train.eval_interval", HF),
     differs(
         "val_check_interval",
@@ -193,22 +168,8 @@ pub static FOREIGN: &[ForeignName] = &[
     ),
     same("validation_steps", "train.eval_batches", KERAS),
     same("time_limit", "train.max_time", COMMON),
-    same("max_duration", "train.max_time", "Composer"),
     same("init_checkpoint", "train.init_from", COMMON),
-    differs("resume_from", "train.init_from", COMMON, RESUME),
-    differs("resume_from_checkpoint", "train.init_from", HF, RESUME),
-    differs("ckpt_path", "train.init_from", LIGHTNING, RESUME),
     same("pretrained", "train.init_from", COMMON),
-    none("log_interval", NANOGPT, "every step is recorded"),
-    none("logging_steps", HF, "every step is recorded"),
-    none("log_every_n_steps", LIGHTNING, "every step is recorded"),
-    none("wandb_log", NANOGPT, "metrics are written to `metrics.csv` and `log.jsonl` in the run's folder"),
-    none("wandb_project", NANOGPT, "the name of the experiment groups its runs"),
-    none("report_to", HF, "metrics are written to `metrics.csv` and `log.jsonl` in the run's folder"),
-    none("compile", NANOGPT, "there is nothing to compile at run time"),
-    none("out_dir", NANOGPT, "give `--runs-dir` on the command line"),
-    none("output_dir", HF, "give `--runs-dir` on the command line"),
-    none("default_root_dir", LIGHTNING, "give `--runs-dir` on the command line"),
     // The optimizer.
     same("lr", "optimizer.learning_rate", TORCH),
     same("max_lr", "optimizer.learning_rate", TORCH),
@@ -308,9 +269,6 @@ pub static FOREIGN: &[ForeignName] = &[
         LIGHTNING,
         "it ends the run here, at `target.threshold`; the best checkpoint does not depend on it",
     ),
-    none("metric_for_best_model", HF, BEST),
-    none("load_best_model_at_end", HF, BEST),
-    none("greater_is_better", HF, BEST),
     same("save_steps", "checkpoint.interval", HF),
     same("save_interval", "checkpoint.interval", MEGATRON),
     same("save_every", "checkpoint.interval", COMMON),
@@ -329,18 +287,14 @@ pub static FOREIGN: &[ForeignName] = &[
     same("sample_every", "sample.interval", COMMON),
     same("start", "sample.prompts", NANOGPT),
     same("prompt", "sample.prompts", COMMON),
-    same("max_tokens", "sample.max_new_tokens", "OpenAI"),
-    same("num_tokens", "sample.max_new_tokens", COMMON),
     same("temp", "sample.temperature", COMMON),
     same("nucleus", "sample.top_p", COMMON),
     // Hardware and the experiment.
     same("accelerator", "hardware.device", LIGHTNING),
     differs("use_cuda", "hardware.device", COMMON, "true is \"cuda\", false is \"cpu\""),
     same("gpu", "hardware.device", COMMON),
-    differs("gpus", "hardware.device", LIGHTNING, ONE_DEVICE),
     differs("no_cuda", "hardware.device", HF, "true is \"cpu\", false is \"auto\""),
     differs("use_cpu", "hardware.device", HF, "true is \"cpu\", false is \"auto\""),
-    differs("devices", "hardware.device", LIGHTNING, ONE_DEVICE),
     same("num_threads", "hardware.threads", TORCH),
     same("n_threads", "hardware.threads", COMMON),
     differs("precision", "hardware.dtype", LIGHTNING, MIXED),

@@ -1,6 +1,6 @@
 //! Rules between keys.
 
-use super::experiment::{DeviceChoice, DtypeKind, ScheduleKind, Separator, TargetMetric, TokenizerKind};
+use super::experiment::{DeviceChoice, DtypeKind, ScheduleKind, Separator, TokenizerKind};
 use super::schema::{OptimizerPlan, RawPlan};
 use crate::facts::optimizer::OptimizerKind;
 use crate::units;
@@ -374,5 +374,5 @@ pub(super) static RULES: &[Rule] = &[
 ];
 
 fn targets_validation(raw: &RawPlan) -> bool {
-    raw.target.metric == TargetMetric::ValLoss && raw.target.threshold.is_some()
+    raw.target.metric.is_of_validation() && raw.target.threshold.is_some()
 }

@@ -8,6 +8,7 @@ use toml::Value;
 use super::hint;
 use super::odd;
 use super::parse;
+use super::run_reference;
 use super::schema::{Key, Kind};
 use super::value::{kind_of, shortened, value_text};
 use crate::files::home;
@@ -83,6 +84,11 @@ fn resolve(key: &Key, base: &Path, path: &str) -> Result<Value, Complaint> {
     // A file may be called `$a.txt`.
     if plain.exists() {
         return Ok(text(&plain));
+    }
+    if key.name == "train.init_from"
+        && let Some(name) = run_reference::written(path)
+    {
+        return Ok(name.into());
     }
     match home::expand(Path::new(path)) {
         Ok(expanded) => Ok(text(&base.join(expanded))),
@@ -188,7 +194,7 @@ fn help(key: &'static Key, value: &Value, written: &str) -> Option<String> {
             "mps" | "metal" | "rocm" | "xpu" | "tpu" => {
                 Some(format!("{word} is not supported; \"auto\" takes what there is"))
             }
-            _ => hint::for_value(key, word, &["auto", "cpu", "cuda", "scripted"]).map(did_you_mean),
+            _ => hint::for_value(key, word, &["auto", "cpu", "cuda", "scripted"]),
         },
         (Kind::Name, Value::String(name)) => Some(why_no_folder_name(name, FOLDER_SIGNS, FOLDER_LONGEST)),
         (Kind::RunName, Value::String(name)) => {
@@ -211,7 +217,7 @@ fn word_help(key: &'static Key, word: &str, words: &'static [&'static str]) -> O
     if key.name == "data.corpus" && (word.contains(['/', '\\']) || word.ends_with(".txt")) {
         return Some(format!("text of your own is named by `path = {}`", value_text(&word.into())));
     }
-    hint::for_value(key, word, words).map(did_you_mean)
+    hint::for_value(key, word, words)
 }
 
 fn did_you_mean(word: &str) -> String {

@@ -11,7 +11,7 @@ use super::hint::{self, Spelling};
 use super::layers::{Layer, Setting};
 use super::odd;
 use super::provenance::Origin;
-use super::schema::{self, Key, Kind, SECTIONS};
+use super::schema::{self, Key, Kind};
 use super::sections::Findings;
 use super::value::{plain, value_text};
 
@@ -119,7 +119,7 @@ fn unknown_key(place: Place, name: &str, findings: &mut Findings) {
         findings.add(problem.help("`--set` gives one value to one key; sweeps and `extends` stand in files"));
         return;
     }
-    let hint = hint::for_key(section.filter(|section| SECTIONS.contains(section)), leaf, Spelling::Dotted);
+    let hint = hint::for_key(section, leaf, Spelling::Dotted);
     findings.doubt(hint.key);
     findings.add(problem.help(hint.help));
 }

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::check::check;
 use super::document::Document;
 use super::error::{ConfigError, Place};
-use super::hint::{self, Spelling};
+use super::hint::{self, SectionHint, Spelling};
 use super::layers::{Layer, Setting};
 use super::provenance::Origin;
 use super::schema::{self, Key, Kind, SECTIONS};
@@ -63,7 +63,7 @@ pub(in crate::config) fn read(document: &Document, table: &DeTable<'_>, findings
             "extends" => sections.extends = read_extends(document, item, findings),
             "sweep" => sections.sweep = sweep::read(document, item, place, findings),
             _ if SECTIONS.contains(&name) => match item.get_ref() {
-                DeValue::Table(keys) => read_keys(document, name, keys, &mut sections.layer, findings),
+                DeValue::Table(keys) => read_keys(document, name, name, keys, &mut sections.layer, findings),
                 DeValue::Array(_) if document.text[name_line(document, &place)..].starts_with("[[") => {
                     findings.add(
                         ConfigError::new(place, format!("[{name}] is one section, not a list of them"))
@@ -79,16 +79,12 @@ pub(in crate::config) fn read(document: &Document, table: &DeTable<'_>, findings
                 DeValue::Table(keys) => {
                     let meant = hint::for_section(name);
                     let problem = ConfigError::new(place, format!("unknown section [{}]", shortened(name)));
-                    findings.add(match meant {
-                        Some("extends") => {
-                            problem.help("write extends = \"parent.toml\" at the head of the file")
-                        }
-                        Some(meant) => problem.help(format!("did you mean [{meant}]?")),
-                        None => problem.help(format!("the sections are {}, sweep", SECTIONS.join(", "))),
-                    });
+                    findings.add(problem.help(section_help(&meant)));
                     // What stands in it is checked as if it were called right, so that all is said at once.
-                    if let Some(section) = meant.filter(|meant| SECTIONS.contains(meant)) {
-                        read_keys(document, section, keys, &mut sections.layer, findings);
+                    if let SectionHint::Meant(section, _) = meant
+                        && SECTIONS.contains(&section)
+                    {
+                        read_keys(document, section, name, keys, &mut sections.layer, findings);
                     }
                 }
                 _ => {
@@ -135,9 +131,23 @@ fn read_extends(
     })
 }
 
+/// What to do about a header that is none.
+fn section_help(meant: &SectionHint) -> String {
+    match meant {
+        SectionHint::Meant("extends", _) => "write extends = \"parent.toml\" at the head of the file".into(),
+        SectionHint::Meant("sweep.zip", _) => "did you mean [[sweep.zip]]?".into(),
+        SectionHint::Meant(meant, "") => format!("did you mean [{meant}]?"),
+        SectionHint::Meant(meant, note) => format!("did you mean [{meant}]? {note}"),
+        SectionHint::Absent(why) => format!("there is no such section: {why}"),
+        SectionHint::Unknown => format!("the sections are {}, sweep", SECTIONS.join(", ")),
+    }
+}
+
+/// Reads the keys of a section, which its header may call something else.
 fn read_keys(
     document: &Document,
     section: &str,
+    written: &str,
     keys: &DeTable<'_>,
     layer: &mut Layer,
     findings: &mut Findings,
@@ -148,7 +158,7 @@ fn read_keys(
         }
         let name = leaf.get_ref().as_ref();
         let Some(key) = schema::key(&format!("{section}.{name}")) else {
-            unknown_key(document.place(leaf.span()), section, name, item.get_ref(), findings);
+            unknown_key(document.place(leaf.span()), section, written, name, item.get_ref(), findings);
             continue;
         };
         let place = document.place(item.span());
@@ -182,7 +192,14 @@ pub(in crate::config) fn checked(
     None
 }
 
-fn unknown_key(place: Place, section: &str, name: &str, item: &DeValue<'_>, findings: &mut Findings) {
+fn unknown_key(
+    place: Place,
+    section: &str,
+    written: &str,
+    name: &str,
+    item: &DeValue<'_>,
+    findings: &mut Findings,
+) {
     let short = shortened(name);
     if let DeValue::Table(_) = item {
         let problem = ConfigError::new(place, format!("there is no section [{section}.{short}]"));
@@ -190,18 +207,32 @@ fn unknown_key(place: Place, section: &str, name: &str, item: &DeValue<'_>, find
             Kind::Choice(words) if key.leaf == "kind" && words.contains(&name) => Some(key.leaf),
             _ => None,
         });
-        findings.add(match kinds {
-            Some(leaf) => {
+        findings.add(match (kinds, hint::for_section(name)) {
+            (Some(leaf), _) => {
                 problem.help(format!("write {leaf} = \"{name}\" and the other keys in [{section}]"))
             }
-            None => problem.help(format!("keys stand directly in [{section}]")),
+            (None, SectionHint::Meant(meant, _)) if meant != section => {
+                problem.help(format!("did you mean [{meant}]? sections do not stand in others"))
+            }
+            (None, SectionHint::Absent(why)) => problem.help(format!("there is nothing of the kind: {why}")),
+            _ => problem.help(format!("keys stand directly in [{section}]")),
         });
         return;
     }
-    let hint = hint::for_key(Some(section), name, Spelling::Leaf);
+    let hint = hint::for_key(Some(written), name, Spelling::Leaf);
     findings.doubt(hint.key);
+    let value = hint.key.and_then(|key| meant_word(key, item)).unwrap_or_default();
     let problem = ConfigError::new(place, format!("unknown key `{short}` in [{section}]"));
-    findings.add(problem.key(format!("{section}.{short}")).help(hint.help));
+    findings.add(problem.key(format!("{section}.{short}")).help(format!("{}{value}", hint.help)));
+}
+
+/// What else is to be said of a value that was written for a key of another name.
+fn meant_word(key: &'static Key, item: &DeValue<'_>) -> Option<String> {
+    let (Kind::Choice(words), Some(word)) = (key.kind, item.as_str()) else { return None };
+    if words.contains(&word) {
+        return Some(format!(", {} = \"{word}\"", key.leaf));
+    }
+    hint::for_value(key, word, words).map(|help| format!("; for \"{}\": {help}", shortened(word)))
 }
 
 /// A parsed value in words for a message: `the string "x"`.

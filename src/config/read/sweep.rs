@@ -251,7 +251,7 @@ fn unknown_axis(place: Place, name: &str, findings: &mut Findings) {
         findings.add(problem.help(format!("name a key of it, for example `{leaf}.{}`", first_leaf(leaf))));
         return;
     }
-    let hint = hint::for_key(section.filter(|section| SECTIONS.contains(section)), leaf, Spelling::Dotted);
+    let hint = hint::for_key(section, leaf, Spelling::Dotted);
     findings.doubt(hint.key);
     findings.add(problem.help(hint.help));
 }

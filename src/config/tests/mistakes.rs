@@ -148,7 +148,7 @@ fn sweeps_that_cannot_be_expanded_are_explained() {
         2,
         &["unknown key `lr` in a sweep", "`optimizer.learning_rate`"],
     );
-    assert_problem("[sweep.grid]\ntrain.batchsize = [1]\n", 2, &["did you mean `train.batch_size`?"]);
+    assert_problem("[sweep.grid]\ntrain.batch_sise = [1]\n", 2, &["did you mean `train.batch_size`?"]);
     assert_problem("[sweep.grid]\nexperiment.name = [\"a\"]\n", 2, &["cannot be swept"]);
     assert_problem("[sweep.grid]\nmodel.n_layer = [1, \"2\"]\n", 2, &["not the string \"2\""]);
     let zip = "[[sweep.zip]]\nmodel.n_layer = [1, 2]\nmodel.n_embd = [64, 128, 256]\n";

@@ -1,6 +1,7 @@
 //! Tests of the whole way from text to plans, through files on disk.
 
 mod checked_in;
+mod elsewhere;
 mod frozen;
 mod layering;
 mod mistakes;

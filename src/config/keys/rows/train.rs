@@ -27,7 +27,9 @@ section! {
         max_time: Written<TimeLimit> = "0";
         /// A trained model to begin from instead of random weights: the directory of a run, of which its best checkpoint is meant, or of
         /// one of its checkpoints (`runs/quickstart/seed=1337/checkpoints/step-002000`), a Hugging Face GPT-2 folder, or a
-        /// `model.safetensors` in that layout alone. Relative to the file that says so. The sizes in [model] must be those of the model;
+        /// `model.safetensors` in that layout alone. Relative to the file that says so. Or a name among the runs, as commands take it: a run
+        /// (`quickstart/seed=1337`), a tag (`runner tag`), `lr-sweep --best` for the best run of an experiment; `@500`, `@last` or `@tag` behind a
+        /// run, by name or path, names the checkpoint. The sizes in [model] must be those of the model;
         /// only `block_size` may be smaller, and then the first positions are taken. `data.tokenizer` must be the model's too. With `char` the
         /// model's characters stay the vocabulary: others are left out of the text, with a warning, and refused if they are more than one
         /// in a hundred. (A file alone has no tokenizer and no number of heads beside it: then these are yours to get right.) Which weights

@@ -1,0 +1,230 @@
+//! What was meant by a name that is none: a right key in another section, another program's name, its words, or the nearest by edit
+//! distance. No hint is better than a wrong one: what differs by a word that has a meaning is no slip of the keyboard.
+
+mod nearest;
+mod sections;
+#[cfg(test)]
+mod tests;
+mod values;
+
+pub(super) use nearest::nearest_requirement;
+pub(super) use sections::{SectionHint, for_section};
+pub(super) use values::for_value;
+
+use super::names::{self, EXTENDS, ForeignName, squashed, words};
+use super::schema::{self, KEYS, Key, SECTIONS};
+
+/// What to say about a name that is not a key.
+pub(super) struct Hint {
+    /// The key meant, when there is little doubt.
+    pub key: Option<&'static Key>,
+    pub help: String,
+}
+
+/// How the help spells a key, so that it can be typed where the wrong one stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spelling {
+    /// `learning_rate`, under the header of its section.
+    Leaf,
+    /// `optimizer.learning_rate`, in a sweep and after `--set`.
+    Dotted,
+}
+
+/// What a name leads to.
+enum Meaning {
+    /// Of that spelling; the section may be another.
+    Own(Vec<&'static Key>),
+    Foreign(&'static ForeignName),
+    /// By its words, or as a table for one section has it: the key, and where the meaning differs.
+    Key(&'static Key, &'static str),
+    Nearest(&'static Key),
+    Absent(&'static str),
+}
+
+/// The hint for `name`, written in the section `written`, if any: one of ours or another program's.
+pub(super) fn for_key(written: Option<&str>, name: &str, spelling: Spelling) -> Hint {
+    // Whatever stands before the last dot or slash is a section too: `trainer.max_epochs`, `optimizer/lr`.
+    let (prefix, leaf) = match name.trim_start_matches('-').rsplit_once(['.', '/', ':']) {
+        Some((prefix, leaf)) if !leaf.is_empty() => (prefix.rsplit(['.', '/', ':']).next(), leaf),
+        _ => (None, name),
+    };
+    let written = prefix.filter(|prefix| section_of(prefix).is_some()).or(written);
+    let section = written.and_then(section_of);
+    if let Some(("", why)) = written.and_then(names::section) {
+        return told(Meaning::Absent(why), None, leaf, spelling);
+    }
+    let meaning = meaning(written, section, leaf)
+        .or_else(|| typo(section, leaf).map(Meaning::Nearest))
+        .or_else(|| words::respelled(leaf).and_then(|leaf| meaning_or_absent(written, section, &leaf)))
+        .or_else(|| words::absent(&words::Words::of(leaf)).map(Meaning::Absent));
+    match meaning {
+        Some(meaning) => told(meaning, section, leaf, spelling),
+        None => Hint { key: None, help: nothing_near(section, leaf) },
+    }
+}
+
+fn meaning_or_absent(written: Option<&str>, section: Option<&'static str>, leaf: &str) -> Option<Meaning> {
+    meaning(written, section, leaf).or_else(|| words::absent(&words::Words::of(leaf)).map(Meaning::Absent))
+}
+
+/// The section of ours that is meant by a header.
+fn section_of(written: &str) -> Option<&'static str> {
+    let own = SECTIONS.iter().copied().find(|section| *section == written);
+    own.or_else(|| {
+        names::section(written).filter(|(section, _)| SECTIONS.contains(section)).map(|(section, _)| section)
+    })
+}
+
+/// What is known of a name as it is written.
+fn meaning(written: Option<&str>, section: Option<&'static str>, leaf: &str) -> Option<Meaning> {
+    let name = squashed(leaf);
+    let own = |section| schema::keys_of(section).find(|key| is_spelled(key, &name));
+    let elsewhere = |is_meant: &dyn Fn(&Key) -> bool| {
+        let keys =
+            KEYS.iter().filter(|key| !matches!(key.section, "reference" | "scripted") && is_meant(key));
+        Some(keys.collect::<Vec<_>>()).filter(|keys| !keys.is_empty()).map(Meaning::Own)
+    };
+    if let Some(key) = section.and_then(own) {
+        return Some(Meaning::Own(vec![key]));
+    }
+    if let Some(meaning) =
+        written.zip(section).and_then(|(written, section)| in_context(written, section, &name))
+    {
+        return Some(meaning);
+    }
+    if let Some(meaning) = elsewhere(&|key| squashed(key.leaf) == name)
+        .or_else(|| names::foreign_name(leaf).map(Meaning::Foreign))
+        .or_else(|| elsewhere(&|key| is_spelled(key, &name)))
+        .or_else(|| after_its_section(leaf))
+    {
+        return Some(meaning);
+    }
+    let (name, header) = (words::Words::of(leaf), words::Words::of(written.unwrap_or_default()));
+    let rule = words::rule(&name, section, &header)?;
+    schema::key(rule.key).map(|key| Meaning::Key(key, rule.note))
+}
+
+/// A plural is the same word.
+fn is_spelled(key: &Key, name: &str) -> bool {
+    let own = squashed(key.leaf);
+    own == name || own.strip_suffix('s').unwrap_or(&own) == name.strip_suffix('s').unwrap_or(name)
+}
+
+/// What a name says in this section alone.
+fn in_context(written: &str, section: &'static str, name: &str) -> Option<Meaning> {
+    let foreign = names::in_section(written, name).or_else(|| names::in_section(section, name))?;
+    let key = match foreign.key {
+        "" => return Some(Meaning::Absent(foreign.note)),
+        key if key.contains('.') => schema::key(key),
+        leaf => schema::keys_of(section).find(|key| key.leaf == leaf),
+    };
+    key.map(|key| Meaning::Key(key, foreign.note))
+}
+
+/// A name that begins with its section: `optimizer_weight_decay`, `sampling_every`.
+fn after_its_section(leaf: &str) -> Option<Meaning> {
+    /// Other programs' headers that names begin with.
+    const HEADS: &[&str] = &[
+        "optim",
+        "opt",
+        "scheduler",
+        "sched",
+        "sampling",
+        "generation",
+        "gen",
+        "ckpt",
+        "trainer",
+        "training",
+        "eval",
+        "val",
+    ];
+    let parts = words::parts(leaf);
+    (1..parts.len()).rev().find_map(|length| {
+        let head = parts[..length].join("_");
+        if !SECTIONS.contains(&head.as_str()) && !HEADS.contains(&head.as_str()) {
+            return None;
+        }
+        let section = section_of(&head)?;
+        let rest = squashed(&parts[length..].join("_"));
+        // `eval_batch_size` is not `train.batch_size`.
+        let whole = !matches!(head.as_str(), "eval" | "val");
+        let own = schema::keys_of(section).find(|key| whole && is_spelled(key, &rest));
+        own.map(|key| Meaning::Own(vec![key])).or_else(|| in_context(&head, section, &rest))
+    })
+}
+
+fn typo(section: Option<&'static str>, leaf: &str) -> Option<&'static Key> {
+    section
+        .and_then(|section| nearest::key(leaf, schema::keys_of(section)))
+        .or_else(|| nearest::key(leaf, KEYS.iter()))
+}
+
+fn told(meaning: Meaning, section: Option<&'static str>, leaf: &str, spelling: Spelling) -> Hint {
+    let found = |key: &'static Key, help: String| Hint { key: Some(key), help };
+    match meaning {
+        Meaning::Own(keys) => own(&keys, section, spelling),
+        Meaning::Nearest(key) => found(key, format!("did you mean {}?", spelled(key, section, spelling))),
+        Meaning::Key(key, note) => {
+            found(key, format!("the key is {}{}", spelled(key, section, spelling), aside(note)))
+        }
+        Meaning::Absent(why) => Hint { key: None, help: format!("there is no such key: {why}") },
+        Meaning::Foreign(foreign) => {
+            let whose = match foreign.used_by {
+                names::COMMON => String::new(),
+                program => format!(" ({program}'s `{}`)", leaf.to_lowercase().replace('-', "_")),
+            };
+            match schema::key(foreign.key) {
+                Some(key) => {
+                    let spelled = spelled(key, section, spelling);
+                    found(key, format!("the key is {spelled}{whose}{}", aside(foreign.note)))
+                }
+                None if foreign.key == EXTENDS => Hint {
+                    key: None,
+                    help: format!("write extends = \"parent.toml\" at the head of the file{whose}"),
+                },
+                None => Hint { key: None, help: format!("there is no such key: {}", foreign.note) },
+            }
+        }
+    }
+}
+
+fn aside(note: &str) -> String {
+    if note.is_empty() { String::new() } else { format!("; {note}") }
+}
+
+/// A key of ours that is spelled otherwise, or stands elsewhere.
+fn own(keys: &[&'static Key], section: Option<&str>, spelling: Spelling) -> Hint {
+    let [first, rest @ ..] = keys else { return Hint { key: None, help: String::new() } };
+    let help = if section == Some(first.section) {
+        format!("it is written {}", spelled(first, section, spelling))
+    } else if spelling == Spelling::Leaf {
+        let sections: Vec<String> = keys.iter().map(|key| format!("[{}]", key.section)).collect();
+        format!("`{}` belongs in {}", first.leaf, sections.join(" or "))
+    } else {
+        let names: Vec<String> = keys.iter().map(|key| format!("`{}`", key.name)).collect();
+        format!("write {}", names.join(" or "))
+    };
+    Hint { key: rest.is_empty().then_some(*first), help }
+}
+
+/// What there is about the same thing, or in the same section.
+fn nothing_near(section: Option<&str>, leaf: &str) -> String {
+    if let Some(keys) = words::topic(&words::Words::of(leaf)) {
+        return format!("there is no such key; {keys}");
+    }
+    match section {
+        Some(section) => {
+            let leaves: Vec<&str> = schema::keys_of(section).map(|key| key.leaf).collect();
+            format!("the keys of [{section}] are {}", leaves.join(", "))
+        }
+        None => "`runner explain` lists all keys".into(),
+    }
+}
+
+fn spelled(key: &Key, section: Option<&str>, spelling: Spelling) -> String {
+    match spelling {
+        Spelling::Dotted => format!("`{}`", key.name),
+        Spelling::Leaf if section == Some(key.section) => format!("`{}`", key.leaf),
+        Spelling::Leaf => format!("`{}` in [{}]", key.leaf, key.section),
+    }
+}

@@ -1,0 +1,46 @@
+//! Which word of a choice was meant.
+
+use super::super::names::{self, squashed};
+use super::super::schema::{KEYS, Key, Kind};
+use super::nearest;
+
+/// What to say about a word that the key does not take: the one that is meant, whose word it is, or that there is nothing of the kind.
+pub(in super::super) fn for_value(key: &Key, word: &str, words: &[&'static str]) -> Option<String> {
+    if let Some((ours, note)) = names::foreign_value(key.name, word) {
+        return Some(match (ours, note) {
+            ("", note) => note.to_owned(),
+            (ours, "") => did_you_mean(ours),
+            (ours, note) => format!("{} {note}", did_you_mean(ours)),
+        });
+    }
+    if let Some(own) = words.iter().find(|own| squashed(own) == squashed(word)) {
+        return Some(did_you_mean(own));
+    }
+    if let Some(other) = owner(key, word) {
+        return Some(other);
+    }
+    nearest::word(&word.to_lowercase(), words.iter().copied()).map(did_you_mean)
+}
+
+/// Another key that takes the word.
+fn owner(key: &Key, word: &str) -> Option<String> {
+    let others = KEYS.iter().filter(|other| other.name != key.name && other.section != "scripted");
+    others.into_iter().find_map(|other| {
+        let Kind::Choice(words) = other.kind else { return None };
+        let own = words.iter().copied().find(|own| !own.is_empty() && squashed(own) == squashed(word));
+        let ours = own.or_else(|| {
+            names::foreign_value(other.name, word).map(|(ours, _)| ours).filter(|ours| !ours.is_empty())
+        })?;
+        // A word such as "none" is at home in several.
+        (ours != "none").then(|| {
+            format!(
+                "that is a word of `{}`: write {} = \"{ours}\" in [{}]",
+                other.name, other.leaf, other.section
+            )
+        })
+    })
+}
+
+pub(super) fn did_you_mean(word: &str) -> String {
+    format!("did you mean \"{word}\"?")
+}

@@ -1,0 +1,227 @@
+//! Names that mean something else in each section.
+
+use super::ForeignName;
+use super::keys::*;
+use super::notes::*;
+
+/// A name in these sections, ours or other programs', parted by spaces.
+const fn within(within: &'static str, name: &'static str, key: &'static str) -> ForeignName {
+    ForeignName { within, name, key, used_by: COMMON, note: "" }
+}
+
+const fn noted(
+    within: &'static str,
+    name: &'static str,
+    key: &'static str,
+    note: &'static str,
+) -> ForeignName {
+    ForeignName { within, name, key, used_by: COMMON, note }
+}
+
+const EVAL: &str = "eval evaluation evaluate val valid validation";
+const MODEL_LENGTH: &str = "the longest context; the length that is trained on is `train.sequence_length`";
+const PROMPT_TOO: &str = "without the prompt, which Hugging Face counts too";
+const ONE_EACH: &str = "each prompt is continued once: list it several times for several samples";
+const OFF: &str = "0 switches them off";
+const MEMORY: &str = "write requires = [\"min_memory_gb=16\"]";
+const SMALLER: &str = "a loss is better when it is smaller: the run ends when it falls below `threshold`";
+const FORM: &str =
+    "the form of a file is recognised: text, JSON lines, Parquet, token ids (.bin), packed or not";
+
+/// Names with spaces between them that mean one thing in these sections.
+pub(super) static CONTEXTS: &[ForeignName] = &[
+    // What kind of thing it is.
+    within(
+        "optimizer schedule",
+        "type name class cls algorithm algo strategy method _target_ optimizer scheduler policy style mode",
+        "kind",
+    ),
+    within(
+        "model",
+        "type name kind size variant flavor model model_name _target_ base architecture",
+        "model.preset",
+    ),
+    within("tokenizer", "type name kind path model identifier class _target_ file dir", "data.tokenizer"),
+    within("data", "type name kind _target_ dataset_type", "data.corpus"),
+    within("target", "type name kind monitor on what", "target.metric"),
+    within("hardware", "type name kind backend platform target", "hardware.device"),
+    noted("sample", "type name kind method strategy mode", "", SAMPLING),
+    noted(
+        "checkpoint",
+        "type name kind format mode method strategy",
+        "",
+        "a checkpoint holds all that a run needs to go on; `runner export` writes other formats",
+    ),
+    noted(
+        "train",
+        "type kind mode _target_ strategy",
+        "",
+        "there is one way to train: the next token of the text",
+    ),
+    within("train", "name", "experiment.name"),
+    // The optimizer and its schedule.
+    within("optimizer", "step_size rate", "optimizer.learning_rate"),
+    within("optimizer", "decay", "optimizer.weight_decay"),
+    within("optimizer", "mu rho", "optimizer.momentum"),
+    within("optimizer", "threshold clipping_threshold enabled", "optimizer.grad_clip"),
+    noted("schedule", "step_size factor div_factor final_div_factor gamma power rate_decay", "", SHAPES),
+    noted(
+        "schedule",
+        "steps step total_steps total_iters num_steps max_steps duration length total max_iters num_training_steps t_initial",
+        "schedule.decay_steps",
+        DECAY_STEPS,
+    ),
+    within("schedule", "min end floor final end_value min_value eta_min bottom", "schedule.min_lr"),
+    within(
+        "schedule",
+        "max peak base peak_value max_value init initial rate value",
+        "optimizer.learning_rate",
+    ),
+    noted("schedule", "alpha end_factor min_ratio final_ratio end_ratio", "schedule.min_lr", LR_SHARE),
+    noted("schedule", "start_factor init_value start", "", WARMUP_SHAPE),
+    noted("schedule", "ratio fraction", "schedule.decay_steps", RATIO),
+    noted("warmup", "steps iters duration length num_steps", "schedule.warmup_steps", ""),
+    noted("warmup", "ratio fraction", "schedule.warmup_steps", RATIO),
+    noted("warmup", "kind type", "", WARMUP_SHAPE),
+    noted("optimizer", "norm_type", "", "it is the L2 norm of all gradients together that is clipped"),
+    // Sizes.
+    noted(
+        "model",
+        "max_length max_len max_seq_len max_seq_length seq_len seq_length length max_sequence_length seqlen window_size window",
+        "model.block_size",
+        MODEL_LENGTH,
+    ),
+    within("model", "hidden embed embd embedding emb embeddings d features channels units", "model.n_embd"),
+    within(
+        "model",
+        "pretrained from_pretrained checkpoint weights path load init load_from pretrained_path checkpoint_path ckpt",
+        "train.init_from",
+    ),
+    within("model attention", "drop p p_drop", "model.dropout"),
+    within("attention", "num n heads count", "model.n_head"),
+    // The text.
+    within("data", "train train_path training text input source location local files", "data.path"),
+    noted(
+        "data",
+        "val valid validation test val_path valid_path test_path dev eval",
+        "data.val_fraction",
+        "a share of the text, cut from its end: there is no file for validation alone",
+    ),
+    within("data", "column field key text_key text_name", "data.text_column"),
+    noted("data", "format ext extension file_format", "", FORM),
+    within(
+        "data",
+        "max_length max_len length max_seq_len window window_size chunk_size context",
+        "train.sequence_length",
+    ),
+    within("data", "probabilities probs ratios proportions mix mixture sampling", "data.weights"),
+    within("data", "sep delimiter eos join", "data.separator"),
+    within("data", "sampler sampling_order ordering", "data.order"),
+    within(
+        "train model data schedule optimizer hardware checkpoint target on_failure",
+        "seed random_seed rng_seed",
+        "experiment.seed",
+    ),
+    // Validation, in sections of its own.
+    within(
+        EVAL,
+        "interval every freq frequency steps period every_n_steps eval_every n_steps",
+        "train.eval_interval",
+    ),
+    within(
+        EVAL,
+        "batches iters max_iters num_batches n_batches max_batches limit limit_batches num_steps max_steps iterations",
+        "train.eval_batches",
+    ),
+    within(EVAL, "fraction split ratio size share percent val_split", "data.val_fraction"),
+    noted(EVAL, "enabled enable do_eval strategy", "train.eval_interval", OFF),
+    noted(
+        EVAL,
+        "path file data dataset",
+        "data.val_fraction",
+        "a share of the text, cut from its end: there is no file for validation alone",
+    ),
+    noted(
+        EVAL,
+        "metric metrics",
+        "",
+        "what is measured is the loss; `runner eval` gives perplexity, bits per byte and accuracy besides",
+    ),
+    // Training.
+    noted(
+        "train",
+        "max_tokens tokens total_tokens n_tokens num_tokens token_budget",
+        "train.max_steps",
+        TOKENS,
+    ),
+    within("train", "interval every frequency freq", "train.eval_interval"),
+    within("train", "length max_length max_len window", "train.sequence_length"),
+    within("train", "optimizer", "optimizer.kind"),
+    within("train", "model", "model.preset"),
+    within("train", "corpus dataset", "data.corpus"),
+    within("train", "target", "target.threshold"),
+    within("train", "time duration", "train.max_time"),
+    within("train", "checkpoint_path weights", "train.init_from"),
+    noted("train", "precision", "hardware.dtype", MIXED),
+    // Checkpoints.
+    within(
+        "checkpoint",
+        "every frequency freq period steps step every_n_steps n_steps save_every save",
+        "checkpoint.interval",
+    ),
+    within(
+        "checkpoint",
+        "keep max limit total num number count n retain max_to_keep keep_n top_k history last keep_latest latest",
+        "checkpoint.keep_last",
+    ),
+    noted("checkpoint", "enabled enable enable_checkpoint enable_checkpointing", "checkpoint.interval", OFF),
+    noted("checkpoint", "best metric monitor", "", BEST),
+    noted("checkpoint", "path file dir folder directory filename filepath dirpath location out", "", FOLDERS),
+    noted("checkpoint", "load from restore initial_load_path", "", RESUME),
+    // Samples.
+    within(
+        "sample",
+        "every frequency freq period steps step every_n_steps n_steps sample_every",
+        "sample.interval",
+    ),
+    noted("sample", "enabled enable", "sample.interval", OFF),
+    noted("sample", "max_length max_len", "sample.max_new_tokens", PROMPT_TOO),
+    within(
+        "sample",
+        "max_tokens num_tokens n_tokens tokens length size max_gen_len",
+        "sample.max_new_tokens",
+    ),
+    noted("sample", "num_samples n count num n_samples number batch_size", "sample.prompts", ONE_EACH),
+    within("sample", "start text input prefix context prompt_text", "sample.prompts"),
+    within("sample", "k", "sample.top_k"),
+    within("sample", "p", "sample.top_p"),
+    noted(
+        "sample",
+        "path file dir folder directory out",
+        "",
+        "samples are in the run's `samples.jsonl` and in its report",
+    ),
+    // The machine.
+    within("hardware", "cpus cpu cores num_cpus n_cpus cpu_count workers num_workers", "hardware.threads"),
+    noted("hardware", "memory ram mem memory_gb min_memory", "hardware.requires", MEMORY),
+    noted(
+        "precision amp fp16 bf16 mixed_precision",
+        "enabled enable type kind mode",
+        "hardware.dtype",
+        MIXED,
+    ),
+    // The experiment and its end.
+    within("experiment", "title id project group experiment", "experiment.name"),
+    within("experiment", "note text comment goal purpose why", "experiment.description"),
+    within("experiment", "trials runs n count seeds num_runs", "experiment.repeats"),
+    noted("target", "mode direction goal_type", "", SMALLER),
+    within("target", "value loss goal below max_loss level limit target max", "target.threshold"),
+    noted("on_failure", "retry retries max_retries attempts times", "on_failure.retry_error", RETRIES),
+    within("on_failure", "wait delay sleep backoff", "on_failure.backoff_secs"),
+    within("reference", "loss value val_loss train_loss", "reference.final_loss"),
+    within("reference", "url link paper cite citation", "reference.source"),
+    within("reference", "losses points values data", "reference.curve"),
+    within("reference", "time duration seconds elapsed_secs", "reference.secs"),
+    within("reference", "device machine gpu", "reference.hardware"),
+    within("reference", "title label", "reference.name"),
+];

@@ -1,0 +1,78 @@
+//! What is said again and again.
+
+pub(super) const RATIO: &str = "a share of all steps there, a number of steps here";
+pub(super) const BATCH_NOTE: &str = "it counts sequences of one forward pass, not of a whole step";
+pub(super) const GLOBAL_BATCH: &str =
+    "it counts sequences of a whole step there: batch_size x gradient_accumulation_steps here";
+pub(super) const TOKENS_PER_STEP: &str =
+    "the tokens of a step are batch_size x sequence_length x gradient_accumulation_steps";
+pub(super) const EPOCHS: &str =
+    "training is counted in steps here: epochs x training tokens / (batch_size x sequence_length)";
+pub(super) const EPOCHS_BETWEEN: &str =
+    "in steps here: one epoch is training tokens / (batch_size x sequence_length) of them";
+pub(super) const TOKENS: &str =
+    "in steps here: tokens / (batch_size x sequence_length x gradient_accumulation_steps)";
+pub(super) const SEQUENCES: &str = "in steps here: sequences / (batch_size x gradient_accumulation_steps)";
+pub(super) const MIXED: &str =
+    "`hardware.dtype` is \"f32\", or for mixed precision \"bf16\" on the processor and \"f16\" on a GPU";
+pub(super) const RESUME: &str = "a run is resumed by `runner resume`, or by the same command again, with optimizer, data order and step; a new run begins from \
+                                 another one's weights by `train.init_from`";
+pub(super) const BEST: &str = "the best checkpoint is always kept beside the last ones: that with the lowest validation loss, or without validation the lowest \
+                               smoothed train loss";
+pub(super) const ONE_DEVICE: &str = "a run computes on one device, `hardware.device`; the option `--jobs` spreads the runs of a sweep over several";
+pub(super) const KEEP: &str = "probability of dropping, not of keeping";
+pub(super) const DECAY_STEPS: &str = "the step where linear and cosine end, warm-up included; for \"warmup-stable-decay\" how many of the last steps decay";
+pub(super) const LR_SHARE: &str = "a share of the peak there, a learning rate here";
+pub(super) const BETAS: &str = "a pair there, two keys here: `beta1` and `beta2`";
+pub(super) const DECAY_ALL: &str = "false leaves biases and layer norms without decay, true decays all";
+pub(super) const CLIP_VALUE: &str = "the norm of all gradients together is clipped here, not each number";
+pub(super) const HEAD_DIM: &str = "the width of a head is n_embd / n_head";
+pub(super) const REPEATS: &str =
+    "so many seeds for each setting; the settings themselves are listed in [sweep.grid]";
+pub(super) const RETRIES: &str = "each kind of failure has its own: retry_killed, retry_device, retry_timeout, retry_out_of_memory, retry_disk_full, \
+                                  retry_panic, retry_error";
+pub(super) const MONITOR: &str =
+    "it ends the run here, at `target.threshold`; the best checkpoint does not depend on it";
+pub(super) const LOGGED: &str =
+    "every step is recorded, in `metrics.csv` and `log.jsonl` in the run's folder, and drawn in its report";
+pub(super) const SERVICE: &str = "nothing is sent to a service: metrics are in `metrics.csv` and `log.jsonl` in the run's folder, pictures in its `report.md`";
+pub(super) const FOLDERS: &str =
+    "where things are written is said on the command line: `--runs-dir` and `--reports-dir`";
+pub(super) const MLP: &str = "the MLP is always 4 x n_embd wide, as in GPT-2";
+pub(super) const LAYER_NORM: &str =
+    "layer norms stand before each half of a block and at the end, with 1e-5 in the denominator, as in GPT-2";
+pub(super) const GELU: &str = "the activation is GELU with tanh, as in GPT-2";
+pub(super) const TIED: &str = "embedding and head are always tied, as in GPT-2";
+pub(super) const POSITIONS: &str =
+    "positions are learned embeddings, `model.block_size` of them, as in GPT-2";
+pub(super) const PLAIN_HEADS: &str =
+    "each head has queries, keys and values of its own, as in GPT-2: `n_head` counts all three";
+pub(super) const ATTENTION: &str =
+    "attention is causal over the whole sequence, as in GPT-2; how it is computed is chosen by the program";
+pub(super) const IN_MEMORY: &str =
+    "the text is tokenized once and read from memory or a mapped file: there are no loading workers";
+pub(super) const NO_COMPILE: &str =
+    "there is nothing to compile or to choose at run time: the fastest kernel for the machine is taken";
+pub(super) const PATIENCE: &str = "a run ends at `target.threshold`, `train.max_steps` or `train.max_time`, not by patience; the best checkpoint is kept in any case";
+pub(super) const WHOLE_MODEL: &str =
+    "all weights are trained, in full precision: no adapters, no quantisation, nothing frozen";
+pub(super) const WARMUP_SHAPE: &str =
+    "warm-up is linear, from nothing to `optimizer.learning_rate` in `schedule.warmup_steps`";
+pub(super) const SHAPES: &str = "the learning rate is constant or falls once, linear, cosine or at the end (\"warmup-stable-decay\"): see `schedule.kind`";
+pub(super) const ONE_RATE: &str =
+    "all parameters have one rate, but for those that Muon leaves to AdamW (`optimizer.adamw_learning_rate`)";
+pub(super) const SAMPLING: &str = "samples are drawn by `temperature`, `top_k` and `top_p` in [sample] alone";
+pub(super) const VALIDATES: &str = "the model is validated before the first step, each `train.eval_interval`, with every checkpoint and at the end, with `train.batch_size`";
+pub(super) const EMA: &str = "weights are not averaged; `train.ema_decay` smooths the shown train loss alone";
+pub(super) const SPECIAL: &str = "the tokenizers' tokens are fixed: `data.separator` says what stands between documents, `data.special_tokens` whether \
+                                  `<|endoftext|>` is read as one";
+pub(super) const INITIAL: &str =
+    "initial weights are drawn as in GPT-2: normal with 0.02, smaller before residual additions";
+pub(super) const CLUSTER: &str = "`runner prepare` makes the runs' folders and prints them, and a job of the cluster runs `runner exec FOLDER`";
+pub(super) const HUB: &str =
+    "nothing is uploaded: `runner export RUN --format hf --out FOLDER` writes a folder to upload";
+pub(super) const LOSS: &str = "the loss is the cross-entropy of the next token, in nats";
+pub(super) const DRY: &str = "`runner plan FILE` shows what would be run, and trains nothing";
+pub(super) const PROFILE: &str =
+    "the report shows where the time of a step goes, and `runner doctor` what the machine has";
+pub(super) const SEEDED: &str = "the same seed, machine and version give the same numbers without a switch";

@@ -1,0 +1,70 @@
+use super::*;
+use crate::config::schema::{self, Kind, SECTIONS};
+
+#[test]
+fn every_foreign_name_leads_to_a_key_or_says_why_not() {
+    let mut seen: Vec<String> = Vec::new();
+    for foreign in all() {
+        let name = foreign.name;
+        let known = schema::key(foreign.key).is_some() || foreign.key == EXTENDS || foreign.key.is_empty();
+        assert!(known, "{name} -> {}", foreign.key);
+        assert!(!(foreign.key.is_empty() && foreign.note.is_empty()), "{name} leads nowhere");
+        assert!(!seen.contains(&squashed(name)), "{name} stands there twice");
+        seen.push(squashed(name));
+        let ours = schema::KEYS
+            .iter()
+            .any(|key| key.leaf == name && !matches!(key.section, "reference" | "scripted"));
+        assert!(!ours, "{name} is ours");
+    }
+}
+
+#[test]
+fn every_name_of_one_section_leads_to_a_key_or_says_why_not() {
+    for foreign in CONTEXTS {
+        for section in foreign.within.split(' ') {
+            let own = SECTIONS.iter().copied().find(|own| *own == section);
+            let Some(meant) = own.or_else(|| super::section(section).map(|(ours, _)| ours)) else {
+                panic!("{section} is no section");
+            };
+            let key = match foreign.key {
+                "" => continue,
+                key if key.contains('.') => schema::key(key),
+                leaf => schema::keys_of(meant).find(|key| key.leaf == leaf),
+            };
+            assert!(key.is_some(), "{section}: {} -> {}", foreign.name, foreign.key);
+        }
+        assert!(!(foreign.key.is_empty() && foreign.note.is_empty()), "{} leads nowhere", foreign.name);
+    }
+}
+
+#[test]
+fn every_rule_of_words_leads_to_a_key() {
+    for rule in words::rules() {
+        assert!(schema::key(rule.key).is_some(), "{}", rule.key);
+    }
+}
+
+#[test]
+fn every_shared_name_is_a_key() {
+    assert!(SHARED.iter().all(|(key, _)| schema::key(key).is_some()));
+}
+
+#[test]
+fn every_foreign_section_and_value_leads_to_one_of_ours_or_says_why_not() {
+    for (name, section, note) in FOREIGN_SECTIONS {
+        let known = SECTIONS.contains(section) || section.starts_with("sweep.") || *section == EXTENDS;
+        assert!(known || section.is_empty() && !note.is_empty(), "{name} -> {section}");
+        assert!(!SECTIONS.contains(name), "{name} is a section");
+    }
+    for (key, word, ours, note) in FOREIGN_VALUES {
+        assert!(!(ours.is_empty() && note.is_empty()), "{key} = {word} leads nowhere");
+        match schema::key(key).expect(key).kind {
+            Kind::Choice(words) => {
+                assert!(ours.is_empty() || words.contains(ours), "{key} = {word}");
+                assert!(!words.contains(word), "{key} = {word} is ours");
+            }
+            Kind::Device => assert_eq!(*ours, "cuda"),
+            kind => panic!("{key} is {kind:?}"),
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Words of what there is not, with the reason or with what there is instead. The first that fits is taken.
+
+use super::Absent;
+use crate::config::names::notes::*;
+
+const fn no(all: &'static [&'static str], why: &'static str) -> Absent {
+    Absent { all, why }
+}
+
+pub(in super::super) const ABSENT: &[Absent] = &[
+    no(
+        &[
+            "wandb tensorboard tb mlflow neptune comet comet_ml clearml aim swanlab trackio visdom entity telemetry webhook slack discord",
+        ],
+        SERVICE,
+    ),
+    no(&["slurm sbatch partition qos ntasks submitit pbs lsf kubernetes k8s job account gres mem"], CLUSTER),
+    no(&["hub huggingface push upload"], HUB),
+    no(&["early patience earlystopping plateau"], PATIENCE),
+    no(&["delta", "min"], PATIENCE),
+    no(&["stop", "train condition criterion"], PATIENCE),
+    no(
+        &[
+            "lora qlora dora peft adapter adapters quantization quantize quantized quant bnb 4bit 8bit gptq awq int8 int4 fp8 fp4 float8 nf4 freeze frozen unfreeze trainable prune pruning distill distillation teacher merge",
+        ],
+        WHOLE_MODEL,
+    ),
+    no(
+        &["moe expert experts router routing capacity aux"],
+        "there are no experts: every block has one MLP, as in GPT-2",
+    ),
+    no(
+        &[
+            "ddp fsdp fsdp2 zero zero1 zero2 zero3 distributed deepspeed dp pp tp cp sp hsdp parallel parallelism parallelize shard sharding sharded nccl gloo mpi rank ranks world node nodes master gpus horovod pipeline pipe offload nproc launcher torchrun tpu tpus allreduce allgather reduce ddp_backend comm communication hostfile elastic ngpu replicate",
+        ],
+        ONE_DEVICE,
+    ),
+    no(&["resume autoresume"], RESUME),
+    no(&["load restore", "checkpoint optimizer schedule state rng path step strict from"], RESUME),
+    no(&["ignore skip", "data", "resume skip"], RESUME),
+    no(&["best"], BEST),
+    no(&["greater", "better"], BEST),
+    no(&["workers worker prefetch pin persistent dataloader loader mmap preload multiprocessing"], IN_MEMORY),
+    no(&["stream streaming"], IN_MEMORY),
+    no(&["drop", "last"], "a batch is always full: windows of the text are drawn until it is"),
+    no(
+        &[
+            "attention",
+            "window sliding softcap sink sinks implementation impl flash sdpa kernel backend mask scale global local sparse soft logit bias",
+        ],
+        ATTENTION,
+    ),
+    no(&["sliding softcap sdpa xformers swa"], ATTENTION),
+    no(&["scale softmax reorder", "attention upcast"], ATTENTION),
+    no(&["logit logits", "softcap cap soft scale softcapping"], LOSS),
+    no(&["flash", "attention"], ATTENTION),
+    no(&["rope rotary alibi xpos nope partial_rotary theta relative sinusoidal yarn"], POSITIONS),
+    no(&["position", "kind embed encoding bias scaling learned"], POSITIONS),
+    no(&["kv gqa mqa mla mha groups latent kvheads"], PLAIN_HEADS),
+    no(&["query", "group grouped multi groups"], PLAIN_HEADS),
+    no(&["key", "heads"], PLAIN_HEADS),
+    no(
+        &["pack packing packed pad padding bucket bucketing truncation truncate group"],
+        "every sequence is a full window of the text: nothing is padded, and several short documents share one",
+    ),
+    no(
+        &["cache"],
+        "tokens of large texts are kept by `data.cache`; generation keeps keys and values by itself",
+    ),
+    no(&["swiglu geglu glu gated gelu relu silu swish"], GELU),
+    no(
+        &["activation", "checkpoint offload"],
+        "whole layers are computed again: `train.activation_checkpointing` is true or false",
+    ),
+    no(&["activation"], GELU),
+    no(&["mlp expansion multiple_of"], MLP),
+    no(&["multiple", "of"], MLP),
+    no(&["clip", "kind"], CLIP_VALUE),
+    no(&["tie tied tying untie"], TIED),
+    no(&["share shared", "embed input output weights layers"], TIED),
+    no(&["initializer std xavier kaiming orthogonal sigma stddev"], INITIAL),
+    no(&["init", "kind method fn range scale gain device weight std"], INITIAL),
+    no(&["layernorm prenorm postnorm"], LAYER_NORM),
+    no(&["qk", "norm"], LAYER_NORM),
+    no(&["norm", "kind eps affine pre post first position bias qk embed final"], LAYER_NORM),
+    no(
+        &["layerdrop droppath stochastic"],
+        "there is dropout of activations alone, `model.dropout`: whole layers are never dropped",
+    ),
+    no(
+        &["drop", "path layers layer"],
+        "there is dropout of activations alone, `model.dropout`: whole layers are never dropped",
+    ),
+    no(&["bos eos pad unk sep cls mask special added", "tokens id ids token"], SPECIAL),
+    no(
+        &["chat template instruction conversation messages system_prompt sft reward dpo rlhf ppo grpo"],
+        "models are trained on plain text: the next token of a corpus",
+    ),
+    no(&["is", "decoder encoder"], "the model is a decoder, GPT-2"),
+    no(
+        &[
+            "compile compiled dynamo inductor cudagraph cudagraphs graph graphs jit triton fused foreach capturable kernel kernels tf32 cudnn benchmark bottleneck xla tensorcores fusion autotune liger apex",
+        ],
+        NO_COMPILE,
+    ),
+    no(&["deterministic determinism full_determinism"], SEEDED),
+    no(&["ema swa averaging swap polyak lookahead"], EMA),
+    no(&["warmup", "init kind lr value bias factor"], WARMUP_SHAPE),
+    no(
+        &[
+            "plateau gamma milestones restarts restart cycle cycles cycling cyclic onecycle polynomial power exponential anneal stepsize stepsizes",
+        ],
+        SHAPES,
+    ),
+    no(
+        &[
+            "lr schedule decay",
+            "factor rate gamma step div mode power start cycles last interval multiplier mult",
+        ],
+        SHAPES,
+    ),
+    no(
+        &["lr", "group groups layerwise multiplier mult scale scaling find finder auto suggest layer"],
+        ONE_RATE,
+    ),
+    no(&["layerwise llrd layers", "decay lr"], ONE_RATE),
+    no(
+        &[
+            "amsgrad maximize dampening differentiable decoupled centered rho lookahead sam adafactor lion sophia shampoo soap adagrad rmsprop adadelta lamb lars galore",
+        ],
+        "the optimizers are AdamW, SGD with momentum and Muon, without further variants: see `optimizer.kind`",
+    ),
+    no(
+        &[
+            "beam beams penalty penalties repetition typical min_p minp ngram ngrams stop_words diversity contrastive eta epsilon_cutoff bad_words logprobs mirostat frequency_penalty presence_penalty",
+        ],
+        SAMPLING,
+    ),
+    no(&["min", "new p"], SAMPLING),
+    no(&["stop eos", "tokens sequence sequences strings words"], SAMPLING),
+    no(
+        &["return", "sequences"],
+        "each prompt is continued once: list it several times in `sample.prompts` for several samples",
+    ),
+    no(&["log", "path"], FOLDERS),
+    no(
+        &[
+            "output out save checkpoint cache run runs artifact dump results result workspace work home export log",
+            "path",
+        ],
+        FOLDERS,
+    ),
+    no(&["output outdir workdir logdir savedir rundir overwrite"], FOLDERS),
+    no(&["log logger progress bar tqdm rich console print wall histogram track mfu throughput"], LOGGED),
+    no(&["speed throughput flops"], LOGGED),
+    no(&["tokens samples steps", "second"], LOGGED),
+    no(
+        &["hydra defaults_list override"],
+        "files build on each other by `extends`, and `--set KEY=VALUE` changes a key for one call",
+    ),
+    no(&["profile profiler profiling trace traces nvtx breakdown"], PROFILE),
+    no(&["dry fast_dev smoke sanity overfit debug fastdev"], DRY),
+    no(&["label smoothing", "smoothing"], LOSS),
+    no(
+        &["scaler scale", "loss grad"],
+        "in half precision the loss is scaled by itself, as `hardware.dtype = \"f16\"` needs it",
+    ),
+    no(&["loss criterion", "fn function kind type weight scale weighting z"], LOSS),
+    no(&["z", "loss"], LOSS),
+    no(
+        &["hysteresis"],
+        "in half precision the loss is scaled by itself, as `hardware.dtype = \"f16\"` needs it",
+    ),
+    no(
+        &["callbacks callback plugins plugin hooks hook strategy"],
+        "there are no hooks: what a run does is in its file alone",
+    ),
+    no(&["env environment conda docker image container venv module modules pythonpath pip"], CLUSTER),
+    no(&["eval", "batch accumulation accumulate loader device"], VALIDATES),
+    no(&["eval", "before first init start begin end final last sanity"], VALIDATES),
+    no(&["eval", "only"], "`runner eval RUN` measures a trained model on a text"),
+    no(
+        &["eval", "tasks task metrics metric harness"],
+        "what is measured is the loss on the text; `runner eval` gives perplexity, bits per byte and accuracy besides",
+    ),
+    no(
+        &["compute", "metrics"],
+        "what is measured is the loss on the text; `runner eval` gives perplexity, bits per byte and accuracy besides",
+    ),
+    no(
+        &["curriculum difficulty annealing_data"],
+        "the text comes in one order from the first step to the last: `data.order`",
+    ),
+    no(
+        &["augment augmentation mask mlm masking noise fim"],
+        "models are trained on the next token of the text as it is",
+    ),
+    no(
+        &["save", "only async weights_only safetensors format end final exit optimizer state rng"],
+        "a checkpoint holds all that a run needs to go on, at each `checkpoint.interval`, at the end and when it is stopped; `runner export` writes the weights alone",
+    ),
+    no(
+        &["checkpoint", "async format kind only end final exit save"],
+        "a checkpoint holds all that a run needs to go on, at each `checkpoint.interval`, at the end and when it is stopped; `runner export` writes the weights alone",
+    ),
+    no(&["norm"], LAYER_NORM),
+];
+
+/// What there is about a subject, for names that say something else of it.
+pub(in super::super) const TOPICS: &[(&str, &str)] = &[
+    ("eval", "of validation there are `train.eval_interval`, `train.eval_batches` and `data.val_fraction`"),
+    ("checkpoint save", "of checkpoints there are `checkpoint.interval` and `checkpoint.keep_last`"),
+    (
+        "sample",
+        "of samples there are `interval`, `prompts`, `max_new_tokens`, `temperature`, `top_k`, `top_p` and `seed` in [sample]",
+    ),
+    (
+        "warmup schedule lr decay",
+        "of the learning rate there are `optimizer.learning_rate`, and `kind`, `warmup_steps`, `decay_steps` and `min_lr` in [schedule]",
+    ),
+    ("batch microbatch", "of batches there are `train.batch_size` and `train.gradient_accumulation_steps`"),
+    ("tokenizer vocab", "of tokens there are `data.tokenizer` and `model.vocab_size`"),
+    (
+        "data",
+        "of the text there are `corpus`, `path`, `weights`, `text_column`, `separator`, `val_fraction` and `order` in [data]",
+    ),
+    ("attention heads", "of attention there are `model.n_head` and `model.dropout`"),
+];
