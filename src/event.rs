@@ -41,6 +41,8 @@ pub enum Event {
     CheckpointSaved { step: u64, best: bool, secs: f64 },
     /// Loss over the whole training corpus, measured once at the end, dropout off.
     CorpusEvaluated { step: u64, corpus_loss: f64, secs: f64 },
+    /// A key that someone set and that does nothing in this run, in words; told at the start.
+    NoEffect { message: String },
     /// Something a person should know that does not stop the run.
     Warning { step: u64, message: String },
     /// The run is over.

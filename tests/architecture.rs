@@ -117,6 +117,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 const PACKAGES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "cmd", "main"]),
     ("axum", &["serve"]),
+    ("clap_complete", &["cmd/complete"]),
     ("crc32fast", &["data/cache"]),
     ("csv", &["report/fixture", "sinks", "store"]),
     ("cudarc", &["engine/device", "ops/cuda"]),
@@ -125,6 +126,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("figment", &["config"]),
     ("gemm", &["ops/cpu/matmul"]),
     ("gemm_before_avx2", &["ops/cpu/matmul"]),
+    ("glob", &["cmd/args"]),
     ("include_dir", &["export/source"]),
     ("indicatif", &["sinks/progress"]),
     ("nvml_wrapper", &["monitor"]),

@@ -3,6 +3,7 @@
 
 mod args;
 pub mod compare;
+pub mod complete;
 pub mod doctor;
 pub mod eval;
 pub mod exec;
@@ -21,6 +22,7 @@ pub mod serve;
 mod signals;
 mod sweep;
 pub mod train;
+pub mod verbs;
 pub mod verify_resume;
 
 use std::any::Any;

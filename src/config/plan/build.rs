@@ -7,6 +7,7 @@ use toml::Value;
 use crate::facts::{Reference, StopReason};
 
 use super::experiment::*;
+use super::idle::idle_keys;
 use super::parse;
 use super::read::{Resolved, Setting};
 use super::schema::{OnFailureSection, OptimizerSection, Paths, RawPlan, ReferenceSection};
@@ -46,6 +47,7 @@ pub(in crate::config) fn build(resolved: &Resolved, identity: Identity) -> RunPl
     let seed = raw.experiment.seed + identity.repeat;
     RunPlan {
         name: String::new(),
+        idle: idle_keys(resolved),
         point: identity.point.into_iter().map(|setting| (setting.key.name.into(), setting.value)).collect(),
         resolved: resolved_keys(resolved, &identity.experiment, identity.repeat, seed, eval_interval),
         experiment: ExperimentPlan {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::IdleKey;
 pub use crate::config::keys::{
     DeviceChoice, DtypeKind, Requirement, ScheduleKind, ScriptedFailure, Separator, TargetMetric,
     TokenizerKind, WindowOrder,
@@ -34,6 +35,8 @@ pub struct RunPlan {
     pub reference: Option<Reference>,
     /// Every resolved key in the order of `defaults.toml`, with where its value came from.
     pub resolved: Vec<ResolvedKey>,
+    /// Keys that someone set and that do nothing in this run.
+    pub idle: Vec<IdleKey>,
 }
 
 /// A key of the merged configuration, its value, and its source as a person would name it.

@@ -12,6 +12,7 @@ pub(super) fn kept(mut plan: RunPlan) -> RunPlan {
     plan.experiment.repeat = 0;
     plan.experiment.repeats = 1;
     plan.resolved.clear();
+    plan.idle.clear();
     plan
 }
 

@@ -132,6 +132,7 @@ fn tiny_plan() -> RunPlan {
         },
         reference: None,
         resolved: Vec::new(),
+        idle: Vec::new(),
     }
 }
 
