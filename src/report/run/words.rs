@@ -91,8 +91,15 @@ pub fn warnings(page: &Page) -> String {
 /// A sentence whose names stand between backticks, which stay what they are.
 fn in_code(sentence: &str) -> String {
     let parts = sentence.split('`').enumerate();
-    let marked = parts.map(|(index, part)| if index % 2 == 1 { format!("`{part}`") } else { escape(part) });
+    let marked = parts.map(|(index, part)| if index % 2 == 1 { code(part) } else { spaced(part) });
     marked.collect()
+}
+
+/// Escaped, with the blanks at its ends.
+fn spaced(text: &str) -> String {
+    let blank = |is_there: bool| if is_there { " " } else { "" };
+    let (before, after) = (blank(text.starts_with(' ')), blank(text.ends_with(' ')));
+    format!("{before}{}{after}", escape(text))
 }
 
 /// `config.toml` in a fold.
