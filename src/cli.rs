@@ -6,8 +6,8 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::cmd::{
-    compare, complete, doctor, eval, exec, explain, export, generate, ls, plan, prepare, report, reporter,
-    resume, schema, serve, train, verbs, verify_resume,
+    compare, complete, doctor, eval, exec, explain, export, generate, ls, plan, prepare, prune, report, reporter,
+    resume, rm, schema, serve, tag, train, verbs, verify_resume,
 };
 use crate::error::{Error, Exit};
 
@@ -64,8 +64,14 @@ enum Command {
     WriteReport,
     /// Compare runs, from their files alone.
     Compare(compare::Args),
-    /// List the runs: status, best loss, age.
+    /// Give a checkpoint a name that every command takes, and list or delete these names.
+    Tag(tag::Args),
+    /// List the runs: status, losses, speed, age; filtered, sorted, or for other programs.
     Ls(ls::Args),
+    /// Move runs to the trash, bring them back, or empty it.
+    Rm(rm::Args),
+    /// Delete checkpoints but the best or the last of each run.
+    Prune(prune::Args),
     /// Continue a text with a trained model.
     Generate(generate::Args),
     /// Measure how well a trained model predicts a text: loss, perplexity, bits per byte, accuracy.
@@ -110,7 +116,10 @@ impl Cli {
             Some(Command::Report(args)) => report::run(args),
             Some(Command::WriteReport) => reporter::run(),
             Some(Command::Compare(args)) => compare::run(args),
+            Some(Command::Tag(args)) => tag::run(args),
             Some(Command::Ls(args)) => ls::run(args),
+            Some(Command::Rm(args)) => rm::run(args),
+            Some(Command::Prune(args)) => prune::run(args),
             Some(Command::Generate(args)) => generate::run(args),
             Some(Command::Eval(args)) => eval::run(args),
             Some(Command::Serve(args)) => serve::run(args),

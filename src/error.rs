@@ -15,6 +15,7 @@ use crate::report::ReportError;
 use crate::serve::ServeError;
 use crate::store::StoreError;
 use crate::store::archive::ArchiveError;
+use crate::store::tags::TagError;
 use crate::terminal;
 
 /// How the program ends, as scripts see it. `--help` and the README list the codes.
@@ -94,6 +95,8 @@ pub enum Error {
     Export(#[from] ExportError),
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    #[error(transparent)]
+    Tag(#[from] TagError),
     #[error("{0}")]
     Usage(String),
     #[error("standard output cannot be written: {0}; the text is incomplete")]
@@ -160,6 +163,8 @@ impl Error {
                 | ArchiveError::OtherRun { .. },
             ) => Exit::Usage,
             Self::Generate(_) | Self::Serve(_) | Self::Export(_) | Self::Archive(_) => Exit::Internal,
+            Self::Tag(TagError::Store(_)) => Exit::Internal,
+            Self::Tag(_) => Exit::Usage,
             Self::Lease(LeaseError::Taken { .. }) => Exit::Unfinished,
             Self::Lease(_) => Exit::Internal,
             Self::Store(_) | Self::Report(_) | Self::Output(_) | Self::Signal(_) => Exit::Internal,

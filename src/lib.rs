@@ -26,7 +26,9 @@
 //!
 //! | to add a ... | touch |
 //! |---|---|
-//! | metric | one entry in [`metric`]; header, progress line, plots and tables follow |
+//! | metric | one entry in [`metric`]; header, progress line and plots follow from its traits |
+//! | figure that a run comes down to | one entry in [`metric::figures`]; manifest, key numbers and comparisons follow |
+//! | plot of a run | a variant of [`metric::Plot`], its entry in `report/run/figures.rs` |
 //! | sink | a file in [`sinks`], one line where sinks are opened |
 //! | configuration key | its row in `config/keys/rows` (meaning, type, default, range), from which `RUNNER_WRITE_DEFAULTS=1 cargo test defaults` writes `defaults.toml`; its field in [`config::experiment`] and in `config/plan/build.rs`; its use |
 //! | optimizer | what is known of it: a file and a line in [`facts::optimizer`]; what it does: a file and an arm in [`optim`] |
@@ -37,15 +39,18 @@
 //! | number format | a variant of `DtypeKind` and what it is refused for in [`config`]; on a GPU a type in `ops/format.rs`, on the processor an `Operand` in `ops/cpu` |
 //! | kernel for bf16 | a file in `ops/cpu/bf16`, a variant of its `Kernel` |
 //! | report section | a function and its entry in the `SECTIONS` of [`report`] |
+//! | picture of a comparison | a file in `report/compare/figures`, its line in the `PLANS` there |
 //! | export format | a file in [`export`], a variant and its arm in `cmd/export.rs` |
 //! | format of weights that people bring and that is not read | a variant of [`model::foreign`], with what to do |
 //! | command | a file in [`cmd`], one arm in [`cli`] |
+//! | field of `ls` and of `--json` | a row in `cmd/listing/fields.rs`; the figures of [`metric`] follow |
 //!
 //! Which part may name which is held by `tests/architecture.rs`.
 //!
 //! What users read: `README.md`, `--help`, `runner explain` (from the rows of [`config`], as `config/defaults.toml` has them), and `runs/README.md` on files, resuming and
 //! exit codes. Figures and how they were measured stand in `benches/README.md`.
 
+pub mod belonging;
 pub mod cli;
 pub mod cmd;
 pub mod config;

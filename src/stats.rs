@@ -1,5 +1,7 @@
 //! The few statistics that reports state.
 
+use statrs::distribution::{ContinuousCDF, FisherSnedecor, StudentsT};
+
 /// Arithmetic mean; `None` without values.
 pub fn mean(values: &[f64]) -> Option<f64> {
     if values.is_empty() { None } else { Some(values.iter().sum::<f64>() / values.len() as f64) }
@@ -83,6 +85,20 @@ pub fn critical_t(degrees: usize) -> f64 {
     }
 }
 
+/// How often chance alone gives a Student's t of this size or a larger one, on either side: the p-value of a t-test. `None`
+/// for what is no number, or without a degree of freedom.
+pub fn p_of_t(t: f64, degrees: f64) -> Option<f64> {
+    let distribution = StudentsT::new(0.0, 1.0, degrees).ok()?;
+    (!t.is_nan()).then(|| (2.0 * distribution.sf(t.abs())).min(1.0))
+}
+
+/// How often chance alone gives a Fisher's F of this size or a larger one, with these degrees of freedom above and below the line:
+/// the p-value of an analysis of variance. `None` for what is no number, or without a degree of freedom.
+pub fn p_of_f(f: f64, above: f64, below: f64) -> Option<f64> {
+    let distribution = FisherSnedecor::new(above, below).ok()?;
+    (f >= 0.0).then(|| if f.is_infinite() { 0.0 } else { distribution.sf(f) })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -116,6 +132,19 @@ mod tests {
         assert!((two.standard_errors_from(&other).unwrap() - 2.0 / 0.5_f64.sqrt()).abs() < 1e-12);
         let flat = Spread::of(&[1.0, 1.0]).unwrap();
         assert_eq!(flat.standard_errors_from(&flat), None);
+    }
+
+    #[test]
+    fn p_values_are_those_of_the_tables() {
+        // Two-sided 5 % points of t, and upper 5 % points of F, from printed tables.
+        for (t, degrees) in [(12.706, 1.0), (2.776, 4.0), (2.228, 10.0), (2.000, 60.0)] {
+            assert!((p_of_t(-t, degrees).unwrap() - 0.05).abs() < 2e-4, "t = {t}");
+        }
+        for (f, above, below) in [(4.26, 2.0, 9.0), (2.72, 11.0, 12.0), (161.4, 1.0, 1.0)] {
+            assert!((p_of_f(f, above, below).unwrap() - 0.05).abs() < 5e-4, "F = {f}");
+        }
+        assert_eq!((p_of_t(f64::NAN, 4.0), p_of_t(1.0, 0.0), p_of_f(f64::NAN, 1.0, 1.0)), (None, None, None));
+        assert_eq!((p_of_t(f64::INFINITY, 4.0), p_of_f(f64::INFINITY, 2.0, 9.0)), (Some(0.0), Some(0.0)));
     }
 
     #[test]

@@ -124,8 +124,14 @@ pub fn loss(nats: f64) -> String {
 
 /// [`loss`] with as many digits as it takes to stay visibly below `threshold`, which is below or equal otherwise.
 pub fn loss_below(nats: f64, threshold: f64) -> String {
+    let below = |text: &String| text.parse().is_ok_and(|shown: f64| shown < threshold);
     let short = loss(nats);
-    if short.parse().is_ok_and(|shown: f64| shown < threshold) { short } else { number(nats) }
+    if below(&short) {
+        return short;
+    }
+    // The fewest digits that do: nobody reads seventeen.
+    let rounded = (3..16).filter_map(|digits| format!("{nats:.digits$e}").parse().ok());
+    rounded.map(number).find(below).unwrap_or_else(|| number(nats))
 }
 
 /// A small share of something, such as a relative difference: `2.1e-6`.
@@ -161,8 +167,9 @@ pub fn value(unit: Unit, value: f64) -> String {
     match unit {
         Unit::Count => signed_count(value),
         Unit::Epochs => format!("{value:.1}"),
-        Unit::Nats => loss(value),
-        Unit::Ratio => short(value),
+        Unit::Nats | Unit::BitsPerByte => loss(value),
+        Unit::Share => percent(value),
+        Unit::Ratio | Unit::Rate => short(value),
         Unit::Secs => duration(value),
         Unit::TokensPerSec => format!("{} tokens/s", si(value)),
         Unit::Percent => format!("{value:.0} %"),
@@ -172,13 +179,23 @@ pub fn value(unit: Unit, value: f64) -> String {
     }
 }
 
+/// A number of a line that goes by while a run trains: as wide from step to step, without the unit that the line names.
+pub fn passing(unit: Unit, measured: f64) -> String {
+    match unit {
+        Unit::Ratio => format!("{measured:.2}"),
+        Unit::Rate => format!("{measured:.2e}"),
+        Unit::TokensPerSec => si(measured),
+        _ => value(unit, measured),
+    }
+}
+
 /// `1.234 ± 0.012`; [`MISSING`] in place of a deviation that is not known.
 pub fn with_deviation(unit: Unit, mean: f64, deviation: Option<f64>) -> String {
     let shown = value(unit, mean);
     let Some(deviation) = deviation else { return format!("{shown} ± {MISSING}") };
     match unit {
         Unit::TokensPerSec => format!("{} ± {} tokens/s", si(mean), si(deviation)),
-        Unit::Nats => {
+        Unit::Nats | Unit::BitsPerByte => {
             // As many decimals as the mean has, unless nothing would be left of the deviation.
             let decimals = shown.split_once('.').map_or(0, |(_, decimals)| decimals.len());
             let alike = format!("{deviation:.decimals$}");
@@ -264,7 +281,7 @@ mod tests {
         assert_eq!(loss(1e9), "1.00e9");
         assert_eq!(loss(f64::NAN), "NaN");
         assert_eq!(loss_below(0.0972, 0.0999999), "0.0972");
-        assert_eq!(loss_below(0.09999985, 0.0999999), "0.09999985");
+        assert_eq!(loss_below(0.0999998412345, 0.0999999), "0.0999998");
     }
 
     #[test]

@@ -30,6 +30,9 @@ pub struct Args {
     /// Threads to train with, if the run's configuration does not set them.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// How many runs are trained here at a time, for the record: times compare only between runs with the same share of a machine.
+    #[arg(long, value_name = "N", hide = true)]
+    runs_at_once: Option<usize>,
     /// Show nothing while training; the outcome is still printed at the end.
     #[arg(short, long)]
     quiet: bool,
@@ -86,7 +89,11 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         // The run records what is wrong with its configuration.
         Err(_) => None,
     };
-    let assignment = Assignment { threads: args.threads, gpu: lease.as_ref().map(|lease| lease.ordinal) };
+    let assignment = Assignment {
+        threads: args.threads,
+        gpu: lease.as_ref().map(|lease| lease.ordinal),
+        runs_at_once: args.runs_at_once,
+    };
     let manifest = train_guarded(&dir, assignment, listeners, &stop)?;
     if args.supervised {
         return Ok(exit_of(&manifest, &stop));

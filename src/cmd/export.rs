@@ -8,16 +8,16 @@ use super::generate::say_unused;
 use crate::error::{Error, Exit};
 use crate::export;
 use crate::facts::Status;
-use crate::pretrained::{self, Pretrained, Which};
-use crate::store::{RunDir, archive, scan};
+use crate::pretrained::{self, Pretrained, Wanted, Which};
+use crate::store::archive;
 use crate::terminal;
 use crate::units;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
-    /// A run (`quickstart/seed=1337`, or `quickstart` if it has a single one), its directory, a checkpoint's directory, or a
-    /// folder with a GPT-2 from Hugging Face.
+    /// A run (`quickstart/seed=1337`, or `quickstart`: its single or best one), a tag, its directory, a checkpoint's directory, or a
+    /// folder with a GPT-2 from Hugging Face. RUN@500, RUN@last: the checkpoint too.
     #[arg(value_name = "RUN")]
     run: String,
     /// What to write.
@@ -32,6 +32,9 @@ pub struct Args {
     /// Checkpoint of the run: best, last, or a step. For `hf` and `space`.
     #[arg(long, value_name = "WHICH", default_value = "best")]
     checkpoint: Which,
+    /// Of several runs that the name means, take the best: by validation loss, or else the train loss that all have.
+    #[arg(long)]
+    best: bool,
     /// For `archive`: include the checkpoints, so that the run can be resumed and its model used.
     #[arg(long)]
     with_checkpoints: bool,
@@ -103,7 +106,8 @@ impl Args {
 }
 
 fn model(args: &Args) -> Result<Pretrained, Error> {
-    let model = pretrained::find(&args.runs_dir, &args.run, args.checkpoint)?;
+    let wanted = Wanted { which: args.checkpoint, best_run: args.best };
+    let model = pretrained::find(&args.runs_dir, &args.run, wanted)?;
     let origin = model.origin.as_ref().map(|origin| format!(", {}", origin.describe())).unwrap_or_default();
     terminal::err(format_args!("{}{origin}", model.name));
     say_unused(&model);
@@ -112,17 +116,11 @@ fn model(args: &Args) -> Result<Pretrained, Error> {
 
 /// Ends as [`Exit::Internal`] where a checkpoint had to be left out.
 fn pack(args: &Args) -> Result<Exit, Error> {
-    let runs = scan::resolve(&args.runs_dir, &args.run)?;
-    let [run] = runs.as_slice() else {
-        let names: Vec<String> = runs.iter().take(5).map(|run| run.display().to_string()).collect();
-        return Err(Error::Usage(format!(
-            "{} has {} runs, and an archive holds one: name one of {}",
-            args.run,
-            runs.len(),
-            names.join(", ")
-        )));
-    };
-    let dir = RunDir::open(run);
+    let (dir, chosen) = pretrained::find_run(&args.runs_dir, &args.run, args.best)?;
+    let run = dir.path();
+    if let Some(chosen) = chosen {
+        terminal::err(format_args!("note: {}: {chosen}", run.display()));
+    }
     if dir.read_manifest_now()?.status == Status::Running {
         terminal::err("note: the run is still training; the archive has its state so far");
     }

@@ -16,7 +16,7 @@ use clap::ValueEnum;
 use crate::error::{Error, Exit};
 use crate::generate::{Batch, Model, Settings, What};
 use crate::infer::WeightKind;
-use crate::pretrained::{self, Pretrained, Which};
+use crate::pretrained::{self, Pretrained, Wanted, Which};
 use crate::terminal;
 use crate::threads::Pool;
 use crate::units;
@@ -31,8 +31,8 @@ const LISTED: usize = 150;
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
-    /// A run (`quickstart/seed=1337`, or `quickstart` if it has a single one), its directory, a checkpoint's directory, or a
-    /// folder with a GPT-2 from Hugging Face (config.json and model.safetensors).
+    /// A run (`quickstart/seed=1337`, or `quickstart`: its single or best one), a tag, its directory, a checkpoint's directory, or a
+    /// folder with a GPT-2 from Hugging Face (config.json and model.safetensors). RUN@500, RUN@last: the checkpoint too.
     #[arg(value_name = "RUN")]
     run: String,
     /// The text to continue. Default: standard input; at a terminal, no prompt at all. Put `--` before a prompt that begins
@@ -57,6 +57,9 @@ pub struct ModelArgs {
     /// Checkpoint of a run: best, last, or a step.
     #[arg(long, value_name = "WHICH", default_value = "best")]
     pub checkpoint: Which,
+    /// Of several runs that a name means, take the best: by validation loss, or else the train loss that all have.
+    #[arg(long)]
+    pub best: bool,
     /// Number format of the weights: smaller is faster and a little less exact.
     #[arg(long, value_enum, default_value = "f32")]
     pub weights: Weights,
@@ -66,6 +69,13 @@ pub struct ModelArgs {
     /// Folder of the run directories.
     #[arg(long, value_name = "DIR", default_value = "runs", value_parser = super::args::path())]
     pub runs_dir: PathBuf,
+}
+
+impl ModelArgs {
+    /// Which model is meant where a name leaves it open.
+    pub fn wanted(&self) -> Wanted {
+        Wanted { which: self.checkpoint, best_run: self.best }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -121,6 +131,7 @@ Examples:
   runner generate quickstart \"King Aldren:\"
   runner generate quickstart \"Maud:\" --num-samples 3 --temperature 0
   cat beginning.txt | runner generate runs/shakespeare-124m/seed=1337 --weights int8
+  runner generate lr-sweep --best
   runner generate gpt2/ --interactive";
 
 impl Sampling {
@@ -149,7 +160,7 @@ impl Sampling {
 
 pub fn run(args: Args) -> Result<Exit, Error> {
     args.sampling.settings(&Settings::default())?;
-    let found = pretrained::find(&args.model.runs_dir, &args.run, args.model.checkpoint)?;
+    let found = pretrained::find(&args.model.runs_dir, &args.run, args.model.wanted())?;
     let pool = pool(args.model.threads)?;
     pool.install(|| {
         let model = Model::open(found, args.model.weights.into())?;

@@ -1,75 +1,123 @@
 //! `runner plan FILE...`: what would be run, after the same expansion and validation; nothing is trained.
 
+mod json;
+mod outlook;
+mod probe;
+mod table;
+
 use std::path::PathBuf;
 
 use super::args::Selection;
 use super::columns;
-use super::preflight::{Planned, load_plans, short_of_disk, short_of_memory, unread_keys, wanted};
+use super::preflight::{
+    Planned, chosen_starts, load_plans, short_of_disk, short_of_memory, unread_keys, wanted,
+};
 use crate::config::experiment::{DataPlan, DataSource, DeviceChoice, DtypeKind, RunPlan};
 use crate::config::value_text;
 use crate::engine::{self, memory::Place};
 use crate::error::{Error, Exit};
+use crate::launcher::again::Again;
+use crate::launcher::estimate::kept_promises;
 use crate::launcher::{Launcher, prepare};
+use crate::store::manifest::Manifest;
+use crate::store::scan::scan;
 use crate::terminal;
 use crate::train::grace;
 use crate::units;
+use outlook::{Prospect, Total};
+use table::wrapped;
 
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = JSON_HELP)]
 pub struct Args {
     #[command(flatten)]
     selection: Selection,
-    /// Folder of the run directories, to see whether there is room.
+    /// Folder of the run directories, to see what is done already, what earlier runs took, and whether there is room.
     #[arg(long, value_name = "DIR", default_value = "runs", value_parser = super::args::path())]
     runs_dir: PathBuf,
-    /// Also print every resolved key of every run, and where its value comes from.
+    /// Plan as `runner --again FILE...` would: every run from scratch, even finished ones.
+    #[arg(long, conflicts_with = "retry")]
+    again: bool,
+    /// Plan as `runner --retry FILE...` would: with runs that failed earlier.
     #[arg(long)]
+    retry: bool,
+    /// Train a few steps of runs of whose sizes no earlier run tells the time, in a folder that is deleted afterwards: of up to three
+    /// sizes, 10 seconds at most for each.
+    #[arg(long)]
+    probe: bool,
+    /// Also print every resolved key of every run, and where its value comes from.
+    #[arg(long, conflicts_with = "json")]
     keys: bool,
     /// Also print the parts of each run's memory estimate.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     memory: bool,
+    /// Print a JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
+const JSON_HELP: &str = "\
+The time is what earlier runs on this machine took, of the same sizes or else of others, or with --probe
+what a few measured steps take; each with the machine for itself. Expect it to be right to a factor of two.
+
+Fields of --json, null where something is not known:
+  runs: name, experiment, run, state (new, resumes, done, failed, running, skipped, unusable), why,
+    from_step, changed_since (the earlier run), changed (key, before, now), steps, steps_to_train,
+    tokens_per_step, parameters, flops_per_step, memory_bytes, estimated_secs (of all its steps),
+    estimated_from, corpus, device
+  counts: runs by state
+  to_train: runs, steps, tokens, flops, estimated_secs, estimated_from
+  earlier_estimates: runs, least_taken_over_estimated, most_taken_over_estimated
+  warnings";
+
 pub fn run(args: Args) -> Result<Exit, Error> {
-    let launcher = Launcher::new();
+    let launcher = Launcher::new().among(&args.runs_dir);
     let planned = load_plans(&args.selection, &launcher, prepare::Place::Here)?;
-    let mut rows = vec![
-        [
-            "RUN",
-            "PARAMETERS",
-            "STEPS",
-            "TOKENS/STEP",
-            "COMPUTE/STEP",
-            "MEMORY",
-            "CORPUS",
-            "DEVICE",
-            "ON THIS MACHINE",
-        ]
-        .map(str::to_owned),
-    ];
-    rows.extend(planned.iter().map(|run| row(run, launcher.unmet(&run.plan).is_some())));
-    terminal::out(columns(&rows));
-    for run in &planned {
-        if let Some(reason) = launcher.unmet(&run.plan) {
-            terminal::out(format_args!("{} will be skipped here: {reason}", name(run)));
-        }
+    let earlier: Vec<Manifest> = scan(&args.runs_dir).into_iter().filter_map(|(_, run)| run.ok()).collect();
+    let mut past = launcher.past(earlier.iter());
+    if args.probe {
+        probe::probe(&wanted(&planned, &launcher).collect::<Vec<_>>(), &launcher, &mut past)?;
     }
-    corpora(&planned).into_iter().for_each(terminal::out);
-    if let Some(who) = gaining_nothing(&planned) {
-        terminal::out(format_args!("{who}: {}", engine::device::BF16_GAINS_NOTHING));
-    }
+    let again = Again { fresh: args.again, retry: args.retry };
+    let prospects: Vec<Prospect> =
+        planned.iter().map(|run| Prospect::of(run, &args.runs_dir, again, &launcher, &past)).collect();
     let dir = |plan: &RunPlan| args.runs_dir.join(&plan.experiment.name).join(&plan.name);
-    let to_train = wanted(&planned, &launcher).map(|run| (run, dir(&run.plan)));
+    let to_train = prospects.iter().filter(|one| one.steps() > 0).map(|one| (one.run, dir(&one.run.plan)));
     let short_of_disk = short_of_disk(to_train, &args.runs_dir);
-    let slow_to_stop = slow_to_stop(&planned);
-    for warning in unread_keys(&planned)
+    let warnings: Vec<String> = unread_keys(&planned)
         .into_iter()
         .chain(short_of_memory(&planned, &launcher))
         .chain(short_of_disk)
-        .chain(slow_to_stop)
-    {
-        terminal::out(format_args!("warning: {warning}"));
+        .chain(slow_to_stop(&planned))
+        .collect();
+    let promises = kept_promises(earlier.iter());
+    if args.json {
+        terminal::out(format_args!("{:#}", json::value(&prospects, promises, &warnings)));
+        return Ok(Exit::Success);
     }
-    terminal::out(format_args!("{}, all valid", units::counted(planned.len() as u64, "run")));
+    terminal::out(table::lines(&prospects));
+    for one in &prospects {
+        let word = match one.state.word() {
+            "skipped" => "will be skipped here",
+            "failed" => "failed earlier",
+            "unusable" | "running" => "is left alone",
+            _ => continue,
+        };
+        let why = one.state.why().unwrap_or_default();
+        terminal::out(wrapped(&format!("{} {word}: {why}", name(one.run))));
+    }
+    chosen_starts(&planned).iter().for_each(|line| terminal::out(wrapped(line)));
+    corpora(&planned).iter().for_each(|line| terminal::out(wrapped(line)));
+    if let Some(who) = gaining_nothing(&planned) {
+        terminal::out(wrapped(&format!("{who}: {}", engine::device::BF16_GAINS_NOTHING)));
+    }
+    // On one line, which scripts look for.
+    warnings.iter().for_each(|warning| terminal::out(format_args!("warning: {warning}")));
+    outlook::changes(&prospects).into_iter().for_each(terminal::out);
+    terminal::out(outlook::counts(&prospects));
+    work(&Total::of(&prospects), promises, args.probe)
+        .into_iter()
+        .for_each(|line| terminal::out(wrapped(&line)));
     if args.memory {
         planned.iter().for_each(|run| terminal::out(format_args!("\n{}\n{}", name(run), memory_table(run))));
     }
@@ -77,6 +125,41 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         planned.iter().for_each(|run| terminal::out(format_args!("\n{}\n{}", name(run), keys(run))));
     }
     Ok(Exit::Success)
+}
+
+/// How much there is to do, how long it may take, and how good such estimates were.
+fn work(total: &Total, promises: Option<(f64, f64, usize)>, probed: bool) -> Vec<String> {
+    if total.runs == 0 {
+        return vec!["nothing to train".to_owned()];
+    }
+    let flops = if total.flops > 0.0 { format!(", {}", units::flops(total.flops)) } else { String::new() };
+    let tokens = units::si(total.tokens as f64);
+    let mut lines = vec![format!(
+        "to train: {}, {}, {tokens} tokens{flops}",
+        units::counted(total.runs as u64, "run"),
+        units::steps(total.steps)
+    )];
+    match total.secs {
+        Some(secs) => lines.push(format!(
+            "time: about {} one run after another, to a factor of two; from {}",
+            units::duration(secs),
+            total.from.join(" and ")
+        )),
+        None if total.flops > 0.0 && !probed => lines.push(
+            "time: not known, because no earlier run on this machine tells it; --probe measures a few steps"
+                .to_owned(),
+        ),
+        None => {}
+    }
+    if let Some((least, most, runs)) = promises {
+        let of = units::counted(runs as u64, "earlier run");
+        lines.push(format!(
+            "estimates so far: {of} took {} to {} as long as was estimated",
+            units::ratio(least),
+            units::ratio(most)
+        ));
+    }
+    lines
 }
 
 /// What is known of each corpus that was read: documents, tokens, and what a person should know.
@@ -151,38 +234,6 @@ fn gains_nothing(plan: &RunPlan) -> bool {
 
 fn name(run: &Planned) -> String {
     format!("{}/{}", run.plan.experiment.name, run.plan.name)
-}
-
-fn row(run: &Planned, skipped: bool) -> [String; 9] {
-    let plan = &run.plan;
-    let memory = run.cost.as_ref().map(|cost| cost.memory.estimate());
-    [
-        name(run),
-        parameters(run),
-        units::count(plan.train.max_steps),
-        units::count(plan.train.tokens_per_step()),
-        run.cost.as_ref().map_or_else(missing, |cost| units::flops(cost.flops.total())),
-        memory.map_or_else(missing, |memory| format!("about {}", units::bytes(memory.bytes()))),
-        plan.data.source.to_string(),
-        device(&plan.hardware.device),
-        (if skipped { "skipped" } else { "runs" }).to_owned(),
-    ]
-}
-
-fn missing() -> String {
-    units::MISSING.to_owned()
-}
-
-/// The exact count, or without the embeddings of a vocabulary that is known only once the corpus is read.
-fn parameters(run: &Planned) -> String {
-    let model = &run.plan.model;
-    match run.vocab_size.or(model.vocab_size) {
-        Some(vocab_size) => units::count(engine::parameter_count(model, vocab_size).parameters),
-        None => {
-            let parameters = engine::parameter_count(model, 0).parameters;
-            format!("{} + {} per character", units::count(parameters), model.n_embd)
-        }
-    }
 }
 
 /// The parts of the estimate and their sum.

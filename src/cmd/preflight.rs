@@ -16,6 +16,7 @@ use crate::facts::DataInfo;
 use crate::launcher::Launcher;
 use crate::launcher::disk::{self, Wanted};
 use crate::launcher::prepare::{self, Place};
+use crate::pretrained::start::may_be_there;
 use crate::pretrained::{Start, StartError};
 use crate::sinks::progress::Screen;
 use crate::store::Turn;
@@ -79,6 +80,21 @@ pub fn load_plans(selection: &Selection, launcher: &Launcher, place: Place) -> R
         check_devices(wanted(&planned, launcher).map(|run| &run.plan))?;
     }
     Ok(planned)
+}
+
+/// In words, which run each experiment begins from, where it was chosen among several.
+pub fn chosen_starts(planned: &[Planned]) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for run in planned {
+        let chosen = run.start.as_ref().and_then(|start| Some((start, start.chosen.as_ref()?)));
+        let Some((start, chosen)) = chosen else { continue };
+        let step = start.info.step.map_or_else(String::new, |step| format!(", step {step}"));
+        let line = format!("{} begins from {chosen}{step}", run.plan.experiment.name);
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
 }
 
 /// In words, that runs which would be started here may need more memory than is free.
@@ -267,7 +283,7 @@ fn find_starts(plans: Vec<RunPlan>, launcher: &Launcher) -> Result<Vec<(RunPlan,
         let known = found.iter().find(|(earlier, start)| start.is_some() && same(earlier));
         let start = match known.map(|(_, start)| start.clone()) {
             Some(start) => start,
-            None => match start_of(&plan) {
+            None => match start_of(&plan, launcher.runs_dir()) {
                 Ok(start) => start,
                 Err(_) if launcher.unmet(&plan).is_some() => None,
                 Err(source) => return Err(init_from_error(&plan, source)),
@@ -279,22 +295,23 @@ fn find_starts(plans: Vec<RunPlan>, launcher: &Launcher) -> Result<Vec<(RunPlan,
 }
 
 /// A scripted run has no weights, so it begins from nothing; what it names must be there all the same.
-fn start_of(plan: &RunPlan) -> Result<Option<Start>, StartError> {
+fn start_of(plan: &RunPlan, runs_dir: &Path) -> Result<Option<Start>, StartError> {
     match &plan.train.init_from {
         Some(path) if plan.hardware.device == DeviceChoice::Scripted => {
-            if path.exists() {
+            if may_be_there(path) {
                 Ok(None)
             } else {
                 Err(StartError::Missing)
             }
         }
-        _ => Start::find(plan),
+        _ => Start::find(plan, runs_dir),
     }
 }
 
 fn init_from_error(plan: &RunPlan, source: StartError) -> Error {
     let experiment = plan.experiment.name.clone();
     let path = plan.train.init_from.clone().unwrap_or_default();
+    let path = config::name_of_run(&path.to_string_lossy()).map_or_else(|| path.clone(), PathBuf::from);
     let origin = origin(plan, "train.init_from");
     Error::InitFrom { experiment, path, source: Box::new(source), origin }
 }

@@ -1,8 +1,8 @@
 //! `runner prepare FILE...`: makes the directories of runs and trains nothing, for `runner exec` on other machines.
 
 use super::args::{Folders, Selection};
-use super::preflight::{load_plans, take_turns};
-use super::sweep;
+use super::preflight::{chosen_starts, load_plans, take_turns};
+use super::{sweep, together};
 use crate::error::{Error, Exit};
 use crate::launcher::Launcher;
 use crate::launcher::again::{self, Again, Decision};
@@ -25,37 +25,39 @@ pub struct Args {
 
 /// Prints the directory of every run that is to be trained, one a line; what is left out is said on standard error.
 pub fn run(args: Args) -> Result<Exit, Error> {
-    let launcher = Launcher::new();
+    let launcher = Launcher::new().among(&args.folders.runs_dir);
     let again = Again { fresh: args.again, retry: args.retry };
     let mut exit = Exit::Success;
     let planned = load_plans(&args.selection, &launcher, Place::Elsewhere)?;
+    chosen_starts(&planned).iter().for_each(|line| terminal::err(format_args!("note: {line}")));
     let _turns = take_turns(&planned, &args.folders.runs_dir);
-    for run in planned {
-        let runs_dir = &args.folders.runs_dir;
-        let dir = match again::decide(&run.plan, runs_dir, run.data.as_ref(), again) {
+    let runs_dir = &args.folders.runs_dir;
+    let mut dirs: Vec<Option<String>> = Vec::with_capacity(planned.len());
+    for run in &planned {
+        let (dir, left_out) = match again::decide(&run.plan, runs_dir, run.data.as_ref(), again) {
             Decision::New(changed) => {
-                launcher.prepare(&run.plan, run.start.as_ref(), runs_dir, changed, Place::Elsewhere)?.0
+                let place = Place::Elsewhere;
+                (launcher.prepare(&run.plan, run.start.as_ref(), runs_dir, changed, None, place)?.0, None)
             }
-            Decision::GoOn(dir, _) => dir,
+            Decision::GoOn(dir, _) => (dir, None),
             Decision::Keep(dir, manifest) => {
                 let how = crate::report::ending::outcome(&manifest);
-                terminal::err(format_args!("{}: left out: {how} in an earlier call", sweep::name_of(&dir)));
-                continue;
+                (dir, Some(format!("{how} in an earlier call")))
             }
             Decision::Unusable(dir, reason) => {
+                dirs.push(Some(dir.name()));
                 sweep::broken(sweep::name_of(&dir), reason);
                 exit = Exit::Internal;
                 continue;
             }
-            Decision::Busy(dir, writer) => {
-                terminal::err(format_args!(
-                    "{}: left out: is being trained by {writer}",
-                    sweep::name_of(&dir)
-                ));
-                continue;
-            }
+            Decision::Busy(dir, writer) => (dir, Some(format!("is being trained by {writer}"))),
         };
-        terminal::out(dir.path().display());
+        dirs.push(Some(dir.name()));
+        match left_out {
+            Some(why) => terminal::err(format_args!("{}: left out: {why}", sweep::name_of(&dir))),
+            None => terminal::out(dir.path().display()),
+        }
     }
+    together::record(&args.selection, &planned, &dirs, runs_dir);
     Ok(exit)
 }

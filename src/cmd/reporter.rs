@@ -13,7 +13,10 @@ use super::{panic_message, signals};
 use crate::error::{Error, Exit};
 use crate::launcher::child::this_program;
 use crate::launcher::death::{self, Death};
-use crate::report::{self, compare::LeftOut};
+use crate::report::{
+    self,
+    compare::{LeftOut, Older},
+};
 use crate::sinks::progress::Screen;
 use crate::store::manifest::Manifest;
 use crate::store::{RunDir, RunRecord, read};
@@ -60,7 +63,18 @@ pub struct Compare {
     pub others: Vec<PathBuf>,
     pub left_out: Vec<LeftOut>,
     /// Where the page is written, if one is wanted.
-    pub reports_dir: Option<PathBuf>,
+    pub page: Option<PageOf>,
+}
+
+/// What the page of a comparison needs beside the runs that count.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PageOf {
+    pub name: String,
+    /// The command that makes it again.
+    pub again: String,
+    pub reports_dir: PathBuf,
+    /// Runs that do not count, be they of this call or not.
+    pub older: Vec<Older>,
 }
 
 /// What became of a report.
@@ -77,9 +91,29 @@ pub struct Reported {
 pub struct Compared {
     /// On experiments whose runs should have the same losses.
     pub verdicts: Vec<Verdict>,
+    /// What the settings are ranked by, in words; empty where they are not.
+    #[serde(default)]
+    pub outcome: String,
+    /// What the comparison says first, for a terminal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
     /// Where the page is, or why there is none; `None` where none is wanted.
     pub page: Option<Result<PathBuf, String>>,
+    /// The best settings, best first.
+    #[serde(default)]
+    pub best: Vec<Setting>,
 }
+
+/// A setting among the best.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Setting {
+    pub setting: String,
+    pub result: String,
+    pub runs: usize,
+}
+
+/// How many of the best settings are named.
+const BEST: usize = 5;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Verdict {
@@ -161,7 +195,7 @@ fn reported(run: Ended) -> Reported {
 }
 
 fn compared(runs: Compare) -> Compared {
-    let Compare { ended, others, mut left_out, reports_dir } = runs;
+    let Compare { ended, others, mut left_out, page } = runs;
     let mut records = Vec::new();
     for run in ended {
         let name = format!("{}/{}", run.manifest.run.experiment, run.manifest.run.name);
@@ -173,19 +207,31 @@ fn compared(runs: Compare) -> Compared {
     let agreements = report::compare::agreements(&records);
     let verdicts = agreements.iter().map(|one| Verdict { sentence: one.sentence(), holds: one.holds() });
     let verdicts = verdicts.collect();
-    let page = reports_dir.map(|reports_dir| {
+    let page = page.map(|page| {
         records.extend(others.iter().filter_map(|path| read(path).ok()));
-        let of_record = records.iter().map(|record| record.manifest.run.experiment.as_str());
-        let of_left_out = left_out.iter().filter_map(|run| Some(run.run.split_once('/')?.0));
-        let experiments: Vec<&str> = of_record.chain(of_left_out).collect();
-        let name = report::compare::name_for(&experiments);
+        records.retain(|record| !page.older.iter().any(|older| older.dir == record.dir.path()));
+        let PageOf { name, again, reports_dir, older } = page;
         guarded("the comparison", || {
-            let path = report::compare::write(&name, &records, &left_out, &reports_dir)?;
+            let path =
+                report::compare::write_beside(&name, &records, &left_out, &older, &again, &reports_dir)?;
             report::index::update(&reports_dir)?;
             Ok(path)
         })
     });
-    Compared { verdicts, page }
+    let mut compared = Compared { verdicts, page, ..Compared::default() };
+    // A fault there is told by the page.
+    if matches!(compared.page, Some(Ok(_))) {
+        let best = report::compare::best(&records, BEST);
+        compared.outcome = best.first().map_or_else(String::new, |place| place.outcome.to_uppercase());
+        let setting = |place: report::compare::Place| {
+            let report::compare::Place { setting, result, runs, .. } = place;
+            Setting { setting, result, runs }
+        };
+        compared.best = best.into_iter().map(setting).collect();
+        compared.answer =
+            Some(report::compare::answer(&records, &left_out)).filter(|answer| !answer.is_empty());
+    }
+    compared
 }
 
 /// An error in words; a panic is one too.

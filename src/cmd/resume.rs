@@ -8,6 +8,7 @@ use super::args::Folders;
 use super::resolve;
 use super::signals;
 use super::sweep::{self, Item, WorkArgs};
+use super::together;
 use crate::config::{self, experiment::RunPlan};
 use crate::error::{Error, Exit};
 use crate::facts::{Status, StopReason};
@@ -97,13 +98,14 @@ fn go_on(
     wanted: &str,
     what: impl Fn(&Manifest, Option<&RunPlan>) -> Result<(), String>,
 ) -> Result<Exit, Error> {
+    work.check()?;
     let screen = Screen::open(work.quiet);
     // From here on a signal is heard: who holds a run may be waited for.
     let stop = signals::catch(&screen)?;
     let launcher = Launcher::new();
     let mut patience = Patience::default();
-    let (mut items, mut others): (Vec<Item>, Vec<PathBuf>) = Default::default();
-    let mut experiments = Vec::new();
+    let mut items: Vec<Item> = Vec::new();
+    let mut experiments: Vec<PathBuf> = Vec::new();
     let mut reasons = Vec::new();
     let mut failed = Vec::new();
     let paths = resolve(folders, arguments)?;
@@ -130,7 +132,6 @@ fn go_on(
                 Ending::Failed | Ending::Diverged => failed.push(reason),
                 _ => reasons.push(reason),
             }
-            others.push(path);
             continue;
         }
         let owed = plan.as_ref().is_some_and(|plan| retry::is_owed(&manifest, plan));
@@ -141,7 +142,7 @@ fn go_on(
         }
         items.push(match requeue(&dir, manifest, owed) {
             Ok(()) => {
-                experiments.push(path.parent().map(PathBuf::from));
+                experiments.push(together::folder_of(&path));
                 Item::Train(dir)
             }
             // Another command was faster.
@@ -158,11 +159,13 @@ fn go_on(
         }
         return Ok(with_failed(Exit::Success, &failed));
     }
-    others.retain(|path| experiments.contains(&path.parent().map(PathBuf::from)));
-    if items.len() + others.len() > 1 {
+    // Of experiments of which nothing can be trained now there is nothing new to say.
+    let folder_of = |name: &str| experiments.iter().find(|folder| folder.ends_with(name)).cloned();
+    let together = together::of_items(&items, folder_of);
+    if items.len() + together.others.len() > 1 {
         folders.make_reports_dir()?;
     }
-    sweep::train(items, &[], others, work, folders, &screen, stop).map(|exit| with_failed(exit, &failed))
+    sweep::train(items, &[], together, work, folders, &screen, stop).map(|exit| with_failed(exit, &failed))
 }
 
 /// How many of them are listed.

@@ -22,7 +22,7 @@ const TOKEN_VARIABLE: &str = "RUNNER_TOKEN";
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
-    /// Runs, run directories, checkpoints, or folders with a GPT-2 from Hugging Face. All are loaded into memory.
+    /// Runs, tags, run directories, checkpoints (RUN@500), or folders with a GPT-2 from Hugging Face. All are loaded into memory.
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<String>,
     /// Address to listen on; 0.0.0.0: all interfaces.
@@ -124,7 +124,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     let found = args
         .runs
         .iter()
-        .map(|run| pretrained::find(&args.model.runs_dir, run, args.model.checkpoint))
+        .map(|run| pretrained::find(&args.model.runs_dir, run, args.model.wanted()))
         .collect::<Result<Vec<_>, _>>()?;
     pool(args.model.threads)?.install(|| {
         let models = found
@@ -154,6 +154,8 @@ fn named(models: Vec<Model>) -> Vec<Served> {
         let found = &model.pretrained;
         let is_alone = models.iter().filter(|other| other.pretrained.name == found.name).count() == 1;
         let mut name = match &found.origin {
+            // What a person calls it.
+            Some(pretrained::Origin { tag: Some(tag), .. }) => tag.clone(),
             Some(origin) if !is_alone => format!("{}@{}", found.name, origin.step),
             _ => found.name.clone(),
         };

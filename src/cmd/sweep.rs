@@ -1,21 +1,24 @@
 //! What commands that train have in common: processes for runs, a report for each, the comparison, the summary, the exit code.
 
+mod finale;
+mod work;
+
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Instant;
 
 use super::args::Folders;
-use super::reporter::{self, Compare, Compared, Ended, Reported};
+use super::reporter::{self, Compare, Compared, Ended, PageOf, Reported};
 use super::signals;
+use super::together::Together;
 use crate::engine::cost::Cost;
-use crate::engine::device;
-use crate::engine::memory::Place as MemoryPlace;
 use crate::error::{Error, Exit};
 use crate::facts::Status;
 use crate::launcher::again;
-use crate::launcher::local::{self, Job, Terms, Watcher};
+use crate::launcher::local::{self, Job, Watcher};
 use crate::machine;
-use crate::report::{compare::LeftOut, ending::Ending};
+use crate::report::compare::{self, LeftOut};
+use crate::report::ending::Ending;
+use crate::sinks::progress::board::{Board, Fate};
 use crate::sinks::progress::{Place, Screen};
 use crate::store::manifest::Manifest;
 use crate::store::{RunDir, StoreError};
@@ -23,86 +26,8 @@ use crate::terminal;
 use crate::train::StopFlag;
 use crate::units;
 
-/// How runs are worked off.
-#[derive(Clone, Debug, clap::Args)]
-pub struct WorkArgs {
-    /// How many runs to train at the same time, each in its own process with its share of the cores. `auto`: one per GPU, or as
-    /// many as cores and free memory allow.
-    #[arg(short, long, value_name = "N|auto", default_value = "1")]
-    jobs: Jobs,
-    /// Start no further run once one has failed; runs in progress continue.
-    #[arg(long, conflicts_with = "max_fail")]
-    fail_fast: bool,
-    /// Start no further run once this many have failed.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    max_fail: Option<u32>,
-    /// Show nothing while training; outcomes and paths are still printed at the end.
-    #[arg(short, long)]
-    pub quiet: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Jobs {
-    Auto,
-    Number(usize),
-}
-
-impl FromStr for Jobs {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match (text, text.parse()) {
-            ("auto", _) => Ok(Self::Auto),
-            (_, Ok(number @ 1..=1024)) => Ok(Self::Number(number)),
-            _ => Err("give a number from 1 to 1024, or auto".to_owned()),
-        }
-    }
-}
-
-impl WorkArgs {
-    /// Processes at a time and what each gets, for `runs` runs of which these costs are known.
-    fn terms(&self, runs: usize, costs: &[&Cost]) -> Terms {
-        let cores = machine::cores();
-        let jobs = match self.jobs {
-            Jobs::Number(number) => number,
-            Jobs::Auto => {
-                automatic(costs, cores, device::cuda_devices().unwrap_or(0), machine::free_memory_bytes())
-            }
-        };
-        let jobs = jobs.clamp(1, runs.max(1));
-        let max_fail = if self.fail_fast { Some(1) } else { self.max_fail.map(|number| number as usize) };
-        Terms { jobs, threads: (jobs > 1).then(|| (cores / jobs).max(1)), max_fail }
-    }
-}
-
-/// One per GPU, if that is where runs would be; otherwise one per core, as far as the largest of them fits the memory that often.
-fn automatic(costs: &[&Cost], cores: usize, gpus: usize, free_bytes: Option<u64>) -> usize {
-    if gpus > 0 && costs.iter().any(|cost| matches!(cost.memory.place, MemoryPlace::Gpu { .. })) {
-        return gpus;
-    }
-    let largest = costs.iter().map(|cost| cost.memory.estimate().bytes()).fold(0.0, f64::max);
-    match free_bytes {
-        Some(free) if largest > 0.0 => cores.min((free as f64 / largest) as usize).max(1),
-        _ => cores,
-    }
-}
-
-/// In words, that runs at the same time may need more memory than is free although each of them fits.
-fn short_together(costs: &[&Cost], jobs: usize, free_bytes: Option<u64>) -> Option<String> {
-    let free = free_bytes? as f64;
-    let on_host = costs.iter().filter(|cost| matches!(cost.memory.place, MemoryPlace::Host));
-    let mut needs: Vec<f64> = on_host.map(|cost| cost.memory.estimate().bytes()).collect();
-    needs.sort_by(|a, b| b.total_cmp(a));
-    let together: f64 = needs.iter().take(jobs).sum();
-    let largest = needs.first().copied().unwrap_or(0.0);
-    (jobs > 1 && together > free && largest <= free).then(|| {
-        format!(
-            "{jobs} runs at the same time may need {} of memory, and {} is free; lower --jobs, or let --jobs auto choose",
-            units::bytes(together),
-            units::bytes(free)
-        )
-    })
-}
+pub use work::WorkArgs;
+use work::short_together;
 
 /// A run of the sweep.
 pub enum Item {
@@ -124,12 +49,11 @@ pub enum Origin {
     Earlier,
 }
 
-/// Trains what needs it, reports every run, compares all, and prints how it went. `others` are further runs of the experiments,
-/// which the comparison shows too.
+/// Trains what needs it, reports every run, compares all that belong together, and prints how it went.
 pub fn train(
     items: Vec<Item>,
     costs: &[&Cost],
-    others: Vec<PathBuf>,
+    together: Together,
     work: &WorkArgs,
     folders: &Folders,
     screen: &Screen,
@@ -138,14 +62,10 @@ pub fn train(
     let count = items.len();
     let started = Instant::now();
     let mut sweep = Sweep { screen: screen.clone(), count, ..Sweep::default() };
-    let mut jobs = Vec::new();
+    let mut to_train = Vec::new();
     for (index, item) in items.into_iter().enumerate() {
         match item {
-            Item::Train(dir) => {
-                let (screen, place) = (screen.clone(), Place { index: index + 1, count });
-                let listeners = Box::new(move || screen.sink(place).into_iter().collect());
-                jobs.push(Job { index, dir, listeners });
-            }
+            Item::Train(dir) => to_train.push((index, dir)),
             Item::Done(dir, manifest, origin) => sweep.add(index, &dir, *manifest, origin),
             Item::LeftOut(run) => {
                 (sweep.unfinished, sweep.resumable) = (true, true);
@@ -157,21 +77,46 @@ pub fn train(
             }
         }
     }
-    let terms = work.terms(jobs.len(), costs);
+    let terms = work.terms(to_train.len(), costs);
     if let Some(warning) = short_together(costs, terms.jobs, machine::free_memory_bytes()) {
         screen.note(&format!("warning: {warning}"));
     }
+    sweep.board = finale::board(screen, &to_train, count, terms.jobs);
+    let job = |(index, dir)| {
+        let (screen, board) = (screen.clone(), sweep.board.clone());
+        let sink = move || match &board {
+            Some(board) => board.sink(index),
+            None => screen.sink(Place { index: index + 1, count }),
+        };
+        Job { index, dir, listeners: Box::new(move || sink().into_iter().collect()) }
+    };
+    let jobs = to_train.into_iter().map(job).collect();
     local::work(jobs, terms, &stop, &mut sweep);
+    if let Some(board) = &sweep.board {
+        board.close();
+    }
     sweep.done.sort_by_key(|run| run.index);
 
     // Written before anything is printed, so that it is there whatever becomes of the terminal.
+    let name = work.name.clone().unwrap_or_else(|| together.name());
+    let there = Some(compare::path(&name, &folders.reports_dir)).filter(|path| path.is_file());
+    // Where nothing was trained there is nothing new to say.
+    let as_it_was = there.filter(|_| sweep.is_all_skipped());
+    let again = together.again(work.name.as_deref());
+    let Together { others, older, left_out, .. } = together;
     let any = !sweep.done.is_empty() || !others.is_empty();
-    let wanted = any && count + others.len() > 1;
-    let compared = sweep.compare(others, wanted.then(|| folders.reports_dir.clone()));
+    let wanted = any && count + others.len() > 1 && as_it_was.is_none();
+    let reports_dir = folders.reports_dir.clone();
+    let page = wanted.then_some(PageOf { name, again, reports_dir, older });
+    let compared = sweep.compare(others, left_out, page);
     terminal::out(sweep.summary(started.elapsed().as_secs_f64(), compared.as_ref().ok()));
     let page = compared.as_ref().map(|compared| compared.page.as_ref());
     match page {
-        Ok(None) => {}
+        Ok(None) => {
+            if let Some(path) = as_it_was {
+                terminal::out(format_args!("comparison: {}, as it was", path.display()));
+            }
+        }
         Ok(Some(Ok(path))) => terminal::out(format_args!("comparison: {}", path.display())),
         Ok(Some(Err(error))) | Err(error) => terminal::err(format_args!("error: {error}")),
     }
@@ -182,6 +127,8 @@ pub fn train(
 #[derive(Default)]
 struct Sweep {
     screen: Screen,
+    /// Where several runs are shown while they train.
+    board: Option<Board>,
     count: usize,
     done: Vec<Done>,
     left_out: Vec<LeftOut>,
@@ -202,12 +149,18 @@ impl Watcher for Sweep {
             Err(error) => {
                 terminal::err(format_args!("error: {error}"));
                 self.lost = true;
+                if let Some(board) = &self.board {
+                    board.ended(index, Fate::Failed, "");
+                }
                 self.left_out.push(LeftOut { run: name_of(&dir), reason: error.to_string() });
             }
         }
     }
 
-    fn left_out(&mut self, _index: usize, dir: RunDir, reason: &str) {
+    fn left_out(&mut self, index: usize, dir: RunDir, reason: &str) {
+        if let Some(board) = &self.board {
+            board.ended(index, Fate::Stopped, "");
+        }
         self.resumable = true;
         self.left_out.push(LeftOut { run: name_of(&dir), reason: reason.to_owned() });
     }
@@ -226,26 +179,17 @@ impl Sweep {
             Status::Failed => run.manifest.results.is_none(),
             _ => false,
         };
-        if silent && origin == Origin::Now {
+        if let Some(board) = self.board.as_ref().filter(|_| origin == Origin::Now) {
+            board.ended(index, finale::fate(&run.manifest), &run.sentence());
+        } else if silent && origin == Origin::Now {
             self.screen.note(&format!("[{}/{}] {}", index + 1, self.count, run.sentence()));
         }
         self.done.push(run);
     }
 
-    /// One line per run with its outcome, and one with the path of its report.
+    /// Of the runs outcomes and paths of reports, of all of them how many, which settings were the best, and the answer.
     fn summary(&self, elapsed_secs: f64, compared: Option<&Compared>) -> String {
-        let mut lines = Vec::new();
-        for run in &self.done {
-            lines.push(run.sentence());
-            if run.has_lost() {
-                lines.extend(run.manifest.lost.iter().map(|lost| format!("  lost: {lost}")));
-            }
-            match &run.reported.report {
-                Ok(path) => lines.push(format!("  {}", path.display())),
-                Err(_) => lines.push("  no report (see the error above)".to_owned()),
-            }
-        }
-        lines.extend(self.left_out.iter().map(|run| format!("{}: {}", run.run, run.reason)));
+        let mut lines = finale::runs(&self.done, &self.left_out);
         if self.count > 1 {
             lines.push(self.counts(elapsed_secs));
         }
@@ -257,8 +201,13 @@ impl Sweep {
             compared
                 .into_iter()
                 .flat_map(|compared| &compared.verdicts)
-                .map(|verdict| verdict.sentence.clone()),
+                .map(|verdict| verdict.sentence.clone())
+                .filter(|verdict| {
+                    !compared
+                        .is_some_and(|compared| compared.answer.iter().any(|text| text.contains(verdict)))
+                }),
         );
+        lines.extend(compared.into_iter().flat_map(finale::answer));
         lines.join("\n")
     }
 
@@ -273,11 +222,15 @@ impl Sweep {
             vec![format!("{} in {}", units::counted(trained as u64, "run"), units::duration(elapsed_secs))];
         match kept {
             0 => {}
+            // Nobody has waited for anything.
+            _ if trained == 0 => counts = vec![format!("{kept} skipped, done before")],
             1 => counts.push("1 kept as it was".to_owned()),
             _ => counts.push(format!("{kept} kept as they were")),
         }
+        counts.extend(finale::missed(&self.done));
         if skipped > 0 {
-            counts.push(format!("{skipped} skipped"));
+            let where_ = if kept > 0 && trained == 0 { " here" } else { "" };
+            counts.push(format!("{skipped} skipped{where_}"));
         }
         if !self.left_out.is_empty() {
             counts.push(format!("{} left out", self.left_out.len()));
@@ -285,14 +238,25 @@ impl Sweep {
         counts.join(", ")
     }
 
+    /// Whether no run was trained: all have their end from before, or none can be trained here.
+    fn is_all_skipped(&self) -> bool {
+        let skipped = |run: &Done| run.origin == Origin::Earlier || run.manifest.status == Status::Skipped;
+        self.left_out.is_empty() && !self.done.is_empty() && self.done.iter().all(skipped)
+    }
+
     /// Writes the comparison, if it has a place, and says whether runs whose losses should be the same have the same.
-    fn compare(&self, others: Vec<PathBuf>, reports_dir: Option<PathBuf>) -> Result<Compared, String> {
+    fn compare(
+        &self,
+        others: Vec<PathBuf>,
+        mut left_out: Vec<LeftOut>,
+        page: Option<PageOf>,
+    ) -> Result<Compared, String> {
         let ended: Vec<Ended> = self.done.iter().map(|run| Ended::new(&run.dir, &run.manifest)).collect();
-        if reports_dir.is_none() && self.done.iter().all(|run| run.manifest.run.same_losses_within.is_none())
-        {
+        if page.is_none() && self.done.iter().all(|run| run.manifest.run.same_losses_within.is_none()) {
             return Ok(Compared::default());
         }
-        reporter::compare(Compare { ended, others, left_out: self.left_out.clone(), reports_dir })
+        left_out.extend(self.left_out.iter().cloned());
+        reporter::compare(Compare { ended, others, left_out, page })
     }
 
     /// Skipped runs do not count: the others decide.
@@ -375,24 +339,4 @@ pub fn broken(run: String, error: impl std::fmt::Display) -> Item {
 pub fn name_of(dir: &RunDir) -> String {
     let experiment = dir.path().parent().and_then(Path::file_name).unwrap_or_default();
     format!("{}/{}", experiment.display(), dir.name())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn jobs_are_a_number_or_auto() {
-        assert_eq!("auto".parse(), Ok(Jobs::Auto));
-        assert_eq!("3".parse(), Ok(Jobs::Number(3)));
-        for wrong in ["0", "-1", "many", "", "1.5", "99999999999999999999"] {
-            assert!(wrong.parse::<Jobs>().is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn automatic_jobs_follow_the_cores_where_nothing_is_known_of_memory() {
-        assert_eq!(automatic(&[], 8, 0, None), 8);
-        assert_eq!(automatic(&[], 8, 4, Some(1)), 8);
-    }
 }

@@ -5,19 +5,22 @@ use std::path::Path;
 
 use super::args::{Folders, Selection};
 use super::preflight::{
-    Planned, fetch_corpora, load_plans, short_of_disk, short_of_memory, take_turns, unread_keys,
+    Planned, chosen_starts, fetch_corpora, load_plans, short_of_disk, short_of_memory, take_turns,
+    unread_keys,
 };
 use super::signals;
 use super::sweep::{self, Item, Origin, WorkArgs};
 use super::verbs;
+use super::together;
 use crate::error::{Error, Exit};
 use crate::facts::Status;
 use crate::launcher::Launcher;
 use crate::launcher::again::{self, Again, Decision};
+use crate::launcher::estimate::Past;
 use crate::launcher::patience::Patience;
 use crate::launcher::prepare::Place;
 use crate::sinks::progress::Screen;
-use crate::store::StoreError;
+use crate::store::{StoreError, scan::scan};
 use crate::train::StopFlag;
 
 #[derive(Debug, clap::Args)]
@@ -61,7 +64,8 @@ impl Args {
 }
 
 pub fn run(args: Args) -> Result<Exit, Error> {
-    let launcher = Launcher::new();
+    args.work.check()?;
+    let launcher = Launcher::new().among(&args.folders.runs_dir);
     let screen = Screen::open(args.work.quiet);
     let mut planned = load_plans(&args.selection, &launcher, Place::Here)?;
     // From here on a signal is heard: what comes next can take minutes.
@@ -72,6 +76,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         return Ok(signals::exit_of_stopped(&stop));
     }
     fetched?;
+    chosen_starts(&planned).iter().for_each(|line| screen.note(&format!("note: {line}")));
     for warning in unread_keys(&planned).into_iter().chain(short_of_memory(&planned, &launcher)) {
         screen.note(&format!("warning: {warning}"));
     }
@@ -83,15 +88,22 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     let mut patience = Patience::default();
     // Held until all directories are made: who starts the same at this moment finds them then.
     let turns = take_turns(&planned, &args.folders.runs_dir);
+    let earlier: Vec<_> = scan(&args.folders.runs_dir).into_iter().filter_map(|(_, run)| run.ok()).collect();
+    let past = launcher.past(earlier.iter());
     for run in &planned {
-        items.push(match item(run, &args.folders, again, &launcher, &mut patience, &screen, &stop) {
+        items.push(match item(run, &args.folders, again, &launcher, &past, &mut patience, &screen, &stop) {
             Ok(item) => item,
             // The folder of all runs is unusable: nothing is started.
             Err(error @ StoreError::CreateRun { .. }) if items.is_empty() => return Err(error.into()),
             Err(error) => sweep::broken(format!("{}/{}", run.plan.experiment.name, run.plan.name), error),
         });
     }
+    let together = together::of_files(&args.selection, &planned, &items, &args.folders);
     drop(turns);
+    // One run may be compared with others of its experiment.
+    if planned.len() == 1 && !together.others.is_empty() {
+        args.folders.make_reports_dir()?;
+    }
     let to_train = planned.iter().zip(&items).filter_map(|(run, item)| match item {
         Item::Train(dir) => Some((run, dir.path().to_owned())),
         _ => None,
@@ -105,7 +117,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         .filter(|(_, item)| matches!(item, Item::Train(_)))
         .filter_map(|(run, _)| run.cost.as_ref())
         .collect();
-    sweep::train(items, &costs, Vec::new(), &args.work, &args.folders, &screen, stop)
+    sweep::train(items, &costs, together, &args.work, &args.folders, &screen, stop)
 }
 
 /// What is done about a plan. Directories are made before anything is trained, so that `runner resume` knows of all runs.
@@ -114,6 +126,7 @@ fn item(
     folders: &Folders,
     again: Again,
     launcher: &Launcher,
+    past: &Past,
     patience: &mut Patience,
     screen: &Screen,
     stop: &StopFlag,
@@ -129,8 +142,14 @@ fn item(
     }
     match decision {
         Decision::New(changed_since) => {
-            let (dir, manifest) =
-                launcher.prepare(plan, run.start.as_ref(), &folders.runs_dir, changed_since, Place::Here)?;
+            let (dir, manifest) = launcher.prepare(
+                plan,
+                run.start.as_ref(),
+                &folders.runs_dir,
+                changed_since,
+                past.estimate(plan, run.cost.as_ref()),
+                Place::Here,
+            )?;
             Ok(match manifest.status {
                 Status::Skipped => Item::Done(dir, Box::new(manifest), Origin::Now),
                 _ => Item::Train(dir),

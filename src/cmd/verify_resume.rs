@@ -47,7 +47,8 @@ pub fn run(mut args: Args) -> Result<Exit, Error> {
 
     let prepare = |name: &str| {
         let (plan, start) = (&planned.plan, planned.start.as_ref());
-        let prepared = launcher.prepare(plan, start, &folder.path().join(name), None, prepare::Place::Here);
+        let prepared =
+            launcher.prepare(plan, start, &folder.path().join(name), None, None, prepare::Place::Here);
         prepared.map(|(dir, _)| dir)
     };
     let alone = prepare("left-alone")?;
@@ -160,7 +161,7 @@ fn not_finished(dir: &RunDir, stop: &StopFlag, folder: tempfile::TempDir) -> Exi
 }
 
 fn start(dir: &RunDir, listeners: Vec<Box<dyn crate::sinks::Sink>>) -> Result<Child, Error> {
-    Child::start(dir, None, listeners).map_err(|error| lost(dir, &error))
+    Child::start(dir, None, 1, listeners).map_err(|error| lost(dir, &error))
 }
 
 fn lost(dir: &RunDir, error: &std::io::Error) -> Error {

@@ -22,6 +22,15 @@ pub struct CostInfo {
     pub gpu_memory_bytes: Option<u64>,
 }
 
+/// How long a run was expected to take, before it started.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EstimateInfo {
+    /// Of the whole run, with the machine for itself.
+    pub secs: f64,
+    /// What it was estimated from, in words: `3 earlier runs of this size`.
+    pub from: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepPart {
     /// `matrix products`, `attention`, `optimizer`, ...

@@ -10,14 +10,16 @@ mod model;
 pub mod optimizer;
 mod outcome;
 mod reference;
+mod score;
 pub mod words;
 
 pub use change::KeyChange;
-pub use cost::{CostInfo, StepPart};
+pub use cost::{CostInfo, EstimateInfo, StepPart};
 pub use data::DataInfo;
 pub use device::DeviceInfo;
 pub use host::HostInfo;
 pub use model::{InitFrom, ModelInfo, ParameterGroup};
 pub use outcome::{Status, StopReason};
 pub use reference::Reference;
+pub use score::Score;
 pub use words::Words;

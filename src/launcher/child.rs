@@ -45,8 +45,13 @@ const LONGEST_EVENT_BYTES: u64 = 64 << 20;
 
 impl Child {
     /// Starts the run in `dir`, with `threads` instead of all cores if its configuration leaves that open. `listeners` hear its
-    /// events.
-    pub fn start(dir: &RunDir, threads: Option<usize>, listeners: Vec<Box<dyn Sink>>) -> io::Result<Self> {
+    /// events. That `runs_at_once` are trained at a time, at most, is recorded.
+    pub fn start(
+        dir: &RunDir,
+        threads: Option<usize>,
+        runs_at_once: usize,
+        listeners: Vec<Box<dyn Sink>>,
+    ) -> io::Result<Self> {
         let output = plain::append(&dir.output())
             .map_err(|error| io::Error::other(format!("{}: {error}", dir.output().display())))?;
         let mut command = this_program()?;
@@ -54,6 +59,7 @@ impl Child {
         if let Some(threads) = threads {
             command.arg("--threads").arg(threads.to_string());
         }
+        command.arg("--runs-at-once").arg(runs_at_once.to_string());
         command.arg("--").arg(dir.path());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(output);
         // A Ctrl-C in the terminal is for the parent alone, which passes it on in its own way.

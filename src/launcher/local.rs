@@ -78,7 +78,7 @@ pub fn work(jobs: Vec<Job>, terms: Terms, stop: &StopFlag, watcher: &mut dyn Wat
         while running.len() < terms.jobs.max(1)
             && let Some(waiting) = next_due(&mut queue, &running, failed, terms.max_fail)
         {
-            match waiting.start(terms.threads) {
+            match waiting.start(terms) {
                 Ok(run) => running.push(run),
                 Err(End { job, manifest }) => {
                     failed += 1;
@@ -140,7 +140,7 @@ impl Waiting {
         Self { job, tries, not_before: Instant::now(), failed: false, told: false }
     }
 
-    fn start(self, threads: Option<usize>) -> Result<Running, End> {
+    fn start(self, terms: Terms) -> Result<Running, End> {
         // The run says itself what is wrong with either file.
         let manifest = self.job.dir.read_manifest().ok();
         let attempts = manifest.as_ref().map_or(0, |manifest| manifest.attempts.len());
@@ -148,7 +148,7 @@ impl Waiting {
             config::read_frozen(&self.job.dir.config(), manifest.config_sha256.as_deref()).ok()
         });
         let (policy, batch_size) = policy.map(|plan| (plan.on_failure, plan.train.batch_size)).unzip();
-        match Child::start(&self.job.dir, threads, (self.job.listeners)()) {
+        match Child::start(&self.job.dir, terms.threads, terms.jobs.max(1), (self.job.listeners)()) {
             Ok(child) => Ok(Running {
                 waiting: self,
                 child,

@@ -5,12 +5,14 @@
 //! out, the others go on, and the parent can say what happened.
 //!
 //! [`Launcher`] makes directories ([`prepare`]), [`again`] decides what a run that is there already needs, [`local`] keeps a
-//! number of processes going ([`child`]), [`death`] says why one is gone, and [`retry`] whether it is tried again.
+//! number of processes going ([`child`]), [`death`] says why one is gone, and [`retry`] whether it is tried again; [`estimate`] says
+//! beforehand how long it may all take.
 
 pub mod again;
 pub mod child;
 pub mod death;
 pub mod disk;
+pub mod estimate;
 pub mod lease;
 pub mod local;
 pub mod memory;

@@ -1,9 +1,10 @@
 //! Run directories for plans: frozen config and manifest, before anything is trained.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::estimate::Past;
 use super::memory::shortage;
 use super::provenance;
 use super::requirements::{Machine, unmet, unmet_to_go_on};
@@ -12,7 +13,7 @@ use crate::data;
 use crate::engine::cost::Cost;
 use crate::engine::device;
 use crate::engine::memory::Place as MemoryPlace;
-use crate::facts::{HostInfo, Status, StopReason};
+use crate::facts::{EstimateInfo, HostInfo, Status, StopReason};
 use crate::machine;
 use crate::pretrained::Start;
 use crate::store::manifest::{ChangedSince, FORMAT_VERSION, Manifest, RunInfo, TargetInfo};
@@ -46,6 +47,8 @@ pub struct Launcher {
     host: HostInfo,
     machine: Machine,
     template: Template,
+    /// Where names of runs are looked up.
+    runs_dir: PathBuf,
 }
 
 struct Template {
@@ -69,7 +72,17 @@ impl Launcher {
             git: provenance::git_info(),
             packages: provenance::package_versions(),
         };
-        Self { machine: Machine::here(), host, template }
+        Self { machine: Machine::here(), host, template, runs_dir: PathBuf::from("runs") }
+    }
+
+    /// The same, where names of runs are those of another folder than `runs`.
+    pub fn among(self, runs_dir: &Path) -> Self {
+        Self { runs_dir: runs_dir.to_owned(), ..self }
+    }
+
+    /// Where names of runs are looked up.
+    pub fn runs_dir(&self) -> &Path {
+        &self.runs_dir
     }
 
     /// In words, what this machine lacks for the plan.
@@ -91,7 +104,13 @@ impl Launcher {
         shortage(runs, free)
     }
 
-    /// Makes a directory for the run, with `changed_since` as what distinguishes it from an earlier one of its name. `start` is what
+    /// What runs with these manifests tell about how long others will take here.
+    pub fn past<'a>(&self, manifests: impl Iterator<Item = &'a Manifest>) -> Past {
+        Past::of(manifests, &self.host)
+    }
+
+    /// Makes a directory for the run, with `changed_since` as what distinguishes it from an earlier one of its name, and what it is
+    /// expected to take. `start` is what
     /// its `train.init_from` means now, where that was looked at: the run keeps to it. For a run that would be trained here, a
     /// requirement that is not met is recorded as `skipped`.
     ///
@@ -103,10 +122,11 @@ impl Launcher {
         start: Option<&Start>,
         runs_dir: &Path,
         changed_since: Option<ChangedSince>,
+        estimate: Option<EstimateInfo>,
         place: Place,
     ) -> Result<(RunDir, Manifest), StoreError> {
         let mut manifest = self.manifest(plan);
-        manifest.changed_since = changed_since;
+        (manifest.changed_since, manifest.estimate) = (changed_since, estimate);
         manifest.idle = idle(plan, place);
         if place == Place::Here
             && let Some(reason) = self.unmet(plan)
@@ -163,6 +183,7 @@ impl Launcher {
             model: None,
             init_from: None,
             cost: None,
+            estimate: None,
             target: plan.target.as_ref().map(|target| TargetInfo {
                 metric: target.metric.key().to_owned(),
                 threshold: target.threshold,

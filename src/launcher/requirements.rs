@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::config::experiment::{Requirement, RunPlan};
 use crate::engine::device;
 use crate::machine;
+use crate::pretrained::start::may_be_there;
 use crate::store::RunDir;
 
 /// What the requirements are held against.
@@ -41,7 +42,7 @@ pub fn unmet(requirements: &[Requirement], init_from: Option<&Path>, machine: &M
             machine.memory_bytes as f64 / 1e9
         )),
         Requirement::MinMemoryGb(_) => None,
-        Requirement::InitFrom => init_from.filter(|path| !path.exists()).map(|path| {
+        Requirement::InitFrom => init_from.filter(|path| !may_be_there(path)).map(|path| {
             format!("train.init_from: {} is not there; if it is a run, train it first", path.display())
         }),
     })

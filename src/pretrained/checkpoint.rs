@@ -9,7 +9,7 @@ use crate::facts::Status;
 use crate::files::plain;
 use crate::model::{ModelConfig, WEIGHTS_FILE};
 use crate::store::checksums::{self, Unsound};
-use crate::store::{RunDir, StoreError};
+use crate::store::{RunDir, StoreError, tags, tags::Tag};
 
 /// Which of a run's checkpoints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +43,14 @@ pub fn place_of(folder: &Path) -> Option<(RunDir, u64)> {
     let step = folder.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok()?;
     let dir = RunDir::open(folder.parent()?.parent()?);
     (dir.config().is_file() && dir.checkpoints().checkpoint(step) == folder).then_some((dir, step))
+}
+
+/// The tag that lies at `folder`: `<run>/checkpoints/tags/v1`.
+pub fn tag_at(folder: &Path) -> Option<Tag> {
+    let folder = folder.canonicalize().ok()?;
+    let dir = RunDir::open(folder.parent()?.parent()?.parent()?);
+    let is_tag = dir.config().is_file() && folder.parent() == Some(dir.checkpoints().tags().as_path());
+    is_tag.then(|| tags::of(&dir))?.into_iter().find(|tag| tag.path() == folder)
 }
 
 /// The checkpoint that the file at `path`, a run's `best` or `last`, names; `None` if it is no such file.
@@ -90,8 +98,21 @@ pub fn of_run(dir: &RunDir, which: Which) -> Result<Pretrained, PretrainedError>
 
 /// The model of the checkpoint of `step`.
 pub fn at(dir: &RunDir, step: u64) -> Result<Pretrained, PretrainedError> {
+    in_folder(dir, step, dir.checkpoints().checkpoint(step), None)
+}
+
+/// The model of a checkpoint with a name.
+pub fn tagged(tag: &Tag) -> Result<Pretrained, PretrainedError> {
+    in_folder(&tag.dir, tag.step, tag.path(), Some(tag.name.clone()))
+}
+
+fn in_folder(
+    dir: &RunDir,
+    step: u64,
+    path: PathBuf,
+    tag: Option<String>,
+) -> Result<Pretrained, PretrainedError> {
     let checkpoints = dir.checkpoints();
-    let path = checkpoints.checkpoint(step);
     let run = name_of(dir);
     let sum = dir.read_manifest().ok().and_then(|manifest| manifest.config_sha256);
     let plan = config::read_frozen(&dir.config(), sum.as_deref())
@@ -120,7 +141,7 @@ pub fn at(dir: &RunDir, step: u64) -> Result<Pretrained, PretrainedError> {
     let model = ModelConfig::new(&plan.model, tokenizer.vocab_size());
     let is = |pointer: PathBuf| pointed(&pointer) == Some(step);
     let (is_best, is_last) = (is(checkpoints.best()), is(checkpoints.last()));
-    let origin = Some(Origin { dir: dir.clone(), step, is_best, is_last });
+    let origin = Some(Origin { dir: dir.clone(), step, is_best, is_last, tag });
     let sampling = Sampling::of_plan(&plan.sample);
     let weights = path.join(WEIGHTS_FILE);
     Ok(Pretrained { name: run, weights, model, tokenizer, sampling, notes: Vec::new(), origin })

@@ -9,8 +9,18 @@ use crate::store::StoreError;
 pub enum PretrainedError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("{argument} has {} runs: name one of {}", runs.len(), first(runs))]
-    SeveralRuns { argument: String, runs: Vec<String> },
+    #[error("{argument} has {} runs{why}: name one of {}{advice}", runs.len(), first(runs))]
+    SeveralRuns { argument: String, runs: Vec<String>, why: String, advice: &'static str },
+    #[error(
+        "{name} is a tag and an experiment by now; say {tagged} for the checkpoint, and {} for the experiment",
+        path.display()
+    )]
+    TagOrExperiment { name: String, tagged: String, path: PathBuf },
+    #[error(
+        "{run}@{which}: `{which}` is no checkpoint of it; say a step, best, last{}",
+        if there.is_empty() { " or the name of a tag (it has none)".to_owned() } else { format!(" or a tag: {}", first(there)) }
+    )]
+    NoSuchTag { run: String, which: String, there: Vec<String> },
     #[error(
         "{} holds no model: neither a run nor a checkpoint nor a Hugging Face folder (config.json and model.safetensors)",
         path.display()

@@ -1,5 +1,6 @@
 //! Finding a trained model on disk: by a run's name or directory, a checkpoint, or a Hugging Face GPT-2 folder.
 
+mod best_of;
 mod checkpoint;
 mod error;
 mod hugging_face;
@@ -9,6 +10,7 @@ pub mod start;
 mod tests;
 mod tokenizer;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use crate::data::tokenizer::Tokenizer;
@@ -16,7 +18,7 @@ use crate::files::home;
 use crate::model::foreign::Foreign;
 use crate::model::shards::INDEX_FILE;
 use crate::model::{ModelConfig, WEIGHTS_FILE};
-use crate::store::RunDir;
+use crate::store::{RunDir, scan, tags};
 
 pub use checkpoint::Which;
 pub use error::PretrainedError;
@@ -48,7 +50,27 @@ pub struct Origin {
     /// Whether the run calls this checkpoint its best, and its last.
     pub is_best: bool,
     pub is_last: bool,
+    /// The name that a person gave it, if it was found by that.
+    pub tag: Option<String>,
 }
+
+/// Which model is meant where a name alone leaves it open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Of a run.
+    pub which: Which,
+    /// Of several runs the best is asked for. Otherwise it is meant where nothing else can be.
+    pub best_run: bool,
+}
+
+impl From<Which> for Wanted {
+    fn from(which: Which) -> Self {
+        Self { which, best_run: false }
+    }
+}
+
+/// What asks for the best of several runs behind their name, as the option of that name does: `lr-sweep --best`.
+const BEST: &str = " --best";
 
 impl Pretrained {
     /// In words, which settings came with the model and are not used here.
@@ -73,30 +95,111 @@ impl Origin {
             (false, true) => ", the last",
             (false, false) => "",
         };
-        format!("step {}{role}", self.step)
+        let tag = self.tag.as_ref().map_or_else(String::new, |tag| format!(", tagged {tag}"));
+        format!("step {}{role}{tag}", self.step)
     }
 }
 
 /// The model that `argument` means: the path of a run's directory, of one of its checkpoints (or of the file `best` or `last`, which
-/// names one), of a Hugging Face folder or of a `model.safetensors` in one of these; or `<experiment>/<run>`, or an `<experiment>` that has a single run, in `runs_dir`.
-/// Of a run, `which` checkpoint. A checkpoint's weights are held against their checksum.
+/// names one), of a Hugging Face folder or of a `model.safetensors` in one of these; or in `runs_dir` a tag, `<experiment>/<run>`, or
+/// an `<experiment>` or a pattern. `RUN@500`, `RUN@last` and `RUN@tag` name the checkpoint too.
+///
+/// Of several runs the best is meant, if it is clear by which number, or if it is asked for: by `wanted`, as `NAME@best`, or as
+/// `NAME --best`. Which it was stands in the model's notes. Of a run, the checkpoint of `wanted`. A checkpoint's weights are held
+/// against their checksum.
 ///
 /// # Errors
-/// When it means nothing, or more than one run; when there is no checkpoint, or a damaged one; when the model or its tokenizer
-/// is not one that this program knows.
-pub fn find(runs_dir: &Path, argument: &str, which: Which) -> Result<Pretrained, PretrainedError> {
+/// When it means nothing, or several runs of which none is the best; when there is no checkpoint, or a damaged one; when the model or its
+/// tokenizer is not one that this program knows.
+pub fn find(
+    runs_dir: &Path,
+    argument: &str,
+    wanted: impl Into<Wanted>,
+) -> Result<Pretrained, PretrainedError> {
+    let mut wanted = wanted.into();
+    let argument = argument.strip_suffix(BEST).map_or(argument, |name| {
+        wanted.best_run = true;
+        name.trim_end()
+    });
     let path = home::expand(Path::new(argument))
         .map_err(|error| PretrainedError::File { path: argument.into(), reason: error.to_string() })?;
     if path.exists() {
-        return open(&path, which);
+        return open(&path, wanted);
+    }
+    if let Some(tag) = tags::find(runs_dir, argument) {
+        if !scan::paths(&runs_dir.join(argument)).is_empty() {
+            return Err(PretrainedError::TagOrExperiment {
+                name: argument.to_owned(),
+                tagged: format!("{}@{}", scan::id_of(&tag.dir), tag.name),
+                path: runs_dir.join(argument),
+            });
+        }
+        return checkpoint::tagged(&tag);
+    }
+    if let Some((name, which)) = scan::split_checkpoint(argument) {
+        let base = home::expand(Path::new(name)).map_or_else(|_| PathBuf::from(name), Cow::into_owned);
+        let runs = match scan::paths(&base) {
+            none if none.is_empty() => scan::resolve(runs_dir, name)?,
+            runs => runs,
+        };
+        return checkpoint_of(name, &runs, which, wanted);
     }
     if path != Path::new(argument) {
         return Err(PretrainedError::NotAModel { path: path.into_owned() });
     }
-    let runs = crate::store::scan::resolve(runs_dir, argument)?;
-    match runs.as_slice() {
-        [run] => checkpoint::of_run(&RunDir::open(run), which),
-        _ => Err(PretrainedError::SeveralRuns { argument: argument.to_owned(), runs: names(&runs) }),
+    one_of(argument, &scan::resolve(runs_dir, argument)?, wanted)
+}
+
+/// The one run that `argument` means, of several the best, as for [`find`]; and in words why that, where it was chosen.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_run(
+    runs_dir: &Path,
+    argument: &str,
+    best_run: bool,
+) -> Result<(RunDir, Option<String>), PretrainedError> {
+    let name = argument.strip_suffix(BEST).map_or(argument, str::trim_end);
+    let best_run = best_run || name != argument;
+    match scan::resolve(runs_dir, name)?.as_slice() {
+        [run] => Ok((RunDir::open(run), None)),
+        several => best_of::choose(name, several, best_run).map(|(dir, why)| (dir, Some(why))),
+    }
+}
+
+/// The checkpoint that stands behind the `@`.
+fn checkpoint_of(
+    name: &str,
+    runs: &[PathBuf],
+    which: &str,
+    mut wanted: Wanted,
+) -> Result<Pretrained, PretrainedError> {
+    if let Ok(step) = which.parse() {
+        wanted.which = step;
+        wanted.best_run |= step == Which::Best;
+        return one_of(name, runs, wanted);
+    }
+    let all = runs.iter().flat_map(|run| tags::of(&RunDir::open(run)));
+    let (of_name, others): (Vec<tags::Tag>, Vec<tags::Tag>) = all.partition(|tag| tag.name == which);
+    match of_name.as_slice() {
+        [tag, ..] => checkpoint::tagged(tag),
+        [] => Err(PretrainedError::NoSuchTag {
+            run: name.to_owned(),
+            which: which.to_owned(),
+            there: others.into_iter().map(|tag| tag.name).collect(),
+        }),
+    }
+}
+
+fn one_of(argument: &str, runs: &[PathBuf], wanted: Wanted) -> Result<Pretrained, PretrainedError> {
+    match runs {
+        [run] => checkpoint::of_run(&RunDir::open(run), wanted.which),
+        several => {
+            let (dir, why) = best_of::choose(argument, several, wanted.best_run)?;
+            let mut found = checkpoint::of_run(&dir, wanted.which)?;
+            found.notes.push(why);
+            Ok(found)
+        }
     }
 }
 
@@ -104,7 +207,8 @@ pub fn find(runs_dir: &Path, argument: &str, which: Which) -> Result<Pretrained,
 ///
 /// # Errors
 /// As [`find`].
-pub fn open(path: &Path, which: Which) -> Result<Pretrained, PretrainedError> {
+pub fn open(path: &Path, wanted: impl Into<Wanted>) -> Result<Pretrained, PretrainedError> {
+    let wanted = wanted.into();
     let folder = match path.file_name() {
         Some(name) if (name == WEIGHTS_FILE || name == INDEX_FILE) && path.is_file() => {
             path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
@@ -113,7 +217,7 @@ pub fn open(path: &Path, which: Which) -> Result<Pretrained, PretrainedError> {
     };
     if !folder.is_dir() {
         if let Some(checkpoint) = checkpoint::named_by(path)? {
-            return open(&checkpoint, which);
+            return open(&checkpoint, wanted);
         }
         return Err(match Foreign::of_file(path) {
             Ok(Some(foreign)) => PretrainedError::File { path: path.to_owned(), reason: foreign.to_string() },
@@ -123,21 +227,19 @@ pub fn open(path: &Path, which: Which) -> Result<Pretrained, PretrainedError> {
     if let Some((dir, step)) = checkpoint::place_of(folder) {
         return checkpoint::at(&dir, step);
     }
+    if let Some(tag) = checkpoint::tag_at(folder) {
+        return checkpoint::tagged(&tag);
+    }
     if folder.join(CONFIG_FILE).is_file() {
         return hugging_face::open(folder);
     }
     if is_run(folder) {
-        return checkpoint::of_run(&RunDir::open(folder), which);
+        return checkpoint::of_run(&RunDir::open(folder), wanted.which);
     }
-    let mut runs = crate::store::scan::scan(folder);
-    match (runs.len(), runs.pop()) {
-        (1, Some((run, _))) => checkpoint::of_run(&RunDir::open(run), which),
-        (0, _) | (_, None) => Err(hugging_face::instead(folder)
+    match scan::paths(folder).as_slice() {
+        [] => Err(hugging_face::instead(folder)
             .unwrap_or_else(|| PretrainedError::NotAModel { path: path.to_owned() })),
-        (_, Some(last)) => {
-            let runs: Vec<PathBuf> = runs.into_iter().chain([last]).map(|(path, _)| path).collect();
-            Err(PretrainedError::SeveralRuns { argument: path.display().to_string(), runs: names(&runs) })
-        }
+        runs => one_of(&path.display().to_string(), runs, wanted),
     }
 }
 
@@ -146,7 +248,7 @@ fn is_run(folder: &Path) -> bool {
     dir.manifest().is_file() || dir.config().is_file()
 }
 
-/// `experiment/run` of the first few.
+/// `experiment/run` of each.
 fn names(runs: &[PathBuf]) -> Vec<String> {
     runs.iter().map(|run| checkpoint::name_of(&RunDir::open(run))).collect()
 }

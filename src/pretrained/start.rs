@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Pretrained, PretrainedError, Which, open};
+use super::{Pretrained, PretrainedError, Which, find, open};
 use crate::config::{self, experiment::RunPlan};
 use crate::data::tokenizer::Tokenizer;
 use crate::facts::{InitFrom, KeyChange};
@@ -12,7 +12,7 @@ use crate::files;
 use crate::model::shards::{self, WeightBytes};
 use crate::model::weights::{WeightSizes, check_first_weights};
 use crate::model::{ModelConfig, tensor_file::TensorFileError};
-use crate::store::checksums;
+use crate::store::{checksums, scan};
 use crate::units;
 
 /// The key that this module is about.
@@ -24,6 +24,8 @@ pub struct Start {
     pub info: InitFrom,
     /// What it was trained with; `None` for a file of weights alone.
     pub tokenizer: Option<Tokenizer>,
+    /// Why it is this run, where it was chosen among several.
+    pub chosen: Option<String>,
     sizes: WeightSizes,
     /// `None` for a file of weights alone.
     n_head: Option<usize>,
@@ -37,6 +39,8 @@ pub enum StartError {
          model.safetensors, relative to the experiment file; if it is a run that is still to be trained, train it first"
     )]
     Missing,
+    #[error("there is no such file or folder relative to the experiment file, and as a name: {0}")]
+    UnknownName(PretrainedError),
     #[error(transparent)]
     Pretrained(#[from] PretrainedError),
     #[error("{}: {source}", path.display())]
@@ -57,17 +61,23 @@ pub enum StartError {
 }
 
 impl Start {
-    /// What the plan's `train.init_from` means now; `None` for random weights. Of a run it means its best checkpoint.
+    /// What the plan's `train.init_from` means now; `None` for random weights. Of a run it means its best checkpoint, of several runs
+    /// the best of them. What is no path is a name of a run, an experiment or a tag in `runs_dir`.
     ///
     /// # Errors
     /// When there is no model, when its weights are damaged or those of another architecture, or when it has another tokenizer
     /// than the plan.
-    pub fn find(plan: &RunPlan) -> Result<Option<Start>, StartError> {
+    pub fn find(plan: &RunPlan, runs_dir: &Path) -> Result<Option<Start>, StartError> {
         let Some(given) = &plan.train.init_from else { return Ok(None) };
-        if !given.exists() {
-            return Err(StartError::Missing);
-        }
-        let known = match open(given, Which::Best) {
+        let text = given.to_string_lossy();
+        let found = match config::name_of_run(&text) {
+            Some(name) => find(runs_dir, name, Which::Best).map_err(StartError::UnknownName).map(Ok)?,
+            None if given.exists() => open(given, Which::Best),
+            // With the checkpoint behind it, or the wish for the best.
+            None if base(&text).exists() => find(runs_dir, &text, Which::Best),
+            None => return Err(StartError::Missing),
+        };
+        let known = match found {
             Ok(known) => Some(known),
             // A file of weights alone says nothing of its tokenizer and its heads.
             Err(PretrainedError::NotAModel { .. }) if given.is_file() => None,
@@ -96,9 +106,12 @@ impl Start {
             step: known.as_ref().and_then(|known| Some(known.origin.as_ref()?.step)),
             positions: (sizes.block_size > block_size).then_some(sizes.block_size),
         };
+        // Of a run's own checkpoint there is nothing else to know.
+        let of_run = known.as_ref().filter(|known| known.origin.is_some());
+        let chosen = of_run.and_then(|known| Some(format!("{}: {}", known.name, known.notes.first()?)));
         let (n_head, tokenizer) =
             known.map(|Pretrained { model, tokenizer, .. }| (model.n_head, tokenizer)).unzip();
-        let start = Start { info, tokenizer, sizes, n_head };
+        let start = Start { info, tokenizer, chosen, sizes, n_head };
         start.check_tokenizer(plan)?;
         Ok(Some(start))
     }
@@ -196,7 +209,23 @@ fn sha256_of(weights: &Path) -> io::Result<String> {
     }
 }
 
+/// The path in front of `@500` or ` --best`.
+fn base(text: &str) -> PathBuf {
+    let text = text.strip_suffix(super::BEST).unwrap_or(text);
+    PathBuf::from(scan::split_checkpoint(text).map_or(text, |(run, _)| run))
+}
+
+/// Whether what `train.init_from` names may be there: of a name only a search among the runs can tell.
+pub fn may_be_there(given: &Path) -> bool {
+    let text = given.to_string_lossy();
+    given.exists() || config::name_of_run(&text).is_some() || base(&text).exists()
+}
+
 fn absolute(path: &Path) -> String {
+    // A name is the same everywhere.
+    if let Some(text) = path.to_str().filter(|text| config::name_of_run(text).is_some()) {
+        return text.to_owned();
+    }
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 

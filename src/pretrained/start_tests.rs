@@ -78,7 +78,9 @@ impl Shop {
 }
 
 fn start(plan: &RunPlan) -> Start {
-    Start::find(plan).unwrap_or_else(|error| panic!("{error}")).expect("the plan names a model")
+    Start::find(plan, Path::new("runs"))
+        .unwrap_or_else(|error| panic!("{error}"))
+        .expect("the plan names a model")
 }
 
 fn refusal<T>(found: Result<T, StartError>) -> String {
@@ -96,7 +98,7 @@ fn a_run_stands_for_its_best_checkpoint_and_brings_its_vocabulary() {
     assert_eq!(start.info.sha256, checksums::sha256_of(&shop.weights(10)).unwrap());
     assert_eq!(start.tokenizer.as_ref().map(Tokenizer::vocab_size), Some(5));
     start.check_sizes(&plan, Some(5)).unwrap();
-    assert!(Start::find(&shop.plan(&["train.init_from=\"\""])).unwrap().is_none());
+    assert!(Start::find(&shop.plan(&["train.init_from=\"\""]), Path::new("runs")).unwrap().is_none());
 }
 
 #[test]
@@ -119,6 +121,42 @@ fn a_run_keeps_to_the_weights_that_were_found_when_it_was_made() {
     let other = shop.plan(&[&format!("train.init_from={:?}", shop.weights(20).parent().unwrap().display())]);
     assert_eq!(pinned_change(&first.info, &other), None);
     assert_eq!(config::differences(&frozen, &[], &other).len(), 1);
+}
+
+#[test]
+fn what_is_no_path_is_a_name_among_the_runs() {
+    let shop = shop();
+    let runs = shop.run.path().parent().and_then(Path::parent).unwrap();
+    crate::store::tags::add(runs, &shop.run, 20, "v1", "", false).unwrap();
+    let path = shop.run.path().display();
+    for (given, step) in [
+        ("exp/seed=1".to_owned(), 10),
+        ("exp --best".to_owned(), 10),
+        ("exp@last".to_owned(), 20),
+        ("v1".to_owned(), 20),
+        ("run:v1".to_owned(), 20),
+        (format!("{path}@20"), 20),
+        (format!("{path}@v1"), 20),
+    ] {
+        let plan = shop.plan(&[&format!("train.init_from={given:?}")]);
+        let start = Start::find(&plan, runs).unwrap_or_else(|error| panic!("{given}: {error}")).unwrap();
+        assert_eq!(
+            (start.info.name.as_deref(), start.info.step),
+            (Some("exp/seed=1"), Some(step)),
+            "{given}"
+        );
+        assert_eq!(start.info.sha256, checksums::sha256_of(&shop.weights(step)).unwrap());
+        // The same command again means the same run, wherever it is given.
+        let frozen = start.pin(&plan);
+        let change: Vec<_> = pinned_change(&start.info, &plan).into_iter().collect();
+        assert_eq!(config::differences(&frozen, &change, &plan), [], "{given}");
+    }
+    let plan = shop.plan(&["train.init_from=\"v2\""]);
+    let error = refusal(Start::find(&plan, runs));
+    assert!(
+        error.starts_with("there is no such file or folder") && error.contains("did you mean v1?"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -168,7 +206,7 @@ fn of_more_positions_the_first_are_taken_and_that_is_recorded() {
 #[test]
 fn another_kind_of_tokenizer_is_refused() {
     let shop = shop();
-    let error = refusal(Start::find(&shop.plan(&["data.tokenizer=byte"])));
+    let error = refusal(Start::find(&shop.plan(&["data.tokenizer=byte"]), Path::new("runs")));
     assert!(
         error.contains("trained with data.tokenizer = \"char\", and data.tokenizer = \"byte\" here"),
         "{error}"
@@ -214,15 +252,19 @@ fn damaged_or_missing_weights_are_found_before_anything_starts() {
     let shop = shop();
     let whole = fs::read(shop.weights(10)).unwrap();
     fs::write(shop.weights(10), &whole[..whole.len() - 1]).unwrap();
-    let error = refusal(Start::find(&shop.plan(&[])));
+    let error = refusal(Start::find(&shop.plan(&[]), Path::new("runs")));
     assert!(error.contains("cannot be used") && error.contains("the run has others, of step 20"), "{error}");
 
     let path = shop.folder.path().join("weights.safetensors");
     let plan = shop.plan(&[&format!("train.init_from={:?}", path.display())]);
-    assert!(refusal(Start::find(&plan)).starts_with("there is no such file or folder"));
+    assert!(refusal(Start::find(&plan, Path::new("runs"))).starts_with("there is no such file or folder"));
     for bytes in [&whole[..whole.len() / 2], b"", b"not weights"] {
         fs::write(&path, bytes).unwrap();
-        assert!(refusal(Start::find(&plan)).contains("weights.safetensors"), "{} bytes", bytes.len());
+        assert!(
+            refusal(Start::find(&plan, Path::new("runs"))).contains("weights.safetensors"),
+            "{} bytes",
+            bytes.len()
+        );
     }
 }
 

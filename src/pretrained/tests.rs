@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use super::*;
 use crate::config::frozen_text;
 use crate::data::write_tokenizer;
+use crate::facts::Status;
+use crate::store::manifest::{Results, TargetInfo};
 use crate::store::{checksums, fixture};
 
 const CONFIG: &str =
@@ -63,7 +65,7 @@ fn a_run_is_found_by_name_by_folder_and_by_checkpoint() {
 #[test]
 fn the_best_checkpoint_is_meant_unless_another_is_asked_for() {
     let (folder, dir) = runs();
-    let step = |which: &str| step_of(find(folder.path(), "exp", which.parse().unwrap()).unwrap());
+    let step = |which: &str| step_of(find(folder.path(), "exp", which.parse::<Which>().unwrap()).unwrap());
     assert_eq!([step("best"), step("last"), step("20"), step("step-000010")], [10, 20, 20, 10]);
     assert!("first".parse::<Which>().is_err());
     let error = refusal(find(folder.path(), "exp", Which::Step(15)));
@@ -77,7 +79,10 @@ fn a_name_that_means_several_runs_or_none_is_refused_with_the_names_there_are() 
     let (folder, _) = runs();
     run_in(folder.path(), "seed=2", CONFIG);
     let error = refusal(find(folder.path(), "exp", Which::Best));
-    assert_eq!(error, "exp has 2 runs: name one of exp/seed=1, exp/seed=2");
+    assert_eq!(
+        error,
+        "exp has 2 runs, of which none has finished with a checkpoint: name one of exp/seed=1, exp/seed=2"
+    );
     let error = refusal(find(folder.path(), "exp/seed=3", Which::Best));
     assert!(error.contains("did you mean exp/seed=1 or exp/seed=2?"), "{error}");
     let error = refusal(find(
@@ -86,6 +91,107 @@ fn a_name_that_means_several_runs_or_none_is_refused_with_the_names_there_are() 
         Which::Best,
     ));
     assert!(error.contains("holds no model"), "{error}");
+}
+
+/// Says that the run has finished with this validation loss, and this smoothed train loss.
+fn finish(dir: &RunDir, val_loss: Option<f64>, train_loss: f64, target: Option<&str>) {
+    let mut manifest = dir.read_manifest().unwrap();
+    manifest.status = Status::Finished;
+    manifest.results = Some(Results {
+        steps: 20,
+        best_val_loss: val_loss,
+        final_train_loss_ema: Some(train_loss),
+        ..Results::default()
+    });
+    manifest.target = target.map(|metric| TargetInfo {
+        metric: metric.to_owned(),
+        threshold: 0.1,
+        reached_at_step: None,
+        reached_value: None,
+    });
+    dir.write_manifest(&manifest).unwrap();
+}
+
+#[test]
+fn of_several_runs_the_best_is_meant_where_it_is_clear_which_that_is() {
+    let (folder, first) = runs();
+    let dirs = [first, run_in(folder.path(), "seed=2", CONFIG), run_in(folder.path(), "seed=3", CONFIG)];
+    let found = |argument: &str| find(folder.path(), argument, Which::Best);
+    let best = |argument: &str| found(argument).map(|found| found.name).map_err(|error| error.to_string());
+
+    // Those that did not finish do not count.
+    for (dir, val) in dirs.iter().zip([1.5, 1.25]) {
+        finish(dir, Some(val), 1.0, None);
+    }
+    for argument in
+        ["exp", "exp --best", "exp@best", "exp/*", "{exp}@best", &folder.path().display().to_string()]
+    {
+        assert_eq!(best(argument).unwrap(), "exp/seed=2", "{argument}");
+    }
+    let notes = found("exp").unwrap().notes;
+    let expected =
+        "the best of 2 runs of exp (1 more did not finish or are older): lowest validation loss, 1.250";
+    assert_eq!(notes, [expected]);
+    assert_eq!(step_of(found("exp@last").unwrap()), 20);
+    assert_eq!(found("exp/seed=1").unwrap().notes, Vec::<String>::new());
+
+    // One that measured no validation loss leaves it open, unless the best is asked for.
+    finish(&dirs[2], None, 0.5, None);
+    let error = best("exp").unwrap_err();
+    assert!(error.contains("of which only 2 measured a validation loss: name one of exp/seed=1"), "{error}");
+    assert!(error.ends_with("or ask for the best with --best"), "{error}");
+    assert_eq!(best("exp --best").unwrap(), "exp/seed=3");
+    // Who aims at the train loss wants the lowest.
+    finish(&dirs[0], Some(1.5), 0.25, Some("train_loss"));
+    finish(&dirs[1], Some(1.25), 1.0, Some("train_loss"));
+    assert!(best("exp").unwrap_err().contains("different targets"));
+    finish(&dirs[2], Some(1.0), 0.5, Some("train_loss"));
+    assert_eq!(best("exp").unwrap(), "exp/seed=1");
+
+    // Losses of different texts do not compare, whatever is asked for.
+    let mut manifest = dirs[2].read_manifest().unwrap();
+    manifest.data = Some(crate::facts::DataInfo {
+        documents: 1,
+        end_of_text_tokens: 0,
+        name: "other".to_owned(),
+        sha256: "1".repeat(64),
+        bytes: 10,
+        tokenizer: "byte".to_owned(),
+        vocab_size: 256,
+        train_tokens: 9,
+        val_tokens: 1,
+    });
+    dirs[2].write_manifest(&manifest).unwrap();
+    assert!(best("exp --best").unwrap_err().contains("trained on different texts"));
+}
+
+#[test]
+fn a_tag_is_found_by_its_name_behind_its_run_and_by_its_folder() {
+    let (folder, dir) = runs();
+    let tag = tags::add(folder.path(), &dir, 20, "v1", "", false).unwrap();
+    fs::remove_dir_all(dir.checkpoints().checkpoint(20)).unwrap();
+    for argument in ["v1", "exp/seed=1@v1", "exp@v1", tag.path().to_str().unwrap()] {
+        let found = find(folder.path(), argument, Which::Best).unwrap();
+        assert_eq!(found.weights, tag.path().canonicalize().unwrap().join(WEIGHTS_FILE), "{argument}");
+        assert_eq!(found.origin.unwrap().describe(), "step 20, the last, tagged v1", "{argument}");
+    }
+    assert_eq!(step_of(find(folder.path(), "exp/seed=1@10", Which::Last).unwrap()), 10);
+    assert_eq!(
+        step_of(find(folder.path(), &format!("{}@10", dir.path().display()), Which::Last).unwrap()),
+        10
+    );
+    let error = refusal(find(folder.path(), "exp@v2", Which::Best));
+    assert!(error.contains("`v2` is no checkpoint of it; say a step, best, last or a tag: v1"), "{error}");
+    let error = refusal(find(folder.path(), "v2", Which::Best));
+    assert!(error.contains("did you mean v1?"), "{error}");
+    // An experiment of the same name came later.
+    let mut manifest = fixture::manifest("v1", "seed=1");
+    RunDir::create(folder.path(), "v1", "seed=1", &mut manifest, "", |_| Ok(())).unwrap();
+    let error = refusal(find(folder.path(), "v1", Which::Best));
+    assert!(
+        error.contains("is a tag and an experiment by now; say exp/seed=1@v1 for the checkpoint"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! How a run ended, in a word and in a sentence. The end of `runner`'s output, `runner ls` and the reports say the same.
 
 use crate::facts::{Status, StopReason};
-use crate::metric::metric;
+use crate::metric::figures::figure;
+use crate::metric::{Statistic, metric};
 use crate::store::RunRecord;
 use crate::store::manifest::{Manifest, TargetInfo};
 use crate::units;
@@ -26,6 +27,19 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// Every one there is.
+    pub const ALL: [Ending; 9] = [
+        Ending::TargetReached,
+        Ending::TargetMissed,
+        Ending::Finished,
+        Ending::Interrupted,
+        Ending::Queued,
+        Ending::Running,
+        Ending::Diverged,
+        Ending::Failed,
+        Ending::Skipped,
+    ];
+
     pub fn of(manifest: &Manifest) -> Ending {
         let target = manifest.target.as_ref();
         match manifest.status {
@@ -159,11 +173,8 @@ fn reached(manifest: &Manifest, summary: &Summary) -> String {
 
 fn missed(manifest: &Manifest, summary: &Summary) -> String {
     let Some(target) = &manifest.target else { return end(manifest, summary) };
-    let (last, best) = match target.metric.as_str() {
-        "val_loss" => (summary.final_val_loss, summary.best_val_loss),
-        "train_loss_ema" => (summary.final_train_loss_ema, None),
-        _ => (summary.final_train_loss, summary.best_train_loss),
-    };
+    let of_metric = |statistic| (figure(&target.metric, statistic)?.get)(&summary.figures);
+    let (last, best) = (of_metric(Statistic::Last), of_metric(Statistic::Best));
     let best = best.filter(|best| last.is_none_or(|last| *best < last));
     let best = best.map_or_else(String::new, |best| format!(" (best {})", units::loss(best)));
     let last =

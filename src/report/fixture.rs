@@ -8,7 +8,7 @@ use crate::event::Event;
 use crate::facts::{
     CostInfo, DataInfo, DeviceInfo, KeyChange, ModelInfo, ParameterGroup, Status, StepPart, StopReason,
 };
-use crate::metric::MetricsRow;
+use crate::metric::{Figures, MetricsRow};
 use crate::store::manifest::{Attempt, GitInfo, Manifest, Results, TargetInfo, TimeInfo};
 use crate::store::{
     Memorisation, RunDir, RunRecord, SampleText, VerbatimCopy, fixture, metrics_header, row_record,
@@ -98,13 +98,16 @@ fn results(rows: &[MetricsRow]) -> Results {
         tokens: last.step * 2048,
         epochs: last.epoch.unwrap_or_default(),
         elapsed_secs: last.elapsed_secs.unwrap_or_default(),
-        initial_train_loss: first.train_loss,
-        final_train_loss: last.train_loss,
-        final_train_loss_ema: last.train_loss_ema,
-        best_train_loss: least(|row| row.train_loss),
-        final_val_loss: rows.iter().rev().find_map(|row| row.val_loss),
-        best_val_loss: least(|row| row.val_loss),
-        corpus_loss: last.train_loss_ema,
+        figures: Figures {
+            initial_train_loss: first.train_loss,
+            final_train_loss: last.train_loss,
+            final_train_loss_ema: last.train_loss_ema,
+            best_train_loss: least(|row| row.train_loss),
+            final_val_loss: rows.iter().rev().find_map(|row| row.val_loss),
+            best_val_loss: least(|row| row.val_loss),
+            corpus_loss: last.train_loss_ema,
+            ..Figures::default()
+        },
         copied_share: None,
         longest_copy_characters: None,
         step_secs: last.step_secs,
@@ -221,6 +224,7 @@ pub fn attempts(record: &mut RunRecord, attempts: &[(u64, StopReason)]) {
             pid: 100,
             hostname: "bench".to_owned(),
             kernel: None,
+            runs_at_once: Some(1),
         }
     };
     record.manifest.attempts = attempts.iter().enumerate().map(attempt).collect();

@@ -19,8 +19,9 @@ const STAMP: &str = "<!-- comparison by runner, runs up to ";
 
 const PREAMBLE: &str = "# Reports
 
-Each comparison below was made from run directories by `runner`; `runner compare RUN RUN...` makes one again. The list
-between the two markers is updated by the program. Text outside of them is yours and stays.
+Each comparison below was made from run directories by `runner`; `runner compare RUN RUN...` makes one again. Beside each
+lies a `.csv` with all its runs. The list between the two markers is updated by the program. Text outside of them is yours
+and stays.
 ";
 
 const POSTAMBLE: &str = "## Ideas that did not work
@@ -81,7 +82,8 @@ fn list(reports_dir: &Path) -> Result<String, ReportError> {
         let entry = entry.map_err(|source| ReportError::Read { path: reports_dir.to_owned(), source })?;
         let path = entry.path();
         let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
-        if path.extension().is_none_or(|extension| extension != "md") {
+        // People may quote a comparison in their notes.
+        if path.extension().is_none_or(|extension| extension != "md") || name.ends_with(".notes") {
             continue;
         }
         // A page that cannot be read is somebody else's, or will be remade: the list goes on without it.

@@ -7,9 +7,10 @@ pub mod ending;
 #[cfg(test)]
 mod fixture;
 pub mod index;
+mod notes;
 pub mod plot;
 pub mod run;
-mod settings;
+pub mod settings;
 pub mod summary;
 
 use std::io;
@@ -31,7 +32,8 @@ pub enum ReportError {
     Plot { path: PathBuf, reason: String },
     #[error(
         "{name:?} cannot be a comparison's name, because files are called after it; use up to 100 letters, digits, \
-         `.`, `_` and `-`, neither `.` nor `-` first, no `.` last, and not README, which is the index"
+         `.`, `_` and `-`, neither `.` nor `-` first, no `.` last, and not README, which is the index, nor one that ends with \
+         .notes, which is where people write"
     )]
     BadName { name: String },
     #[error(

@@ -10,15 +10,19 @@ mod decimate;
 mod draw;
 mod lettering;
 mod paper;
+pub mod sheet;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::files::{atomic, plain};
-use crate::metric::{Metric, MetricsRow, Unit};
+use crate::metric::{MetricsRow, Unit};
 use crate::report::ReportError;
 use crate::store::RunRecord;
+
+pub use axis::Range;
+pub use decimate::decimate;
 
 /// Width of a chart in pixels as shown on a page.
 const WIDTH: u32 = 860;
@@ -90,14 +94,16 @@ pub struct Level {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Colour(pub usize);
 
-impl Axis {
-    pub fn of(metric: &Metric, scale: Scale) -> Axis {
-        Axis { label: metric.label.to_owned(), unit: metric.unit, scale }
-    }
-}
-
 /// A number of a row.
 pub type Column = fn(&MetricsRow) -> Option<f64>;
+
+/// Removes the pictures of an earlier time at `stem`.
+///
+/// # Errors
+/// When one is there and cannot be removed.
+pub fn remove(stem: &Path) -> Result<(), ReportError> {
+    write_picture::<draw::Layout>(None, stem).map(|_| ())
+}
 
 /// The values of column `y` by column `x` where both were measured.
 pub fn points(record: &RunRecord, x: Column, y: Column) -> Vec<(f64, f64)> {
@@ -111,13 +117,18 @@ pub fn points(record: &RunRecord, x: Column, y: Column) -> Vec<(f64, f64)> {
 /// # Errors
 /// When a file cannot be written or removed.
 pub fn write(chart: &Chart, stem: &Path) -> Result<bool, ReportError> {
+    write_picture(draw::Layout::of(chart).as_ref(), stem)
+}
+
+/// [`write`](fn@write) of any picture; `None` is one without anything to draw.
+fn write_picture<P: canvas::Picture>(picture: Option<&P>, stem: &Path) -> Result<bool, ReportError> {
     let files = ["svg", "png"].map(|extension| with_extension(stem, extension));
     let folder = stem.parent().unwrap_or(Path::new(""));
     if folder.is_symlink() {
         let source = io::Error::other("it is a link to another folder, where a report does not write");
         return Err(ReportError::Write { path: folder.to_owned(), source });
     }
-    let Some(layout) = draw::Layout::of(chart) else {
+    let Some(layout) = picture else {
         for path in files {
             match fs::remove_file(&path) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
@@ -130,7 +141,7 @@ pub fn write(chart: &Chart, stem: &Path) -> Result<bool, ReportError> {
     };
     let plot_error =
         |error: canvas::PlotError| ReportError::Plot { path: stem.to_owned(), reason: error.to_string() };
-    let svg = canvas::svg(&layout).map_err(plot_error)?.into_bytes();
+    let svg = canvas::svg(layout).map_err(plot_error)?.into_bytes();
     // The same drawing in another form, and by far the dearer one: it is there already when the SVG is, which is written last.
     let [svg_file, png_file] = &files;
     if plain::read(svg_file).is_ok_and(|old| old == svg)
@@ -138,7 +149,7 @@ pub fn write(chart: &Chart, stem: &Path) -> Result<bool, ReportError> {
     {
         return Ok(true);
     }
-    let png = canvas::png(&layout).map_err(plot_error)?;
+    let png = canvas::png(layout).map_err(plot_error)?;
     fs::create_dir_all(folder).map_err(|source| ReportError::Write { path: folder.to_owned(), source })?;
     for (path, bytes) in files.into_iter().zip([svg, png]).rev() {
         atomic::write_remade(&path, &bytes).map_err(|source| ReportError::Write { path, source })?;

@@ -17,7 +17,7 @@ use crate::files::atomic;
 use crate::store::RunRecord;
 
 use super::summary::Summary;
-use super::{ReportError, changes};
+use super::{ReportError, changes, notes};
 use figures::{FIGURES, Figure};
 
 pub use card::card;
@@ -32,6 +32,7 @@ struct Page<'a> {
 /// The sections of a report in order. One that has nothing to say gives an empty text and is left out.
 const SECTIONS: &[fn(&Page) -> String] = &[
     words::head,
+    |page| notes::of_run(page.record),
     failure::section,
     setup::what_was_run,
     |page| changes::since(&page.record.manifest),

@@ -1,27 +1,23 @@
 //! The numbers that a run comes down to, from its manifest where it holds them and from its rows otherwise: a run
 //! that is still going, or whose process died, has no results in its manifest.
 
-use crate::metric::{Better, MetricsRow, Unit};
-use crate::stats;
-use crate::store::RunRecord;
+use std::ops::Deref;
+
+use crate::metric::figures::with_figures;
+use crate::metric::{Better, Figure, Figures, Unit, columns};
+use crate::store::{RunRecord, Totals};
 
 /// One run in numbers. What is not known is `None`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Summary {
     pub steps: Option<u64>,
     pub tokens: Option<u64>,
     pub epochs: Option<f64>,
     pub elapsed_secs: Option<f64>,
-    pub initial_train_loss: Option<f64>,
-    /// The last one that is finite.
-    pub final_train_loss: Option<f64>,
-    pub final_train_loss_ema: Option<f64>,
-    pub best_train_loss: Option<f64>,
-    pub best_train_step: Option<u64>,
-    pub final_val_loss: Option<f64>,
-    pub best_val_loss: Option<f64>,
-    pub best_val_step: Option<u64>,
-    pub corpus_loss: Option<f64>,
+    /// They are read as the summary's own. All are finite.
+    pub figures: Figures,
+    /// Of the rows that there are.
+    totals: Totals,
     pub step_secs: Option<f64>,
     pub tokens_per_sec: Option<f64>,
     /// FLOPs of the matrix products that the model asks for, per second of training: what is computed a second time to save
@@ -41,32 +37,21 @@ pub struct TargetReached {
     pub tokens: Option<u64>,
 }
 
+impl Deref for Summary {
+    type Target = Figures;
+
+    fn deref(&self) -> &Figures {
+        &self.figures
+    }
+}
+
 impl Summary {
     pub fn of(record: &RunRecord) -> Summary {
-        let rows = &record.rows;
+        let totals = Totals::of(&record.rows);
+        let (of_rows, last) = (totals.results(), record.rows.last());
         let results = record.manifest.results.as_ref();
-        let series = |get: fn(&MetricsRow) -> Option<f64>| Measured::of(rows, get);
-        let train = series(|row| row.train_loss);
-        let ema = series(|row| row.train_loss_ema);
-        let val = series(|row| row.val_loss);
-        let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
-        let last = rows.last();
         let tokens_per_step = record.manifest.run.tokens_per_step;
-        let counted = |value: f64| value.round() as u64;
-        let steps = results.map(|results| results.steps).or(last.map(|row| row.step));
-
-        // Of the rows after the first step: the first also pays for whatever is set up on first use.
-        let step_secs = || {
-            let secs: Vec<f64> =
-                rows.iter().filter(|row| row.step > 1).filter_map(|row| row.step_secs).collect();
-            stats::median(&secs)
-        };
-        let tokens_per_sec = || {
-            let steps: Vec<f64> = rows.iter().filter_map(|row| row.step_secs).collect();
-            let secs: f64 = steps.iter().sum();
-            (secs > 0.0).then(|| steps.len() as f64 * tokens_per_step as f64 / secs)
-        };
-        let tokens_per_sec = results.and_then(|r| r.tokens_per_sec).or_else(tokens_per_sec);
+        let tokens_per_sec = results.and_then(|r| r.tokens_per_sec).or(of_rows.tokens_per_sec);
         let flops_per_token = record
             .manifest
             .cost
@@ -74,31 +59,31 @@ impl Summary {
             .filter(|_| tokens_per_step > 0)
             .map(|cost| cost.model_flops_per_step / tokens_per_step as f64);
         Summary {
-            steps,
-            tokens: results.map(|results| results.tokens).or(last.and_then(|row| row.tokens).map(counted)),
+            steps: results.map(|results| results.steps).or(last.map(|_| of_rows.steps)),
+            tokens: results
+                .map(|results| results.tokens)
+                .or(last.and_then(|row| row.tokens).map(|_| of_rows.tokens)),
             epochs: results.map(|results| results.epochs).or(last.and_then(|row| row.epoch)),
             elapsed_secs: results
                 .map(|results| results.elapsed_secs)
                 .or(last.and_then(|row| row.elapsed_secs)),
-            initial_train_loss: finite(results.and_then(|r| r.initial_train_loss)).or(train.first),
-            final_train_loss: finite(results.and_then(|r| r.final_train_loss)).or(train.last),
-            final_train_loss_ema: finite(results.and_then(|r| r.final_train_loss_ema)).or(ema.last),
-            best_train_loss: finite(results.and_then(|r| r.best_train_loss)).or(train.least),
-            best_train_step: train.least_step,
-            final_val_loss: finite(results.and_then(|r| r.final_val_loss)).or(val.last),
-            best_val_loss: finite(results.and_then(|r| r.best_val_loss)).or(val.least),
-            best_val_step: val.least_step,
-            corpus_loss: finite(results.and_then(|r| r.corpus_loss)),
-            step_secs: results.and_then(|r| r.step_secs).or_else(step_secs),
+            figures: results.map(|results| results.figures.clone()).unwrap_or_default().or(&of_rows.figures),
+            step_secs: results.and_then(|r| r.step_secs).or(of_rows.step_secs),
             tokens_per_sec,
             model_flops_per_sec: tokens_per_sec.zip(flops_per_token).map(|(tokens, flops)| tokens * flops),
             peak_memory_bytes: results
                 .and_then(|r| r.peak_memory_bytes)
-                .map(|bytes| bytes as f64)
-                .or(series(|row| row.memory_bytes).most),
-            peak_gpu_memory_bytes: series(|row| row.gpu_memory_bytes).most,
+                .or(of_rows.peak_memory_bytes)
+                .map(|bytes| bytes as f64),
+            peak_gpu_memory_bytes: totals.most_gpu_memory(),
             target: target(record),
+            totals,
         }
+    }
+
+    /// The step at which a figure was measured, where its row is there.
+    pub fn step_of(&self, figure: &Figure) -> Option<u64> {
+        self.totals.step_of(figure)
     }
 }
 
@@ -116,33 +101,6 @@ fn target(record: &RunRecord) -> Option<TargetReached> {
     })
 }
 
-/// What one column of the rows says, of its finite values.
-#[derive(Default)]
-struct Measured {
-    first: Option<f64>,
-    last: Option<f64>,
-    least: Option<f64>,
-    least_step: Option<u64>,
-    most: Option<f64>,
-}
-
-impl Measured {
-    fn of(rows: &[MetricsRow], get: fn(&MetricsRow) -> Option<f64>) -> Measured {
-        let mut measured = Measured::default();
-        for row in rows {
-            let Some(value) = get(row).filter(|value| value.is_finite()) else { continue };
-            measured.first = measured.first.or(Some(value));
-            measured.last = Some(value);
-            if measured.least.is_none_or(|least| value < least) {
-                measured.least = Some(value);
-                measured.least_step = Some(row.step);
-            }
-            measured.most = Some(measured.most.map_or(value, |most| most.max(value)));
-        }
-        measured
-    }
-}
-
 /// A number by which runs are compared.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome {
@@ -152,19 +110,22 @@ pub struct Outcome {
     pub get: fn(&Summary) -> Option<f64>,
 }
 
-/// The outcome columns of a comparison, in order.
-pub static OUTCOMES: &[Outcome] = &[
-    outcome("Steps", Unit::Count, Better::Neither, |s| s.steps.map(|steps| steps as f64)),
-    outcome("Train loss (last)", Unit::Nats, Better::Lower, |s| s.final_train_loss),
-    outcome("Train loss (smoothed)", Unit::Nats, Better::Lower, |s| s.final_train_loss_ema),
-    outcome("Train loss (best)", Unit::Nats, Better::Lower, |s| s.best_train_loss),
-    outcome("Val loss (last)", Unit::Nats, Better::Lower, |s| s.final_val_loss),
-    outcome("Val loss (best)", Unit::Nats, Better::Lower, |s| s.best_val_loss),
-    outcome("Corpus loss", Unit::Nats, Better::Lower, |s| s.corpus_loss),
-    outcome("Time", Unit::Secs, Better::Lower, |s| s.elapsed_secs),
-    outcome("Throughput", Unit::TokensPerSec, Better::Higher, |s| s.tokens_per_sec),
-    outcome("Peak memory", Unit::Bytes, Better::Lower, |s| s.peak_memory_bytes),
-];
+macro_rules! outcomes {
+    ($( $help:literal, $field:ident: $statistic:ident $column:ident, $label:literal $(, outcome $outcome:literal)?; )*) => {
+        /// The outcome columns of a comparison, in order: the figures that are outcomes, among what else a run takes and does.
+        pub static OUTCOMES: &[Outcome] = &[
+            outcome("Steps", Unit::Count, Better::Neither, |s| s.steps.map(|steps| steps as f64)),
+            $($(
+                outcome($outcome, columns::$column.unit, columns::$column.better, |s| s.$field),
+            )?)*
+            outcome("Time", Unit::Secs, Better::Lower, |s| s.elapsed_secs),
+            outcome("Throughput", Unit::TokensPerSec, Better::Higher, |s| s.tokens_per_sec),
+            outcome("Peak memory", Unit::Bytes, Better::Lower, |s| s.peak_memory_bytes),
+        ];
+    };
+}
+
+with_figures!(outcomes);
 
 /// What reaching the target cost. Runs that missed it have none of these.
 pub static TO_TARGET: &[Outcome] = &[

@@ -1,5 +1,7 @@
 //! What a person sees while a run trains: a bar on a terminal, plain lines elsewhere.
 
+pub mod board;
+
 use std::cell::Cell;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -8,7 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Sink, SinkError};
 use crate::event::Event;
-use crate::metric::MetricsRow;
+use crate::metric::{METRICS, MetricsRow, Trait, Unit};
 use crate::terminal;
 use crate::units;
 
@@ -158,19 +160,31 @@ fn remark(place: Place, event: &Event) -> Option<String> {
 
 fn words(event: &Event) -> Option<String> {
     match event {
-        Event::Step(row) => row.val_loss.map(|loss| {
-            let perplexity = row.val_perplexity.map_or("-".to_owned(), |value| format!("{value:.2}"));
-            format!(
-                "step {}: val loss {}, perplexity {perplexity}",
-                units::count(row.step),
-                units::loss(loss)
-            )
-        }),
-        Event::CorpusEvaluated { corpus_loss, secs, .. } => Some(format!(
-            "loss over the whole training corpus: {} (took {})",
-            units::loss(*corpus_loss),
-            units::duration(*secs)
-        )),
+        Event::Step(row) => {
+            let said = METRICS.iter().flat_map(|metric| metric.traits.iter().map(move |each| (metric, each)));
+            let said = said.filter_map(|(metric, each)| match each {
+                Trait::Said(word) => {
+                    let value = (metric.get)(row)?;
+                    Some(format!("{word} {}", units::passing(metric.unit, value)))
+                }
+                _ => None,
+            });
+            let said: Vec<String> = said.collect();
+            (!said.is_empty()).then(|| format!("step {}: {}", units::count(row.step), said.join(", ")))
+        }
+        Event::CorpusEvaluated { corpus_loss, corpus_bits_per_byte, corpus_accuracy, secs, .. } => {
+            let more = [
+                corpus_bits_per_byte
+                    .map(|bits| format!(", bits per byte {}", units::value(Unit::BitsPerByte, bits))),
+                corpus_accuracy.map(|share| format!(", accuracy {}", units::percent(share))),
+            ];
+            Some(format!(
+                "loss over the whole training corpus: {}{} (took {})",
+                units::loss(*corpus_loss),
+                more.into_iter().flatten().collect::<String>(),
+                units::duration(*secs)
+            ))
+        }
         Event::Resumed { attempt, step } => {
             Some(format!("resumes after step {}, attempt {attempt}", units::count(*step)))
         }
@@ -186,12 +200,17 @@ fn words(event: &Event) -> Option<String> {
     }
 }
 
-/// Losses, rate and speed of a step.
+/// The numbers of a step that a person watches.
 fn figures(row: &MetricsRow) -> String {
-    let loss = |value: Option<f64>| value.map_or("-".to_owned(), units::loss);
-    let rate = row.learning_rate.map_or("-".to_owned(), |rate| format!("{rate:.2e}"));
-    let speed = row.tokens_per_sec.map_or("-".to_owned(), units::si);
-    format!("loss {}  smoothed {}  lr {rate}  {speed} tok/s", loss(row.train_loss), loss(row.train_loss_ema))
+    let shown = METRICS.iter().flat_map(|metric| metric.traits.iter().map(move |each| (metric, each)));
+    let shown = shown.filter_map(|(metric, each)| match each {
+        Trait::Progress(before, after) => {
+            let value = (metric.get)(row).map(|value| units::passing(metric.unit, value));
+            Some(format!("{before}{}{after}", value.as_deref().unwrap_or(units::MISSING)))
+        }
+        _ => None,
+    });
+    shown.collect::<Vec<String>>().join("  ")
 }
 
 /// Elapsed time and the time to the last step.

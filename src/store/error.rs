@@ -24,6 +24,8 @@ pub enum StoreError {
     Write { path: PathBuf, source: io::Error },
     #[error("cannot read {}: {}", path.display(), disk::no_file(path, source, "; make it readable and try again"))]
     Read { path: PathBuf, source: io::Error },
+    #[error("cannot move {} to {}: {source}", from.display(), to.display())]
+    Move { from: PathBuf, to: PathBuf, source: io::Error },
     #[error("cannot write {}: {reason}", path.display())]
     EncodeManifest { path: PathBuf, reason: String },
     #[error("{} is not there, so this is not a whole run directory; put it back, or move the folder away and train the run again", path.display())]

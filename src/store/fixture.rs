@@ -46,6 +46,7 @@ pub(crate) fn manifest(experiment: &str, run: &str) -> Manifest {
         model: None,
         init_from: None,
         cost: None,
+        estimate: None,
         target: None,
         results: None,
         time: None,

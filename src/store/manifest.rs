@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use super::results::Results;
+
 use crate::facts::{
-    CostInfo, DataInfo, DeviceInfo, HostInfo, InitFrom, KeyChange, ModelInfo, Reference, Status, StepPart,
-    StopReason,
+    CostInfo, DataInfo, DeviceInfo, EstimateInfo, HostInfo, InitFrom, KeyChange, ModelInfo, Reference,
+    Status, StepPart, StopReason,
 };
 
 /// Version of the run directory's format. Readers accept this one and older ones.
@@ -50,6 +52,9 @@ pub struct Manifest {
     /// What the run was expected to take. Absent where nothing is computed (the scripted engine).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<CostInfo>,
+    /// How long it was expected to take. Absent where nothing was known to tell it from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<EstimateInfo>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<TargetInfo>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -129,6 +134,7 @@ impl Manifest {
             pid,
             hostname: host.hostname.clone(),
             kernel: None,
+            runs_at_once: None,
         });
         (self.host, self.retry_at) = (host, None);
         self.status = Status::Running;
@@ -159,6 +165,10 @@ pub struct Attempt {
     /// What multiplied, where there is a choice. It is another one than the run's own where the machine had not got that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<String>,
+    /// Runs that the process which started this one trained at a time, at most: 1 had the machine for itself. Absent where
+    /// nobody knows: in runs of before, and where `runner exec` was called by hand or by a scheduler.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs_at_once: Option<usize>,
 }
 
 /// What distinguishes a run from an earlier one of the same name.
@@ -208,45 +218,6 @@ pub struct TargetInfo {
     /// The value that was below the threshold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reached_value: Option<f64>,
-}
-
-/// Final numbers. What was not measured is absent.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Results {
-    pub steps: u64,
-    pub tokens: u64,
-    pub epochs: f64,
-    pub elapsed_secs: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub initial_train_loss: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub final_train_loss: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub final_train_loss_ema: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub best_train_loss: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub final_val_loss: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub best_val_loss: Option<f64>,
-    /// Loss over the whole training split after the last step.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub corpus_loss: Option<f64>,
-    /// Share of the runs of eight words in the last samples that stand in the training text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub copied_share: Option<f64>,
-    /// Length of the longest passage of the last samples that stands in the training text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub longest_copy_characters: Option<u64>,
-    /// Median over the steps after the first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub step_secs: Option<f64>,
-    /// All tokens divided by the seconds of all steps.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tokens_per_sec: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub peak_memory_bytes: Option<u64>,
 }
 
 /// Where the wall time between loading and the end of a run went. The first five add up to all of it.

@@ -6,15 +6,22 @@
 pub mod archive;
 pub mod checksums;
 mod error;
+mod find;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod lock;
 pub mod manifest;
 mod metrics_csv;
+mod pattern;
+pub mod planned;
 mod read;
 mod record_sizes;
+mod results;
 mod run_dir;
 pub mod scan;
+pub mod tags;
+mod tail;
+pub mod trash;
 mod turn;
 
 pub use crate::event::{Memorisation, NGRAM_WORDS, SampleText, VerbatimCopy};
@@ -23,7 +30,9 @@ pub use lock::{Announcer, BEAT, FRESH, WriteLock, Writer};
 pub use metrics_csv::{metrics_header, read_rows, row_record, write_rows};
 pub use read::{RunRecord, read};
 pub use record_sizes::RecordSizes;
+pub use results::{Results, Totals};
 pub use run_dir::{CheckpointsDir, Identity, RunDir};
+pub use tail::{Tail, tail};
 pub use turn::Turn;
 
 /// Number of the line that the byte at `offset` stands in, from 1.

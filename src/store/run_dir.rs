@@ -149,6 +149,11 @@ impl RunDir {
         self.0.join("report.md")
     }
 
+    /// What people write of the run. The program reads it and never writes there.
+    pub fn notes(&self) -> PathBuf {
+        self.0.join("notes.md")
+    }
+
     /// What the run's process printed besides its events: panics, messages of the system and of libraries.
     pub fn output(&self) -> PathBuf {
         self.0.join("output.log")
@@ -263,14 +268,25 @@ impl RunDir {
             let line = line_at(text.as_bytes(), start);
             StoreError::BadManifest { path: path.clone(), line, reason: error.message().to_owned() }
         };
-        // The version is looked at first: a newer manifest may lack keys that this program wants.
-        let table: toml::Table = text.parse().map_err(bad)?;
-        if let Some(found) = table.get("format_version").and_then(toml::Value::as_integer)
-            && found > i64::from(FORMAT_VERSION)
-        {
-            return Err(StoreError::NewerFormat { path, found, supported: FORMAT_VERSION });
+        let newer = |found: i64| {
+            (found > i64::from(FORMAT_VERSION)).then(|| StoreError::NewerFormat {
+                path: path.clone(),
+                found,
+                supported: FORMAT_VERSION,
+            })
+        };
+        match toml::from_str::<Manifest>(&text) {
+            Ok(manifest) => match newer(i64::from(manifest.format_version)) {
+                Some(error) => Err(error),
+                None => Ok(manifest),
+            },
+            Err(error) => {
+                // A newer manifest may lack keys that this program wants.
+                let table: toml::Table = text.parse().map_err(bad)?;
+                let found = table.get("format_version").and_then(toml::Value::as_integer);
+                Err(found.and_then(newer).unwrap_or_else(|| bad(error)))
+            }
         }
-        toml::from_str(&text).map_err(bad)
     }
 }
 
@@ -320,6 +336,16 @@ impl CheckpointsDir {
         Ok(steps)
     }
 
+    /// Checkpoints that people gave a name: nothing but [`tags`](super::tags) writes or deletes here.
+    pub fn tags(&self) -> PathBuf {
+        self.0.join("tags")
+    }
+
+    /// The folder of the checkpoint of this name.
+    pub fn tag(&self, name: &str) -> PathBuf {
+        self.tags().join(name)
+    }
+
     /// A file that names the checkpoint with the lowest loss.
     pub fn best(&self) -> PathBuf {
         self.0.join("best")
@@ -351,6 +377,9 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     atomic::write(path, bytes).map_err(|source| StoreError::Write { path: path.to_owned(), source })
 }
 
+/// Whether nothing was done in the directory, by the program or by a person.
 fn was_skipped(path: &Path) -> bool {
-    RunDir::open(path).read_manifest().is_ok_and(|manifest| manifest.status == Status::Skipped)
+    let dir = RunDir::open(path);
+    let was_written_to = dir.notes().symlink_metadata().is_ok();
+    !was_written_to && dir.read_manifest().is_ok_and(|manifest| manifest.status == Status::Skipped)
 }

@@ -2,45 +2,81 @@
 
 use std::path::{Path, PathBuf};
 
-use walkdir::{DirEntry, WalkDir};
+use rayon::prelude::*;
 
 use super::error::StoreError;
+use super::find::find;
 use super::manifest::Manifest;
+use super::pattern::{self, Names};
 use super::run_dir::RunDir;
-use crate::files::atomic::TEMPORARY;
+use super::tags;
 
 /// Every run directory below `root` with its manifest, in order of path, where 2 comes before 10. A folder with `metrics.csv` or `config.toml`
-/// but no manifest counts too, as an error, so that a damaged run is not passed over in silence. Symbolic links are
-/// not followed. A `root` that is not there holds no runs.
+/// but no manifest counts too, as an error, so that a damaged run is not passed over in silence. A `root` that is not there holds no
+/// runs. What was moved to the trash is not looked at.
+///
+/// Symbolic links to folders are followed, so that runs may lie on other disks, and each run is found once, under the name that is
+/// no link if it has one.
 pub fn scan(root: &Path) -> Vec<(PathBuf, Result<Manifest, StoreError>)> {
     find(root)
-        .into_iter()
+        .into_par_iter()
         .map(|found| match found {
             Ok(path) => {
                 let manifest = RunDir::open(&path).read_manifest_now();
                 (path, manifest)
             }
-            Err(error) => {
-                let path = error.path().unwrap_or(root).to_owned();
-                (path.clone(), Err(StoreError::Read { path, source: error.into() }))
-            }
+            Err((path, source)) => (path.clone(), Err(StoreError::Read { path, source })),
         })
         .collect()
 }
 
-/// The run directories that `argument` means: the path of a run directory or of a folder of them, or in `runs_dir`
-/// an `<experiment>/<run>` or an `<experiment>` (all its runs).
+pub use super::pattern::is_pattern;
+
+/// The directories that [`scan`] finds, unread.
+pub fn paths(root: &Path) -> Vec<PathBuf> {
+    find(root).into_iter().flatten().collect()
+}
+
+/// `experiment/run`, as the folders of a run are called.
+pub fn id_of(dir: &RunDir) -> String {
+    let experiment = dir.path().parent().and_then(Path::file_name).unwrap_or_default();
+    format!("{}/{}", experiment.display(), dir.name())
+}
+
+/// An argument in front of the last `@`, and what stands behind it: which of the checkpoints of a run, or of the runs of an
+/// experiment. No name of a run or an experiment has an `@`; a path may, so that a path that is there is not taken apart.
+pub fn split_checkpoint(argument: &str) -> Option<(&str, &str)> {
+    argument
+        .rsplit_once('@')
+        .filter(|(run, which)| !run.is_empty() && !which.is_empty() && !which.contains('/'))
+}
+
+/// The run directories that `argument` means: the path of a run directory or of a folder of them; or in `runs_dir`
+/// an `<experiment>/<run>`, an `<experiment>` (all its runs), a pattern of these (`lr/learning_rate=0.001*`, `{a,b}`), or a
+/// [tag](super::tags) (the run that it is of). `@` and a checkpoint behind it change nothing: the run is the same.
 ///
 /// # Errors
 /// When it means nothing; the error offers the nearest names.
 pub fn resolve(runs_dir: &Path, argument: &str) -> Result<Vec<PathBuf>, StoreError> {
     // An empty name would mean the folder of all runs.
-    let paths = [PathBuf::from(argument), runs_dir.join(argument)];
-    for path in paths.into_iter().filter(|_| !argument.is_empty()) {
-        let runs: Vec<PathBuf> = find(&path).into_iter().flatten().collect();
+    let places = [PathBuf::from(argument), runs_dir.join(argument)];
+    for path in places.into_iter().filter(|_| !argument.is_empty()) {
+        let runs = paths(&path);
         if !runs.is_empty() {
             return Ok(runs);
         }
+    }
+    if let Some(names) = Some(argument).filter(|text| pattern::is_pattern(text)).and_then(Names::of) {
+        let runs = fitting(runs_dir, argument, &names);
+        if !runs.is_empty() {
+            return Ok(runs);
+        }
+    }
+    if let Some(tag) = tags::find(runs_dir, argument) {
+        return Ok(vec![tag.dir.path().to_owned()]);
+    }
+    if let Some((run, _)) = split_checkpoint(argument) {
+        return resolve(runs_dir, run);
     }
     Err(StoreError::UnknownRun {
         argument: argument.to_owned(),
@@ -49,46 +85,29 @@ pub fn resolve(runs_dir: &Path, argument: &str) -> Result<Vec<PathBuf>, StoreErr
     })
 }
 
-fn find(root: &Path) -> Vec<Result<PathBuf, walkdir::Error>> {
-    let mut found = Vec::new();
-    if !root.is_dir() {
+/// The runs that a pattern names: by `experiment/run`, by one of the two, or by their path.
+fn fitting(runs_dir: &Path, argument: &str, names: &Names) -> Vec<PathBuf> {
+    let in_runs_dir = paths(runs_dir).into_iter().filter(|path| {
+        let Ok(id) = path.strip_prefix(runs_dir) else { return false };
+        let (experiment, run) = (id.parent().unwrap_or(Path::new("")), id.file_name().unwrap_or_default());
+        let known = [id.as_os_str(), experiment.as_os_str(), run, path.as_os_str()];
+        known.iter().any(|name| !name.is_empty() && names.fit(&name.to_string_lossy()))
+    });
+    let found: Vec<PathBuf> = in_runs_dir.collect();
+    if !found.is_empty() {
         return found;
     }
-    let mut walk =
-        WalkDir::new(root).sort_by_key(|entry| order(&entry.file_name().to_string_lossy())).into_iter();
-    while let Some(entry) = walk.next() {
-        match entry {
-            // What was being unpacked when its process was killed.
-            Ok(entry) if entry.depth() > 0 && is_temporary(&entry) => walk.skip_current_dir(),
-            Ok(entry) if entry.file_type().is_dir() && is_run(entry.path()) => {
-                found.push(Ok(entry.into_path()));
-                walk.skip_current_dir();
-            }
-            Ok(_) => {}
-            Err(error) => found.push(Err(error)),
-        }
+    // Below another folder: its part without a pattern is a path.
+    let plain: PathBuf = Path::new(argument)
+        .components()
+        .take_while(|part| !pattern::is_pattern(&part.as_os_str().to_string_lossy()))
+        .collect();
+    if plain.as_os_str().is_empty() || plain == Path::new("/") {
+        return Vec::new();
     }
-    found
-}
-
-/// Names sort by the number at their end, the seed of a run, and then by the number that a run started again has after
-/// a dash: `seed=9`, `seed=10`, `seed=10-2`, `seed=10-10`, `seed=11`.
-fn order(name: &str) -> (String, Option<u64>, Option<u64>, String) {
-    let (base, again) = match name.rsplit_once('-') {
-        Some((base, number)) if number.parse::<u64>().is_ok() => (base, number.parse().ok()),
-        _ => (name, None),
-    };
-    let stem = base.trim_end_matches(|c: char| c.is_ascii_digit());
-    (stem.to_owned(), base[stem.len()..].parse().ok(), again, name.to_owned())
-}
-
-fn is_temporary(entry: &DirEntry) -> bool {
-    entry.file_type().is_dir() && entry.file_name().to_string_lossy().starts_with(TEMPORARY)
-}
-
-fn is_run(path: &Path) -> bool {
-    let dir = RunDir::open(path);
-    [dir.manifest(), dir.metrics(), dir.config()].iter().any(|file| file.is_file())
+    // A run, or the folder of an experiment.
+    let fits = |path: &Path| names.fit(&path.to_string_lossy());
+    paths(&plain).into_iter().filter(|path| fits(path) || path.parent().is_some_and(fits)).collect()
 }
 
 /// Up to three names of experiments and runs that resemble `argument`, nearest first.
@@ -105,6 +124,7 @@ fn nearest(runs_dir: &Path, argument: &str) -> Vec<String> {
             names.push((last.display().to_string(), id.clone()));
         }
         names.push((id.clone(), id));
+        names.extend(tags::of(&RunDir::open(&path)).into_iter().map(|tag| (tag.name.clone(), tag.name)));
     }
     // A name of more than twice the length has a likeness below one half, and a very long one would take long to compare.
     let length = argument.chars().count();
@@ -135,7 +155,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::store::fixture;
+    use crate::store::{fixture, trash};
 
     fn runs() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
@@ -197,6 +217,19 @@ mod tests {
         assert_eq!(resolved("quickstart"), ["quickstart/seed=1", "quickstart/seed=2"]);
         assert_eq!(resolved("quickstart/seed=2"), ["quickstart/seed=2"]);
         assert!(resolve(dir.path(), "").is_err());
+        assert_eq!(resolved("quick*"), ["quickstart/seed=1", "quickstart/seed=2"]);
+        assert_eq!(resolved("*seed=1"), ["quickstart/seed=1", "sweep/lr=0.1,seed=1"]);
+        assert_eq!(resolved("quickstart/seed=[2-9]"), ["quickstart/seed=2"]);
+        assert_eq!(resolved("{quickstart,sweep}/*seed=1"), ["quickstart/seed=1", "sweep/lr=0.1,seed=1"]);
+        assert_eq!(resolved("quickstart/seed=2@500"), ["quickstart/seed=2"]);
+        assert_eq!(resolved(&format!("{}/quick*/seed=1", dir.path().display())), ["quickstart/seed=1"]);
+        let elsewhere = tempfile::tempdir().unwrap();
+        let pattern = format!("{}/quick*", dir.path().display());
+        assert_eq!(resolve(elsewhere.path(), &pattern).unwrap().len(), 2);
+        for nothing in ["nothing*", "@", "quickstart/@x", "[", "*nothing@5"] {
+            let found = resolve(dir.path(), nothing);
+            assert_eq!(found.is_err(), nothing != "quickstart/@x", "{nothing}: {found:?}");
+        }
         let path = dir.path().join("sweep/lr=0.1,seed=1");
         assert_eq!(resolved(path.to_str().unwrap()), ["sweep/lr=0.1,seed=1"]);
     }
@@ -224,5 +257,48 @@ mod tests {
         let dir = runs();
         std::os::unix::fs::symlink(dir.path(), dir.path().join("quickstart/loop")).unwrap();
         assert_eq!(scan(dir.path()).len(), 3);
+        // Two folders outside, each with a link to the other.
+        let outside = runs();
+        std::os::unix::fs::symlink(outside.path(), dir.path().join("outside")).unwrap();
+        std::os::unix::fs::symlink(dir.path(), outside.path().join("back")).unwrap();
+        assert_eq!(scan(dir.path()).len(), 6);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn runs_behind_links_are_found_once_by_folder_and_by_name() {
+        use std::os::unix::fs::symlink;
+        let (dir, disk) = (runs(), runs());
+        symlink(disk.path().join("sweep"), dir.path().join("elsewhere")).unwrap();
+        symlink(disk.path().join("sweep"), dir.path().join("once-more")).unwrap();
+        symlink(disk.path().join("quickstart/seed=2"), dir.path().join("quickstart/seed=7")).unwrap();
+        symlink(dir.path().join("quickstart"), dir.path().join("second-name")).unwrap();
+        symlink(dir.path().join("nowhere"), dir.path().join("broken")).unwrap();
+        symlink("/", dir.path().join("everything")).unwrap();
+        let found: Vec<PathBuf> = scan(dir.path()).into_iter().map(|(path, _)| path).collect();
+        let expected = [
+            "elsewhere/lr=0.1,seed=1",
+            "quickstart/seed=1",
+            "quickstart/seed=2",
+            "quickstart/seed=7",
+            "sweep/lr=0.1,seed=1",
+        ];
+        assert_eq!(names(dir.path(), &found), expected);
+        let resolved = |argument: &str| names(dir.path(), &resolve(dir.path(), argument).unwrap());
+        assert_eq!(resolved("elsewhere"), ["elsewhere/lr=0.1,seed=1"]);
+        assert_eq!(resolved("quickstart/seed=7"), ["quickstart/seed=7"]);
+        assert_eq!(
+            resolved("second-name"),
+            ["second-name/seed=1", "second-name/seed=2", "second-name/seed=7"]
+        );
+    }
+
+    #[test]
+    fn what_was_thrown_away_is_not_found() {
+        let dir = runs();
+        fs::create_dir(dir.path().join(trash::FOLDER)).unwrap();
+        fs::rename(dir.path().join("sweep"), dir.path().join(trash::FOLDER).join("sweep")).unwrap();
+        assert_eq!(scan(dir.path()).len(), 2);
+        assert!(resolve(dir.path(), "sweep").is_err());
     }
 }

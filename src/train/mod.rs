@@ -44,6 +44,8 @@ pub struct Assignment {
     pub threads: Option<usize>,
     /// Ordinal of the GPU; `None`: as the configuration says.
     pub gpu: Option<usize>,
+    /// Runs that are trained here at a time, at most; `None`: nobody said.
+    pub runs_at_once: Option<usize>,
 }
 
 impl Assignment {
@@ -71,6 +73,9 @@ pub fn train_run(
     // Where that cannot be read, the attempt fails in a moment and says so.
     let from_step = checkpoint::newest_step(dir).ok().flatten().unwrap_or(0);
     manifest.begin_attempt(from_step, std::process::id(), machine::host_info());
+    if let Some(attempt) = manifest.attempts.last_mut() {
+        attempt.runs_at_once = assignment.runs_at_once;
+    }
     dir.write_manifest(&manifest)?;
     let identity = dir.identity()?;
     match try_train(dir, assignment, &mut manifest, listeners, stop) {
@@ -231,7 +236,9 @@ fn begin_from(
     if kept.is_some() && (manifest.init_from.is_some() || checkpoint::newest_step(dir)?.is_some()) {
         return Ok(kept);
     }
-    let Some(start) = Start::find(plan)? else { return Ok(None) };
+    // The folder of all runs, where a run is that was made as any other.
+    let runs_dir = dir.path().parent().and_then(std::path::Path::parent).unwrap_or(std::path::Path::new("."));
+    let Some(start) = Start::find(plan, runs_dir)? else { return Ok(None) };
     // One that was found before is kept to: whether it is still the same is looked at before it is used.
     manifest.init_from.get_or_insert(start.info);
     Ok(start.tokenizer)

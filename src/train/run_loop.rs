@@ -13,12 +13,13 @@ use super::target::{self, Ema};
 use crate::config::experiment::RunPlan;
 use crate::data::Dataset;
 use crate::data::batches::Batches;
+use crate::data::tokenizer::TokenLengths;
 use crate::engine::{Engine, StepOutput};
 use crate::event::Event;
-use crate::facts::Status;
+use crate::facts::{Score, Status};
 use crate::metric::MetricsRow;
 use crate::monitor::Monitor;
-use crate::optim::schedule::learning_rate;
+use crate::optim::{learning_rate, rate_of_rest};
 use crate::sinks::Sink;
 use crate::store::manifest::{Results, TimeInfo};
 use crate::store::{Identity, RunDir};
@@ -37,6 +38,8 @@ pub struct Session<'a> {
     monitor: Monitor,
     pub(super) stop: &'a StopFlag,
     pub(super) batches: Batches,
+    /// How much text each token stands for.
+    pub(super) lengths: TokenLengths,
     pub(super) checkpoints: Checkpoints,
     pub(super) clock: Clock,
     pub(super) ema: Ema,
@@ -101,6 +104,7 @@ impl<'a> Session<'a> {
             monitor,
             stop,
             batches,
+            lengths: TokenLengths::of(&dataset.tokenizer),
             checkpoints,
             clock: Clock::resume(state.map_or(0.0, |state| state.elapsed_secs)),
             ema: state.map_or_else(|| Ema::new(train.ema_decay), |state| state.ema.clone()),
@@ -140,7 +144,7 @@ impl<'a> Session<'a> {
         if ending.status == Status::Finished {
             self.sample_at_end()?;
             self.evaluate_corpus()?;
-            if let Some(lost) = lost(self.tally.corpus_loss, "the training text") {
+            if let Some(lost) = lost(self.tally.whole.corpus_loss, "the training text") {
                 ending = lost;
             } else if self.was_cut_short() {
                 ending = interrupted(self.tally.last().step);
@@ -161,7 +165,7 @@ impl<'a> Session<'a> {
 
     /// Whether a stop came before all was measured that belongs to the end, and the run can be gone on with to make up for it.
     fn was_cut_short(&self) -> bool {
-        let evaluated = !self.plan.train.final_eval || self.tally.corpus_loss.is_some();
+        let evaluated = !self.plan.train.final_eval || self.tally.whole.corpus_loss.is_some();
         let sampled = self.plan.sample.interval == 0 || self.sampled_at == Some(self.tally.last().step);
         self.stop.is_requested() && self.plan.checkpoint.interval > 0 && !(evaluated && sampled)
     }
@@ -292,7 +296,8 @@ impl<'a> Session<'a> {
             .map(|_| self.batches.next_batch())
             .collect::<Result<_, _>>()?;
         let started = Instant::now();
-        let StepOutput { loss, grad_norm, scaling, virtual_secs } = self.engine.train_step(&batches, rate)?;
+        let StepOutput { loss, right, grad_norm, scaling, virtual_secs } =
+            self.engine.train_step(&batches, rate)?;
         let step_secs = virtual_secs.unwrap_or_else(|| started.elapsed().as_secs_f64());
         if let Some(secs) = virtual_secs {
             self.clock.advance(secs);
@@ -301,6 +306,12 @@ impl<'a> Session<'a> {
         self.skipped_steps += u64::from(skipped);
         let step_tokens = train.tokens_per_step() as f64;
         let tokens = step as f64 * step_tokens;
+        let score = Score {
+            tokens: train.tokens_per_step(),
+            bytes: batches.iter().map(|batch| self.lengths.sum(&batch.targets)).sum(),
+            nats: loss * step_tokens,
+            right,
+        };
         let resources = self.monitor.latest();
         Ok(MetricsRow {
             step,
@@ -309,7 +320,10 @@ impl<'a> Session<'a> {
             epoch: Some(tokens / self.dataset.train.len() as f64),
             train_loss: Some(loss),
             train_loss_ema: Some(self.ema.update(loss)),
+            train_bits_per_byte: score.bits_per_byte(),
+            train_accuracy: score.accuracy(),
             learning_rate: Some(rate),
+            adamw_learning_rate: rate_of_rest(&self.plan.optimizer, rate),
             // What overflowed half precision is no norm, and no end of the run either.
             grad_norm: (!skipped).then_some(grad_norm),
             loss_scale: scaling.map(|scaling| scaling.loss_scale),

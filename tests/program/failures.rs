@@ -46,7 +46,8 @@ fn every_class_of_failure_is_told_apart_and_the_others_finish() {
         assert_eq!(class(&shop, &format!("a/fail_as={how},seed=1337")), expected);
         assert_eq!(rows(&shop, &format!("a/fail_as={how},seed=1337")), 30, "{how}: header and 29 steps");
     }
-    assert!(call.stdout.contains("fine/seed=1337: Finished"), "{}", call.stdout);
+    assert_eq!(class(&shop, "fine/seed=1337"), "max_steps");
+    assert!(call.stdout.contains("7 runs in ") && call.stdout.contains(", 6 failed\n"), "{}", call.stdout);
     let panicked = manifest(&shop, "a/fail_as=panic,seed=1337");
     assert!(
         panicked["last_output"]

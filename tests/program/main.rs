@@ -14,6 +14,7 @@ mod failures;
 mod finetune;
 mod generate;
 mod interrupt;
+mod listing;
 mod outcomes;
 mod readme;
 mod serve;

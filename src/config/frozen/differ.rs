@@ -8,6 +8,7 @@ use super::experiment::{ResolvedKey, RunPlan};
 use super::freeze;
 use super::schema::{self, Kind};
 use super::value::value_text;
+use crate::config::name_of_run;
 use crate::facts::KeyChange;
 
 /// Whether a key decides what a run computes and records. Prose, what is compared with, how failures are met, and what only
@@ -50,6 +51,7 @@ pub fn differences(before: &RunPlan, adapted: &[KeyChange], now: &RunPlan) -> Ve
 /// A path, or each of several, without regard to the working directory.
 pub(in crate::config) fn absolute(value: &Value) -> Value {
     match value {
+        Value::String(name) if name_of_run(name).is_some() => value.clone(),
         Value::String(path) if !path.is_empty() => {
             let absolute = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
             Value::String(absolute.to_string_lossy().into_owned())

@@ -9,6 +9,7 @@ mod manual;
 pub(super) mod parse;
 mod row;
 mod rows;
+pub(super) mod run_reference;
 mod types;
 pub(super) mod value;
 
@@ -19,6 +20,7 @@ pub use rows::{
     DeviceChoice, DtypeKind, Requirement, ScheduleKind, ScriptedFailure, Separator, TargetMetric,
     TokenizerKind, WindowOrder,
 };
+pub use run_reference::name_of_run;
 pub use schema::DEFAULTS;
 pub use value::value_text;
 

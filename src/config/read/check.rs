@@ -8,6 +8,7 @@ use toml::Value;
 use super::hint;
 use super::odd;
 use super::parse;
+use super::run_reference;
 use super::schema::{Key, Kind};
 use super::value::{kind_of, shortened, value_text};
 use crate::files::home;
@@ -83,6 +84,11 @@ fn resolve(key: &Key, base: &Path, path: &str) -> Result<Value, Complaint> {
     // A file may be called `$a.txt`.
     if plain.exists() {
         return Ok(text(&plain));
+    }
+    if key.name == "train.init_from"
+        && let Some(name) = run_reference::written(path)
+    {
+        return Ok(name.into());
     }
     match home::expand(Path::new(path)) {
         Ok(expanded) => Ok(text(&base.join(expanded))),

@@ -19,7 +19,7 @@ pub(super) use sections::Findings;
 pub use sweep::MAX_RUNS;
 pub(super) use sweep::too_many;
 
-use super::keys::{Manual, parse, schema, value};
+use super::keys::{Manual, parse, run_reference, schema, value};
 use super::{error, hint};
 
 /// What a key makes of a value, where it takes it.

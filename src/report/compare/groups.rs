@@ -1,7 +1,7 @@
 //! Runs of one configuration belong together, whatever their seed.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -26,6 +26,8 @@ pub struct Group<'a> {
     pub experiment: String,
     /// The values of [`Comparison::keys`].
     pub values: Vec<String>,
+    /// The same with no more digits than people read, where that tells them apart: `7.352e-4`.
+    pub shown: Vec<String>,
     /// What the group is called: what differs, shortly.
     pub label: String,
     pub runs: Vec<Run<'a>>,
@@ -65,9 +67,10 @@ impl<'a> Comparison<'a> {
             });
             count_once(&mut runs);
             let values: Vec<String> = values.into_iter().map(|Sorted(value)| value).collect();
-            Group { experiment, label: String::new(), values, runs }
+            Group { experiment, label: String::new(), shown: values.clone(), values, runs }
         });
         let mut comparison = Comparison { groups: groups.collect(), keys };
+        comparison.shorten();
         comparison.label();
         comparison
     }
@@ -80,6 +83,23 @@ impl<'a> Comparison<'a> {
     pub fn date(&self) -> Option<Timestamp> {
         let manifests = self.groups.iter().flat_map(|group| &group.runs).map(|run| &run.record.manifest);
         manifests.map(|manifest| manifest.finished_at.unwrap_or(manifest.started_at)).max()
+    }
+
+    /// Random search gives numbers with more digits than anybody reads.
+    fn shorten(&mut self) {
+        for index in 0..self.keys.len() {
+            let shown: BTreeMap<String, String> = self
+                .groups
+                .iter()
+                .map(|group| (group.values[index].clone(), short(&group.values[index])))
+                .collect();
+            let distinct: BTreeSet<&String> = shown.values().collect();
+            if distinct.len() == shown.len() {
+                for group in &mut self.groups {
+                    group.shown[index] = shown[&group.values[index]].clone();
+                }
+            }
+        }
     }
 
     /// Names groups by what differs within their experiment, and by the experiment where there are several.
@@ -108,7 +128,7 @@ impl<'a> Comparison<'a> {
                 let settings: Vec<String> = names
                     .iter()
                     .zip(&differing)
-                    .map(|(name, &index)| format!("{name} = {}", group.values[index]))
+                    .map(|(name, &index)| format!("{name} = {}", group.shown[index]))
                     .collect();
                 group.label = match (several, settings.is_empty()) {
                     (_, true) => group.experiment.clone(),
@@ -192,6 +212,17 @@ fn configuration(record: &RunRecord) -> Vec<(String, String)> {
     all
 }
 
+/// A number with four digits at most; whole numbers and words as they are.
+fn short(value: &str) -> String {
+    match value.parse::<f64>() {
+        Ok(number) if number.is_finite() && number.fract() != 0.0 => {
+            let short = format!("{number:.3e}").parse().map_or_else(|_| value.to_owned(), units::number);
+            if short.len() < value.len() { short } else { value.to_owned() }
+        }
+        _ => value.to_owned(),
+    }
+}
+
 fn optimizer(record: &RunRecord) -> Option<OptimizerKind> {
     OptimizerKind::of_word(&settings::text(&record.config, "optimizer.kind"))
 }
@@ -243,7 +274,7 @@ fn differing(all: &[(&RunRecord, Vec<(String, String)>)]) -> Vec<String> {
 
 /// A value's text in the order of what it means: numbers by size, and before words.
 #[derive(Clone, Debug)]
-struct Sorted(String);
+pub(super) struct Sorted(pub(super) String);
 
 impl Ord for Sorted {
     fn cmp(&self, other: &Self) -> Ordering {

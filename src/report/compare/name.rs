@@ -43,18 +43,34 @@ fn hash(names: &[&str]) -> String {
 /// # Errors
 /// [`ReportError::BadName`] for what cannot name a folder, as for names of experiments, and for the index's own name.
 pub fn checked_name(name: &str) -> Result<String, ReportError> {
-    if is_folder_name(name) && !name.eq_ignore_ascii_case("readme") {
+    if is_folder_name(name) && !name.eq_ignore_ascii_case("readme") && !is_of_notes(name) {
         Ok(name.to_owned())
     } else {
         Err(ReportError::BadName { name: name.to_owned() })
     }
 }
 
+/// Whether a comparison of this name would lie where people write of another.
+fn is_of_notes(name: &str) -> bool {
+    name.to_ascii_lowercase().ends_with(NOTES)
+}
+
+/// What the name of a comparison's notes ends with, before the ending of the file.
+const NOTES: &str = ".notes";
+
+/// The name of the file with what people write of a comparison.
+pub(super) fn notes_file(file: &str) -> String {
+    format!("{file}{NOTES}.md")
+}
+
 /// The comparison's name as one file name. Manifests can come from anywhere, and the names in them too.
 pub(super) fn file_name(name: &str) -> String {
     let safe: String =
         name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '-' } else { c }).collect();
-    let safe = safe.trim_matches(['.', ' ']).to_owned();
+    let mut safe = safe.trim_matches(['.', ' ']).to_owned();
+    if is_of_notes(&safe) {
+        safe = format!("{}-notes", &safe[..safe.len() - NOTES.len()]);
+    }
     // The index lies beside the comparisons.
     if safe.is_empty() || safe.eq_ignore_ascii_case("readme") || is_device_name(&safe) {
         format!("comparison-{safe}")
@@ -114,11 +130,14 @@ mod tests {
     #[test]
     fn a_name_that_leads_elsewhere_is_refused_with_the_rule() {
         assert_eq!(checked_name("lr-sweep_2.v1").unwrap(), "lr-sweep_2.v1");
-        for name in ["", ".", "..", "../x", "a/b", r"a\b", "README", "readme", ".a", "a b", &"x".repeat(101)]
+        let long = "x".repeat(101);
+        for name in ["", ".", "..", "../x", "a/b", r"a\b", "README", "readme", ".a", "a b", "a.notes", &long]
         {
             let error = checked_name(name).unwrap_err();
             assert!(matches!(error, ReportError::BadName { .. }), "{name}");
             assert!(error.to_string().contains("letters, digits, `.`, `_` and `-`"), "{error}");
         }
+        // An experiment may be called so.
+        assert_eq!((file_name("a.notes"), notes_file("a")), ("a-notes".to_owned(), "a.notes.md".to_owned()));
     }
 }

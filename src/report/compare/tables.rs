@@ -1,9 +1,9 @@
-//! One row per group with means and spreads, and one row per run.
+//! Settings from the best to the worst, in a table that fits a page; all outcomes and the single runs in folds.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::markdown::{Align, Table, code, escape, link, relative_url};
+use crate::markdown::{Align, Table, code, escape, link, percent_encode, relative_url};
 use crate::metric::{Better, Unit};
 use crate::report::changes::adaptation;
 use crate::report::ending::Ending;
@@ -12,64 +12,154 @@ use crate::stats::Spread;
 use crate::units::{self, MISSING};
 
 use super::groups::{Comparison, Group, Run};
+use super::varied::Varied;
+use super::view::View;
 
-/// With more changed keys than this, and few settings, the table lies on its side: settings are columns.
+/// Columns that fit a page, and how many of them are changed keys.
+const COLUMNS: usize = 8;
+const KEYS: usize = 4;
+/// Settings that the first table shows; all are in the fold.
+const SHOWN: usize = 24;
+
+/// With more changed keys than this, and few settings, the table of all outcomes lies on its side: settings are columns.
 const KEYS_ACROSS: usize = 6;
 const SETTINGS_ACROSS: usize = 8;
 
-/// One row per setting: changed keys, then outcomes, the best of each column in bold.
-pub fn settings(comparison: &Comparison) -> String {
+/// The best settings in few columns, and a fold with everything. The best of each outcome is bold.
+pub fn settings(view: &View) -> String {
+    let comparison = view.comparison;
     if comparison.groups.is_empty() {
         return String::new();
     }
     let spread_known = comparison.groups.iter().any(|group| group.counted().count() > 1);
-    let columns: Vec<Column> = columns(comparison, spread_known);
-    let on_its_side = comparison.keys.len() > KEYS_ACROSS && comparison.groups.len() <= SETTINGS_ACROSS;
-    let mut table = Table::default();
-    if on_its_side {
-        table.column("", Align::Left);
-        for group in &comparison.groups {
-            table.column(code(&group.label), Align::Right);
-        }
-        for column in columns {
-            table.row(std::iter::once(column.name).chain(column.cells));
-        }
-    } else {
-        for column in &columns {
-            table.column(column.name.clone(), column.align);
-        }
-        for index in 0..comparison.groups.len() {
-            table.row(columns.iter().filter_map(|column| column.cells.get(index).cloned()));
-        }
-    }
     let notes = notes(comparison);
+    let few = few(view, spread_known);
+    let all = fold("All outcomes of all settings", &everything(view, spread_known));
     if comparison.groups.iter().all(|group| group.counted().next().is_none()) {
-        return table.render() + &notes;
+        return format!("{few}{notes}\n{all}");
     }
     let spread = if spread_known {
         "Means ± sample standard deviation over the n completed runs; the spread of one run is `-`. "
     } else {
         "One run each, so the spread between seeds is unknown. "
     };
+    let times = view.times.why_not().map_or_else(String::new, |why| format!(" {why}"));
     format!(
-        "{}\n{spread}The best value of each outcome is bold. Losses are in nats per token.\n{notes}",
-        table.render()
+        "{few}\n{spread}The best value of each outcome is bold. Losses are in nats per token.{times}\n{notes}\n{all}"
     )
 }
 
-/// A column of the table of settings, with a cell for every group.
+/// `text` behind a line that opens it; nothing for nothing.
+pub fn fold(title: &str, text: &str) -> String {
+    if text.trim().is_empty() {
+        return String::new();
+    }
+    format!("<details>\n<summary>{title}</summary>\n\n{}\n\n</details>\n", text.trim_end())
+}
+
+/// A column of the table of settings, with a cell for every group, from the best to the worst.
 struct Column {
     name: String,
     align: Align,
     cells: Vec<String>,
 }
 
-fn columns(comparison: &Comparison, spread_known: bool) -> Vec<Column> {
-    let groups = &comparison.groups;
+fn few(view: &View, spread_known: bool) -> String {
+    let groups = view.sorted();
+    let mut columns = Vec::new();
+    let several = view.comparison.several_experiments();
+    if several || view.varied.is_empty() {
+        columns.push(Column {
+            name: "Experiment".to_owned(),
+            align: Align::Left,
+            cells: groups.iter().map(|group| escape(&group.experiment)).collect(),
+        });
+    }
+    let keys = KEYS - usize::from(several);
+    for key in told_keys(view, keys) {
+        columns.push(Column { name: code(&key.name), align: Align::Right, cells: cells_of(view, key) });
+    }
+    columns.push(counts(&groups));
+    let outcome = |outcome: &'static Outcome| outcome_column(view, &groups, outcome, spread_known);
+    let measured = outcomes(view.comparison);
+    let find = |label: &str| measured.iter().copied().find(|outcome| outcome.label == label);
+    let deciding = view.ranking.as_ref().map(|ranking| ranking.outcome);
+    columns.extend(deciding.map(outcome));
+    let endings: Vec<String> = groups.iter().map(|group| endings(group)).collect();
+    if endings.windows(2).any(|pair| pair[0] != pair[1]) || deciding.is_none() {
+        columns.push(Column { name: "Outcome".to_owned(), align: Align::Left, cells: endings });
+    }
+    // What else a reader asks first, as far as there is room.
+    let further = ["Steps to target", "Val loss (best)", "Corpus loss", "Train loss (smoothed)", "Time"];
+    let mut further: Vec<&Outcome> = further.into_iter().filter_map(find).collect();
+    further.retain(|outcome| deciding.is_none_or(|deciding| deciding.label != outcome.label));
+    // The time has a place of its own.
+    let room = COLUMNS.saturating_sub(columns.len());
+    while further.len() > room.min(3) {
+        let least = further.len().saturating_sub(2);
+        further.remove(least);
+    }
+    columns.extend(further.into_iter().map(outcome));
+    let shown = groups.len().min(SHOWN);
+    let more = groups.len() - shown;
+    let more = if more > 0 {
+        format!("\nThe best {shown} of {} settings; the fold below holds all.\n", groups.len())
+    } else {
+        String::new()
+    };
+    upright(&columns, shown) + &more
+}
+
+/// The keys that explain most, in their own order.
+fn told_keys<'a>(view: &'a View, most: usize) -> Vec<&'a Varied> {
+    let share = |index: &usize| view.effects.as_ref().and_then(|effects| effects.keys.get(*index)).copied();
+    let shown = (0..view.varied.len()).filter(|&index| view.varied[index].key != "experiment");
+    let mut order: Vec<usize> = shown.collect();
+    order.sort_by(|a, b| share(b).unwrap_or(0.0).total_cmp(&share(a).unwrap_or(0.0)).then(a.cmp(b)));
+    order.truncate(most);
+    order.sort_unstable();
+    order.into_iter().map(|index| &view.varied[index]).collect()
+}
+
+fn cells_of(view: &View, key: &Varied) -> Vec<String> {
+    let unplaced = (0..view.comparison.groups.len()).filter(|index| !view.places.contains(index));
+    let order = view.places.iter().copied().chain(unplaced);
+    order.map(|index| code(&key.words[key.at[index]])).collect()
+}
+
+fn counts(groups: &[&Group]) -> Column {
+    let cells = groups.iter().map(|group| group.counted().count().to_string()).collect();
+    Column { name: "n".to_owned(), align: Align::Right, cells }
+}
+
+fn outcome_column(view: &View, groups: &[&Group], outcome: &'static Outcome, spread_known: bool) -> Column {
+    let best = best(view.comparison, outcome).filter(|_| view.times.allow(outcome.unit));
+    let cell = |group: &&Group| {
+        let text = cell(group, outcome, spread_known);
+        let mean = group.whole_spread(outcome).map(|spread| units::value(outcome.unit, spread.mean));
+        if mean.is_some() && mean == best { format!("**{text}**") } else { text }
+    };
+    Column { name: outcome.label.to_owned(), align: Align::Right, cells: groups.iter().map(cell).collect() }
+}
+
+fn upright(columns: &[Column], rows: usize) -> String {
+    let mut table = Table::default();
+    for column in columns {
+        table.column(column.name.clone(), column.align);
+    }
+    for index in 0..rows {
+        table.row(columns.iter().filter_map(|column| column.cells.get(index).cloned()));
+    }
+    table.render()
+}
+
+/// Every changed key and every outcome.
+fn everything(view: &View, spread_known: bool) -> String {
+    let (comparison, groups) = (view.comparison, view.sorted());
     let column = |name: String, align: Align, cell: &dyn Fn(&Group) -> String| Column {
         name,
         align,
-        cells: groups.iter().map(cell).collect(),
+        cells: groups.iter().map(|group| cell(group)).collect(),
     };
     let mut columns = Vec::new();
     if comparison.several_experiments() || comparison.keys.is_empty() {
@@ -79,18 +169,22 @@ fn columns(comparison: &Comparison, spread_known: bool) -> Vec<Column> {
         let cell = |group: &Group| group.values.get(index).map_or_else(String::new, |value| code(value));
         columns.push(column(code(key), Align::Left, &cell));
     }
-    columns.push(column("n".to_owned(), Align::Right, &|group| group.counted().count().to_string()));
+    columns.push(counts(&groups));
     columns.push(column("Outcome".to_owned(), Align::Left, &endings));
-    for outcome in outcomes(comparison) {
-        let best = best(comparison, outcome);
-        let cell = |group: &Group| {
-            let text = cell(group, outcome, spread_known);
-            let mean = group.whole_spread(outcome).map(|spread| units::value(outcome.unit, spread.mean));
-            if mean.is_some() && mean == best { format!("**{text}**") } else { text }
-        };
-        columns.push(column(outcome.label.to_owned(), Align::Right, &cell));
+    let measured = outcomes(comparison);
+    columns.extend(measured.into_iter().map(|outcome| outcome_column(view, &groups, outcome, spread_known)));
+    if comparison.keys.len() <= KEYS_ACROSS || groups.len() > SETTINGS_ACROSS {
+        return upright(&columns, groups.len());
     }
-    columns
+    let mut table = Table::default();
+    table.column("", Align::Left);
+    for group in &groups {
+        table.column(code(&group.label), Align::Right);
+    }
+    for column in columns {
+        table.row(std::iter::once(column.name).chain(column.cells));
+    }
+    table.render()
 }
 
 /// The outcomes that were measured at all.
@@ -179,14 +273,18 @@ fn notes(comparison: &Comparison) -> String {
     )
 }
 
-/// One row per run, linked to its report as seen from `folder`.
-pub fn runs(comparison: &Comparison, folder: &Path) -> String {
-    let columns = outcomes(comparison);
+/// One row per run in a fold, linked to its report as seen from `folder`, and the way to the same as `<name>.csv`.
+pub fn runs(view: &View, folder: &Path, name: &str) -> String {
+    let columns = outcomes(view.comparison);
     let mut table = Table::new(&[("Run", Align::Left), ("Seed", Align::Right), ("Outcome", Align::Left)]);
     for column in &columns {
         table.column(column.label, Align::Right);
     }
-    for run in comparison.groups.iter().flat_map(|group| &group.runs) {
+    let runs: Vec<&Run> = view.sorted().into_iter().flat_map(|group| &group.runs).collect();
+    if runs.is_empty() {
+        return String::new();
+    }
+    for run in &runs {
         let address = relative_url(folder, &run.record.dir.report());
         let mut cells = vec![
             link(&escape(&run.record.id()), &address),
@@ -196,13 +294,18 @@ pub fn runs(comparison: &Comparison, folder: &Path) -> String {
         cells.extend(columns.iter().map(|column| units::optional(column.unit, (column.get)(&run.summary))));
         table.row(cells);
     }
-    let several = comparison.groups.iter().flat_map(|group| &group.runs).any(|run| !attempts(run).is_empty());
-    let note = if several {
+    let note = if runs.iter().any(|run| !attempts(run).is_empty()) {
         "\nThe time of a run with several attempts is that of the steps that were kept.\n"
     } else {
         ""
     };
-    table.render() + note
+    let title = if runs.len() == 1 { "The run".to_owned() } else { format!("All {} runs", runs.len()) };
+    let csv = format!("{name}.csv");
+    let rest = link(&code(&csv), &percent_encode(&csv));
+    format!(
+        "For other tools, every run with all changed keys and outcomes in full precision: {rest}.\n\n{}",
+        fold(&title, &format!("{}{note}", table.render()))
+    )
 }
 
 /// `, 3 attempts`, where there was more than one.

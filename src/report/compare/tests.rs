@@ -1,4 +1,3 @@
-use std::fs;
 use std::path::Path;
 
 use crate::facts::{InitFrom, Status, StopReason};
@@ -9,8 +8,14 @@ use super::*;
 
 fn page(records: &[RunRecord], left_out: &[LeftOut]) -> String {
     let comparison = Comparison::of(records);
-    let figures = [figures::Figure { file: "loss_by_step", title: "Train loss by step" }];
-    render("learning rates", &comparison, left_out, &figures, &agreements(records), Path::new("reports"))
+    let figures = [figures::Figure {
+        part: figures::Part::Curves,
+        file: "loss_by_step",
+        title: "Train loss by step".to_owned(),
+        note: String::new(),
+    }];
+    let view = View::of(&comparison);
+    render("learning rates", &view, left_out, &figures, &agreements(records), Path::new("reports"))
 }
 
 /// Three learning rates with two seeds each; the last one diverges.
@@ -175,7 +180,7 @@ fn what_cannot_be_compared_is_said() {
 
     fixture::set(&mut records[1], "data.tokenizer", "char");
     let text = page(&records, &[]);
-    assert!(text.contains("which do not compare.\nTheir tokenizers differ"), "{text}");
+    assert!(text.contains("which do not compare.\n\n- **No winner:** Their tokenizers differ"), "{text}");
     assert!(!text.contains("has the lowest"), "{text}");
     records[1].manifest.status = Status::Skipped;
     assert!(page(&records, &[]).contains("has the lowest"));
@@ -214,12 +219,15 @@ fn a_winner_is_only_one_beyond_the_spread_of_its_seeds() {
     };
     let clear = with_floors([[1.0, 1.01, 1.02], [0.5, 0.51, 0.52]]);
     assert!(
-        clear.contains("`n_layer = 4` has the lowest validation loss: 0.6138 ± 0.0100 (n = 3)"),
+        clear.contains("**`n_layer = 4`** has the lowest validation loss: 0.6138 ± 0.0100 (n = 3)"),
         "{clear}"
     );
-    assert!(clear.contains("more than the 4.3 that chance exceeds once in twenty times"), "{clear}");
+    assert!(clear.contains("Yes, three seeds tell these two apart (Welch's t-test: t = "), "{clear}");
     let unclear = with_floors([[1.0, 1.1, 1.2], [0.95, 1.1, 1.15]]);
-    assert!(unclear.contains("so it is no proof of a winner"), "{unclear}");
+    assert!(
+        unclear.contains("No, three seeds cannot tell these two apart: the difference may be chance"),
+        "{unclear}"
+    );
 }
 
 #[test]
@@ -266,7 +274,7 @@ fn settings_that_are_equally_good_are_counted() {
     let mut close = fixture::run(Path::new("runs"), "depth", "n_layer=4", 100, 1.00001);
     fixture::set(&mut close, "model.n_layer", 4);
     let text = page(&[records.remove(0), close], &[]);
-    assert!(text.contains("That is less than 0.01 % lower than the next"), "{text}");
+    assert!(text.contains("Less than 0.01 % lower than the next"), "{text}");
 }
 
 #[test]
@@ -282,12 +290,13 @@ fn many_changed_keys_stand_below_each_other() {
         }
     }
     let text = page(&records, &[]);
+    let (_, text) = text.split_once("All outcomes").unwrap();
     let header = text.lines().find(|line| line.starts_with("| ")).unwrap().to_owned();
     let cells: Vec<&str> = header.trim_matches('|').split('|').map(str::trim).collect();
-    assert_eq!(cells, ["", "`rates: learning_rate = 1e-4`", "`rates: learning_rate = 3e-4`", "`wide`"]);
+    assert_eq!(cells, ["", "`rates: learning_rate = 3e-4`", "`wide`", "`rates: learning_rate = 1e-4`"]);
     let row = text.lines().find(|line| line.starts_with("| `model.n_embd`")).unwrap();
     let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
-    assert_eq!(cells, ["`model.n_embd`", "`-`", "`-`", "`8`"]);
+    assert_eq!(cells, ["`model.n_embd`", "`-`", "`8`", "`-`"]);
 }
 
 #[test]
@@ -304,7 +313,8 @@ fn the_target_decides_by_what_settings_are_ranked() {
     assert!(missed.contains("None of the 4 completed runs reached the target"), "{missed}");
     let reached = text(&mut records, 1.5);
     assert!(
-        reached.contains("`learning_rate = 3e-4` has the fewest steps to the target: 300 ± 0 in 1 min 12 s"),
+        reached
+            .contains("**`learning_rate = 3e-4`** has the fewest steps to the target: 300 ± 0 in 1 min 12 s"),
         "{reached}"
     );
     for record in &mut records[2..] {
@@ -378,37 +388,6 @@ fn a_run_whose_batch_was_halved_stays_in_its_setting_and_is_named() {
     let table =
         |text: &str| text.split("## Settings").nth(1).unwrap().split("Means").next().unwrap().to_owned();
     assert_eq!(table(&text), table(&expected));
-}
-
-#[test]
-fn a_comparison_and_its_plots_are_written_where_links_lead() {
-    let dir = tempfile::tempdir().unwrap();
-    let (runs, reports) = (dir.path().join("runs"), dir.path().join("out/reports"));
-    let records: Vec<RunRecord> = (1..3)
-        .map(|seed| {
-            let name = format!("n_layer=2,seed={seed}");
-            let mut record = fixture::run(&runs, "exp", &name, 40, 0.5);
-            record.manifest.run.seed = seed;
-            fs::create_dir_all(record.dir.path()).unwrap();
-            crate::report::run::write(&record).unwrap();
-            record
-        })
-        .collect();
-    let path = write("two seeds", &records, &[], &reports).unwrap();
-    assert_eq!(path, reports.join("two seeds.md"));
-    let text = fs::read_to_string(&path).unwrap();
-    let targets: Vec<String> = text
-        .split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split_once(')'))
-        .map(|(target, _)| target.replace("%20", " ").replace("%3D", "=").replace("%2C", ","))
-        .collect();
-    assert_eq!(targets.len(), 4 * 2 + 2, "{targets:?}");
-    for target in targets {
-        assert!(reports.join(&target).exists(), "{target}");
-    }
-    let again = write("two seeds", &records, &[], &reports).unwrap();
-    assert_eq!(fs::read_to_string(again).unwrap(), text);
 }
 
 #[test]

@@ -1,51 +1,94 @@
-//! The paragraph that says what differs, which setting won, by how much, and how certain that is.
+//! The words that come first: which setting won, by how much, how certain that is, and what to try next.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::markdown::{code, escape};
 use crate::metric::Unit;
 use crate::report::summary::TO_TARGET;
-use crate::stats::{Spread, critical_t};
+use crate::stats::Spread;
 use crate::units;
 
 use super::agreement::Agreement;
+use super::certainty;
+use super::cheaper;
 use super::groups::{Comparison, Group};
-use super::ranking::{Ranking, differs, incomparable, ranking, shared_target};
+use super::ranking::{Ranking, differs, incomparable, shared_target};
+use super::style::{Style, listed};
 use super::tables::{counted_outcomes, value};
+use super::trials;
+use super::view::View;
 
-/// The first sentence stands on a line of its own: the index quotes it. Runs that should have the same losses have no
-/// winner: whether they agree is the verdict. `left_out` is how many runs the end of the page lists.
-pub fn paragraph(comparison: &Comparison, agreements: &[Agreement], left_out: usize) -> String {
+/// What is said first. The first sentence stands on a line of its own: the index quotes it.
+pub struct Answer {
+    pub first: String,
+    /// Short headings, each with its sentences.
+    pub points: Vec<(&'static str, String)>,
+}
+
+impl Answer {
+    /// As Markdown when it was made so.
+    pub fn page(&self) -> String {
+        let points = self.points.iter().map(|(head, text)| format!("- **{head}** {text}\n"));
+        let points: String = points.collect();
+        if points.is_empty() { format!("{}\n", self.first) } else { format!("{}\n\n{points}", self.first) }
+    }
+
+    /// Lines of plain text, when it was made so.
+    pub fn lines(&self) -> String {
+        let points = self.points.iter().map(|(head, text)| format!("{head} {text}"));
+        std::iter::once(self.first.clone()).chain(points).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// Runs that should have the same losses have no winner: whether they agree is the verdict. `left_out` is how many runs the end
+/// of the page lists.
+pub fn answer(view: &View, agreements: &[Agreement], left_out: usize, style: Style) -> Answer {
+    let comparison = view.comparison;
     let agree: Vec<String> =
-        agreements.iter().map(|agreement| format!("{}.", escape(&agreement.sentence()))).collect();
+        agreements.iter().map(|agreement| format!("{}.", style.text(&agreement.sentence()))).collect();
     let promised = |group: &Group| agreements.iter().any(|one| one.experiment == group.experiment);
-    let mut sentences = Vec::new();
-    let first = if !agree.is_empty() && comparison.groups.iter().all(promised) {
-        sentences.extend(reached_by(comparison));
-        sentences.extend(caveats(comparison, None, left_out));
-        agree.join(" ")
-    } else {
-        let ranking = ranking(comparison);
-        sentences.extend(incomparable(comparison).map(str::to_owned));
-        if let Some(ranking) = &ranking {
-            sentences.extend(margin(ranking));
+    let mut points: Vec<(&'static str, String)> = Vec::new();
+    let mut point = |head: &'static str, sentences: Vec<String>| {
+        if !sentences.is_empty() {
+            points.push((head, sentences.join(" ")));
         }
-        sentences.extend(agree);
-        sentences.extend(reached_by(comparison));
-        sentences.extend(caveats(comparison, ranking.as_ref(), left_out));
-        verdict(comparison, ranking.as_ref())
     };
-    if sentences.is_empty() { first + "\n" } else { format!("{first}\n{}\n", sentences.join(" ")) }
+    let all_promised = !agree.is_empty() && comparison.groups.iter().all(promised);
+    let first = if all_promised { agree.join(" ") } else { verdict(view, style) };
+    if !all_promised {
+        if let Some(ranking) =
+            view.ranking.as_ref().filter(|ranking| ranking.ranked.len() == 1 && comparison.groups.len() > 1)
+        {
+            point("By how much:", vec![alone(ranking).to_owned()]);
+        }
+        point("No winner:", incomparable(comparison).map(str::to_owned).into_iter().collect());
+        if let (Some(ranking), Some(decision)) = (&view.ranking, &view.decision) {
+            point("By how much:", margin(ranking, style));
+            point("Is that sure?", certainty::sentences(view, ranking, decision, style));
+            point("What decides:", certainty::what_decides(view, style));
+            point(
+                "As good and cheaper:",
+                cheaper::sentence(view, ranking, decision, style).into_iter().collect(),
+            );
+            point("To try next:", trials::sentences(view, ranking, decision, style));
+        }
+        point("Did not work:", trials::learnt_nothing(view, style));
+        point("Same losses?", agree);
+    }
+    point("The target:", reached_by(comparison, style).into_iter().collect());
+    let ranking = view.ranking.as_ref().filter(|_| !all_promised);
+    point("Mind:", caveats(comparison, ranking, left_out, style));
+    Answer { first, points }
 }
 
 /// The first sentence: what was compared and what came out best.
-fn verdict(comparison: &Comparison, ranking: Option<&Ranking>) -> String {
-    let best = ranking.and_then(|ranking| Some((ranking, ranking.ranked.first()?)));
+fn verdict(view: &View, style: Style) -> String {
+    let comparison = view.comparison;
+    let best = view.ranking.as_ref().and_then(|ranking| Some((ranking, ranking.ranked.first()?)));
     match (comparison.groups.as_slice(), best) {
         ([], _) => "There are no runs to compare.".to_owned(),
         ([group], best) => {
             let runs = match group.counted().count() {
-                0 => return format!("No run of {} completed.", code(&group.label)),
+                0 => return format!("No run of {} completed.", style.code(&group.label)),
                 1 => "One run".to_owned(),
                 n => format!("{n} runs of one setting"),
             };
@@ -54,19 +97,19 @@ fn verdict(comparison: &Comparison, ranking: Option<&Ranking>) -> String {
                 let name = ranking.words.split_once(' ').map_or(ranking.words, |(_, name)| name);
                 format!(", {name}: {}", result(ranking, group, spread))
             });
-            format!("{runs} ({}){result}.", code(&group.label))
+            format!("{runs} ({}){result}.", style.code(&group.label))
         }
         (groups, None) if incomparable(comparison).is_some() => {
-            format!("{} settings of {}, which do not compare.", groups.len(), keys(comparison))
+            format!("{} settings of {}, which do not compare.", groups.len(), keys(comparison, style))
         }
         (groups, None) => {
-            format!("{} settings of {}; none completed with a loss.", groups.len(), keys(comparison))
+            format!("{} settings of {}; none completed with a loss.", groups.len(), keys(comparison, style))
         }
         (groups, Some((ranking, (best, spread)))) => format!(
             "Of {} settings of {}, {} has the {}: {} (n = {}).",
             groups.len(),
-            keys(comparison),
-            code(&best.label),
+            keys(comparison, style),
+            style.winner(&best.label),
             ranking.words,
             result(ranking, best, spread),
             spread.n
@@ -85,28 +128,43 @@ fn result(ranking: &Ranking, group: &Group, spread: &Spread) -> String {
 }
 
 /// What differs: the keys, or the experiments.
-fn keys(comparison: &Comparison) -> String {
+fn keys(comparison: &Comparison, style: Style) -> String {
     const SHOWN: usize = 4;
     let keys = &comparison.keys;
     if keys.is_empty() {
         return "one configuration under several names".to_owned();
     }
-    let mut names: Vec<String> = keys.iter().take(SHOWN).map(|key| code(key)).collect();
+    let mut names: Vec<String> = keys.iter().take(SHOWN).map(|key| style.code(key)).collect();
     if keys.len() > SHOWN {
         let more = keys.len() - SHOWN;
         names.push(if more == 1 { "one more key".to_owned() } else { format!("{more} more keys") });
     }
-    match names.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
-        _ => names.concat(),
+    listed(&names)
+}
+
+/// Where no other setting has the number that decides.
+fn alone(ranking: &Ranking) -> &'static str {
+    if ranking.by_target {
+        "No other setting reached the target with every seed."
+    } else {
+        "No other setting came to its end."
     }
 }
 
-/// By how much the best leads, and whether that is more than seeds would do.
-fn margin(ranking: &Ranking) -> Vec<String> {
+/// A difference with two digits: `0.0033`.
+fn difference(unit: Unit, value: f64) -> String {
+    if unit != Unit::Nats || !(1e-5..10.0).contains(&value) {
+        return units::value(unit, value);
+    }
+    let decimals = (1.0 - value.log10().floor()).clamp(0.0, 6.0) as usize;
+    format!("{value:.decimals$}")
+}
+
+/// By how much the best leads.
+fn margin(ranking: &Ranking, style: Style) -> Vec<String> {
     let [(_, best), (next, second), ..] = ranking.ranked.as_slice() else { return Vec::new() };
     let unit = ranking.outcome.unit;
-    let label = code(&next.label);
+    let label = style.code(&next.label);
     let others = ranking.ranked.iter().skip(1).filter(|(_, spread)| spread.mean == best.mean).count();
     match others {
         0 => {}
@@ -114,46 +172,23 @@ fn margin(ranking: &Ranking) -> Vec<String> {
         all if all + 1 == ranking.ranked.len() => return vec!["All others have the same.".to_owned()],
         n => return vec![format!("{n} others have the same.")],
     }
-    let share = match units::percent((second.mean - best.mean) / second.mean.abs()) {
-        rounded if rounded == units::percent(0.0) => "less than 0.01 %".to_owned(),
-        share => share,
-    };
     let what = if unit == Unit::Count { "fewer" } else { "lower" };
     let shown = value(unit, second, second.n > 1);
-    let mut sentences =
-        vec![format!("That is {share} {what} than the next, {label} with {shown} (n = {}).", second.n)];
-    sentences.push(certainty(best, second));
-    sentences
-}
-
-fn certainty(best: &Spread, second: &Spread) -> String {
-    let fewest = best.n.min(second.n);
-    if fewest < 2 {
-        return "At least one of the two is a single run, so the difference may be chance; set \
-                `experiment.repeats` for more seeds."
-            .to_owned();
-    }
-    let Some(errors) = best.standard_errors_from(second) else {
-        return "Neither varies between its runs, so the difference cannot be tested against chance."
-            .to_owned();
+    let difference = difference(unit, second.mean - best.mean);
+    let of = match (unit, ranking.words.split_whitespace().nth(1)) {
+        (Unit::Nats, _) => " nats per token".to_owned(),
+        (Unit::Count, Some(things)) => format!(" {things}"),
+        _ => String::new(),
     };
-    // Welch's test with the fewest degrees of freedom it can have: careful with so few seeds.
-    let needed = critical_t(fewest - 1);
-    let errors_shown = format!("{errors:.1} standard errors of the seeds");
-    if errors >= needed {
-        format!(
-            "The difference is {errors_shown}, more than the {needed:.1} that chance exceeds once in twenty times at this n."
-        )
-    } else {
-        format!(
-            "The difference is {errors_shown}; at this n chance alone exceeds {needed:.1} once in twenty times, so it is \
-             no proof of a winner."
-        )
-    }
+    let share = match units::percent((second.mean - best.mean) / second.mean.abs()) {
+        rounded if rounded == units::percent(0.0) => "Less than 0.01 %".to_owned(),
+        share => format!("{difference}{of}, which is {share}"),
+    };
+    vec![format!("{share} {what} than the next, {label} with {shown} (n = {}).", second.n)]
 }
 
 /// How many runs reached the target.
-fn reached_by(comparison: &Comparison) -> Option<String> {
+fn reached_by(comparison: &Comparison, style: Style) -> Option<String> {
     let target = shared_target(comparison)?;
     let counted: Vec<_> = comparison.groups.iter().flat_map(Group::counted).collect();
     let reached = counted.iter().filter(|run| run.summary.target.is_some()).count();
@@ -167,11 +202,11 @@ fn reached_by(comparison: &Comparison) -> Option<String> {
         (some, all) => format!("{some} of the {all} completed runs"),
     };
     let threshold = units::number(target.threshold);
-    Some(format!("{reached} reached the target, {} < {threshold}.", code(&target.metric)))
+    Some(format!("{reached} reached the target, {} < {threshold}.", style.code(&target.metric)))
 }
 
 /// What stands in the way of comparing these runs.
-fn caveats(comparison: &Comparison, ranking: Option<&Ranking>, left_out: usize) -> Vec<String> {
+fn caveats(comparison: &Comparison, ranking: Option<&Ranking>, left_out: usize, style: Style) -> Vec<String> {
     let mut caveats = Vec::new();
     if differs(comparison, "data.val_fraction") {
         caveats.push("They do not train and validate on the same parts of the data.".to_owned());
@@ -181,7 +216,7 @@ fn caveats(comparison: &Comparison, ranking: Option<&Ranking>, left_out: usize) 
             "The hardware differs, so times and throughputs compare machines as well as settings.".to_owned(),
         );
     }
-    caveats.extend(other_kernels(comparison));
+    caveats.extend(other_kernels(comparison, style));
     let tokens = |group: &Group| group.counted().filter_map(|run| run.summary.tokens).max();
     let budgets: Vec<u64> = comparison.groups.iter().filter_map(tokens).collect();
     let by_target = ranking.is_some_and(|ranking| ranking.by_target);
@@ -198,7 +233,7 @@ fn caveats(comparison: &Comparison, ranking: Option<&Ranking>, left_out: usize) 
 }
 
 /// That runs of one number format were multiplied by different kernels, each of which sums in an order of its own.
-fn other_kernels(comparison: &Comparison) -> Option<String> {
+fn other_kernels(comparison: &Comparison, style: Style) -> Option<String> {
     let mut formats: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for run in comparison.groups.iter().flat_map(Group::counted) {
         let manifest = &run.record.manifest;
@@ -210,11 +245,11 @@ fn other_kernels(comparison: &Comparison) -> Option<String> {
             .extend(device.kernel.as_deref().into_iter().chain(of_attempts));
     }
     let (format, kernels) = formats.into_iter().find(|(_, kernels)| kernels.len() > 1)?;
-    let kernels = kernels.into_iter().map(escape).collect::<Vec<_>>().join(", ");
+    let kernels = kernels.into_iter().map(|kernel| style.text(kernel)).collect::<Vec<_>>().join(", ");
     Some(format!(
         "Runs in {} did not all use the same kernel ({kernels}), and each sums in an order of its own: small differences \
          may come from that.",
-        escape(format)
+        style.text(format)
     ))
 }
 

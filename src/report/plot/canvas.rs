@@ -3,11 +3,11 @@
 use std::convert::Infallible;
 use std::sync::Once;
 
+use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::VPos;
 use plotters_backend::{BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingErrorKind};
 
-use super::draw::Layout;
 use super::lettering;
 use super::paper::{Paper, SMOOTHING};
 
@@ -31,7 +31,18 @@ impl<E: std::error::Error + Send + Sync> From<DrawingAreaErrorKind<E>> for PlotE
     }
 }
 
-pub fn svg(layout: &Layout) -> Result<String, PlotError> {
+/// What can be drawn.
+pub trait Picture {
+    /// Width and height in pixels of the page.
+    fn size(&self) -> (u32, u32);
+
+    /// Draws on an area [`SCALE`] times as fine.
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<(), PlotError>
+    where
+        B::ErrorType: 'static;
+}
+
+pub fn svg<P: Picture>(layout: &P) -> Result<String, PlotError> {
     register_font();
     let (width, height) = layout.size();
     let mut text = String::new();
@@ -48,7 +59,7 @@ pub fn svg(layout: &Layout) -> Result<String, PlotError> {
 }
 
 /// A PNG has twice the pixels of the page, for dense screens; the rest of [`SCALE`] smooths its edges.
-pub fn png(layout: &Layout) -> Result<Vec<u8>, PlotError> {
+pub fn png<P: Picture>(layout: &P) -> Result<Vec<u8>, PlotError> {
     register_font();
     let (width, height) = layout.size();
     let (width, height) = (width * SCALE, height * SCALE);

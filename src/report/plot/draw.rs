@@ -7,19 +7,19 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontDesc, FontFamily, TextStyle};
 
 use super::axis::Range;
-use super::canvas::{FONT, PlotError, SCALE};
+use super::canvas::{FONT, Picture, PlotError, SCALE};
 use super::decimate::decimate;
 use super::{Chart, Colour, Level, Panel, Series, Stroke, WIDTH};
 
-const INK: RGBColor = RGBColor(38, 43, 51);
-const QUIET: RGBColor = RGBColor(98, 106, 118);
-const GRID: RGBColor = RGBColor(230, 233, 237);
-const FRAME: RGBColor = RGBColor(176, 183, 192);
-const PAPER: RGBColor = RGBColor(255, 255, 255);
+pub(super) const INK: RGBColor = RGBColor(38, 43, 51);
+pub(super) const QUIET: RGBColor = RGBColor(98, 106, 118);
+pub(super) const GRID: RGBColor = RGBColor(230, 233, 237);
+pub(super) const FRAME: RGBColor = RGBColor(176, 183, 192);
+pub(super) const PAPER: RGBColor = RGBColor(255, 255, 255);
 const TARGET: RGBColor = RGBColor(60, 60, 60);
 
 /// Okabe and Ito's palette without its yellow, which is too light for lines on white.
-const PALETTE: [RGBColor; 7] = [
+pub(super) const PALETTE: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -92,16 +92,17 @@ impl<'a> Layout<'a> {
         let legend = legend_rows(&panels);
         Some(Layout { chart, x, panels, legend })
     }
+}
 
-    /// Width and height in pixels of the page.
-    pub fn size(&self) -> (u32, u32) {
+impl Picture for Layout<'_> {
+    fn size(&self) -> (u32, u32) {
         let panels: i32 = self.panels.iter().map(|(panel, _)| panel.height as i32 + PANEL_HEAD).sum();
         let legend = self.legend.len() as i32 * LEGEND_ROW;
         // Even, so that a picture can be halved.
         (WIDTH, ((TITLE + legend + panels + FOOT + 1) / 2 * 2) as u32)
     }
 
-    pub fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<(), PlotError>
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<(), PlotError>
     where
         B::ErrorType: 'static,
     {
@@ -164,7 +165,7 @@ fn legend_rows<'a>(panels: &[(&'a Panel, Range)]) -> Vec<Vec<(Entry<'a>, i32)>> 
 }
 
 /// Generous for a font of [`TEXT`] pixels: SVGs are shown in whatever font is there.
-fn text_width(text: &str) -> i32 {
+pub(super) fn text_width(text: &str) -> i32 {
     (text.chars().count() as f64 * f64::from(TEXT) * 0.56).ceil() as i32
 }
 
@@ -185,8 +186,8 @@ impl Frame {
 }
 
 /// Draws in pixels of the page on an area [`SCALE`] times as fine.
-struct Page<'a, B: DrawingBackend> {
-    area: &'a DrawingArea<B, Shift>,
+pub(super) struct Page<'a, B: DrawingBackend> {
+    pub(super) area: &'a DrawingArea<B, Shift>,
 }
 
 impl<B: DrawingBackend> Page<'_, B>
@@ -304,14 +305,14 @@ where
     }
 
     /// Points in fine pixels, width in pixels of the page.
-    fn line(&self, points: &[(i32, i32)], colour: RGBColor, width: f64) -> Result<(), PlotError> {
+    pub(super) fn line(&self, points: &[(i32, i32)], colour: RGBColor, width: f64) -> Result<(), PlotError> {
         if points.len() > 1 {
             self.area.draw(&PathElement::new(points.to_vec(), stroke(colour, width)))?;
         }
         Ok(())
     }
 
-    fn dashed(
+    pub(super) fn dashed(
         &self,
         points: &[(i32, i32)],
         colour: RGBColor,
@@ -326,7 +327,7 @@ where
         Ok(())
     }
 
-    fn text(
+    pub(super) fn text(
         &self,
         text: &str,
         (x, y): (i32, i32),

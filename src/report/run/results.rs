@@ -1,7 +1,7 @@
 //! The numbers that the run came down to.
 
 use crate::markdown::{Align, Table};
-use crate::metric::Unit;
+use crate::metric::{FIGURES, Statistic, Unit, metric};
 use crate::units::{self, MISSING, optional};
 
 use super::Page;
@@ -15,30 +15,33 @@ pub fn key_numbers(page: &Page) -> String {
 
 fn table(page: &Page) -> String {
     let summary = &page.summary;
-    let loss = |value| optional(Unit::Nats, value);
-    let at = |value: Option<f64>, step: Option<u64>| match (value, step) {
-        (Some(value), Some(step)) => format!("{} at step {}", units::loss(value), units::count(step)),
-        (value, _) => loss(value),
-    };
     let count = |value: Option<u64>| value.map_or_else(|| MISSING.to_owned(), units::count);
     let reduction =
         summary.initial_train_loss.zip(summary.final_train_loss).map(|(from, to)| 1.0 - to / from);
-    let perplexity = summary.best_val_loss.map(f64::exp);
-
     let mut table = Table::new(&[("Number", Align::Left), ("Value", Align::Right)]);
     let mut row = |name: &str, value: String| table.row([name.to_owned(), value]);
-    row("Train loss, first step (nats per token)", loss(summary.initial_train_loss));
-    row("Train loss, last step", loss(summary.final_train_loss));
-    row("Reduction", reduction.map_or_else(|| MISSING.to_owned(), units::percent));
-    row("Train loss, best step", at(summary.best_train_loss, summary.best_train_step));
-    row("Train loss, smoothed, at the end", loss(summary.final_train_loss_ema));
-    row("Loss over the whole training corpus", loss(summary.corpus_loss));
     // Without text to validate on there is nothing to miss.
-    let validates = page.record.manifest.data.as_ref().is_none_or(|data| data.val_tokens > 0);
-    if validates || summary.final_val_loss.is_some() {
-        row("Validation loss, last", loss(summary.final_val_loss));
-        row("Validation loss, best", at(summary.best_val_loss, summary.best_val_step));
-        row("Validation perplexity, best", optional(Unit::Ratio, perplexity));
+    let validates = page.record.manifest.data.as_ref().is_none_or(|data| data.val_tokens > 0)
+        || summary.final_val_loss.is_some();
+    for figure in FIGURES {
+        let value = (figure.get)(&summary.figures);
+        let is_missed = figure.column.unit == Unit::Nats && (validates || !figure.column.is_of_validation());
+        if value.is_none() && !is_missed {
+            continue;
+        }
+        let shown = optional(figure.column.unit, value);
+        let step = summary.step_of(figure).filter(|_| figure.statistic == Statistic::Best && value.is_some());
+        let at = step.map_or_else(String::new, |step| format!(" at step {}", units::count(step)));
+        row(figure.label, shown + &at);
+        match figure.key {
+            "final_train_loss" => {
+                row("Reduction", reduction.map_or_else(|| MISSING.to_owned(), units::percent));
+            }
+            "best_val_loss" => {
+                row("Validation perplexity, best", optional(Unit::Ratio, value.map(f64::exp)));
+            }
+            _ => {}
+        }
     }
     row(
         "Steps",
@@ -86,7 +89,11 @@ fn memorised(page: &Page) -> String {
     let whole = units::loss(corpus);
     let threshold = page.record.manifest.target.as_ref().map(|target| target.threshold);
     let reached = page.summary.target.is_some_and(|_| {
-        page.record.manifest.target.as_ref().is_some_and(|target| target.metric != "val_loss")
+        page.record
+            .manifest
+            .target
+            .as_ref()
+            .is_some_and(|target| metric(&target.metric).is_none_or(|metric| !metric.is_of_validation()))
     });
     let text = match threshold.filter(|_| reached) {
         Some(threshold) if corpus < threshold => format!(

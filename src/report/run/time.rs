@@ -32,5 +32,25 @@ pub fn where_it_went(page: &Page) -> String {
     for (name, secs) in beside.into_iter().filter(|(_, secs)| *secs > 0.0) {
         row(format!("**{name}**"), secs);
     }
-    format!("## Where the time went\n\n{}", table.render())
+    format!("## Where the time went\n\n{}{}", table.render(), estimate(page))
+}
+
+/// How long it was expected to take, and how that compares.
+fn estimate(page: &Page) -> String {
+    let manifest = &page.record.manifest;
+    let Some((estimate, taken)) = manifest.estimate.as_ref().zip(page.summary.elapsed_secs) else {
+        return String::new();
+    };
+    let expected = format!(
+        "Before it started, {} were expected for all {}, from {}.",
+        units::duration(estimate.secs),
+        units::steps(manifest.run.max_steps),
+        escape(&estimate.from)
+    );
+    // One that ended early was not expected to.
+    let whole = page.summary.steps == Some(manifest.run.max_steps) && estimate.secs > 0.0;
+    let held = whole.then(|| {
+        format!(" It took {}, {} as long.", units::duration(taken), units::ratio(taken / estimate.secs))
+    });
+    format!("\n{expected}{}\n", held.unwrap_or_default())
 }

@@ -8,6 +8,7 @@ mod restore;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -295,6 +296,44 @@ impl Checkpoints {
 fn point(pointer: &Path, path: &Path) -> Result<(), CheckpointError> {
     let name = path.file_name().unwrap_or_default().display();
     atomic::write(pointer, format!("{name}\n").as_bytes()).map_err(write_error(pointer))
+}
+
+/// The step of the checkpoint that the file `pointer`, a run's `best` or `last`, names.
+pub fn pointed(pointer: &Path) -> Option<u64> {
+    plain::read_to_string(pointer).ok()?.trim_end().strip_prefix("step-")?.parse().ok()
+}
+
+/// Deletes the run's checkpoints but these, and lets `best` and `last` name none that is gone. Only who holds the run's lock may do
+/// that.
+///
+/// # Errors
+/// When one cannot be deleted; the others that were to go may be gone.
+pub fn drop_all_but(dir: &RunDir, kept: &BTreeSet<u64>) -> Result<(), StoreError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| StoreError::Write { path, source }
+    };
+    let checkpoints = dir.checkpoints();
+    let (left, dropped): (Vec<u64>, Vec<u64>) =
+        checkpoints.steps()?.into_iter().partition(|step| kept.contains(step));
+    // First, so that whoever is killed now leaves no name of what is gone.
+    if let Some(&newest) = left.last()
+        && pointed(&checkpoints.last()).is_some_and(|last| !left.contains(&last))
+    {
+        let name = checkpoints.checkpoint(newest).file_name().unwrap_or_default().display().to_string();
+        atomic::write(&checkpoints.last(), format!("{name}\n").as_bytes())
+            .map_err(failed(&checkpoints.last()))?;
+    }
+    if pointed(&checkpoints.best()).is_some_and(|best| dropped.contains(&best)) {
+        fs::remove_file(checkpoints.best()).map_err(failed(&checkpoints.best()))?;
+    }
+    for step in dropped {
+        let path = checkpoints.checkpoint(step);
+        // Under another name first: half a checkpoint would be taken for a damaged one.
+        let aside = checkpoints.path().join(format!("{PARTIAL}pruned-{step}"));
+        fs::rename(&path, &aside).and_then(|()| fs::remove_dir_all(&aside)).map_err(failed(&path))?;
+    }
+    Ok(())
 }
 
 /// Leftovers cost space and nothing else: one that cannot be deleted is no reason not to train.

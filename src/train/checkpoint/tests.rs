@@ -185,8 +185,11 @@ impl Engine for Spoilt {
     fn step_parts(&self) -> Vec<crate::facts::StepPart> {
         self.0.step_parts()
     }
-    fn loss(&mut self, batch: &crate::data::batches::Batch) -> Result<f64, EngineError> {
-        self.0.loss(batch)
+    fn predict(
+        &mut self,
+        batch: &crate::data::batches::Batch,
+    ) -> Result<crate::engine::Predicted, EngineError> {
+        self.0.predict(batch)
     }
     fn next_token_logits(&mut self, context: &[u32]) -> Result<Vec<f32>, EngineError> {
         self.0.next_token_logits(context)
@@ -253,4 +256,26 @@ fn a_checkpoint_is_not_begun_where_it_does_not_fit() {
     assert!(error.is_disk_full());
     assert!(error.to_string().contains("earlier checkpoints are untouched"), "{error}");
     assert_eq!(dir.checkpoints().steps().unwrap(), [1]);
+}
+
+#[test]
+fn pruning_leaves_no_name_of_a_checkpoint_that_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = RunDir::open(folder.path());
+    let checkpoints = dir.checkpoints();
+    for step in [10, 20, 30] {
+        std::fs::create_dir_all(checkpoints.checkpoint(step)).unwrap();
+        std::fs::write(checkpoints.checkpoint(step).join("model.safetensors"), "weights").unwrap();
+    }
+    std::fs::write(checkpoints.best(), "step-000010\n").unwrap();
+    std::fs::write(checkpoints.last(), "step-000030\n").unwrap();
+    drop_all_but(&dir, &[10].into()).unwrap();
+    assert_eq!(checkpoints.steps().unwrap(), [10]);
+    assert_eq!((pointed(&checkpoints.best()), pointed(&checkpoints.last())), (Some(10), Some(10)));
+
+    std::fs::create_dir_all(checkpoints.checkpoint(40)).unwrap();
+    drop_all_but(&dir, &[40].into()).unwrap();
+    assert_eq!((pointed(&checkpoints.best()), pointed(&checkpoints.last())), (None, Some(40)));
+    let left = std::fs::read_dir(checkpoints.path()).unwrap().count();
+    assert_eq!(left, 2, "the checkpoint and `last`");
 }

@@ -1,0 +1,63 @@
+//! The same sentences for a page and for a terminal.
+
+use crate::markdown;
+
+/// How words are set apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// For pages: code in backticks, what others wrote escaped.
+    Markdown,
+    /// For terminals and logs: nothing but the words, and no control characters.
+    Plain,
+}
+
+impl Style {
+    /// A name or a value as it stands in a file.
+    pub fn code(self, text: &str) -> String {
+        match self {
+            Style::Markdown => markdown::code(text),
+            Style::Plain => plain(text),
+        }
+    }
+
+    /// [`Style::code`] for the one thing that is to be seen first.
+    pub fn winner(self, text: &str) -> String {
+        match self {
+            Style::Markdown => format!("**{}**", markdown::code(text)),
+            Style::Plain => plain(text),
+        }
+    }
+
+    /// What others wrote, as words.
+    pub fn text(self, text: &str) -> String {
+        match self {
+            Style::Markdown => markdown::escape(text),
+            Style::Plain => plain(text),
+        }
+    }
+}
+
+fn plain(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
+
+/// `a`, `a and b`, `a, b and c`.
+pub fn listed(parts: &[String]) -> String {
+    match parts.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => parts.concat(),
+    }
+}
+
+/// Small numbers as words, as at the start of a sentence they should be: `two seeds`.
+pub fn in_words(number: usize) -> String {
+    const WORDS: [&str; 11] =
+        ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
+    WORDS.get(number).map_or_else(|| number.to_string(), |word| (*word).to_owned())
+}
+
+/// The first letter as a capital.
+pub fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+}

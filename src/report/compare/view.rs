@@ -1,0 +1,41 @@
+//! All that the page, its pictures and its tables say of a comparison, worked out once.
+
+use super::decision::Decision;
+use super::effects::Effects;
+use super::groups::{Comparison, Group};
+use super::ranking::{Ranking, ranking};
+use super::share::{self, Times};
+use super::varied::{Varied, varied};
+
+pub struct View<'a> {
+    pub comparison: &'a Comparison<'a>,
+    pub ranking: Option<Ranking<'a>>,
+    /// For each place in the ranking its group's index in the comparison.
+    pub places: Vec<usize>,
+    pub varied: Vec<Varied>,
+    pub decision: Option<Decision>,
+    pub effects: Option<Effects>,
+    pub times: Times,
+}
+
+impl<'a> View<'a> {
+    pub fn of(comparison: &'a Comparison<'a>) -> View<'a> {
+        let ranking = ranking(comparison);
+        let index = |group: &Group| comparison.groups.iter().position(|other| std::ptr::eq(other, group));
+        let places: Vec<usize> = ranking
+            .iter()
+            .flat_map(|ranking| &ranking.ranked)
+            .filter_map(|(group, _)| index(group))
+            .collect();
+        let varied = varied(comparison);
+        let decision = ranking.as_ref().and_then(Decision::of);
+        let effects = ranking.as_ref().and_then(|ranking| Effects::of(ranking, &places, &varied));
+        View { comparison, ranking, places, varied, decision, effects, times: share::times(comparison) }
+    }
+
+    /// The groups from the best to the worst, and then those that have no place, in the order of the grid.
+    pub fn sorted(&self) -> Vec<&'a Group<'a>> {
+        let unplaced = (0..self.comparison.groups.len()).filter(|index| !self.places.contains(index));
+        self.places.iter().copied().chain(unplaced).map(|index| &self.comparison.groups[index]).collect()
+    }
+}
