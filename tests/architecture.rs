@@ -120,6 +120,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 const PACKAGES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "cmd", "main"]),
     ("axum", &["serve"]),
+    ("clap_complete", &["cmd/complete"]),
     ("crc32fast", &["data/cache"]),
     (
         "csv",
@@ -138,7 +139,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("figment", &["config"]),
     ("gemm", &["ops/cpu/matmul"]),
     ("gemm_before_avx2", &["ops/cpu/matmul"]),
-    ("glob", &["store/pattern"]),
+    ("glob", &["cmd/args", "store/pattern"]),
     ("include_dir", &["export/source"]),
     ("indicatif", &["sinks/progress"]),
     ("nvml_wrapper", &["monitor"]),

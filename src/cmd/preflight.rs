@@ -15,7 +15,7 @@ use crate::error::{CorpusProblem, Error};
 use crate::facts::DataInfo;
 use crate::launcher::Launcher;
 use crate::launcher::disk::{self, Wanted};
-use crate::launcher::prepare::Place;
+use crate::launcher::prepare::{self, Place};
 use crate::pretrained::start::may_be_there;
 use crate::pretrained::{Start, StartError};
 use crate::sinks::progress::Screen;
@@ -72,7 +72,7 @@ impl Planned {
 /// machine needs none of these, and what will be trained elsewhere no device of this one.
 pub fn load_plans(selection: &Selection, launcher: &Launcher, place: Place) -> Result<Vec<Planned>, Error> {
     let options = LoadOptions { set: selection.set.clone(), only: selection.only.clone() };
-    let plans = config::load(&selection.files, &options)?;
+    let plans = config::load(&selection.expanded(), &options)?;
     let plans = find_starts(plans, launcher)?;
     let planned = check_corpora(plans, launcher)?;
     check_sizes(&planned, launcher)?;
@@ -118,13 +118,11 @@ pub fn short_of_disk<'a>(
     disk::shortage(&wanted.collect::<Vec<_>>(), runs_dir)
 }
 
-/// In words, each key that was written for an optimizer which does not read it.
+/// In words, each key that someone set and that has no effect, and what of the machine is less than was set. Each is told once.
 pub fn unread_keys(planned: &[Planned]) -> Vec<String> {
     let mut remarks = Vec::new();
     for plan in planned.iter().map(|run| &run.plan) {
-        for key in plan.resolved().iter().filter(|key| key.unread) {
-            let word = plan.optimizer.kind.facts().word;
-            let remark = format!("`{}` ({}) has no effect: {word} does not read it", key.key, key.source);
+        for remark in prepare::idle(plan, Place::Here) {
             if !remarks.contains(&remark) {
                 remarks.push(remark);
             }

@@ -28,6 +28,20 @@ pub enum Place {
     Elsewhere,
 }
 
+/// In words, each key of the plan that someone set and that has no effect, and more threads than the machine has cores.
+pub fn idle(plan: &RunPlan, place: Place) -> Vec<String> {
+    let threads = plan.resolved_key("hardware.threads").filter(|_| place == Place::Here);
+    let cores = machine::cores();
+    let many = threads.zip(plan.hardware.threads).filter(|(_, threads)| *threads > cores).map(|(key, threads)| {
+        format!(
+            "`hardware.threads = {threads}` ({}) is more than this machine has cores, {cores}: further threads only make it slower; \
+             set {cores} or fewer, or 0 for all cores",
+            key.source
+        )
+    });
+    plan.idle.iter().map(ToString::to_string).chain(many).collect()
+}
+
 /// What all runs of one call share.
 pub struct Launcher {
     host: HostInfo,
@@ -113,6 +127,7 @@ impl Launcher {
     ) -> Result<(RunDir, Manifest), StoreError> {
         let mut manifest = self.manifest(plan);
         (manifest.changed_since, manifest.estimate) = (changed_since, estimate);
+        manifest.idle = idle(plan, place);
         if place == Place::Here
             && let Some(reason) = self.unmet(plan)
         {
@@ -180,6 +195,7 @@ impl Launcher {
             reference: plan.reference.result(),
             packages: self.template.packages.clone(),
             adapted: Vec::new(),
+            idle: Vec::new(),
             lost: Vec::new(),
             last_output: Vec::new(),
             changed_since: None,

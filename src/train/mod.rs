@@ -155,7 +155,7 @@ fn train_plan(
     let monitor = Monitor::start(monitor_interval(&plan), gpu, peak);
     let opened = Opened { plan: &plan, dir, dataset: &dataset, engine, checkpoints, attempt };
     let mut session = Session::new(opened, go_on, sinks, monitor, stop)?;
-    let ending = session.run(notices);
+    let ending = session.run(notices, manifest.idle.clone());
     if let Err(error) = &ending {
         session.announce_failure(error);
     }

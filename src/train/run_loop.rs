@@ -122,14 +122,18 @@ impl<'a> Session<'a> {
     }
 
     /// Trains to the end, whichever it is. What happened until an error stays available in [`Session::results`]. `notices`
-    /// are what a person should know before it begins: which checkpoints could not be used, and what else is not as it was.
-    pub fn run(&mut self, notices: Vec<String>) -> Result<Ending, TrainError> {
+    /// are what a person should know before it begins: which checkpoints could not be used, and what else is not as it was; `idle` the
+    /// keys that do nothing, which whoever goes on with a run has heard of.
+    pub fn run(&mut self, notices: Vec<String>, idle: Vec<String>) -> Result<Ending, TrainError> {
         self.emit_started()?;
         let step = self.tally.last().step;
         notices.into_iter().try_for_each(|message| self.emit(Event::Warning { step, message }))?;
         match &self.resumed {
             Some(state) => self.emit(Event::Resumed { attempt: self.attempt, step: state.step })?,
-            None => self.warn_of_data()?,
+            None => {
+                idle.into_iter().try_for_each(|message| self.emit(Event::NoEffect { message }))?;
+                self.warn_of_data()?;
+            }
         }
         let mut ending = self.train()?;
         if ending.status != Status::Diverged

@@ -1,6 +1,7 @@
 //! From a merged and validated configuration to a [`RunPlan`].
 
 use super::experiment::{RunPlan, Source};
+use super::idle::idle_keys;
 use super::read::{Resolved, Setting};
 
 /// What a plan says of itself beyond its keys.
@@ -23,7 +24,7 @@ pub(super) fn build(resolved: &Resolved, identity: Identity) -> RunPlan {
         raw.train.eval_interval = 0;
     }
     let point = point.into_iter().map(|setting| (setting.key.name.into(), setting.value)).collect();
-    RunPlan::new(raw, point, repeat, sources)
+    RunPlan { idle: idle_keys(resolved), ..RunPlan::new(raw, point, repeat, sources) }
 }
 
 fn sources(resolved: &Resolved, named_after_file: bool, repeat: u64) -> Vec<Source> {

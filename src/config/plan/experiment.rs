@@ -3,6 +3,7 @@
 
 use toml::Value;
 
+use super::IdleKey;
 use super::schema::{KEYS, Key, RawPlan, sections};
 use crate::config::keys::Section;
 pub use crate::config::keys::{
@@ -25,6 +26,8 @@ macro_rules! run_plan {
             /// Which of the `experiment.repeats` this run is, from 0.
             pub repeat: u64,
             $( pub $section: $Plan, )*
+            /// Keys that someone set and that do nothing in this run.
+            pub idle: Vec<IdleKey>,
             /// Where each value came from, in the order of [`KEYS`].
             pub(in crate::config) sources: Vec<Source>,
         }
@@ -37,7 +40,7 @@ macro_rules! run_plan {
                 repeat: u64,
                 sources: Vec<Source>,
             ) -> RunPlan {
-                RunPlan { name: String::new(), point, repeat, $( $section: raw.$section, )* sources }
+                RunPlan { name: String::new(), point, repeat, $( $section: raw.$section, )* idle: Vec::new(), sources }
             }
 
             /// The value of each key, in the order of [`KEYS`].
@@ -70,6 +73,7 @@ macro_rules! run_plan {
                     point: Vec::new(),
                     repeat: 0,
                     $( $section: $Plan::default(), )*
+                    idle: Vec::new(),
                     sources: Vec::new(),
                 }
             }

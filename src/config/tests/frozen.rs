@@ -16,6 +16,7 @@ pub(super) fn kept(mut plan: RunPlan) -> RunPlan {
     plan.sources.clear();
     // It is what `name` says.
     plan.experiment.run = None;
+    plan.idle.clear();
     plan
 }
 

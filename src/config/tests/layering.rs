@@ -231,6 +231,7 @@ fn other_value(key: &str) -> (&'static str, &'static str) {
 /// is read remains.
 fn read_parts(mut plan: RunPlan) -> RunPlan {
     plan.sources.clear();
+    plan.idle.clear();
     if plan.name.starts_with("seed=") {
         plan.name.clear();
     }
