@@ -46,6 +46,18 @@ impl Inks {
         &self.small
     }
 
+    /// Numbers the colours of the smaller picture anew: after white those come first that were counted most often.
+    pub fn sort_small(&mut self, counts: &[u32; MOST]) {
+        let mut order: Vec<usize> = (1..self.small.len()).collect();
+        order.sort_by_key(|&ink| std::cmp::Reverse(counts[ink]));
+        let mut renumbered = [BLANK; MOST];
+        for (place, &before) in order.iter().enumerate() {
+            renumbered[before] = (place + 1) as Ink;
+        }
+        self.small = std::iter::once(self.small[0]).chain(order.iter().map(|&ink| self.small[ink])).collect();
+        self.means.iter_mut().for_each(|(_, mean)| *mean = renumbered[usize::from(*mean)]);
+    }
+
     /// The number of a colour to draw with.
     pub fn of(&mut self, colour: Rgb) -> Ink {
         if self.last.0 != colour {

@@ -49,6 +49,7 @@ impl Paper {
         let mut paper = SHEET.take();
         paper.begin((WIDTH * SCALE) as usize, height as usize);
         draw(&mut paper);
+        paper.number_means();
         paper.shrink();
         let pixels = (paper.width / BAND) * (paper.height / BAND);
         let result = encode(&paper.small[..pixels], paper.inks.small());
@@ -65,6 +66,23 @@ impl Paper {
         self.pixels.resize(grown(self.pixels.len(), width * height), BLANK);
         self.drawn.resize(grown(self.drawn.len(), height.div_ceil(BAND)), 0);
         self.small.resize(grown(self.small.len(), (width / BAND) * (height / BAND)), BLANK);
+    }
+
+    /// Sees to it that frequent colours of the smaller picture have low numbers, which pack into fewer bits. Some bands say which they are.
+    fn number_means(&mut self) {
+        const LOOKED_AT: usize = 8;
+        let mut counts = [0_u32; 256];
+        for band in (0..self.height / BAND).step_by(LOOKED_AT) {
+            let rows = &self.pixels[band * BAND * self.width..][..BAND * self.width];
+            let (upper, lower) = rows.split_at(self.width);
+            for range in blocks(self.drawn[band], self.width) {
+                let upper = upper[range.clone()].as_chunks::<2>().0;
+                for (&[a, b], &[c, d]) in upper.iter().zip(lower[range].as_chunks::<2>().0) {
+                    counts[usize::from(self.inks.mean([a, b, c, d]))] += 1;
+                }
+            }
+        }
+        self.inks.sort_small(&counts);
     }
 
     /// The mean of each square of pixels. Wipes the sheet on the way.

@@ -72,6 +72,14 @@ fn the_same_chart_gives_the_same_bytes() {
 }
 
 #[test]
+fn a_picture_of_noise_is_small() {
+    let noise = |step: i32| 2.0 + f64::from(step.wrapping_mul(step).wrapping_mul(7919) % 1000) / 1000.0;
+    let points = (1..=1000).map(|step| (f64::from(step), noise(step))).collect();
+    let (_, png) = drawn(&chart(points, Scale::Log)).unwrap();
+    assert!(png.len() < 160_000, "{} bytes", png.len());
+}
+
+#[test]
 fn odd_curves_are_drawn_and_empty_ones_are_not() {
     let (nan, inf) = (f64::NAN, f64::INFINITY);
     for scale in [Scale::Linear, Scale::FromZero, Scale::Log] {
