@@ -6,8 +6,8 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::cmd::{
-    compare, complete, doctor, eval, exec, explain, export, generate, ls, plan, prepare, prune, report, reporter,
-    resume, rm, schema, serve, tag, train, verbs, verify_resume,
+    compare, complete, doctor, eval, exec, explain, export, generate, ls, plan, prepare, prune, report,
+    reporter, resume, rm, schema, serve, tag, train, verbs, verify_resume,
 };
 use crate::error::{Error, Exit};
 

@@ -10,8 +10,8 @@ use super::preflight::{
 };
 use super::signals;
 use super::sweep::{self, Item, Origin, WorkArgs};
-use super::verbs;
 use super::together;
+use super::verbs;
 use crate::error::{Error, Exit};
 use crate::facts::Status;
 use crate::launcher::Launcher;
