@@ -84,6 +84,9 @@ fn expand_lineage(lineage: Lineage, overrides: &Overrides, findings: &mut Findin
                 let (experiment, point) = (experiment.clone(), settings.clone());
                 build::build(&resolved, Identity { experiment, point, repeat })
             }));
+            if let (true, Some(plan)) = (points * repeats == 1, plans.last_mut()) {
+                plan.idle.splice(0..0, idle::idle_alone(&resolved));
+            }
         }
     }
     if findings.problems.is_empty() {

@@ -289,6 +289,19 @@ pub(super) fn idle_keys(resolved: &Resolved) -> Vec<IdleKey> {
     resolved.settings.iter().filter_map(told).collect()
 }
 
+/// What is about several runs, in an experiment that has one.
+pub(super) fn idle_alone(resolved: &Resolved) -> Option<IdleKey> {
+    let (_, setting) = resolved.setting("experiment.same_losses_within")?;
+    let place = place(&setting.origin).filter(|_| !says_nothing(&setting.value))?;
+    Some(IdleKey {
+        key: setting.key.name,
+        value: Some(value_text(&setting.value)),
+        place,
+        why: "there is one run, with nothing to compare".to_owned(),
+        help: "add a [sweep.grid], or leave it out".to_owned(),
+    })
+}
+
 /// Where a person set it, if anybody did.
 fn place(origin: &Origin) -> Option<String> {
     match origin {

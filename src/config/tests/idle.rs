@@ -80,6 +80,7 @@ fn every_kind_of_key_without_effect_is_found() {
         ),
         ("[on_failure]\nretry_timeout = 3\n", &["on_failure.retry_timeout"]),
         ("[on_failure]\nhalve_batch = true\n[train]\nbatch_size = 1\n", &["on_failure.halve_batch"]),
+        ("[experiment]\nsame_losses_within = 0.1\n", &["experiment.same_losses_within"]),
         ("[scripted]\nnoise = 0.5\n", &["scripted.noise"]),
         ("[hardware]\ndevice = \"scripted\"\n[scripted]\nfail_as = \"panic\"\n", &["scripted.fail_as"]),
     ];
@@ -99,6 +100,7 @@ fn what_has_an_effect_is_not_told() {
         "[data]\npath = \"x.jsonl\"\ntext_column = \"body\"\nseparator = \"none\"\ncache = false\n",
         "[data]\ntokenizer = \"gpt2\"\nspecial_tokens = true\n",
         "[on_failure]\ntimeout = \"1h\"\nretry_timeout = 3\nbackoff_secs = 3\n",
+        "[data]\npath = [\"a.txt\", \"b.txt\"]\nseparator = \"line_break\"\n",
         // What says that nothing is wanted, where there is nothing.
         "[schedule]\nmin_lr = 0.0\n",
         "[on_failure]\nhalve_batch = false\n[train]\nbatch_size = 1\n",
