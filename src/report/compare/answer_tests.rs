@@ -8,10 +8,6 @@ use crate::report::fixture;
 
 use super::*;
 
-fn answer(records: &[RunRecord]) -> String {
-    super::answer(records, &[])
-}
-
 /// Runs of `experiment` with these keys, a seed for each floor of the loss.
 fn setting(records: &mut Vec<RunRecord>, keys: &[(&str, toml::Value)], floors: &[f64]) {
     for (seed, floor) in floors.iter().enumerate() {
