@@ -123,7 +123,14 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("crc32fast", &["data/cache"]),
     (
         "csv",
-        &["cmd/ls", "report/compare/answer_tests", "report/compare/spreadsheet", "report/fixture", "sinks", "store"],
+        &[
+            "cmd/ls",
+            "report/compare/answer_tests",
+            "report/compare/spreadsheet",
+            "report/fixture",
+            "sinks",
+            "store",
+        ],
     ),
     ("cudarc", &["engine/device", "ops/cuda"]),
     ("dfdx", &["engine", "infer/tests", "model", "ops", "optim"]),

@@ -5,6 +5,7 @@ use super::*;
 use crate::config::frozen_text;
 use crate::data::write_tokenizer;
 use crate::facts::Status;
+use crate::metric::Figures;
 use crate::store::manifest::{Results, TargetInfo};
 use crate::store::{checksums, fixture};
 
@@ -99,8 +100,11 @@ fn finish(dir: &RunDir, val_loss: Option<f64>, train_loss: f64, target: Option<&
     manifest.status = Status::Finished;
     manifest.results = Some(Results {
         steps: 20,
-        best_val_loss: val_loss,
-        final_train_loss_ema: Some(train_loss),
+        figures: Figures {
+            best_val_loss: val_loss,
+            final_train_loss_ema: Some(train_loss),
+            ..Figures::default()
+        },
         ..Results::default()
     });
     manifest.target = target.map(|metric| TargetInfo {

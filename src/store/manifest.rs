@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 pub use super::results::Results;
 
 use crate::facts::{
-    CostInfo, DataInfo, DeviceInfo, EstimateInfo, HostInfo, InitFrom, KeyChange, ModelInfo, Reference, Status, StepPart,
-    StopReason,
+    CostInfo, DataInfo, DeviceInfo, EstimateInfo, HostInfo, InitFrom, KeyChange, ModelInfo, Reference,
+    Status, StepPart, StopReason,
 };
 
 /// Version of the run directory's format. Readers accept this one and older ones.

@@ -268,9 +268,13 @@ impl RunDir {
             let line = line_at(text.as_bytes(), start);
             StoreError::BadManifest { path: path.clone(), line, reason: error.message().to_owned() }
         };
-        let newer = |found: i64| (found > i64::from(FORMAT_VERSION)).then(|| {
-            StoreError::NewerFormat { path: path.clone(), found, supported: FORMAT_VERSION }
-        });
+        let newer = |found: i64| {
+            (found > i64::from(FORMAT_VERSION)).then(|| StoreError::NewerFormat {
+                path: path.clone(),
+                found,
+                supported: FORMAT_VERSION,
+            })
+        };
         match toml::from_str::<Manifest>(&text) {
             Ok(manifest) => match newer(i64::from(manifest.format_version)) {
                 Some(error) => Err(error),

@@ -7,8 +7,8 @@ use toml::Value;
 use super::experiment::{ResolvedKey, RunPlan};
 use super::freeze;
 use super::schema::{self, Kind};
-use crate::config::name_of_run;
 use super::value::value_text;
+use crate::config::name_of_run;
 use crate::facts::KeyChange;
 
 /// Whether a key decides what a run computes and records. Prose, what is compared with, how failures are met, and what only
