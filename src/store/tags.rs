@@ -67,7 +67,7 @@ pub enum TagError {
         "the tag {name} is there already: {there}; choose another name, move it with --force, or delete it with `runner tag --delete {name}`"
     )]
     Exists { name: String, there: String },
-    #[error("there is no tag {name:?}{}; `runner tag --list` lists them", did_you_mean(nearest))]
+    #[error("there is no tag {name:?}{}", did_you_mean(nearest))]
     Unknown { name: String, nearest: Vec<String> },
     #[error("the checkpoint {} cannot be tagged: {reason}", path.display())]
     Damaged { path: PathBuf, reason: String },
@@ -76,7 +76,10 @@ pub enum TagError {
 }
 
 fn did_you_mean(nearest: &[String]) -> String {
-    if nearest.is_empty() { String::new() } else { format!("; did you mean {}?", nearest.join(" or ")) }
+    match nearest {
+        [] => "; `runner tag --list` lists those there are".to_owned(),
+        nearest => format!("; did you mean {}?", nearest.join(" or ")),
+    }
 }
 
 /// The run's tags, by name. One whose date and note cannot be read is there all the same.

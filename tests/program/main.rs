@@ -21,6 +21,7 @@ mod serve;
 mod shop;
 mod snapshots;
 mod survive;
+mod together;
 mod training;
 mod unfinished;
 mod watch;

@@ -149,7 +149,9 @@ fn a_learning_rate_of_1e9_diverges_is_recorded_and_the_sweep_goes_on() {
             shop.run(&[&["tiny.toml"][..], &sets[..]].concat()).expect(4);
             let runs = std::fs::read_dir(shop.path().join("runs/tiny")).unwrap();
             let mut statuses: Vec<String> = runs
-                .map(|run| std::fs::read_to_string(run.unwrap().path().join("manifest.toml")).unwrap())
+                .map(|run| run.unwrap().path())
+                .filter(|path| path.is_dir())
+                .map(|run| std::fs::read_to_string(run.join("manifest.toml")).unwrap())
                 .map(|manifest| manifest.lines().find(|line| line.starts_with("status")).unwrap().to_owned())
                 .collect();
             statuses.sort();

@@ -25,9 +25,10 @@ fn stopped_sweep() -> Shop {
 }
 
 fn directories(shop: &Shop) -> Vec<String> {
-    let entries = fs::read_dir(shop.path().join("runs/a")).unwrap();
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let entries = fs::read_dir(shop.path().join("runs/a")).unwrap().map(Result::unwrap);
+    // The plan of the experiment lies beside its runs.
+    let folders = entries.filter(|entry| entry.path().is_dir());
+    let mut names: Vec<String> = folders.map(|entry| entry.file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }

@@ -77,7 +77,11 @@ struct Sound {
 impl Sound {
     /// What is wrong with the checkpoint in `folder`, if it is one.
     fn problem(&self, folder: &Path) -> Option<String> {
-        self.steps.iter().find(|step| self.checkpoints.checkpoint(**step) == folder)?;
+        let is_step = self.steps.iter().any(|step| self.checkpoints.checkpoint(*step) == folder);
+        let is_tag = folder.parent() == Some(&self.checkpoints.tags());
+        if !is_step && !is_tag {
+            return None;
+        }
         match checksums::verify(folder) {
             Err(Unsound::Damaged(reason)) => Some(reason),
             Err(Unsound::Unreadable { path, source }) => {

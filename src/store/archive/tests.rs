@@ -97,6 +97,24 @@ fn checkpoints_go_along_if_they_are_asked_for() {
 }
 
 #[test]
+fn notes_and_tagged_checkpoints_go_along_and_are_looked_at_too() {
+    let shop = Shop::new();
+    fs::write(shop.dir.notes(), "mine").unwrap();
+    let tag =
+        crate::store::tags::add(&shop._folder.path().join("runs"), &shop.dir, 20, "v1", "x", false).unwrap();
+    pack(&shop.dir, &shop.file, true, false).unwrap();
+    let unpacked = unpack(&shop.file, &shop.elsewhere).unwrap().dir;
+    assert_eq!(fs::read(unpacked.notes()).unwrap(), b"mine");
+    let there = crate::store::tags::find(&shop.elsewhere, "v1").unwrap();
+    assert_eq!((there.sha256, there.note, there.dir), (tag.sha256.clone(), "x".to_owned(), unpacked));
+    // The links would be damaged together.
+    fs::remove_file(tag.path().join("model.safetensors")).unwrap();
+    fs::write(tag.path().join("model.safetensors"), "other").unwrap();
+    let packed = pack(&shop.dir, &shop.file, true, true).unwrap();
+    assert_eq!(packed.damaged.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>(), [tag.path()]);
+}
+
+#[test]
 fn an_archive_is_replaced_only_on_demand() {
     let shop = Shop::new();
     pack(&shop.dir, &shop.file, false, false).unwrap();
