@@ -12,8 +12,8 @@ use dfdx::prelude::*;
 use runner::ops::cpu::orthogonal::try_orthogonalise;
 use runner::ops::cpu::view::ViewMut;
 use runner::ops::{
-    AttentionShape, Block, BlockDropout, BlockPass, Dropout, LayerNorm, Linear, Matrix, Ops, Row, Scalar,
-    composed, try_tape,
+    AttentionShape, Block, BlockDropout, BlockPass, Dropout, Hits, LayerNorm, Linear, Matrix, Ops, Row,
+    Scalar, composed, try_tape,
 };
 use runner::threads::{self, Pool};
 
@@ -367,8 +367,8 @@ impl Operation for HeadLoss {
     fn run<T: Tape<f32, Cpu>>(&self, body: Body, tape: T) -> Result<Scalar<f32, Cpu, T>, CpuError> {
         let x_mc = self.x_mc.clone().put_tape(tape);
         match body {
-            Body::Fused => Cpu::try_head_loss(x_mc, &self.wte_vc, None, &self.targets),
-            Body::Composed => composed::try_head_loss(x_mc, &self.wte_vc, &self.targets),
+            Body::Fused => Cpu::try_head_loss(x_mc, &self.wte_vc, None, &self.targets, &Hits::default()),
+            Body::Composed => composed::try_head_loss(x_mc, &self.wte_vc, &self.targets, &Hits::default()),
         }
     }
 }

@@ -1,9 +1,9 @@
-//! `runner report` and `runner compare` over 1,000 runs of 1,000 rows, as whole calls of the program.
+//! `runner report`, `runner ls` and `runner compare` over 1,000 runs of 1,000 rows, as whole calls of the program.
 //!
 //!     cargo bench --bench report
 //!
 //! `report/first` writes every report and picture for the first time; `report/again` finds them there, as they are when
-//! each run was reported at its own end; `compare` puts all runs on one page.
+//! each run was reported at its own end; `ls` lists all runs, `ls-where` by a key and a metric of their last rows; `compare` puts all runs on one page.
 
 use std::fs;
 use std::path::Path;
@@ -72,6 +72,13 @@ fn reports(criterion: &mut Criterion) {
     group.bench_function("again", |bencher| {
         bencher.iter_custom(|times| (0..times).map(|_| timed(folder.path(), &["report"])).sum());
     });
+    for (name, arguments) in
+        [("ls", &["ls"][..]), ("ls-where", &["ls", "--where", "learning_rate<0.005", "--sort", "grad_norm"])]
+    {
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|times| (0..times).map(|_| timed(folder.path(), arguments)).sum());
+        });
+    }
     group.bench_function("compare", |bencher| {
         bencher.iter_custom(|times| (0..times).map(|_| timed(folder.path(), &["compare", "scale"])).sum());
     });

@@ -40,7 +40,16 @@ pub enum Event {
     /// A checkpoint is complete on disk.
     CheckpointSaved { step: u64, best: bool, secs: f64 },
     /// Loss over the whole training corpus, measured once at the end, dropout off.
-    CorpusEvaluated { step: u64, corpus_loss: f64, secs: f64 },
+    CorpusEvaluated {
+        step: u64,
+        corpus_loss: f64,
+        /// Absent in logs of before it was measured, as is the accuracy.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        corpus_bits_per_byte: Option<f64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        corpus_accuracy: Option<f64>,
+        secs: f64,
+    },
     /// Something a person should know that does not stop the run.
     Warning { step: u64, message: String },
     /// The run is over.

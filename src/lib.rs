@@ -43,6 +43,7 @@
 //! | export format | a file in [`export`], a variant and its arm in `cmd/export.rs` |
 //! | format of weights that people bring and that is not read | a variant of [`model::foreign`], with what to do |
 //! | command | a file in [`cmd`], one arm in [`cli`] |
+//! | field of `ls` and of `--json` | a row in `cmd/listing/fields.rs`; the figures of [`metric`] follow |
 //!
 //! Which part may name which is held by `tests/architecture.rs`.
 //!

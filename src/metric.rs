@@ -21,6 +21,9 @@ pub enum Unit {
     Count,
     Epochs,
     Nats,
+    BitsPerByte,
+    /// Of 1.
+    Share,
     Ratio,
     /// A learning rate.
     Rate,
@@ -36,6 +39,7 @@ pub enum Unit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plot {
     Loss,
+    Accuracy,
     LearningRate,
     GradNorm,
     Throughput,
@@ -134,11 +138,25 @@ metrics! {
         [Progress("loss ", ""), Curve(Plot::Loss, "Train loss", 0, Look::Faint)];
     train_loss_ema: "Smoothed train loss", Nats, Lower, "Bias-corrected exponential moving average of the train loss.",
         [Progress("smoothed ", ""), Curve(Plot::Loss, "Smoothed", 0, Look::Solid)];
+    train_bits_per_byte: "Train bits per byte", BitsPerByte, Lower,
+        "The train loss in bits per byte of the text that the step's tokens stand for, whatever the tokenizer.", [];
+    train_accuracy: "Train accuracy", Share, Higher,
+        "Share of the step's tokens that the model held for the likeliest, before its update. Not measured on GPUs.",
+        [Curve(Plot::Accuracy, "Training batches", 0, Look::Faint)];
     val_loss: "Validation loss", Nats, Lower, "Mean cross entropy over the evaluation batches, in nats per token, dropout off.",
         [Validation, Said("val loss"), Curve(Plot::Loss, "Validation", 1, Look::Marked)];
     val_perplexity: "Validation perplexity", Ratio, Lower, "Exponential of the validation loss.", [Validation, Said("perplexity")];
-    learning_rate: "Learning rate", Rate, Neither, "Learning rate of the step.",
-        [Progress("lr ", ""), Curve(Plot::LearningRate, "Learning rate", 0, Look::Thin)];
+    val_bits_per_byte: "Validation bits per byte", BitsPerByte, Lower,
+        "The validation loss in bits per byte of the text that the tokens stand for, whatever the tokenizer.",
+        [Validation, Said("bits per byte")];
+    val_accuracy: "Validation accuracy", Share, Higher,
+        "Share of the tokens of the evaluation batches that the model held for the likeliest.",
+        [Validation, Said("accuracy"), Curve(Plot::Accuracy, "Validation", 1, Look::Marked)];
+    learning_rate: "Learning rate", Rate, Neither, "Learning rate of the step; with Muon that of the blocks' matrices.",
+        [Progress("lr ", ""), Curve(Plot::LearningRate, "Matrices (Muon)", 0, Look::Thin)];
+    adamw_learning_rate: "Learning rate of AdamW's part", Rate, Neither,
+        "With Muon the learning rate of embeddings, layer norms and biases, which AdamW moves.",
+        [Curve(Plot::LearningRate, "Embeddings, layer norms, biases (AdamW)", 1, Look::Thin)];
     grad_norm: "Gradient norm", Ratio, Neither, "Global L2 norm of the gradient before clipping.",
         [Curve(Plot::GradNorm, "Gradient norm", 0, Look::Thin)];
     loss_scale: "Loss scale", Ratio, Neither, "What the loss was multiplied by in half precision.", [];
@@ -208,7 +226,9 @@ mod tests {
         for metric in METRICS {
             let of_machine = match metric.unit {
                 Unit::Count => metric.key == "attempt",
-                Unit::Epochs | Unit::Nats | Unit::Ratio | Unit::Rate => false,
+                Unit::Epochs | Unit::Nats | Unit::Ratio | Unit::Rate | Unit::BitsPerByte | Unit::Share => {
+                    false
+                }
                 _ => true,
             };
             assert_eq!(metric.is_reproducible(), !of_machine, "{}", metric.key);

@@ -167,7 +167,8 @@ pub fn value(unit: Unit, value: f64) -> String {
     match unit {
         Unit::Count => signed_count(value),
         Unit::Epochs => format!("{value:.1}"),
-        Unit::Nats => loss(value),
+        Unit::Nats | Unit::BitsPerByte => loss(value),
+        Unit::Share => percent(value),
         Unit::Ratio | Unit::Rate => short(value),
         Unit::Secs => duration(value),
         Unit::TokensPerSec => format!("{} tokens/s", si(value)),
@@ -194,7 +195,7 @@ pub fn with_deviation(unit: Unit, mean: f64, deviation: Option<f64>) -> String {
     let Some(deviation) = deviation else { return format!("{shown} ± {MISSING}") };
     match unit {
         Unit::TokensPerSec => format!("{} ± {} tokens/s", si(mean), si(deviation)),
-        Unit::Nats => {
+        Unit::Nats | Unit::BitsPerByte => {
             // As many decimals as the mean has, unless nothing would be left of the deviation.
             let decimals = shown.split_once('.').map_or(0, |(_, decimals)| decimals.len());
             let alike = format!("{deviation:.decimals$}");

@@ -155,7 +155,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("toml", &["cmd/listing", "cmd/reporter", "config", "export/source", "launcher", "report", "store"]),
     ("tower_http", &["serve"]),
     ("ureq", &["data"]),
-    ("walkdir", &["data", "store/scan"]),
+    ("walkdir", &["data"]),
     ("zstd", &["data/form", "data/reader/tests", "store/archive"]),
 ];
 

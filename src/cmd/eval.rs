@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 use super::generate::interrupt::Interrupt;
 use super::generate::{ModelArgs, describe, pool, say_unused};
 use crate::data;
+use crate::data::tokenizer::TokenLengths;
 use crate::error::{Error, Exit};
+use crate::facts::Score;
 use crate::files::plain;
-use crate::generate::{Model, Score, score};
+use crate::generate::{Model, score};
 use crate::pretrained;
 use crate::terminal;
 use crate::units;
@@ -43,7 +45,7 @@ pub struct Args {
 
 const AFTER_HELP: &str = "\
 loss is in nats per token (the mean of -ln p), perplexity is e to the loss, accuracy the share of tokens that the model
-held for the likeliest. bits/byte does not depend on the tokenizer. The first token of a text comes after nothing and
+held for the likeliest. bits/byte does not depend on the tokenizer; special tokens stand for no bytes. The first token of a text comes after nothing and
 is not predicted.
 
 Examples:
@@ -84,11 +86,12 @@ pub fn run(args: Args) -> Result<Exit, Error> {
                 ["tokens", "loss", "perplexity", "bits/byte", "accuracy"].map(str::to_owned),
             ));
         }
+        let lengths = TokenLengths::of(&model.pretrained.tokenizer);
         let mut all = Score::default();
         let (mut bytes, began) = (0, Instant::now());
         for text in &texts {
             let began = Instant::now();
-            let found = score(&model.decoder, &model.pretrained.tokenizer, &text.tokens, stride)?;
+            let found = score(&model.decoder, &lengths, &text.tokens, stride)?;
             say(&args, &model, Some(&text.name), text.bytes, stride, &found, began);
             all.add(&found);
             bytes += text.bytes;
@@ -158,8 +161,8 @@ fn say(
             units::count(score.tokens),
             format!("{:.4}", score.loss()),
             significant(score.perplexity()),
-            format!("{:.4}", score.bits_per_byte()),
-            format!("{:.2} %", 100.0 * score.accuracy()),
+            shown(score.bits_per_byte(), |bits| format!("{bits:.4}")),
+            shown(score.accuracy(), units::percent),
         ];
         return terminal::out(row(name.unwrap_or("all"), figures));
     }
@@ -180,6 +183,10 @@ fn say(
         "stride": stride,
         "secs": began.elapsed().as_secs_f64(),
     }));
+}
+
+fn shown(value: Option<f64>, text: impl Fn(f64) -> String) -> String {
+    value.map_or_else(|| units::MISSING.to_owned(), text)
 }
 
 /// Names are as wide as most are; a longer one moves the rest of its row.

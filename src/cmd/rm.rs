@@ -146,7 +146,7 @@ fn restore(args: &Args) -> Result<Exit, Error> {
         return Ok(Exit::Success);
     }
     for one in &wanted {
-        terminal::out(format_args!("{}  (thrown away {})", one.name, one.when));
+        terminal::out(format_args!("{}  (thrown away {})", one.name, in_words(&one.when)));
     }
     if !args.sure.may_undo() {
         return Ok(Exit::Success);
@@ -159,6 +159,14 @@ fn restore(args: &Args) -> Result<Exit, Error> {
         }
     }
     Ok(exit)
+}
+
+/// `20261129T155012Z` as `2026-11-29 15:50 UTC`; what else a folder is called as it is.
+fn in_words(when: &str) -> String {
+    match jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", when.get(..16).unwrap_or(when)) {
+        Ok(time) => time.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+        Err(_) => when.to_owned(),
+    }
 }
 
 fn not_there(name: &str, thrown: &[Thrown]) -> String {
@@ -194,4 +202,16 @@ fn empty(args: &Args) -> Result<Exit, Error> {
     trash::empty(&args.folders.runs_dir)?;
     terminal::out(format_args!("freed {}", units::bytes(bytes as f64)));
     Ok(Exit::Success)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_the_trash_are_told_as_people_write_them() {
+        assert_eq!(in_words("20261129T155012Z"), "2026-11-29 15:50 UTC");
+        assert_eq!(in_words("20261129T155012Z-2"), "2026-11-29 15:50 UTC");
+        assert_eq!(in_words("by hand"), "by hand");
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod added;
 pub(super) mod gpt2;
+mod lengths;
 pub mod spelling;
 
 use std::collections::{BTreeSet, HashSet};
@@ -14,6 +15,7 @@ pub(super) use gpt2::{Words, last_cut};
 use crate::config::experiment::TokenizerKind;
 
 pub use added::{AddedToken, Extended, Parts};
+pub use lengths::TokenLengths;
 
 /// Stands for ids that have no text: a model may have more ids than its tokenizer.
 const NO_TEXT: char = char::REPLACEMENT_CHARACTER;

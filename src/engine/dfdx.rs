@@ -7,7 +7,7 @@ use ::dfdx::prelude::*;
 use super::cost::memory_need;
 use super::memory::{MemoryNeed, Place};
 use super::state::{read_state, write_state};
-use super::{Engine, EngineError, Scaling, StepOutput};
+use super::{Engine, EngineError, Predicted, Scaling, StepOutput};
 use crate::config::experiment::RunPlan;
 use crate::data::batches::Batch;
 use crate::facts::{DeviceInfo, ModelInfo, StepPart};
@@ -17,7 +17,7 @@ use crate::model::weights::{read_first_weights, read_weights, write_weights};
 use crate::model::{Gpt, Limits, ModelConfig, WEIGHTS_FILE};
 use crate::ops::cpu::bf16::Kernel;
 use crate::ops::profile::{Part, Profile, Stopwatch, timed};
-use crate::ops::{DropoutSource, Ops, OutOfMemory, id_of};
+use crate::ops::{DropoutSource, Hits, Ops, OutOfMemory, id_of};
 use crate::optim::{Optimizer, Update, clip_factor, try_norm};
 use crate::threads;
 use loss_scale::Judgement;
@@ -192,15 +192,16 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> DfdxEngine<E
     }
 
     /// Leaves the gradient of the mean loss over all tokens of `batches` in `self.gradients`, and returns that loss and the
-    /// gradient's norm. The device is waited for once all of this is on its way.
-    fn try_gradients(&mut self, batches: &[Batch]) -> Result<(f64, f64), D::Err> {
+    /// gradient's norm, with the right predictions where they were counted. The device is waited for once all of this is on its way.
+    fn try_gradients(&mut self, batches: &[Batch]) -> Result<(Predicted, f64), D::Err> {
         // Whoever takes the gradients puts them back once all went well.
         let mut gradients = match self.gradients.take() {
             Some(gradients) => gradients,
             None => try_zeros(&self.gpt)?,
         };
         let mut dropout = self.dropout.clone();
-        let losses = self.passes.try_gradients(&self.gpt, batches, &mut dropout, &mut gradients)?;
+        let hits = Hits::default();
+        let losses = self.passes.try_gradients(&self.gpt, batches, &mut dropout, &mut gradients, &hits)?;
         let norm = {
             let _timed = timed(Part::Optimizer);
             try_norm(&self.gpt, &mut gradients)?
@@ -208,7 +209,8 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> DfdxEngine<E
         let loss = try_read(&losses)?;
         self.gradients = Some(gradients);
         self.dropout = dropout;
-        Ok((loss, norm))
+        let right = hits.of(batches.iter().map(Batch::tokens).sum());
+        Ok((Predicted { loss, right }, norm))
     }
 
     /// Changes the weights by the gradients that [`Self::try_gradients`] left, and leaves zeros in these.
@@ -225,9 +227,11 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> DfdxEngine<E
     /// [`Engine::train_step`] with batches that were checked.
     fn compute_step(&mut self, batches: &[Batch], learning_rate: f64) -> Result<StepOutput, EngineError> {
         let loss_scale = self.passes.loss_scale().map(|scale| scale.get());
-        let (loss, grad_norm) = self.twice("a training step", |engine| engine.try_gradients(batches))?;
+        let (Predicted { loss, right }, grad_norm) =
+            self.twice("a training step", |engine| engine.try_gradients(batches))?;
         let output = |skipped| StepOutput {
             loss,
+            right,
             grad_norm,
             scaling: loss_scale.map(|loss_scale| Scaling { loss_scale, skipped }),
             virtual_secs: None,
@@ -287,10 +291,14 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> Engine for D
         done.map(|part| StepPart { part: part.name().to_owned(), secs: secs(part) }).collect()
     }
 
-    fn loss(&mut self, batch: &Batch) -> Result<f64, EngineError> {
+    fn predict(&mut self, batch: &Batch) -> Result<Predicted, EngineError> {
         self.check(batch)?;
         let _flushing = threads::flush();
-        self.twice("an evaluation", |engine| try_read(&engine.passes.try_loss(&engine.gpt, batch)?))
+        self.twice("an evaluation", |engine| {
+            let hits = Hits::default();
+            let loss = try_read(&engine.passes.try_loss(&engine.gpt, batch, &hits)?)?;
+            Ok(Predicted { loss, right: hits.of(batch.tokens()) })
+        })
     }
 
     fn next_token_logits(&mut self, context: &[u32]) -> Result<Vec<f32>, EngineError> {

@@ -104,8 +104,13 @@ pub trait Engine {
     /// Seconds of all training steps so far by kind of work; empty where that is not measured.
     fn step_parts(&self) -> Vec<StepPart>;
 
-    /// Mean cross entropy of a batch in nats per token; no gradients, dropout off.
-    fn loss(&mut self, batch: &Batch) -> Result<f64, EngineError>;
+    /// How a batch is predicted; no gradients, dropout off.
+    fn predict(&mut self, batch: &Batch) -> Result<Predicted, EngineError>;
+
+    /// Mean cross entropy of a batch in nats per token, as [`Engine::predict`] finds it.
+    fn loss(&mut self, batch: &Batch) -> Result<f64, EngineError> {
+        Ok(self.predict(batch)?.loss)
+    }
 
     /// Logits (V) for the token after `context`, of which the last `block_size` tokens are used. Dropout off.
     fn next_token_logits(&mut self, context: &[u32]) -> Result<Vec<f32>, EngineError>;
@@ -127,11 +132,23 @@ pub trait Engine {
 /// A checkpoint's headers and small files: a few hundred bytes a tensor.
 const SMALL_FILES_BYTES: u64 = 64 << 10;
 
+/// How tokens were predicted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Predicted {
+    /// Mean cross entropy in nats per token.
+    pub loss: f64,
+    /// Tokens that were held for the likeliest; `None` where they are not counted.
+    pub right: Option<u64>,
+}
+
 /// What one step says of itself.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepOutput {
     /// Mean loss of the step's batches before the update, in nats per token.
     pub loss: f64,
+    /// Tokens of these that were held for the likeliest. `None` where the logits are not at hand when the loss is made, which is on
+    /// GPUs: counting would take another pass over them.
+    pub right: Option<u64>,
     /// Global L2 norm of the gradient before clipping.
     pub grad_norm: f64,
     /// How the loss was scaled; `None` where it is not.

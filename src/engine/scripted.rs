@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, EngineError, StepOutput};
+use super::{Engine, EngineError, Predicted, StepOutput};
 use crate::config::experiment::{RunPlan, ScriptedFailure, ScriptedPlan};
 use crate::data::batches::Batch;
 use crate::facts::{DeviceInfo, ModelInfo, StepPart};
@@ -103,15 +103,21 @@ impl Engine for ScriptedEngine {
         let loss = if diverged { f64::NAN } else { self.curve(self.state.step) + self.script.noise * noise };
         let grad_norm = if diverged { f64::NAN } else { loss.abs().sqrt() };
         self.state.step = step;
-        Ok(StepOutput { loss, grad_norm, scaling: None, virtual_secs: Some(self.script.step_secs) })
+        Ok(StepOutput {
+            loss,
+            right: None,
+            grad_norm,
+            scaling: None,
+            virtual_secs: Some(self.script.step_secs),
+        })
     }
 
     fn step_parts(&self) -> Vec<StepPart> {
         Vec::new()
     }
 
-    fn loss(&mut self, _batch: &Batch) -> Result<f64, EngineError> {
-        Ok(self.curve(self.state.step))
+    fn predict(&mut self, _batch: &Batch) -> Result<Predicted, EngineError> {
+        Ok(Predicted { loss: self.curve(self.state.step), right: None })
     }
 
     fn next_token_logits(&mut self, context: &[u32]) -> Result<Vec<f32>, EngineError> {

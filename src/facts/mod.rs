@@ -10,6 +10,7 @@ mod model;
 pub mod optimizer;
 mod outcome;
 mod reference;
+mod score;
 pub mod words;
 
 pub use change::KeyChange;
@@ -20,4 +21,5 @@ pub use host::HostInfo;
 pub use model::{InitFrom, ModelInfo, ParameterGroup};
 pub use outcome::{Status, StopReason};
 pub use reference::Reference;
+pub use score::Score;
 pub use words::Words;

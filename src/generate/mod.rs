@@ -16,7 +16,7 @@ mod settings;
 pub use batch::{Batch, Ending, JobId, News, Scored, What};
 pub use model::Model;
 pub use pieces::{Piece, take_characters};
-pub use score::{Score, score};
+pub use score::score;
 pub use settings::Settings;
 
 use crate::config::experiment::SamplePlan;

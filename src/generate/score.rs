@@ -10,53 +10,12 @@
 //! the token after it, as in training.
 
 use super::GenerateError;
-use crate::data::tokenizer::Tokenizer;
+use crate::data::tokenizer::TokenLengths;
+use crate::facts::Score;
 use crate::infer::{Cache, Decoder, Feed, Look, log_sum_exp};
 
 /// Tokens that are computed together, where the windows are short.
 const TOGETHER: usize = 512;
-
-/// What was found of one text or several.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Score {
-    /// Tokens that were predicted: of each text all but the first, which comes after nothing.
-    pub tokens: u64,
-    /// Bytes of these.
-    pub bytes: u64,
-    /// How improbable they were, all together: the sum of their negative log-probabilities in nats.
-    pub nats: f64,
-    /// How many of them the model held for the likeliest.
-    pub right: u64,
-}
-
-impl Score {
-    /// Nats per token.
-    pub fn loss(&self) -> f64 {
-        self.nats / self.tokens as f64
-    }
-
-    /// e to the loss: among how many equally likely tokens the model is as undecided.
-    pub fn perplexity(&self) -> f64 {
-        self.loss().exp()
-    }
-
-    /// Bits that an encoder with this model would take for a byte of text. Does not depend on what the tokens are.
-    pub fn bits_per_byte(&self) -> f64 {
-        self.nats / std::f64::consts::LN_2 / self.bytes as f64
-    }
-
-    /// Share of the tokens that the model held for the likeliest.
-    pub fn accuracy(&self) -> f64 {
-        self.right as f64 / self.tokens as f64
-    }
-
-    pub fn add(&mut self, other: &Self) {
-        self.tokens += other.tokens;
-        self.bytes += other.bytes;
-        self.nats += other.nats;
-        self.right += other.right;
-    }
-}
 
 /// A part of a text that is computed at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +49,7 @@ fn windows(tokens: usize, context: usize, stride: usize) -> impl Iterator<Item =
 /// When the model gives no probabilities, or cannot compute.
 pub fn score(
     decoder: &Decoder,
-    tokenizer: &Tokenizer,
+    lengths: &TokenLengths,
     tokens: &[u32],
     stride: usize,
 ) -> Result<Score, GenerateError> {
@@ -101,7 +60,7 @@ pub fn score(
     let room = context.min(tokens.len());
     let mut caches: Vec<Cache> =
         (0..together).map(|_| Cache::try_new(decoder.model(), room)).collect::<Result<_, _>>()?;
-    let mut score = Score::default();
+    let (mut score, mut right) = (Score::default(), 0);
     for windows in windows.chunks(together.max(1)) {
         caches.iter_mut().for_each(Cache::clear);
         let mut feeds: Vec<Feed<'_>> = caches
@@ -123,20 +82,19 @@ pub fn score(
                     return Err(GenerateError::Logits { reason });
                 }
                 score.nats += f64::from(nats);
-                score.right += u64::from(is_right);
+                right += u64::from(is_right);
             }
             score.tokens += seen.looks.len() as u64;
-            let predicted = &tokens[window.start + window.from + 1..=window.end];
-            let bytes = |&token: &u32| tokenizer.token_bytes(token).map_or(0, |bytes| bytes.len());
-            score.bytes += predicted.iter().map(bytes).sum::<usize>() as u64;
+            score.bytes += lengths.sum(&tokens[window.start + window.from + 1..=window.end]);
         }
     }
-    Ok(score)
+    Ok(Score { right: Some(right), ..score })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::tokenizer::Tokenizer;
     use crate::infer::WeightKind;
     use crate::infer::fixture::write_weights;
     use crate::model::ModelConfig;
@@ -169,6 +127,7 @@ mod tests {
         let decoder = Decoder::open(&path, &model, WeightKind::F32).unwrap();
         let text = "Sail west of the reef, caf\u{e9} and all: 600 tokens would do as well as these.";
         let tokens = Tokenizer::Byte.encode(text);
+        let lengths = TokenLengths::of(&Tokenizer::Byte);
         for stride in [20, 7, 1] {
             let (mut nats, mut right) = (0.0, 0);
             for at in 1..tokens.len() {
@@ -183,22 +142,13 @@ mod tests {
                 let best = (0..256).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap();
                 right += u64::from(best == tokens[at] as usize);
             }
-            let found = score(&decoder, &Tokenizer::Byte, &tokens, stride).unwrap();
+            let found = score(&decoder, &lengths, &tokens, stride).unwrap();
             assert!((found.nats - nats).abs() < 1e-3, "stride {stride}: {} and {nats}", found.nats);
             assert_eq!(
                 (found.tokens, found.bytes, found.right),
-                (text.len() as u64 - 1, text.len() as u64 - 1, right)
+                (text.len() as u64 - 1, text.len() as u64 - 1, Some(right))
             );
         }
-        assert_eq!(score(&decoder, &Tokenizer::Byte, &[1], 3).unwrap(), Score::default());
-    }
-
-    #[test]
-    fn the_figures_are_of_the_sum() {
-        let mut score = Score { tokens: 4, bytes: 8, nats: 4.0 * std::f64::consts::LN_2, right: 1 };
-        assert!((score.perplexity() - 2.0).abs() < 1e-12 && (score.bits_per_byte() - 0.5).abs() < 1e-12);
-        score.add(&Score { tokens: 4, bytes: 8, nats: 0.0, right: 3 });
-        assert!((score.loss() - std::f64::consts::LN_2 / 2.0).abs() < 1e-12);
-        assert_eq!(score.accuracy(), 0.5);
+        assert_eq!(score(&decoder, &lengths, &[1], 3).unwrap(), Score::default());
     }
 }

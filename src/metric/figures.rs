@@ -41,12 +41,29 @@ macro_rules! with_figures {
             final_train_loss_ema: Last train_loss_ema, "Train loss, smoothed, at the end", outcome "Train loss (smoothed)";
             "Lowest train loss of a step.",
             best_train_loss: Best train_loss, "Train loss, best step", outcome "Train loss (best)";
+            "Bits per byte of the last step's batch.",
+            final_train_bits_per_byte: Last train_bits_per_byte, "Train bits per byte, last step";
+            "Accuracy on the last step's batch.",
+            final_train_accuracy: Last train_accuracy, "Train accuracy, last step";
             "Validation loss of the last evaluation.",
             final_val_loss: Last val_loss, "Validation loss, last", outcome "Val loss (last)";
             "Lowest validation loss.",
             best_val_loss: Best val_loss, "Validation loss, best", outcome "Val loss (best)";
+            "Bits per byte of the last evaluation.",
+            final_val_bits_per_byte: Last val_bits_per_byte, "Validation bits per byte, last";
+            "Lowest bits per byte of an evaluation.",
+            best_val_bits_per_byte: Best val_bits_per_byte, "Validation bits per byte, best", outcome "Val bits/byte (best)";
+            "Accuracy of the last evaluation.",
+            final_val_accuracy: Last val_accuracy, "Validation accuracy, last";
+            "Highest accuracy of an evaluation.",
+            best_val_accuracy: Best val_accuracy, "Validation accuracy, best", outcome "Val accuracy (best)";
             "Loss over the whole training split after the last step.",
             corpus_loss: Whole train_loss, "Loss over the whole training corpus", outcome "Corpus loss";
+            "Bits per byte over the whole training split after the last step.",
+            corpus_bits_per_byte: Whole train_bits_per_byte, "Bits per byte over the whole training corpus",
+                outcome "Corpus bits/byte";
+            "Accuracy over the whole training split after the last step.",
+            corpus_accuracy: Whole train_accuracy, "Accuracy over the whole training corpus", outcome "Corpus accuracy";
         }
     };
 }

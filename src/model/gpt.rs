@@ -13,8 +13,8 @@ use super::params::{Parameter, Part, Visit, VisitMut, layout};
 use crate::ops::composed::HeadInParts;
 use crate::ops::cpu::bf16::{Kernel, Rounded, RoundedBlock};
 use crate::ops::{
-    AttentionShape, Block, BlockDropout, BlockPass, CausalMask, DropoutSource, Format, LayerNorm, Linear,
-    Matrix, Ops, Row, Scalar,
+    AttentionShape, Block, BlockDropout, BlockPass, CausalMask, DropoutSource, Format, Hits, LayerNorm,
+    Linear, Matrix, Ops, Row, Scalar,
 };
 
 /// A GPT-2 with its weights on a device.
@@ -150,7 +150,8 @@ impl<E: Dtype, D: Ops<E>> Gpt<E, D> {
     /// Mean cross entropy in nats per token. Gradients are recorded if `tape` is an `OwnedTape`; dropout is active if a
     /// source is given.
     ///
-    /// `inputs` and `targets` are B * T token ids in rows of `tokens`, each below the vocabulary's size.
+    /// `inputs` and `targets` are B * T token ids in rows of `tokens`, each below the vocabulary's size. `hits` counts right predictions, where that is
+    /// cheap.
     pub fn try_loss<T: Tape<E, D>>(
         &self,
         tape: T,
@@ -158,9 +159,10 @@ impl<E: Dtype, D: Ops<E>> Gpt<E, D> {
         targets: &[u32],
         tokens: usize,
         dropout: Option<&mut DropoutSource>,
+        hits: &Hits,
     ) -> Result<Scalar<E, D, T>, D::Err> {
         let x_mc = self.try_hidden(tape, inputs, tokens, dropout)?;
-        D::try_head_loss(x_mc, &self.wte_vc, self.wte_rounded.as_ref(), targets)
+        D::try_head_loss(x_mc, &self.wte_vc, self.wte_rounded.as_ref(), targets, hits)
     }
 
     /// The head on a batch's activation, in as many parts as the limits ask for.

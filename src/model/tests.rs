@@ -10,6 +10,7 @@ use super::shards::WeightBytes;
 use super::tensor_file::TensorFileError;
 use super::weights::{WeightSizes, check_first_weights, read_first_weights, read_weights, write_weights};
 use super::{Gpt, ModelConfig};
+use crate::ops::Hits;
 
 const CONFIG: ModelConfig =
     ModelConfig { n_layer: 1, n_head: 2, n_embd: 4, block_size: 6, vocab_size: 5, bias: true };
@@ -242,9 +243,13 @@ fn the_whole_models_gradient_matches_finite_differences() {
     const STEP: f64 = 1e-6;
     let gpt: Gpt<f64, Cpu> = Gpt::try_build(CONFIG, &Cpu::default(), 3).unwrap();
     let (inputs, targets) = ([0, 3, 1, 4, 4, 2], [3, 1, 4, 4, 2, 0]);
-    let loss = |gpt: &Gpt<f64, Cpu>| gpt.try_loss(NoneTape, &inputs, &targets, 3, None).unwrap().as_vec()[0];
-    let gradients =
-        gpt.try_loss(OwnedTape::<f64, Cpu>::default(), &inputs, &targets, 3, None).unwrap().backward();
+    let loss = |gpt: &Gpt<f64, Cpu>| {
+        gpt.try_loss(NoneTape, &inputs, &targets, 3, None, &Hits::default()).unwrap().as_vec()[0]
+    };
+    let gradients = gpt
+        .try_loss(OwnedTape::<f64, Cpu>::default(), &inputs, &targets, 3, None, &Hits::default())
+        .unwrap()
+        .backward();
 
     struct Differences<'a, F>(&'a Gradients<f64, Cpu>, F, Vec<(String, f64, f64)>);
     impl<F: FnMut(&str, usize, f64) -> f64> Visit<f64, Cpu> for Differences<'_, F> {

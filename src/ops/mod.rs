@@ -19,6 +19,7 @@ pub mod cuda;
 
 mod dropout;
 mod format;
+mod hits;
 mod mask;
 pub mod profile;
 mod recompute;
@@ -30,6 +31,7 @@ mod tests;
 
 pub use dropout::{Dropout, DropoutSource, DropoutState};
 pub use format::{F16, Format, Mixed};
+pub use hits::Hits;
 pub use mask::CausalMask;
 pub use recompute::{id_of, keep_gradient, try_backward_from, try_tape};
 pub use transfer::{OutOfMemory, Transfer};
@@ -155,14 +157,16 @@ pub trait Ops<E: Dtype>: Device<E> + Transfer<E> {
     }
 
     /// Mean cross entropy in nats per token of the tied head's logits against `targets`. `rounded` is the weight in bf16, where
-    /// products on the processor are to take that.
+    /// products on the processor are to take that. `hits` counts right predictions; without a fused head only where no gradient is
+    /// wanted, as that takes another pass over the logits.
     fn try_head_loss<T: Tape<E, Self>>(
         x_mc: Matrix<E, Self, T>,
         wte_vc: &Matrix<E, Self>,
         _rounded: Option<&Rounded>,
         targets: &[u32],
+        hits: &Hits,
     ) -> Result<Scalar<E, Self, T>, Self::Err> {
-        composed::try_head_loss(x_mc, wte_vc, targets)
+        composed::try_head_loss(x_mc, wte_vc, targets, hits)
     }
 }
 

@@ -144,7 +144,7 @@ fn gradients_of_residual_and_dropout_match_finite_differences() {
 fn gradients_of_head_loss_match_finite_differences() {
     check_gradients(vec![noise(4 * 3, 1), noise(6 * 3, 2)], |v| {
         let (x, wte) = (matrix(&v[0], 4), matrix(&v[1], 6));
-        let loss = Cpu::try_head_loss(taped(&x), &wte, None, &[5, 0, 3, 3]).unwrap();
+        let loss = Cpu::try_head_loss(taped(&x), &wte, None, &[5, 0, 3, 3], &Hits::default()).unwrap();
         let value = loss.as_vec()[0];
         let g = loss.backward();
         (value, vec![g.get(&x).as_vec(), g.get(&wte).as_vec()])
@@ -155,7 +155,7 @@ fn gradients_of_head_loss_match_finite_differences() {
 fn head_loss_is_the_mean_of_minus_log_softmax_at_the_target() {
     let (x, wte) = (matrix(&noise(4 * 3, 1), 4), matrix(&noise(6 * 3, 2), 6));
     let targets = [5, 0, 3, 3];
-    let loss = Cpu::try_head_loss(x.clone(), &wte, None, &targets).unwrap().as_vec()[0];
+    let loss = Cpu::try_head_loss(x.clone(), &wte, None, &targets, &Hits::default()).unwrap().as_vec()[0];
     let logits = Cpu::try_head(x, &wte).unwrap().as_vec();
     let expected: f64 = logits
         .chunks(6)
@@ -167,10 +167,27 @@ fn head_loss_is_the_mean_of_minus_log_softmax_at_the_target() {
 }
 
 #[test]
+fn a_prediction_is_right_where_no_logit_is_above_that_of_the_target() {
+    let (x, wte) = (matrix(&noise(40 * 3, 1), 40), matrix(&noise(6 * 3, 2), 6));
+    let logits = Cpu::try_head(x.clone(), &wte).unwrap().as_vec();
+    let likeliest = |row: &[f64]| (0..6).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap() as u32;
+    // Every third position has another target.
+    let targets: Vec<u32> =
+        logits.chunks(6).zip(0..).map(|(row, i)| (likeliest(row) + u32::from(i % 3 == 0)) % 6).collect();
+    let hits = Hits::default();
+    Cpu::try_head_loss(x.clone(), &wte, None, &targets, &hits).unwrap();
+    assert_eq!(hits.of(40), Some(26));
+    assert_eq!(hits.of(41), None, "not all were counted");
+    let hits = Hits::default();
+    Cpu::try_head_loss(taped(&x), &wte, None, &targets, &hits).unwrap();
+    assert_eq!(hits.of(40), None, "it would take another pass over the logits");
+}
+
+#[test]
 fn head_loss_survives_logits_beyond_the_range_of_exp() {
     let (x, wte) = (matrix(&[1e4], 1), matrix(&[1.0, -1.0], 2));
-    assert_eq!(Cpu::try_head_loss(x.clone(), &wte, None, &[0]).unwrap().as_vec(), [0.0]);
-    assert_eq!(Cpu::try_head_loss(x, &wte, None, &[1]).unwrap().as_vec(), [2e4]);
+    assert_eq!(Cpu::try_head_loss(x.clone(), &wte, None, &[0], &Hits::default()).unwrap().as_vec(), [0.0]);
+    assert_eq!(Cpu::try_head_loss(x, &wte, None, &[1], &Hits::default()).unwrap().as_vec(), [2e4]);
 }
 
 #[test]
@@ -316,7 +333,7 @@ fn the_heads_loss_in_parts_is_the_loss_at_once() {
     let (x, wte) =
         (matrix(&noise(positions * width, 1), positions), matrix(&noise(vocabulary * width, 2), vocabulary));
     let expected = {
-        let loss = composed::try_head_loss(taped(&x), &wte, &targets).unwrap();
+        let loss = composed::try_head_loss(taped(&x), &wte, &targets, &Hits::default()).unwrap();
         let value = loss.as_vec();
         let g = loss.backward();
         [value, g.get(&x).as_vec(), g.get(&wte).as_vec()]

@@ -32,6 +32,15 @@ pub use schedule::learning_rate;
 pub use state::State;
 pub use update::{AdamWRule, Aside, MuonRule, SgdRule, Update};
 
+/// The learning rate of embeddings, layer norms and biases in a step where matrices have `learning_rate`; `None` with an optimizer that
+/// moves all parameters at one rate.
+pub fn rate_of_rest(plan: &OptimizerPlan, learning_rate: f64) -> Option<f64> {
+    match plan.kind {
+        OptimizerKind::Muon => Some(muon::rate_of_rest(plan, learning_rate)),
+        OptimizerKind::Adamw | OptimizerKind::Sgd => None,
+    }
+}
+
 /// The optimizer that a plan asks for, with its state.
 #[derive(Debug)]
 pub struct Optimizer<E: Dtype, D: Storage<E>> {

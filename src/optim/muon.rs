@@ -28,14 +28,13 @@ use crate::facts::optimizer::Role;
 
 /// Updates one parameter in place, and leaves zeros in its gradient.
 pub fn try_update<S: Shape, E: Dtype, D: Update<E>>(change: Change<'_, S, E, D>) -> Result<(), D::Err> {
-    let muon = &change.plan.muon;
     let (Role::Matrix, &[rows, columns]) = (change.parameter.role(), change.parameter.shape.as_slice())
     else {
-        // The schedule shapes both rates alike.
-        let learning_rate = change.learning_rate * (muon.adamw_learning_rate / change.plan.learning_rate);
+        let learning_rate = rate_of_rest(change.plan, change.learning_rate);
         return adamw::try_update(Change { learning_rate, ..change });
     };
     let Change { plan, step, learning_rate, clip, parameter, tensor, gradient, state, aside, .. } = change;
+    let muon = &plan.muon;
     let pieces = if muon.split_qkv { parameter.matrices() } else { 1 };
     let rule = MuonRule {
         rows,
@@ -51,6 +50,11 @@ pub fn try_update<S: Shape, E: Dtype, D: Update<E>>(change: Change<'_, S, E, D>)
     };
     let [momentum] = state.moments(["momentum_buffer"]);
     D::try_muon(&rule, tensor, gradient, momentum.try_get(tensor)?, aside)
+}
+
+/// AdamW's learning rate where that of the matrices is `learning_rate`: the schedule shapes both alike.
+pub fn rate_of_rest(plan: &OptimizerPlan, learning_rate: f64) -> f64 {
+    learning_rate * (plan.muon.adamw_learning_rate / plan.learning_rate)
 }
 
 /// The momentum of a step, the first of which is 1.

@@ -10,7 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Sink, SinkError};
 use crate::event::Event;
-use crate::metric::{METRICS, MetricsRow, Trait};
+use crate::metric::{METRICS, MetricsRow, Trait, Unit};
 use crate::terminal;
 use crate::units;
 
@@ -172,11 +172,19 @@ fn words(event: &Event) -> Option<String> {
             let said: Vec<String> = said.collect();
             (!said.is_empty()).then(|| format!("step {}: {}", units::count(row.step), said.join(", ")))
         }
-        Event::CorpusEvaluated { corpus_loss, secs, .. } => Some(format!(
-            "loss over the whole training corpus: {} (took {})",
-            units::loss(*corpus_loss),
-            units::duration(*secs)
-        )),
+        Event::CorpusEvaluated { corpus_loss, corpus_bits_per_byte, corpus_accuracy, secs, .. } => {
+            let more = [
+                corpus_bits_per_byte
+                    .map(|bits| format!(", bits per byte {}", units::value(Unit::BitsPerByte, bits))),
+                corpus_accuracy.map(|share| format!(", accuracy {}", units::percent(share))),
+            ];
+            Some(format!(
+                "loss over the whole training corpus: {}{} (took {})",
+                units::loss(*corpus_loss),
+                more.into_iter().flatten().collect::<String>(),
+                units::duration(*secs)
+            ))
+        }
         Event::Resumed { attempt, step } => {
             Some(format!("resumes after step {}, attempt {attempt}", units::count(*step)))
         }

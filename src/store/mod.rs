@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod checksums;
 mod error;
+mod find;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod lock;

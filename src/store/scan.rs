@@ -1,18 +1,15 @@
 //! Finding runs: all below a folder, or those that a command-line argument means.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use walkdir::{DirEntry, WalkDir};
 
 use super::error::StoreError;
+use super::find::find;
 use super::manifest::Manifest;
 use super::pattern::{self, Names};
 use super::run_dir::RunDir;
 use super::tags;
-use super::trash;
-use crate::files::atomic::TEMPORARY;
 
 /// Every run directory below `root` with its manifest, in order of path, where 2 comes before 10. A folder with `metrics.csv` or `config.toml`
 /// but no manifest counts too, as an error, so that a damaged run is not passed over in silence. A `root` that is not there holds no
@@ -28,10 +25,7 @@ pub fn scan(root: &Path) -> Vec<(PathBuf, Result<Manifest, StoreError>)> {
                 let manifest = RunDir::open(&path).read_manifest_now();
                 (path, manifest)
             }
-            Err(error) => {
-                let path = error.path().unwrap_or(root).to_owned();
-                (path.clone(), Err(StoreError::Read { path, source: error.into() }))
-            }
+            Err((path, source)) => (path.clone(), Err(StoreError::Read { path, source })),
         })
         .collect()
 }
@@ -116,97 +110,6 @@ fn fitting(runs_dir: &Path, argument: &str, names: &Names) -> Vec<PathBuf> {
     paths(&plain).into_iter().filter(|path| fits(path) || path.parent().is_some_and(fits)).collect()
 }
 
-fn find(root: &Path) -> Vec<Result<PathBuf, walkdir::Error>> {
-    let mut search = Search::default();
-    if root.is_dir() {
-        search.below(root, 0);
-    }
-    search.found
-}
-
-/// Links behind links that are followed: more are no order of a person's.
-const LINKS_DEEP: usize = 8;
-
-#[derive(Default)]
-struct Search {
-    found: Vec<Result<PathBuf, walkdir::Error>>,
-    /// Folders whose content is found anyway, or was found, without links in their paths.
-    seen: Vec<PathBuf>,
-    /// Those that are being looked through: a link to what lies around one of them leads back.
-    under_way: Vec<PathBuf>,
-    /// Runs that were found behind links, likewise.
-    behind_links: HashSet<PathBuf>,
-}
-
-impl Search {
-    /// `links` is how many links led here.
-    fn below(&mut self, root: &Path, links: usize) {
-        // Only links ask for it, and most folders of runs have none.
-        let known = self.under_way.len();
-        let mut walk =
-            WalkDir::new(root).sort_by_key(|entry| order(&entry.file_name().to_string_lossy())).into_iter();
-        while let Some(entry) = walk.next() {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => {
-                    self.found.push(Err(error));
-                    continue;
-                }
-            };
-            let is_root = entry.depth() == 0;
-            let is_dir = entry.file_type().is_dir() || is_root;
-            if is_dir && !is_root && is_passed_over(&entry) {
-                // What was being unpacked when its process was killed, and what a person threw away.
-                walk.skip_current_dir();
-            } else if is_dir && is_run(entry.path()) {
-                self.add(entry.into_path(), links > 0);
-                walk.skip_current_dir();
-            } else if !is_dir && entry.path_is_symlink() && links < LINKS_DEEP {
-                let Ok(target) = entry.path().canonicalize() else { continue };
-                if self.under_way.len() == known {
-                    let whole = root.canonicalize().unwrap_or_else(|_| root.to_owned());
-                    self.seen.push(whole.clone());
-                    self.under_way.push(whole);
-                }
-                let leads_back = self.under_way.iter().any(|root| root.starts_with(&target));
-                let is_seen = self.seen.iter().any(|seen| target.starts_with(seen));
-                if target.is_dir() && !leads_back && !is_seen {
-                    self.below(entry.path(), links + 1);
-                    self.seen.push(target);
-                }
-            }
-        }
-        self.under_way.truncate(known);
-    }
-
-    fn add(&mut self, path: PathBuf, behind_link: bool) {
-        if behind_link && path.canonicalize().is_ok_and(|target| !self.behind_links.insert(target)) {
-            return;
-        }
-        self.found.push(Ok(path));
-    }
-}
-
-/// Names sort by the number at their end, the seed of a run, and then by the number that a run started again has after
-/// a dash: `seed=9`, `seed=10`, `seed=10-2`, `seed=10-10`, `seed=11`.
-fn order(name: &str) -> (String, Option<u64>, Option<u64>, String) {
-    let (base, again) = match name.rsplit_once('-') {
-        Some((base, number)) if number.parse::<u64>().is_ok() => (base, number.parse().ok()),
-        _ => (name, None),
-    };
-    let stem = base.trim_end_matches(|c: char| c.is_ascii_digit());
-    (stem.to_owned(), base[stem.len()..].parse().ok(), again, name.to_owned())
-}
-
-fn is_passed_over(entry: &DirEntry) -> bool {
-    entry.file_name().to_string_lossy().starts_with(TEMPORARY) || entry.file_name() == trash::FOLDER
-}
-
-fn is_run(path: &Path) -> bool {
-    let dir = RunDir::open(path);
-    [dir.manifest(), dir.metrics(), dir.config()].iter().any(|file| file.is_file())
-}
-
 /// Up to three names of experiments and runs that resemble `argument`, nearest first.
 fn nearest(runs_dir: &Path, argument: &str) -> Vec<String> {
     let mut names: Vec<(String, String)> = Vec::new();
@@ -252,7 +155,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::store::fixture;
+    use crate::store::{fixture, trash};
 
     fn runs() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();

@@ -18,12 +18,12 @@ pub struct Tail {
 }
 
 /// Bytes of the header, with room for columns to come.
-const HEADER_BYTES: u64 = 4 << 10;
-/// Bytes from the end that are read first, some twenty rows, and at most: a validation loss may stand far above the last row.
-const FIRST_BYTES: u64 = 4 << 10;
+const HEADER_BYTES: u64 = 2 << 10;
+/// Bytes from the end that are read first, some ten rows, and at most: a validation loss may stand far above the last row.
+const FIRST_BYTES: u64 = 2 << 10;
 const MOST_BYTES: u64 = 64 << 10;
 
-/// The last rows of the file at `path`: some twenty, and more where none of these has a validation loss. A last line without its end
+/// The last rows of the file at `path`: some ten, and more where none of these has a validation loss. A last line without its end
 /// is still being written and is left out, as are lines that are no rows. A file that is not there has no rows.
 ///
 /// # Errors

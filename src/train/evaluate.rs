@@ -1,26 +1,39 @@
-//! Losses without training: on the validation split at intervals, on the whole training split at the end.
+//! Predictions without training: on the validation split at intervals, on the whole training split at the end.
 
 use super::TrainError;
 use super::stop::StopFlag;
 use crate::data::DataError;
 use crate::data::batches::Batch;
-use crate::engine::Engine;
+use crate::data::tokenizer::TokenLengths;
+use crate::engine::{Engine, Predicted};
+use crate::facts::Score;
 
-/// Mean loss over the tokens of all batches, in nats per token. `None` without batches, or when asked to stop on the way.
-pub fn mean_loss(
+/// What was found of a batch.
+pub fn score_of(batch: &Batch, Predicted { loss, right }: Predicted, lengths: &TokenLengths) -> Score {
+    let tokens = batch.targets.len();
+    Score {
+        tokens: tokens as u64,
+        bytes: lengths.sum(&batch.targets),
+        // Batches differ in size at the end of a split: each one counts by its tokens.
+        nats: loss * tokens as f64,
+        right,
+    }
+}
+
+/// The score of all batches. `None` without batches, or when asked to stop on the way.
+pub fn score(
     engine: &mut dyn Engine,
     batches: impl Iterator<Item = Result<Batch, DataError>>,
+    lengths: &TokenLengths,
     stop: &StopFlag,
-) -> Result<Option<f64>, TrainError> {
-    let (mut sum, mut tokens) = (0.0, 0usize);
+) -> Result<Option<Score>, TrainError> {
+    let mut score = Score::default();
     for batch in batches {
         if stop.is_requested() {
             return Ok(None);
         }
         let batch = batch?;
-        // Batches differ in size at the end of a split: each one counts by its tokens.
-        sum += engine.loss(&batch)? * batch.targets.len() as f64;
-        tokens += batch.targets.len();
+        score.add(&score_of(&batch, engine.predict(&batch)?, lengths));
     }
-    Ok((tokens > 0).then(|| sum / tokens as f64))
+    Ok((score.tokens > 0).then_some(score))
 }

@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use super::TrainError;
-use super::evaluate::mean_loss;
+use super::evaluate::score;
 use super::run_loop::{Session, is_due};
 use crate::data;
 use crate::event::{Event, Memorisation, SampleText};
 use crate::generate::{self, memorisation::Meter};
-use crate::metric::MetricsRow;
+use crate::metric::{Figures, MetricsRow};
 
 /// Tokens of the training text that are decoded at a time.
 const DECODED_TOKENS: usize = 1 << 16;
@@ -35,7 +35,7 @@ impl Session<'_> {
         self.record(row)
     }
 
-    /// Fills the validation loss in; `false` when a stop cut the evaluation short.
+    /// Fills in what the validation split says; `false` when a stop cut the evaluation short.
     pub(super) fn evaluate(&mut self, row: &mut MetricsRow) -> Result<bool, TrainError> {
         let train = &self.plan.train;
         let started = Instant::now();
@@ -45,8 +45,11 @@ impl Session<'_> {
             train.sequence_length,
             train.eval_batches,
         );
-        row.val_loss = mean_loss(self.engine.as_mut(), windows, self.stop)?;
+        let score = score(self.engine.as_mut(), windows, &self.lengths, self.stop)?;
+        row.val_loss = score.map(|score| score.loss());
         row.val_perplexity = row.val_loss.map(f64::exp);
+        row.val_bits_per_byte = score.and_then(|score| score.bits_per_byte());
+        row.val_accuracy = score.and_then(|score| score.accuracy());
         self.spent.evaluations += started.elapsed();
         Ok(row.val_loss.is_some() || !self.stop.is_requested())
     }
@@ -59,13 +62,20 @@ impl Session<'_> {
         let train = &self.plan.train;
         let started = Instant::now();
         let windows = self.dataset.final_batches(train);
-        let corpus_loss = mean_loss(self.engine.as_mut(), windows, self.stop)?;
+        let score = score(self.engine.as_mut(), windows, &self.lengths, self.stop)?;
         let time = started.elapsed();
         self.spent.evaluations += time;
-        let Some(corpus_loss) = corpus_loss else { return Ok(()) };
-        self.tally.whole.corpus_loss = Some(corpus_loss);
-        let step = self.tally.last().step;
-        self.emit(Event::CorpusEvaluated { step, corpus_loss, secs: time.as_secs_f64() })
+        let Some(score) = score else { return Ok(()) };
+        let corpus_loss = score.loss();
+        let (corpus_bits_per_byte, corpus_accuracy) = (score.bits_per_byte(), score.accuracy());
+        self.tally.whole = Figures {
+            corpus_loss: Some(corpus_loss),
+            corpus_bits_per_byte,
+            corpus_accuracy,
+            ..Figures::default()
+        };
+        let (step, secs) = (self.tally.last().step, time.as_secs_f64());
+        self.emit(Event::CorpusEvaluated { step, corpus_loss, corpus_bits_per_byte, corpus_accuracy, secs })
     }
 
     /// The loss of the weights as they are, on a single window: what a checkpoint is worth at least.

@@ -13,12 +13,13 @@ use super::target::{self, Ema};
 use crate::config::experiment::RunPlan;
 use crate::data::Dataset;
 use crate::data::batches::Batches;
+use crate::data::tokenizer::TokenLengths;
 use crate::engine::{Engine, StepOutput};
 use crate::event::Event;
-use crate::facts::Status;
+use crate::facts::{Score, Status};
 use crate::metric::MetricsRow;
 use crate::monitor::Monitor;
-use crate::optim::schedule::learning_rate;
+use crate::optim::{learning_rate, rate_of_rest};
 use crate::sinks::Sink;
 use crate::store::manifest::{Results, TimeInfo};
 use crate::store::{Identity, RunDir};
@@ -37,6 +38,8 @@ pub struct Session<'a> {
     monitor: Monitor,
     pub(super) stop: &'a StopFlag,
     pub(super) batches: Batches,
+    /// How much text each token stands for.
+    pub(super) lengths: TokenLengths,
     pub(super) checkpoints: Checkpoints,
     pub(super) clock: Clock,
     pub(super) ema: Ema,
@@ -101,6 +104,7 @@ impl<'a> Session<'a> {
             monitor,
             stop,
             batches,
+            lengths: TokenLengths::of(&dataset.tokenizer),
             checkpoints,
             clock: Clock::resume(state.map_or(0.0, |state| state.elapsed_secs)),
             ema: state.map_or_else(|| Ema::new(train.ema_decay), |state| state.ema.clone()),
@@ -288,7 +292,8 @@ impl<'a> Session<'a> {
             .map(|_| self.batches.next_batch())
             .collect::<Result<_, _>>()?;
         let started = Instant::now();
-        let StepOutput { loss, grad_norm, scaling, virtual_secs } = self.engine.train_step(&batches, rate)?;
+        let StepOutput { loss, right, grad_norm, scaling, virtual_secs } =
+            self.engine.train_step(&batches, rate)?;
         let step_secs = virtual_secs.unwrap_or_else(|| started.elapsed().as_secs_f64());
         if let Some(secs) = virtual_secs {
             self.clock.advance(secs);
@@ -297,6 +302,12 @@ impl<'a> Session<'a> {
         self.skipped_steps += u64::from(skipped);
         let step_tokens = train.tokens_per_step() as f64;
         let tokens = step as f64 * step_tokens;
+        let score = Score {
+            tokens: train.tokens_per_step(),
+            bytes: batches.iter().map(|batch| self.lengths.sum(&batch.targets)).sum(),
+            nats: loss * step_tokens,
+            right,
+        };
         let resources = self.monitor.latest();
         Ok(MetricsRow {
             step,
@@ -305,7 +316,10 @@ impl<'a> Session<'a> {
             epoch: Some(tokens / self.dataset.train.len() as f64),
             train_loss: Some(loss),
             train_loss_ema: Some(self.ema.update(loss)),
+            train_bits_per_byte: score.bits_per_byte(),
+            train_accuracy: score.accuracy(),
             learning_rate: Some(rate),
+            adamw_learning_rate: rate_of_rest(&self.plan.optimizer, rate),
             // What overflowed half precision is no norm, and no end of the run either.
             grad_norm: (!skipped).then_some(grad_norm),
             loss_scale: scaling.map(|scaling| scaling.loss_scale),

@@ -7,7 +7,6 @@ use super::checkpoint::{CheckpointError, LoopState};
 use super::ending::{Ending, lost, spoilt};
 use super::grace;
 use super::run_loop::Session;
-use crate::config::experiment::TargetMetric;
 use crate::engine::EngineError;
 use crate::event::Event;
 use crate::facts::Status;
@@ -94,7 +93,7 @@ impl Session<'_> {
     /// An earlier loss is none of these weights.
     fn score(&self, row: &MetricsRow) -> Option<f64> {
         let by_validation = self.evaluates()
-            || self.plan.target.as_ref().is_some_and(|target| target.metric == TargetMetric::ValLoss);
+            || self.plan.target.as_ref().is_some_and(|target| target.metric.is_of_validation());
         if by_validation { row.val_loss } else { row.train_loss_ema }
     }
 }

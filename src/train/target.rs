@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::experiment::{TargetMetric, TargetPlan};
-use crate::metric::MetricsRow;
+use crate::metric::{MetricsRow, metric};
 
 /// Bias-corrected exponential moving average, as Adam corrects its moments: the first value counts in full.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,11 +35,7 @@ impl TargetMetric {
 
     /// The metric's value in a row, where it was measured.
     pub fn value(self, row: &MetricsRow) -> Option<f64> {
-        match self {
-            Self::TrainLoss => row.train_loss,
-            Self::TrainLossEma => row.train_loss_ema,
-            Self::ValLoss => row.val_loss,
-        }
+        metric(self.key()).and_then(|metric| (metric.get)(row))
     }
 }
 
@@ -63,6 +59,21 @@ mod tests {
     fn a_value_equal_to_the_threshold_does_not_reach_it() {
         assert_eq!(reached(Some(&TARGET), &row(0.0999999)), None);
         assert_eq!(reached(Some(&TARGET), &row(0.0999998)), Some(0.0999998));
+    }
+
+    #[test]
+    fn every_target_is_a_metric_that_is_better_when_lower() {
+        let all = [
+            TargetMetric::TrainLoss,
+            TargetMetric::TrainLossEma,
+            TargetMetric::ValLoss,
+            TargetMetric::ValBitsPerByte,
+        ];
+        for target in all {
+            let metric = metric(target.key()).unwrap();
+            assert_eq!(metric.better, crate::metric::Better::Lower);
+            assert_eq!(metric.is_of_validation(), target.is_of_validation());
+        }
     }
 
     #[test]

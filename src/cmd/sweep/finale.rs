@@ -115,6 +115,7 @@ pub fn answer(compared: &Compared) -> Vec<String> {
             .collect();
         lines.push(table(&heading, &rows));
     }
-    lines.extend(compared.answer.clone());
+    // The rest of it stands on the page.
+    lines.extend(compared.answer.iter().filter_map(|answer| answer.lines().next()).map(str::to_owned));
     lines
 }

@@ -197,6 +197,13 @@ pub struct SchedulePlan {
     pub min_lr: f64,
 }
 
+impl TargetMetric {
+    /// Whether text must be kept for validation for it.
+    pub fn is_of_validation(self) -> bool {
+        matches!(self, Self::ValLoss | Self::ValBitsPerByte)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct TargetPlan {
     pub metric: TargetMetric,

@@ -1,7 +1,7 @@
 //! Rules between keys.
 
 use super::build::{decay_steps, muon_coefficients, sequence_length};
-use super::experiment::{DtypeKind, ScheduleKind, Separator, TargetMetric, TokenizerKind};
+use super::experiment::{DtypeKind, ScheduleKind, Separator, TokenizerKind};
 use super::schema::{OptimizerSection, RawPlan};
 use crate::facts::optimizer::OptimizerKind;
 use crate::units;
@@ -368,5 +368,5 @@ pub(super) static RULES: &[Rule] = &[
 ];
 
 fn targets_validation(raw: &RawPlan) -> bool {
-    raw.target.metric == TargetMetric::ValLoss && raw.target.threshold > 0.0
+    raw.target.metric.is_of_validation() && raw.target.threshold > 0.0
 }

@@ -13,7 +13,7 @@ use crate::data::batches::Batch;
 use crate::model::Gpt;
 use crate::model::params::{Parameter, Visit};
 use crate::ops::composed::{self, LossAndGradient, SharedLoss};
-use crate::ops::{Buffer, DropoutSource, Format, Matrix, Mixed, try_backward_from, try_tape};
+use crate::ops::{Buffer, DropoutSource, Format, Hits, Matrix, Mixed, try_backward_from, try_tape};
 use crate::optim::Update;
 
 /// Passes in the format `H` through a model whose weights are f32.
@@ -50,6 +50,7 @@ impl<H: Format, D: Mixed<H> + Update<f32>> Passes<f32, D> for MixedPasses<H, D> 
         batches: &[Batch],
         dropout: &mut DropoutSource,
         gradients: &mut Gradients<f32, D>,
+        _hits: &Hits,
     ) -> Result<Vec<SharedLoss<f32, D>>, D::Err> {
         let scale = self.scale.get();
         let narrow = self.try_narrow(gpt)?;
@@ -74,11 +75,16 @@ impl<H: Format, D: Mixed<H> + Update<f32>> Passes<f32, D> for MixedPasses<H, D> 
         Ok(losses)
     }
 
-    fn try_loss(&mut self, gpt: &Gpt<f32, D>, batch: &Batch) -> Result<Vec<SharedLoss<f32, D>>, D::Err> {
+    fn try_loss(
+        &mut self,
+        gpt: &Gpt<f32, D>,
+        batch: &Batch,
+        hits: &Hits,
+    ) -> Result<Vec<SharedLoss<f32, D>>, D::Err> {
         let narrow = self.try_narrow(gpt)?;
         let x_mc = narrow.try_hidden(NoneTape, &batch.inputs, batch.sequence_length, None)?;
         narrow.head_in_parts(&x_mc, &batch.targets).try_losses(|logits_mv, targets| {
-            composed::try_cross_entropy(logits_mv.try_to_dtype::<f32>()?, targets)
+            composed::try_counted(logits_mv.try_to_dtype::<f32>()?, targets, hits)
         })
     }
 

@@ -6,7 +6,7 @@ use super::loss_scale::{Judgement, LossScale};
 use crate::data::batches::Batch;
 use crate::model::Gpt;
 use crate::ops::composed::{self, SharedLoss};
-use crate::ops::{DropoutSource, number, try_backward_from, try_tape};
+use crate::ops::{DropoutSource, Hits, number, try_backward_from, try_tape};
 use crate::optim::Update;
 
 /// How passes are made through a model of dtype `E`. Callers checked the batches.
@@ -14,17 +14,24 @@ pub trait Passes<E: Dtype, D: Update<E>> {
     /// Name of the dtype as in `hardware.dtype`.
     const DTYPE: &'static str;
 
-    /// Adds the gradient of the mean loss over all tokens of `batches` to `gradients`, and returns what this loss is made of.
+    /// Adds the gradient of the mean loss over all tokens of `batches` to `gradients`, and returns what this loss is made of. `hits`
+    /// counts right predictions, where that is cheap.
     fn try_gradients(
         &mut self,
         gpt: &Gpt<E, D>,
         batches: &[Batch],
         dropout: &mut DropoutSource,
         gradients: &mut Gradients<E, D>,
+        hits: &Hits,
     ) -> Result<Vec<SharedLoss<E, D>>, D::Err>;
 
-    /// The mean loss over the tokens of a batch, without dropout.
-    fn try_loss(&mut self, gpt: &Gpt<E, D>, batch: &Batch) -> Result<Vec<SharedLoss<E, D>>, D::Err>;
+    /// The mean loss over the tokens of a batch, without dropout, with right predictions counted.
+    fn try_loss(
+        &mut self,
+        gpt: &Gpt<E, D>,
+        batch: &Batch,
+        hits: &Hits,
+    ) -> Result<Vec<SharedLoss<E, D>>, D::Err>;
 
     /// See [`Gpt::try_next_logits`].
     fn try_next_logits(&mut self, gpt: &Gpt<E, D>, context: &[u32]) -> Result<Vec<f32>, D::Err>;
@@ -55,6 +62,7 @@ impl<E: Dtype, D: Update<E>> Passes<E, D> for Plain {
         batches: &[Batch],
         dropout: &mut DropoutSource,
         gradients: &mut Gradients<E, D>,
+        hits: &Hits,
     ) -> Result<Vec<SharedLoss<E, D>>, D::Err> {
         let mut losses = Vec::with_capacity(batches.len());
         for (share, batch) in shares(batches) {
@@ -63,7 +71,7 @@ impl<E: Dtype, D: Update<E>> Passes<E, D> for Plain {
             let device = gpt.device();
             if fits_at_once(gpt, batch) {
                 let tape: OwnedTape<E, D> = try_tape(before, device)?;
-                let loss = gpt.try_loss(tape, inputs, targets, *sequence_length, Some(dropout))?;
+                let loss = gpt.try_loss(tape, inputs, targets, *sequence_length, Some(dropout), hits)?;
                 losses.push((share, loss.retaped::<NoneTape>()));
                 if batches.len() > 1 {
                     let loss = composed::try_copyable(loss, 1)?.try_mul(number::<E>(share))?;
@@ -87,13 +95,19 @@ impl<E: Dtype, D: Update<E>> Passes<E, D> for Plain {
         Ok(losses)
     }
 
-    fn try_loss(&mut self, gpt: &Gpt<E, D>, batch: &Batch) -> Result<Vec<SharedLoss<E, D>>, D::Err> {
+    fn try_loss(
+        &mut self,
+        gpt: &Gpt<E, D>,
+        batch: &Batch,
+        hits: &Hits,
+    ) -> Result<Vec<SharedLoss<E, D>>, D::Err> {
         let Batch { inputs, targets, sequence_length, .. } = batch;
         if fits_at_once(gpt, batch) {
-            return Ok(vec![(1.0, gpt.try_loss(NoneTape, inputs, targets, *sequence_length, None)?)]);
+            return Ok(vec![(1.0, gpt.try_loss(NoneTape, inputs, targets, *sequence_length, None, hits)?)]);
         }
         let x_mc = gpt.try_hidden(NoneTape, inputs, *sequence_length, None)?;
-        gpt.head_in_parts(&x_mc, targets).try_losses(composed::try_cross_entropy)
+        let counted = |logits_mv, targets: &[u32]| composed::try_counted(logits_mv, targets, hits);
+        gpt.head_in_parts(&x_mc, targets).try_losses(counted)
     }
 
     fn try_next_logits(&mut self, gpt: &Gpt<E, D>, context: &[u32]) -> Result<Vec<f32>, D::Err> {

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use crate::config::experiment::TokenizerKind;
 use crate::data::batches::Batch;
-use crate::engine::StepOutput;
+use crate::engine::{Predicted, StepOutput};
 use crate::facts::{DeviceInfo, ModelInfo, StepPart};
 use crate::generate::*;
 
@@ -43,7 +43,7 @@ impl Engine for Counting {
         unreachable!("sampling does not profile")
     }
 
-    fn loss(&mut self, _: &Batch) -> Result<f64, EngineError> {
+    fn predict(&mut self, _: &Batch) -> Result<Predicted, EngineError> {
         unreachable!("sampling does not evaluate")
     }
 

@@ -6,7 +6,7 @@ use dfdx::prelude::*;
 
 use super::{try_copyable, try_indices};
 use crate::ops::recompute::{keep_gradient, seed_gradient, try_backward};
-use crate::ops::{Buffer, Matrix, Row, Scalar, number, try_tape};
+use crate::ops::{Buffer, Hits, Matrix, Row, Scalar, Transfer, number, try_tape};
 
 /// See [`Ops::try_head`](crate::ops::Ops::try_head).
 pub fn try_head<E: Dtype, D: Device<E>, T: Tape<E, D>>(
@@ -17,12 +17,44 @@ pub fn try_head<E: Dtype, D: Device<E>, T: Tape<E, D>>(
 }
 
 /// See [`Ops::try_head_loss`](crate::ops::Ops::try_head_loss).
-pub fn try_head_loss<E: Dtype, D: Device<E>, T: Tape<E, D>>(
+pub fn try_head_loss<E: Dtype, D: Device<E> + Transfer<E>, T: Tape<E, D>>(
     x_mc: Matrix<E, D, T>,
     wte_vc: &Matrix<E, D>,
     targets: &[u32],
+    hits: &Hits,
 ) -> Result<Scalar<E, D, T>, D::Err> {
-    try_cross_entropy(try_head(x_mc, wte_vc)?, targets)
+    let logits_mv = try_head(x_mc, wte_vc)?;
+    if !T::OWNS_TAPE {
+        try_count(&logits_mv.retaped::<NoneTape>(), targets, hits)?;
+    }
+    try_cross_entropy(logits_mv, targets)
+}
+
+/// [`try_cross_entropy`] where no gradient is wanted, with right predictions counted.
+pub fn try_counted<E: Dtype, D: Device<E> + Transfer<E>>(
+    logits_mv: Matrix<E, D>,
+    targets: &[u32],
+    hits: &Hits,
+) -> Result<Scalar<E, D>, D::Err> {
+    try_count(&logits_mv, targets, hits)?;
+    try_cross_entropy(logits_mv, targets)
+}
+
+/// Counts the targets that no logit is above: the largest logit of each position comes to the host, and that of its target.
+fn try_count<E: Dtype, D: Device<E> + Transfer<E>>(
+    logits_mv: &Matrix<E, D>,
+    targets: &[u32],
+    hits: &Hits,
+) -> Result<(), D::Err> {
+    let targets_m = try_indices(logits_mv.device(), targets.iter().map(|&id| id as usize))?;
+    let picked_m: Row<E, D> = logits_mv.clone().try_select(targets_m)?;
+    let largest_m = logits_mv.clone().try_max::<(usize,), Axis<1>>()?;
+    let (picked, largest) = (D::try_values(&picked_m)?, D::try_values(&largest_m)?);
+    hits.add(
+        picked.iter().zip(&largest).filter(|(picked, largest)| picked >= largest).count(),
+        targets.len(),
+    );
+    Ok(())
 }
 
 /// Mean cross entropy in nats per token: (m, v), m ids.

@@ -12,8 +12,8 @@ mod head;
 
 pub use attention::Attention;
 pub use head::{
-    HeadInParts, LossAndGradient, LossesAndGradients, SharedLoss, try_cross_entropy, try_gradient, try_head,
-    try_head_loss,
+    HeadInParts, LossAndGradient, LossesAndGradients, SharedLoss, try_counted, try_cross_entropy,
+    try_gradient, try_head, try_head_loss,
 };
 
 use super::recompute::try_take;

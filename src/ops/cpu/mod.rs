@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use bf16::{Kernel, Rounded};
 
-use super::{Block, BlockPass, Dropout, LayerNorm, Matrix, Ops, Scalar};
+use super::{Block, BlockPass, Dropout, Hits, LayerNorm, Matrix, Ops, Scalar};
 
 pub mod activation;
 mod attention;
@@ -147,10 +147,11 @@ impl Ops<f32> for Cpu {
         wte_vc: &Matrix<f32, Self>,
         rounded: Option<&Rounded>,
         targets: &[u32],
+        hits: &Hits,
     ) -> Result<Scalar<f32, Self, T>, CpuError> {
         let (x_mc, mut tape) = x_mc.split_tape();
         let x = copy(&x_mc)?;
-        let try_loss = |gradients: Option<head::Gradients<'_>>| match rounded {
+        let try_find = |gradients: Option<head::Gradients<'_>>| match rounded {
             None => head::loss(&x, &copy(wte_vc)?, targets, head::Numbers::Single, gradients),
             // In f32 the order of the exact head is the faster one.
             Some(w) if w.kernel() == Kernel::Widened => {
@@ -158,6 +159,11 @@ impl Ops<f32> for Cpu {
                 head::loss(&x, &w, targets, head::Numbers::Rounded, gradients)
             }
             Some(w) => head::transposed::loss(w.kernel(), &x, &w.try_read(wte_vc)?, targets, gradients),
+        };
+        let try_loss = |gradients: Option<head::Gradients<'_>>| -> Result<f64, CpuError> {
+            let found = try_find(gradients)?;
+            hits.add(found.right, targets.len());
+            Ok(found.loss)
         };
         let device = x_mc.device();
         let loss = if T::OWNS_TAPE {

@@ -165,8 +165,11 @@ where
     let wte = matrix::<E>(vocabulary, columns, 2);
     let rounded = kernel.map(Rounded::new);
     let x = matrix::<E>(targets.len(), columns, 1) * number::<E>(scale);
-    let loss = Cpu::try_head_loss(taped(&x), &wte, rounded.as_ref(), targets).unwrap();
-    let untaped = Cpu::try_head_loss(x.clone(), &wte, rounded.as_ref(), targets).unwrap();
+    let [in_training, hits] = [Hits::default(), Hits::default()];
+    let loss = Cpu::try_head_loss(taped(&x), &wte, rounded.as_ref(), targets, &in_training).unwrap();
+    let untaped = Cpu::try_head_loss(x.clone(), &wte, rounded.as_ref(), targets, &hits).unwrap();
+    let right = hits.of(targets.len());
+    assert!(right.is_some() && [right, None].contains(&in_training.of(targets.len())));
     assert_close(&[values(&untaped)], &[values(&loss)], 1e-6);
     let value = values(&loss);
     let g = (loss * number::<E>(0.5)).backward();
@@ -288,6 +291,31 @@ proptest! {
         let expected = run_head_loss::<f64>(&targets, vocabulary, columns, scale, None);
         assert_close_at(&found, &expected, 1e-4, size);
     }
+}
+
+#[test]
+fn right_predictions_are_those_of_the_composed_head() {
+    // More positions than are taken at a time, and more words than a block of bf16 has.
+    let (positions, vocabulary, columns) = (2100, 600, 8);
+    let (x, wte) = (matrix::<f32>(positions, columns, 1), matrix::<f32>(vocabulary, columns, 2));
+    let logits = values(&composed::try_head(x.clone(), &wte).unwrap());
+    let likeliest = |row: &[f64]| (0..vocabulary).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
+    let other = |i: usize| usize::from(i.is_multiple_of(3));
+    let targets: Vec<u32> = logits
+        .chunks(vocabulary)
+        .enumerate()
+        .map(|(i, row)| ((likeliest(row) + other(i)) % vocabulary) as u32)
+        .collect();
+    let expected = (positions - positions.div_ceil(3)) as u64;
+    let right = |rounded: Option<&Rounded>| {
+        let hits = Hits::default();
+        Cpu::try_head_loss(taped(&x), &wte, rounded, &targets, &hits).unwrap();
+        hits.of(positions).unwrap()
+    };
+    assert_eq!(right(None), expected);
+    // Rounding to eight bits moves some words past each other.
+    let rounded = right(Some(&Rounded::new(Kernel::Widened)));
+    assert!(rounded <= expected && rounded > expected * 4 / 5, "{rounded} of {expected}");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 
 use super::*;
 use crate::ops::{
-    AttentionShape, Block, BlockDropout, BlockPass, CausalMask, Dropout, LayerNorm, Linear, Matrix, Row,
-    composed, id_of, number, try_backward_from,
+    AttentionShape, Block, BlockDropout, BlockPass, CausalMask, Dropout, Hits, LayerNorm, Linear, Matrix,
+    Row, composed, id_of, number, try_backward_from,
 };
 
 /// The first GPU, ready for the operations.
@@ -259,7 +259,7 @@ struct HeadLoss;
 impl Operation for HeadLoss {
     fn run<E: Dtype, D: Ops<E>>(&self, device: &D) -> Result<Outcome, D::Err> {
         let (x, wte) = (matrix(device, POSITIONS, WIDTH, 1), matrix(device, VOCABULARY, WIDTH, 2));
-        let loss = D::try_head_loss(x.clone().put_tape(tape()), &wte, None, &TARGETS)?;
+        let loss = D::try_head_loss(x.clone().put_tape(tape()), &wte, None, &TARGETS, &Hits::default())?;
         outcome!(loss, device, ["x": &x, "wte": &wte])
     }
 }

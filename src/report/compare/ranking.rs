@@ -30,6 +30,8 @@ enum Kind {
     TokensToTarget,
     ValLoss,
     TrainLoss,
+    /// Of text, whatever its tokens: decides between tokenizers, and only there.
+    BitsPerByte,
 }
 
 /// What decides, first to last.
@@ -40,6 +42,16 @@ const CRITERIA: &[Criterion] = &[
     Criterion { label: "Corpus loss", words: "lowest loss over the training corpus", kind: Kind::TrainLoss },
     Criterion { label: "Train loss (smoothed)", words: "lowest smoothed train loss", kind: Kind::TrainLoss },
     Criterion { label: "Train loss (last)", words: "lowest train loss", kind: Kind::TrainLoss },
+    Criterion {
+        label: "Val bits/byte (best)",
+        words: "lowest validation bits per byte",
+        kind: Kind::BitsPerByte,
+    },
+    Criterion {
+        label: "Corpus bits/byte",
+        words: "lowest bits per byte over the training corpus",
+        kind: Kind::BitsPerByte,
+    },
 ];
 
 /// Ranks by the first criterion that can be used. `None` when there is none, or when [`incomparable`].
@@ -65,12 +77,16 @@ pub fn ranking<'a>(comparison: &'a Comparison<'a>) -> Option<Ranking<'a>> {
 
 fn is_usable(kind: Kind, comparison: &Comparison) -> bool {
     let target = shared_target(comparison);
+    if differs(comparison, "data.tokenizer") {
+        return kind == Kind::BitsPerByte;
+    }
     match kind {
+        Kind::BitsPerByte => false,
         // Steps of different sizes do not compare; their tokens do.
         Kind::StepsToTarget => target.is_some() && same_step_size(comparison),
         Kind::TokensToTarget => target.is_some(),
         // Who aims at the train loss does not ask how well the model does elsewhere.
-        Kind::ValLoss => target.is_none_or(|target| target.metric == "val_loss"),
+        Kind::ValLoss => target.is_none_or(|target| target.metric.starts_with("val_")),
         Kind::TrainLoss => true,
     }
 }
@@ -89,16 +105,25 @@ const DECIDE_THE_TEXT: [&str; 8] = [
 
 /// Why no ranking of these settings would mean anything.
 pub fn incomparable(comparison: &Comparison) -> Option<&'static str> {
-    if differs(comparison, "data.tokenizer") {
+    if DECIDE_THE_TEXT.into_iter().any(|key| differs(comparison, key)) {
+        Some("Their data differ, and so does what a loss means: no winner is named.")
+    } else if differs(comparison, "data.tokenizer") && !has_bits_per_byte(comparison) {
         Some(
             "Their tokenizers differ: a token of one holds more text than a token of another, so losses per token do not \
-             compare and no winner is named.",
+             compare, bits per byte were not measured for all, and no winner is named.",
         )
-    } else if DECIDE_THE_TEXT.into_iter().any(|key| differs(comparison, key)) {
-        Some("Their data differ, and so does what a loss means: no winner is named.")
     } else {
         None
     }
+}
+
+/// Whether a number that does not depend on the tokenizer is known of all settings.
+fn has_bits_per_byte(comparison: &Comparison) -> bool {
+    let groups = counted_groups(comparison);
+    CRITERIA.iter().filter(|criterion| criterion.kind == Kind::BitsPerByte).any(|criterion| {
+        let outcome = OUTCOMES.iter().find(|outcome| outcome.label == criterion.label);
+        outcome.is_some_and(|outcome| groups.iter().all(|group| group.whole_spread(outcome).is_some()))
+    })
 }
 
 /// Whether groups that count differ in `key`. A skipped run makes nothing incomparable.

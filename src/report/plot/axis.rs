@@ -116,6 +116,8 @@ fn shown_unit(unit: Unit, largest: f64) -> (f64, &'static str) {
             _ => (1024.0 * 1024.0 * 1024.0, "GiB"),
         },
         Unit::Nats => (1.0, "nats per token"),
+        Unit::BitsPerByte => (1.0, "bits per byte"),
+        Unit::Share => (0.01, "%"),
         Unit::TokensPerSec => (1.0, "tokens/s"),
         Unit::Percent => (1.0, "%"),
         Unit::Watts => (1.0, "W"),

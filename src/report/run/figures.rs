@@ -4,10 +4,11 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use crate::metric::{Look, METRICS, Metric, MetricsRow, Plot, Trait, Unit};
+use crate::metric::{Look, METRICS, Metric, MetricsRow, Plot, Trait, Unit, metric};
 use crate::report::ReportError;
 use crate::report::plot::{self, Axis, Chart, Colour, Level, Panel, Scale, Series, Stroke};
 use crate::store::RunRecord;
+use crate::store::manifest::TargetInfo;
 use crate::units;
 
 use super::Page;
@@ -26,6 +27,9 @@ pub const LOSS: Drawing = (Figure { file: "loss", title: "Loss by step" }, loss)
 /// Every plot of a run. Which metrics are in it is said in their table.
 pub const FIGURES: &[Drawing] = &[
     LOSS,
+    (Figure { file: "accuracy", title: "Next-token accuracy by step" }, |record| {
+        together(record, Plot::Accuracy, "Accuracy", Scale::FromZero)
+    }),
     (Figure { file: "learning_rate", title: "Learning rate by step" }, |record| {
         together(record, Plot::LearningRate, "Learning rate", Scale::FromZero)
     }),
@@ -61,7 +65,9 @@ pub fn show(page: &Page) -> String {
 }
 
 fn loss(record: &RunRecord) -> Vec<Panel> {
-    let levels = record.manifest.target.iter().map(|target| Level {
+    let in_nats =
+        |target: &&TargetInfo| metric(&target.metric).is_none_or(|metric| metric.unit == Unit::Nats);
+    let levels = record.manifest.target.iter().filter(in_nats).map(|target| Level {
         label: format!("Target < {}", units::number(target.threshold)),
         value: target.threshold,
     });

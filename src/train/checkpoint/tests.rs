@@ -185,8 +185,11 @@ impl Engine for Spoilt {
     fn step_parts(&self) -> Vec<crate::facts::StepPart> {
         self.0.step_parts()
     }
-    fn loss(&mut self, batch: &crate::data::batches::Batch) -> Result<f64, EngineError> {
-        self.0.loss(batch)
+    fn predict(
+        &mut self,
+        batch: &crate::data::batches::Batch,
+    ) -> Result<crate::engine::Predicted, EngineError> {
+        self.0.predict(batch)
     }
     fn next_token_logits(&mut self, context: &[u32]) -> Result<Vec<f32>, EngineError> {
         self.0.next_token_logits(context)

@@ -7,7 +7,8 @@ use crate::facts::words::words;
 section! {
     /// When the run may stop early because it reached what it was for.
     target: TargetSection {
-        /// train_loss (the loss of a single step), train_loss_ema (smoothed) or val_loss.
+        /// train_loss (the loss of a single step), train_loss_ema (smoothed), val_loss or val_bits_per_byte (the validation loss in bits per byte
+        /// of text, which does not depend on the tokenizer).
         metric: TargetMetric = "train_loss";
         /// The run stops as soon as the metric is strictly below this. 0: no target.
         threshold: f64 = 0.0, ZERO_OR_MORE;
@@ -20,5 +21,6 @@ words! {
         TrainLoss = "train_loss",
         TrainLossEma = "train_loss_ema",
         ValLoss = "val_loss",
+        ValBitsPerByte = "val_bits_per_byte",
     }
 }

@@ -125,9 +125,21 @@ fn run_transposed(kernel: Kernel, targets: &[u32], vocabulary: usize, columns: u
     let loss = transposed::loss(kernel, &x, &rounded, targets, gradients).unwrap();
     let alone = transposed::loss(kernel, &x, &rounded, targets, None).unwrap();
     assert_eq!(loss, alone, "gradients change the loss");
+    let dot = |x: &[f32], w: &[Bf16]| -> f64 {
+        x.iter().zip(w).map(|(&x, w)| f64::from(Bf16::round(x).widen()) * f64::from(w.widen())).sum()
+    };
+    // How far each target's logit is above the highest of the others.
+    let leads = x.chunks(columns).zip(targets).map(|(x, &target)| {
+        let logits: Vec<f64> = rounded.chunks(columns).map(|w| dot(x, w)).collect();
+        let others = (0..vocabulary).filter(|&word| word != target as usize).map(|word| logits[word]);
+        logits[target as usize] - others.fold(f64::NEG_INFINITY, f64::max)
+    });
+    let leads: Vec<f64> = leads.collect();
+    let above = |margin: f64| leads.iter().filter(|&&lead| lead >= margin).count();
+    assert!((above(1e-4)..=above(-1e-4)).contains(&loss.right), "{} right", loss.right);
     // `run_head_loss` takes half of them.
     let halved = |x: Vec<f32>| x.into_iter().map(|x| 0.5 * f64::from(x)).collect();
-    vec![vec![loss], halved(dx), halved(dw)]
+    vec![vec![loss.loss], halved(dx), halved(dw)]
 }
 
 // Fewer and more words than a block has, and positions than are taken at a time.

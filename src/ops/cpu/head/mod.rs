@@ -26,6 +26,15 @@ pub struct Gradients<'a> {
     pub dw: &'a mut [f32],
 }
 
+/// What a head found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Found {
+    /// Mean cross entropy in nats per token.
+    pub loss: f64,
+    /// Targets that no logit is above.
+    pub right: usize,
+}
+
 /// What the products take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Numbers {
@@ -42,25 +51,26 @@ pub fn loss(
     targets: &[u32],
     numbers: Numbers,
     mut gradients: Option<Gradients<'_>>,
-) -> Result<f64, CpuError> {
+) -> Result<Found, CpuError> {
     let _timed = timed(Part::CrossEntropy);
     let columns = x.len() / targets.len();
     let vocabulary = w.len() / columns;
     let share = 1.0 / targets.len() as f32;
     let w = View::new(w, columns);
     let mut logits = Buffer::try_take(POSITIONS.min(targets.len()) * vocabulary)?;
-    let mut total = 0.0;
+    let (mut total, mut right) = (0.0, 0);
     for (i, (x, targets)) in x.chunks(POSITIONS * columns).zip(targets.chunks(POSITIONS)).enumerate() {
         let logits = &mut logits[..targets.len() * vocabulary];
         let x = View::new(x, columns);
         matmul(logits, x, w.transposed(), Write::Over);
         let keep = gradients.is_some();
-        let losses: Vec<f32> = logits
+        let losses: Vec<(f32, bool)> = logits
             .par_chunks_mut(vocabulary)
             .zip(targets)
             .map(|(logits, &target)| cross_entropy(logits, target as usize, keep.then_some(share), numbers))
             .collect();
-        total += losses.iter().map(|&loss| f64::from(loss)).sum::<f64>();
+        total += losses.iter().map(|&(loss, _)| f64::from(loss)).sum::<f64>();
+        right += losses.iter().filter(|(_, is_right)| *is_right).count();
 
         let Some(Gradients { dx, dw }) = &mut gradients else { continue };
         let first = i * POSITIONS * columns;
@@ -73,11 +83,11 @@ pub fn loss(
             multiply(ViewMut::new(dw, columns), dlogits.transposed(), x, write, Workers::All);
         }
     }
-    Ok(total / targets.len() as f64)
+    Ok(Found { loss: total / targets.len() as f64, right })
 }
 
-/// The cross entropy of one row of logits. With a `share` they are replaced by their gradient times it.
-fn cross_entropy(logits: &mut [f32], target: usize, share: Option<f32>, numbers: Numbers) -> f32 {
+/// The cross entropy of one row of logits, and whether none is above that of the target. With a `share` they are replaced by their gradient times it.
+fn cross_entropy(logits: &mut [f32], target: usize, share: Option<f32>, numbers: Numbers) -> (f32, bool) {
     let of_target = logits[target];
     let (max, total) = vectorised(
         #[inline(always)]
@@ -104,5 +114,5 @@ fn cross_entropy(logits: &mut [f32], target: usize, share: Option<f32>, numbers:
             );
         }
     }
-    total.ln() + max - of_target
+    (total.ln() + max - of_target, of_target >= max)
 }

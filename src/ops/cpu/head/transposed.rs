@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use dfdx::prelude::CpuError;
 use rayon::prelude::*;
 
-use super::Gradients;
+use super::{Found, Gradients};
 use crate::ops::cpu::bf16::{self, Bf16, Kernel, Prepared};
 use crate::ops::cpu::matmul::{Workers, Write};
 use crate::ops::cpu::memory::{Bf16Buffer, Buffer, room};
@@ -39,11 +39,11 @@ pub fn loss(
     w: &[Bf16],
     targets: &[u32],
     mut gradients: Option<Gradients<'_>>,
-) -> Result<f64, CpuError> {
+) -> Result<Found, CpuError> {
     let _timed = timed(Part::CrossEntropy);
     let columns = x.len() / targets.len();
     let share = 1.0 / targets.len() as f32;
-    let mut total = 0.0;
+    let (mut total, mut right) = (0.0, 0);
     for (i, (x, targets)) in x.chunks(POSITIONS * columns).zip(targets.chunks(POSITIONS)).enumerate() {
         let part = Positions { kernel, w: View::new(w, columns), targets };
         let mut rounded = Bf16Buffer::try_take(targets.len() * Bf16::stride(columns))?;
@@ -54,9 +54,11 @@ pub fn loss(
             dx: &mut dx[first..first + targets.len() * columns],
             dw,
         });
-        total += part.loss(x, gradients, share, if i == 0 { Write::Over } else { Write::Add })?;
+        let (loss, of_part) =
+            part.loss(x, gradients, share, if i == 0 { Write::Over } else { Write::Add })?;
+        (total, right) = (total + loss, right + of_part);
     }
-    Ok(total / targets.len() as f64)
+    Ok(Found { loss: total / targets.len() as f64, right })
 }
 
 /// Some positions and the whole vocabulary.
@@ -76,7 +78,7 @@ struct Sums {
 }
 
 impl Positions<'_> {
-    /// The sum of the positions' losses. The gradients are those of all losses times `share`; that of the embedding goes where
+    /// The sum of the positions' losses, and how many targets no logit is above. The gradients are those of all losses times `share`; that of the embedding goes where
     /// `write` says.
     fn loss(
         self,
@@ -84,7 +86,7 @@ impl Positions<'_> {
         gradients: Option<Gradients<'_>>,
         share: f32,
         write: Write,
-    ) -> Result<f64, CpuError> {
+    ) -> Result<(f64, usize), CpuError> {
         let (m, vocabulary) = (self.targets.len(), self.w.rows);
         let stride = Bf16::stride(m);
         let x_t = {
@@ -111,10 +113,14 @@ impl Positions<'_> {
         for &(position, logit) in blocks.iter().flat_map(|(_, of_targets)| of_targets) {
             of_targets[position] = logit;
         }
-        let log_sums = log_sums(&blocks, m);
+        let largest = largest(&blocks, m);
+        let log_sums = log_sums(&blocks, &largest);
+        let right = of_targets.iter().zip(&largest).filter(|(logit, largest)| logit >= largest).count();
         let losses = log_sums.iter().zip(&of_targets[..]).map(|(log_sum, logit)| f64::from(log_sum - logit));
         let loss = losses.sum();
-        let (Some(Gradients { dx, dw }), Some(mut dlogits)) = (gradients, kept) else { return Ok(loss) };
+        let (Some(Gradients { dx, dw }), Some(mut dlogits)) = (gradients, kept) else {
+            return Ok((loss, right));
+        };
 
         let columns = x.columns;
         let prepared = {
@@ -147,7 +153,7 @@ impl Positions<'_> {
             let to = Destination::Sums { to: ViewMut::new(dx, columns), write };
             bf16::multiply(self.kernel, to, dlogits.transposed(), w, Workers::All);
         }
-        Ok(loss)
+        Ok((loss, right))
     }
 
     /// The sums of the block of the vocabulary that begins at `first`, with the logits of the targets in it. What is to be
@@ -202,22 +208,27 @@ fn sum_exponentials(logits: &[f32], m: usize, mut kept: Option<&mut [Bf16]>) -> 
     Sums { largest, totals }
 }
 
-/// The logarithm of the sum of all exponentials, by position.
-fn log_sums(blocks: &[(Sums, Vec<(usize, f32)>)], m: usize) -> Vec<f32> {
+/// The largest logit, by position.
+fn largest(blocks: &[(Sums, Vec<(usize, f32)>)], m: usize) -> Vec<f32> {
     let mut largest = vec![f32::NEG_INFINITY; m];
     for (sums, _) in blocks {
         for (largest, &x) in largest.iter_mut().zip(&sums.largest) {
             *largest = if x > *largest { x } else { *largest };
         }
     }
-    let mut totals = vec![0.0; m];
+    largest
+}
+
+/// The logarithm of the sum of all exponentials, by position.
+fn log_sums(blocks: &[(Sums, Vec<(usize, f32)>)], largest: &[f32]) -> Vec<f32> {
+    let mut totals = vec![0.0; largest.len()];
     for (sums, _) in blocks {
         let of_block = sums.totals.iter().zip(&sums.largest);
-        for ((total, &largest), (x, of_block)) in totals.iter_mut().zip(&largest).zip(of_block) {
+        for ((total, &largest), (x, of_block)) in totals.iter_mut().zip(largest).zip(of_block) {
             *total += x * exp(of_block - largest);
         }
     }
-    totals.iter().zip(&largest).map(|(total, largest)| largest + total.ln()).collect()
+    totals.iter().zip(largest).map(|(total, largest)| largest + total.ln()).collect()
 }
 
 /// Multiplies each row by `factors`, element by element.

@@ -88,7 +88,9 @@ pub fn draw(view: &View, plan: &Plan) -> Option<Drawing> {
         curves.into_iter().enumerate().filter_map(|(place, curve)| Some((place, curve?))).collect();
     let few = drawn.len().min(FEW);
     let levels: Vec<(f64, String)> = shared_target(view.comparison)
-        .filter(|target| (target.metric == "val_loss") == (plan.y.0 == VAL.0))
+        .filter(|target| {
+            target.metric != "val_bits_per_byte" && (target.metric == "val_loss") == (plan.y.0 == VAL.0)
+        })
         .map(|target| (target.threshold, format!("Target < {}", units::number(target.threshold))))
         .into_iter()
         .collect();
