@@ -201,7 +201,7 @@ fn make_tokens(
     // For its characters a text is read once more.
     let passes = if plan.tokenizer == TokenizerKind::Char { 2 } else { 1 };
     let began = Instant::now();
-    let reading = screen.reading(&format!("tokens of {}", plan.source), bytes * passes);
+    let reading = screen.reading(&format!("tokens of {}", plan.source()), bytes * passes);
     let progress = |bytes| {
         reading.add(bytes);
         !stop.is_requested()
@@ -212,7 +212,7 @@ fn make_tokens(
         screen.note(&format!(
             "{} tokens of {}, made in {}, are kept in {} ({}); it can be deleted, and `data.cache = false` keeps none",
             units::count(dataset.tokens()),
-            plan.source,
+            plan.source(),
             units::duration(began.elapsed().as_secs_f64()),
             path.display(),
             units::bytes(*bytes as f64)
@@ -229,7 +229,7 @@ pub fn wanted<'a>(planned: &'a [Planned], launcher: &Launcher) -> impl Iterator<
 
 /// What is wrong, with the place of the key that decides it.
 fn problem(plan: &RunPlan, source: DataError) -> CorpusProblem {
-    let key = match (&source, &plan.data.source) {
+    let key = match (&source, &plan.data.source()) {
         (DataError::VocabularyTooSmall { .. }, _) => "model.vocab_size",
         (_, DataSource::Path(_) | DataSource::Paths(_)) => "data.path",
         (_, DataSource::Corpus(_)) => "data.corpus",
@@ -240,7 +240,7 @@ fn problem(plan: &RunPlan, source: DataError) -> CorpusProblem {
 
 /// Where the value of a key comes from.
 fn origin(plan: &RunPlan, key: &str) -> String {
-    match plan.resolved.iter().find(|resolved| resolved.key == key) {
+    match plan.resolved_key(key) {
         Some(resolved) => format!("`{key}` is {} ({})", resolved.value, resolved.source),
         None => format!("this is about `{key}`"),
     }
@@ -297,7 +297,7 @@ fn find_starts(plans: Vec<RunPlan>, launcher: &Launcher) -> Result<Vec<(RunPlan,
 /// A scripted run has no weights, so it begins from nothing; what it names must be there all the same.
 fn start_of(plan: &RunPlan, runs_dir: &Path) -> Result<Option<Start>, StartError> {
     match &plan.train.init_from {
-        Some(path) if plan.hardware.device == DeviceChoice::Scripted => {
+        Some(path) if *plan.hardware.device == DeviceChoice::Scripted => {
             if may_be_there(path) {
                 Ok(None)
             } else {

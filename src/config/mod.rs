@@ -1,7 +1,7 @@
 //! From TOML files to validated [`RunPlan`]s.
 //!
-//! Rooms, in the order in which a value goes through them: `keys`, the table of all keys, and what people read of it; `read`, in
-//! which a file is read with the places of its values (`document`), checked key by key (`sections`, `check`), put on top of what it
+//! Rooms, in the order in which a value goes through them: `keys`, the table of all keys, each a row in `keys/rows`, and what people
+//! read of it (`defaults.toml`, `runner explain`, the JSON Schema); `read`, in which a file is read with the places of its values (`document`), checked key by key (`sections`, `check`), put on top of what it
 //! extends (`inherit`) and merged (`layers`, which states the order of precedence); `plan`, in which it is multiplied by its sweep
 //! (`expand`), checked as a whole (`validate`, `rules`) and turned into plans (`build`); `frozen`, the file that a run keeps.
 //! `names` and `hint` know what other programs call things.

@@ -165,7 +165,7 @@ fn reject_equal_runs(plans: &[RunPlan], place: &Place, findings: &mut Findings) 
     let mut seen: HashMap<String, &RunPlan> = HashMap::new();
     let mut doubles = Vec::new();
     for plan in plans {
-        let content: Vec<String> = plan.resolved.iter().map(|key| value_text(&key.value)).collect();
+        let content: Vec<String> = plan.values().iter().map(value_text).collect();
         if let Some(first) = seen.insert(content.join("\u{1f}"), plan) {
             doubles.push(format!("{} and {}", first.name, plan.name));
         }

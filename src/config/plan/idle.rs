@@ -6,9 +6,9 @@ use std::path::Path;
 
 use toml::Value;
 
-use super::experiment::ScheduleKind;
+use super::experiment::{DeviceChoice, ScheduleKind};
 use super::read::{Origin, Resolved, Setting};
-use super::schema::{self, Paths, RawPlan};
+use super::schema::{self, RawPlan};
 use super::value::{shortened, value_text};
 use crate::facts::optimizer::OptimizerKind;
 
@@ -67,7 +67,7 @@ static RULES: &[Rule] = &[
         keys: &["target.metric"],
         idle: |raw| {
             reason(
-                raw.target.threshold == 0.0,
+                raw.target.threshold.is_none(),
                 "there is no target: `target.threshold` is 0",
                 "set the loss to reach as `target.threshold`, or leave it out",
             )
@@ -202,11 +202,7 @@ static RULES: &[Rule] = &[
     Rule {
         keys: &["hardware.monitor_interval_secs"],
         idle: |raw| {
-            reason(
-                raw.hardware.device == "scripted",
-                "`hardware.device` is \"scripted\", which computes nothing",
-                LEAVE_OUT,
-            )
+            reason(is_scripted(raw), "`hardware.device` is \"scripted\", which computes nothing", LEAVE_OUT)
         },
     },
     Rule {
@@ -230,7 +226,7 @@ static RULES: &[Rule] = &[
     Rule {
         keys: &["on_failure.retry_timeout"],
         idle: |raw| {
-            let never = super::parse::duration(&raw.on_failure.timeout).flatten().is_none();
+            let never = raw.on_failure.timeout.secs.is_none();
             reason(
                 never,
                 "`on_failure.timeout` is 0, and a run may be silent as long as it likes",
@@ -265,14 +261,19 @@ const SCRIPTED: &str = "scripted";
 
 /// Whether the text is known to be one document: a known corpus, or a file whose name says so.
 fn is_one_document(raw: &RawPlan) -> bool {
-    let is_plain = |path: &String| {
-        let ending = Path::new(path).extension().unwrap_or_default().to_string_lossy().to_lowercase();
-        matches!(ending.as_str(), "txt" | "md" | "bin") && !Path::new(path).is_dir()
+    let is_plain = |path: &Path| {
+        let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        matches!(ending.as_str(), "txt" | "md" | "bin") && !path.is_dir()
     };
-    match &raw.data.path {
-        Paths::One(path) => path.is_empty() || is_plain(path),
-        Paths::Several(paths) => matches!(paths.as_slice(), [path] if is_plain(path)),
+    match raw.data.path.0.as_slice() {
+        [] => true,
+        [path] => is_plain(path),
+        _ => false,
     }
+}
+
+fn is_scripted(raw: &RawPlan) -> bool {
+    *raw.hardware.device == DeviceChoice::Scripted
 }
 
 /// The keys of a configuration that someone set and that have no effect, in the order of the manual.
@@ -316,7 +317,7 @@ fn why(raw: &RawPlan, setting: &Setting) -> Option<(String, String)> {
     if key.section == "optimizer" && !raw.optimizer.kind.reads(key.leaf) {
         return Some(of_another_optimizer(raw.optimizer.kind, key));
     }
-    if key.section == SCRIPTED && raw.hardware.device != SCRIPTED {
+    if key.section == SCRIPTED && !is_scripted(raw) {
         let why = "[scripted] is read with `hardware.device = \"scripted\"` alone".to_owned();
         return Some((why, LEAVE_OUT.to_owned()));
     }

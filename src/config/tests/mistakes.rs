@@ -202,7 +202,7 @@ fn overrides_are_read_as_toml_or_else_as_a_string() {
         ],
     )
     .remove(0);
-    assert_eq!((plan.experiment.name.as_str(), plan.train.max_time_secs), ("2024", Some(5400.0)));
+    assert_eq!((plan.experiment.name.as_str(), plan.train.max_time.secs), ("2024", Some(5400.0)));
     assert_eq!((plan.sample.prompts, plan.train.max_steps), (vec!["x".to_owned()], 6));
 }
 

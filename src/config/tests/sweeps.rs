@@ -17,11 +17,8 @@ fn a_grid_with_repeats_makes_one_run_per_value_and_seed() {
     ];
     assert_eq!(names(text), expected);
     let plans = plans(text);
-    assert_eq!(
-        (plans[3].experiment.seed, plans[3].experiment.repeat, plans[3].optimizer.learning_rate),
-        (6, 1, 1e-5)
-    );
-    let seed = plans[3].resolved.iter().find(|key| key.key == "experiment.seed").expect("resolved");
+    assert_eq!((plans[3].experiment.seed, plans[3].repeat, plans[3].optimizer.learning_rate), (6, 1, 1e-5));
+    let seed = plans[3].resolved_key("experiment.seed").expect("resolved");
     assert_eq!((seed.value.as_integer(), seed.source.ends_with("a.toml:2, repeat 1")), (Some(6), true));
 }
 
