@@ -20,8 +20,7 @@ use crate::launcher::estimate::Past;
 use crate::launcher::patience::Patience;
 use crate::launcher::prepare::Place;
 use crate::sinks::progress::Screen;
-use crate::store::{StoreError, scan::scan};
-use crate::train::StopFlag;
+use crate::store::{RunDir, StoreError, scan::scan};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -90,8 +89,10 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     let turns = take_turns(&planned, &args.folders.runs_dir);
     let earlier: Vec<_> = scan(&args.folders.runs_dir).into_iter().filter_map(|(_, run)| run.ok()).collect();
     let past = launcher.past(earlier.iter());
+    let mut becomes_free =
+        |dir: &RunDir| patience.await_holder(dir, &stop, &|line| screen.note(line)).is_none();
     for run in &planned {
-        items.push(match item(run, &args.folders, again, &launcher, &past, &mut patience, &screen, &stop) {
+        items.push(match item(run, &args.folders, again, &launcher, &past, &mut becomes_free) {
             Ok(item) => item,
             // The folder of all runs is unusable: nothing is started.
             Err(error @ StoreError::CreateRun { .. }) if items.is_empty() => return Err(error.into()),
@@ -127,16 +128,14 @@ fn item(
     again: Again,
     launcher: &Launcher,
     past: &Past,
-    patience: &mut Patience,
-    screen: &Screen,
-    stop: &StopFlag,
+    becomes_free: &mut dyn FnMut(&RunDir) -> bool,
 ) -> Result<Item, StoreError> {
     let plan = &run.plan;
     let decide = || again::decide(plan, &folders.runs_dir, run.data.as_ref(), again);
     let mut decision = decide();
     // Who holds it may have brought it to its end, or may be saving.
     if let Decision::Busy(dir, _) = &decision
-        && patience.await_holder(dir, stop, &|line| screen.note(line)).is_none()
+        && becomes_free(dir)
     {
         decision = decide();
     }
