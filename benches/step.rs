@@ -49,7 +49,7 @@ fn steps(criterion: &mut Criterion) {
                 format!("train.activation_checkpointing={checkpointing}"),
                 format!("hardware.dtype={dtype}"),
             ]);
-            let batch = batch(plan.train.batch_size, plan.train.sequence_length);
+            let batch = batch(plan.train.batch_size, plan.sequence_length());
             // Opened by the first call, so that a benchmark that is filtered out costs nothing.
             let mut opened: Option<Box<dyn Engine>> = None;
             group.throughput(Throughput::Elements(batch.inputs.len() as u64));

@@ -1,10 +1,13 @@
 //! The command line.
 
+use std::ffi::{OsStr, OsString};
+
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::cmd::{
-    compare, doctor, eval, exec, explain, export, generate, ls, plan, prepare, prune, report, reporter,
-    resume, rm, schema, serve, tag, train, verify_resume,
+    compare, complete, doctor, eval, exec, explain, export, generate, ls, plan, prepare, prune, report,
+    reporter, resume, rm, schema, serve, tag, train, verbs, verify_resume,
 };
 use crate::error::{Error, Exit};
 
@@ -86,6 +89,16 @@ enum Command {
 }
 
 impl Cli {
+    /// Reads the command line. A shell that asks for completions is answered first.
+    pub fn read() -> Result<Self, Error> {
+        complete::answer::<Self>();
+        let words: Vec<OsString> = std::env::args_os().collect();
+        Self::try_parse_from(&words).or_else(|error| match other_programs_words(&error, &words) {
+            Some(hint) => Err(Error::Usage(hint)),
+            None => error.exit(),
+        })
+    }
+
     /// Runs the command that was asked for.
     pub fn run(self) -> Result<Exit, Error> {
         match self.command {
@@ -116,6 +129,29 @@ impl Cli {
             Some(Command::Schema(args)) => schema::run(args),
         }
     }
+}
+
+/// What was meant by a command line that is none of ours but reads like another program's.
+fn other_programs_words(error: &clap::Error, words: &[OsString]) -> Option<String> {
+    let unknown = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(unknown)) => unknown.as_str(),
+        _ => return None,
+    };
+    // `--train.max_steps=5`, as nanoGPT has it: the error names it without its value.
+    let whole = words
+        .iter()
+        .filter_map(|word| word.to_str())
+        .find(|word| word.strip_prefix(unknown).is_some_and(|rest| rest.is_empty() || rest.starts_with('=')));
+    if let Some(hint) = whole.filter(|_| unknown.starts_with("--")).and_then(verbs::assignment) {
+        return Some(hint);
+    }
+    let (word, rest) = words.get(1..)?.split_first()?;
+    let rest: Vec<&OsStr> = rest.iter().map(OsString::as_os_str).collect();
+    let command = Cli::command();
+    let commands: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+    let is_word =
+        !commands.iter().any(|command| *word == **command) && !word.to_string_lossy().starts_with('-');
+    is_word.then(|| verbs::hint(word, &rest, &commands)).flatten()
 }
 
 #[cfg(test)]

@@ -50,6 +50,8 @@ pub enum Event {
         corpus_accuracy: Option<f64>,
         secs: f64,
     },
+    /// A key that someone set and that does nothing in this run, in words; told at the start.
+    NoEffect { message: String },
     /// Something a person should know that does not stop the run.
     Warning { step: u64, message: String },
     /// The run is over.

@@ -30,13 +30,13 @@
 //! | figure that a run comes down to | one entry in [`metric::figures`]; manifest, key numbers and comparisons follow |
 //! | plot of a run | a variant of [`metric::Plot`], its entry in `report/run/figures.rs` |
 //! | sink | a file in [`sinks`], one line where sinks are opened |
-//! | configuration key | its row in `config/keys/rows` (meaning, type, default, range), from which `RUNNER_WRITE_DEFAULTS=1 cargo test defaults` writes `defaults.toml`; its field in [`config::experiment`] and in `config/plan/build.rs`; its use |
+//! | configuration key | its row in `config/keys/rows` (meaning, type, default, range), which is its field in the plan; `RUNNER_WRITE_DEFAULTS=1 cargo test defaults` writes `defaults.toml` from the rows; its use |
 //! | optimizer | what is known of it: a file and a line in [`facts::optimizer`]; what it does: a file and an arm in [`optim`] |
 //! | schedule | a variant with its word in `config/keys/rows/schedule.rs`; the compiler points at the arm |
 //! | form of a corpus | a variant of `Form` and how it is recognised in `data/form.rs`, its arm in `data/reader.rs` |
 //! | operation | a method of the trait in [`ops`] with a body composed from dfdx operations; its fused twin in `ops/cpu` |
 //! | device | one arm in [`engine::open`] |
-//! | number format | a variant of `DtypeKind` and what it is refused for in [`config`]; on a GPU a type in `ops/format.rs`, on the processor an `Operand` in `ops/cpu` |
+//! | number format | a variant of `DtypeKind` with its word in `config/keys/rows/hardware.rs`, and what it is refused for in `config/plan/rules.rs`; on a GPU a type in `ops/format.rs`, on the processor an `Operand` in `ops/cpu` |
 //! | kernel for bf16 | a file in `ops/cpu/bf16`, a variant of its `Kernel` |
 //! | report section | a function and its entry in the `SECTIONS` of [`report`] |
 //! | picture of a comparison | a file in `report/compare/figures`, its line in the `PLANS` there |

@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use runner::cli::Cli;
 use runner::error::Exit;
 
 fn main() -> ExitCode {
-    let exit = match Cli::parse().run() {
+    let exit = match Cli::read().and_then(Cli::run) {
         Ok(exit) => exit,
         Err(error) => {
             error.print();

@@ -120,6 +120,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 const PACKAGES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "cmd", "main"]),
     ("axum", &["serve"]),
+    ("clap_complete", &["cmd/complete"]),
     ("crc32fast", &["data/cache"]),
     (
         "csv",
@@ -138,7 +139,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("figment", &["config"]),
     ("gemm", &["ops/cpu/matmul"]),
     ("gemm_before_avx2", &["ops/cpu/matmul"]),
-    ("glob", &["store/pattern"]),
+    ("glob", &["cmd/args", "store/pattern"]),
     ("include_dir", &["export/source"]),
     ("indicatif", &["sinks/progress"]),
     ("nvml_wrapper", &["monitor"]),
@@ -158,6 +159,9 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("walkdir", &["data"]),
     ("zstd", &["data/form", "data/reader/tests", "store/archive"]),
 ];
+
+/// The rooms of `src/config`, in the order in which a value goes through them: a room knows those before it, and none after it.
+const ROOMS: &[&str] = &["keys", "read", "plan", "frozen"];
 
 /// What opens a file. [`runner::files`] does so without following links and without waiting for the other end of a pipe.
 const OPENINGS: &[&str] = &[
@@ -199,6 +203,31 @@ fn no_part_names_a_part_that_it_should_not_know() {
         }
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn a_room_of_the_configuration_knows_none_that_comes_after_it() {
+    let mut broken = Vec::new();
+    for source in sources().iter().filter(|source| !is_test(&source.path)) {
+        let Some(room) = ROOMS.iter().position(|room| in_room(&source.path, room)) else { continue };
+        let code = without_tests(&source.code).replace("#[cfg(test)]\nuse super::", "");
+        let mut named = names_after(&code, "crate::config::");
+        // Only the head of a room names the other rooms so; its files take them from there.
+        if source.path == format!("config/{}", ROOMS[room]) {
+            named.extend(names_after(&code, "super::"));
+        }
+        for later in ROOMS[room + 1..].iter().filter(|later| named.iter().any(|name| name == *later)) {
+            broken.push(format!("src/{}.rs names {later}", source.path));
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    for room in ROOMS {
+        assert!(sources().iter().any(|source| in_room(&source.path, room)), "no room {room}");
+    }
+}
+
+fn in_room(path: &str, room: &str) -> bool {
+    path.strip_prefix("config/").and_then(|path| path.split('/').next()) == Some(room)
 }
 
 #[test]
@@ -318,10 +347,15 @@ fn is_part(name: &str) -> bool {
     root.join(name).is_dir() || root.join(name).with_extension("rs").is_file()
 }
 
-/// The first words after each `crate::`, those of a braced group included.
+/// The parts that code names.
 fn named_parts(code: &str) -> Vec<String> {
+    names_after(code, "crate::")
+}
+
+/// The first words after each `prefix`, those of a braced group included.
+fn names_after(code: &str, prefix: &str) -> Vec<String> {
     let mut names = Vec::new();
-    for (at, prefix) in code.match_indices("crate::") {
+    for (at, prefix) in code.match_indices(prefix) {
         let rest = &code[at + prefix.len()..];
         match rest.strip_prefix('{') {
             None => names.extend(first_word(rest)),

@@ -69,6 +69,9 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     } else {
         listeners.extend(screen.sink(Place { index: 1, count: 1 }));
     }
+    if !args.supervised && manifest.attempts.is_empty() {
+        manifest.idle.iter().for_each(|key| screen.note(&format!("warning: {key}")));
+    }
     let plan = config::read_frozen(&dir.config(), manifest.config_sha256.as_deref());
     if let Ok(plan) = &plan
         && let Some(reason) = requirements::unmet_to_go_on(plan, &dir, &Machine::here())

@@ -49,6 +49,8 @@ Fields of --json and --csv, null or empty where something is not known:
   step (steps done), max_steps, tokens,
   initial_train_loss, train_loss, train_loss_ema, best_train_loss, val_loss, best_val_loss,
   corpus_loss (nats per token; of the first, the newest or the best row, or the whole corpus),
+  train_bits_per_byte, val_bits_per_byte, best_val_bits_per_byte, corpus_bits_per_byte,
+  train_accuracy, val_accuracy, best_val_accuracy, corpus_accuracy (shares of next tokens),
   steps_to_target, tokens_per_sec, step_secs, elapsed_secs, peak_memory_bytes, parameters, attempts,
   started_at, finished_at (RFC 3339), point (what a sweep set), error (why it cannot be read)
 Losses and rate of runs that train, were killed or failed are those of their newest rows.";

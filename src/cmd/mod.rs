@@ -3,6 +3,7 @@
 
 mod args;
 pub mod compare;
+pub mod complete;
 pub mod doctor;
 pub mod eval;
 pub mod exec;
@@ -27,6 +28,7 @@ mod sweep;
 pub mod tag;
 mod together;
 pub mod train;
+pub mod verbs;
 pub mod verify_resume;
 
 use std::any::Any;

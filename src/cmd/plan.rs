@@ -195,7 +195,7 @@ fn corpora(planned: &[Planned]) -> Vec<String> {
 
 /// The texts of a mixture with their shares of the windows.
 fn shares(data: &DataPlan) -> Option<String> {
-    let DataSource::Paths(paths) = &data.source else { return None };
+    let DataSource::Paths(paths) = data.source() else { return None };
     let all: f64 = data.weights.iter().sum();
     let shares: Vec<String> = paths
         .iter()
@@ -255,8 +255,9 @@ fn memory_table(run: &Planned) -> String {
 
 /// Every resolved key, and where its value comes from.
 fn keys(run: &Planned) -> String {
-    let resolved = run.plan.resolved.iter();
+    let resolved = run.plan.resolved();
     let keys: Vec<_> = resolved
+        .iter()
         .map(|key| [format!("  {} = {}", key.key, value_text(&key.value)), format!("# {}", key.source)])
         .collect();
     columns(&keys)

@@ -15,7 +15,7 @@ use crate::error::{CorpusProblem, Error};
 use crate::facts::DataInfo;
 use crate::launcher::Launcher;
 use crate::launcher::disk::{self, Wanted};
-use crate::launcher::prepare::Place;
+use crate::launcher::prepare::{self, Place};
 use crate::pretrained::start::may_be_there;
 use crate::pretrained::{Start, StartError};
 use crate::sinks::progress::Screen;
@@ -72,7 +72,7 @@ impl Planned {
 /// machine needs none of these, and what will be trained elsewhere no device of this one.
 pub fn load_plans(selection: &Selection, launcher: &Launcher, place: Place) -> Result<Vec<Planned>, Error> {
     let options = LoadOptions { set: selection.set.clone(), only: selection.only.clone() };
-    let plans = config::load(&selection.files, &options)?;
+    let plans = config::load(&selection.expanded(), &options)?;
     let plans = find_starts(plans, launcher)?;
     let planned = check_corpora(plans, launcher)?;
     check_sizes(&planned, launcher)?;
@@ -118,13 +118,11 @@ pub fn short_of_disk<'a>(
     disk::shortage(&wanted.collect::<Vec<_>>(), runs_dir)
 }
 
-/// In words, each key that was written for an optimizer which does not read it.
+/// In words, each key that someone set and that has no effect, and what of the machine is less than was set. Each is told once.
 pub fn unread_keys(planned: &[Planned]) -> Vec<String> {
     let mut remarks = Vec::new();
     for plan in planned.iter().map(|run| &run.plan) {
-        for key in plan.resolved.iter().filter(|key| key.unread) {
-            let word = plan.optimizer.kind.facts().word;
-            let remark = format!("`{}` ({}) has no effect: {word} does not read it", key.key, key.source);
+        for remark in prepare::idle(plan, Place::Here) {
             if !remarks.contains(&remark) {
                 remarks.push(remark);
             }
@@ -203,7 +201,7 @@ fn make_tokens(
     // For its characters a text is read once more.
     let passes = if plan.tokenizer == TokenizerKind::Char { 2 } else { 1 };
     let began = Instant::now();
-    let reading = screen.reading(&format!("tokens of {}", plan.source), bytes * passes);
+    let reading = screen.reading(&format!("tokens of {}", plan.source()), bytes * passes);
     let progress = |bytes| {
         reading.add(bytes);
         !stop.is_requested()
@@ -214,7 +212,7 @@ fn make_tokens(
         screen.note(&format!(
             "{} tokens of {}, made in {}, are kept in {} ({}); it can be deleted, and `data.cache = false` keeps none",
             units::count(dataset.tokens()),
-            plan.source,
+            plan.source(),
             units::duration(began.elapsed().as_secs_f64()),
             path.display(),
             units::bytes(*bytes as f64)
@@ -231,7 +229,7 @@ pub fn wanted<'a>(planned: &'a [Planned], launcher: &Launcher) -> impl Iterator<
 
 /// What is wrong, with the place of the key that decides it.
 fn problem(plan: &RunPlan, source: DataError) -> CorpusProblem {
-    let key = match (&source, &plan.data.source) {
+    let key = match (&source, &plan.data.source()) {
         (DataError::VocabularyTooSmall { .. }, _) => "model.vocab_size",
         (_, DataSource::Path(_) | DataSource::Paths(_)) => "data.path",
         (_, DataSource::Corpus(_)) => "data.corpus",
@@ -242,7 +240,7 @@ fn problem(plan: &RunPlan, source: DataError) -> CorpusProblem {
 
 /// Where the value of a key comes from.
 fn origin(plan: &RunPlan, key: &str) -> String {
-    match plan.resolved.iter().find(|resolved| resolved.key == key) {
+    match plan.resolved_key(key) {
         Some(resolved) => format!("`{key}` is {} ({})", resolved.value, resolved.source),
         None => format!("this is about `{key}`"),
     }
@@ -299,7 +297,7 @@ fn find_starts(plans: Vec<RunPlan>, launcher: &Launcher) -> Result<Vec<(RunPlan,
 /// A scripted run has no weights, so it begins from nothing; what it names must be there all the same.
 fn start_of(plan: &RunPlan, runs_dir: &Path) -> Result<Option<Start>, StartError> {
     match &plan.train.init_from {
-        Some(path) if plan.hardware.device == DeviceChoice::Scripted => {
+        Some(path) if *plan.hardware.device == DeviceChoice::Scripted => {
             if may_be_there(path) {
                 Ok(None)
             } else {

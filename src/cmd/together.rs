@@ -178,10 +178,7 @@ fn experiments(plans: &[RunPlan]) -> Vec<String> {
 
 /// Whether they come from configurations of single runs, which know nothing of the experiment's others.
 fn is_frozen<'a>(plans: impl IntoIterator<Item = &'a RunPlan>) -> bool {
-    plans.into_iter().any(|plan| {
-        let run = plan.resolved.iter().find(|resolved| resolved.key == "experiment.run");
-        run.and_then(|run| run.value.as_str()).is_some_and(|name| !name.is_empty())
-    })
+    plans.into_iter().any(|plan| plan.experiment.run.is_some())
 }
 
 /// Experiment and directory of an item.

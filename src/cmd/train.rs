@@ -1,5 +1,8 @@
 //! `runner FILE...`: trains every run that is not done yet, reports each, compares them, and says how it went.
 
+use std::ffi::OsStr;
+use std::path::Path;
+
 use super::args::{Folders, Selection};
 use super::preflight::{
     Planned, chosen_starts, fetch_corpora, load_plans, short_of_disk, short_of_memory, take_turns,
@@ -8,6 +11,7 @@ use super::preflight::{
 use super::signals;
 use super::sweep::{self, Item, Origin, WorkArgs};
 use super::together;
+use super::verbs;
 use crate::error::{Error, Exit};
 use crate::facts::Status;
 use crate::launcher::Launcher;
@@ -36,13 +40,23 @@ pub struct Args {
 }
 
 impl Args {
-    /// `runner --runs-dir d ls` reads like a command and would be taken for a file.
+    /// `runner --runs-dir d ls` and `runner train x.toml` read like commands, and `a.b=1` like a key and its value: they would be taken
+    /// for files.
     pub fn refuse_misplaced_command<'a>(&self, commands: impl Iterator<Item = &'a str>) -> Result<(), Error> {
-        for command in commands {
-            if self.selection.files.iter().any(|file| file.as_os_str() == command && !file.exists()) {
+        let commands: Vec<&str> = commands.collect();
+        let files: Vec<&OsStr> = self.selection.files.iter().map(|file| file.as_os_str()).collect();
+        for (index, file) in files.iter().enumerate().filter(|(_, file)| !Path::new(file).exists()) {
+            if let Some(command) = commands.iter().find(|command| *file == **command) {
                 return Err(Error::Usage(format!(
                     "options go after the command: `runner {command} ...`, not `runner ... {command}`"
                 )));
+            }
+            let hint = match index {
+                0 => verbs::hint(file, &files[1..], &commands),
+                _ => file.to_str().and_then(verbs::assignment),
+            };
+            if let Some(hint) = hint {
+                return Err(Error::Usage(hint));
             }
         }
         Ok(())

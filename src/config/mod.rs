@@ -1,7 +1,7 @@
 //! From TOML files to validated [`RunPlan`]s.
 //!
-//! Rooms, in the order in which a value goes through them: `keys`, the table of all keys, and what people read of it; `read`, in
-//! which a file is read with the places of its values (`document`), checked key by key (`sections`, `check`), put on top of what it
+//! Rooms, in the order in which a value goes through them: `keys`, the table of all keys, each a row in `keys/rows`, and what people
+//! read of it (`defaults.toml`, `runner explain`, the JSON Schema); `read`, in which a file is read with the places of its values (`document`), checked key by key (`sections`, `check`), put on top of what it
 //! extends (`inherit`) and merged (`layers`, which states the order of precedence); `plan`, in which it is multiplied by its sweep
 //! (`expand`), checked as a whole (`validate`, `rules`) and turned into plans (`build`); `frozen`, the file that a run keeps.
 //! `names` and `hint` know what other programs call things.
@@ -27,7 +27,7 @@ pub use error::{ConfigError, ConfigErrors, Line, Place};
 pub(crate) use fixture::frozen_text;
 pub use frozen::{adapted, differences, pinned, read_frozen, render_frozen};
 pub use keys::{DEFAULTS, explain, explain_all, json_schema, name_of_run, schema, value_text};
-pub use plan::experiment;
+pub use plan::{IdleKey, experiment};
 pub use read::MAX_RUNS;
 
 use experiment::RunPlan;
@@ -36,7 +36,7 @@ use read::Findings;
 /// What the command line adds to the files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// `key=value`, the strongest layer. A key that is set here is not swept.
+    /// `key=value`, the strongest layer: a key that is set here is not swept in the file. `key=a,b` sweeps it, as an axis of the grid.
     pub set: Vec<String>,
     /// Names of experiments or runs to keep, with `*` for any characters; all when empty.
     pub only: Vec<String>,
@@ -105,6 +105,20 @@ pub fn load(files: &[PathBuf], options: &LoadOptions) -> Result<Vec<RunPlan>, Co
         }
     }
     Err(ConfigErrors::new(problems))
+}
+
+/// The key that a name means, this program's or another's, by its dotted name, and what to say of the difference.
+pub fn meant_key(name: &str) -> (Option<&'static str>, String) {
+    if let Some(key) = schema::key(name) {
+        return (Some(key.name), String::new());
+    }
+    let hint = hint::for_key(None, name, hint::Spelling::Dotted);
+    let difference = match (&hint.key, hint.help.split_once("; ")) {
+        (Some(_), Some((_, difference))) => difference.to_owned(),
+        (Some(_), None) => String::new(),
+        (None, _) => hint.help,
+    };
+    (hint.key.map(|key| key.name), difference)
 }
 
 /// What a file calls its experiment, and its run if it names that too.

@@ -169,7 +169,7 @@ pub(super) fn open(plan: &DataPlan) -> Result<Vec<Source>, DataError> {
         }
         Ok(source)
     };
-    match &plan.source {
+    match &plan.source() {
         DataSource::Paths(paths) if !plan.weights.is_empty() => {
             paths.iter().map(|path| of_paths(std::slice::from_ref(path))).collect()
         }
@@ -265,7 +265,7 @@ impl fmt::Display for Found {
 /// # Errors
 /// A path that is missing, empty or unreadable, a folder without text, a name that is not known.
 pub fn preflight(plan: &DataPlan) -> Result<Found, DataError> {
-    match &plan.source {
+    match &plan.source() {
         DataSource::Path(path) => found_at(path),
         DataSource::Paths(paths) => {
             let mut all = (0, 0);

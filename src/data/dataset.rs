@@ -14,7 +14,7 @@ use super::split::{Share, Split};
 use super::tokenized::{About, Loaded, Tokenized, in_memory};
 use super::tokenizer::Tokenizer;
 use super::tokens::Tokens;
-use crate::config::experiment::{DataPlan, DataSource, RunPlan, TrainPlan, WindowOrder};
+use crate::config::experiment::{DataPlan, DataSource, RunPlan, WindowOrder};
 use crate::facts::DataInfo;
 use crate::files::sha256;
 use crate::units;
@@ -76,7 +76,7 @@ pub fn load_telling(
     let tokenizer = tokenizer.as_ref();
     let sources = corpus::open(plan)?;
     let loaded = if plan.cache && is_large(&sources) {
-        kept::load(plan, tokenizer, &sources, &corpus::data_folder(&plan.source.to_string())?, progress)?
+        kept::load(plan, tokenizer, &sources, &corpus::data_folder(&plan.source().to_string())?, progress)?
     } else {
         in_memory(plan, tokenizer, &sources, progress)?
     };
@@ -94,7 +94,7 @@ pub fn load_kept(plan: &DataPlan, tokenizer: Option<&Tokenizer>) -> Result<Optio
     if !plan.cache || !is_large(&sources) {
         return Ok(None);
     }
-    let folder = corpus::data_folder(&plan.source.to_string())?;
+    let folder = corpus::data_folder(&plan.source().to_string())?;
     let loaded = kept::find(plan, tokenizer, &sources, &folder)?;
     Ok(loaded.map(|loaded| dataset(plan, &sources, loaded)))
 }
@@ -117,9 +117,9 @@ fn dataset(plan: &DataPlan, sources: &[Source], loaded: Loaded) -> Dataset {
     let mut notices: Vec<String> = sources.iter().flat_map(|source| source.notices.clone()).collect();
     notices.extend(of_cache);
     notices.extend(left_out);
-    let mixed = match &plan.source {
-        DataSource::Paths(paths) if !plan.weights.is_empty() => paths.as_slice(),
-        _ => &[],
+    let mixed = match plan.source() {
+        DataSource::Paths(paths) if !plan.weights.is_empty() => paths,
+        _ => Vec::new(),
     };
     let (mut train, mut val) = (Vec::new(), Vec::new());
     for (place, text) in texts.iter().enumerate() {
@@ -135,7 +135,7 @@ fn dataset(plan: &DataPlan, sources: &[Source], loaded: Loaded) -> Dataset {
     notices.extend(about_marks(plan, &tokenizer, written));
     notices.extend(named_tokens(&tokenizer, &texts));
     let mut dataset = Dataset {
-        name: plan.source.to_string(),
+        name: plan.source().to_string(),
         sha256: match texts.as_slice() {
             [one] => one.about.sha256.clone(),
             several => {
@@ -246,9 +246,9 @@ impl Dataset {
     /// Batches for the loss over the training text: all of it, or of a very large one windows that are spread evenly.
     pub fn final_batches<'a>(
         &'a self,
-        train: &TrainPlan,
+        batch_size: usize,
+        sequence_length: usize,
     ) -> Box<dyn Iterator<Item = Result<Batch, DataError>> + 'a> {
-        let (batch_size, sequence_length) = (train.batch_size, train.sequence_length);
         if self.is_very_large() {
             let batches = MEASURED.div_ceil(batch_size * sequence_length);
             Box::new(evaluation_batches(&self.train, batch_size, sequence_length, batches))
@@ -302,7 +302,8 @@ impl Dataset {
     /// A split too short for the plan's windows; a model with fewer ids than the tokenizer.
     pub fn check(&self, plan: &RunPlan) -> Result<(), DataError> {
         self.check_vocabulary(plan.model.vocab_size)?;
-        self.check_lengths(plan.data.order, &plan.train, plan.data.val_fraction > 0.0)
+        let validates = plan.data.val_fraction > 0.0 && plan.train.eval_interval > 0;
+        self.check_lengths(plan.data.order, plan.train.batch_size, plan.sequence_length(), validates)
     }
 
     fn check_vocabulary(&self, model: Option<usize>) -> Result<(), DataError> {
@@ -315,19 +316,25 @@ impl Dataset {
         }
     }
 
-    fn check_lengths(&self, order: WindowOrder, train: &TrainPlan, validates: bool) -> Result<(), DataError> {
-        let together = self.train.together(train.batch_size);
-        let check = |text| check_length(text, together, train.sequence_length, order);
+    fn check_lengths(
+        &self,
+        order: WindowOrder,
+        batch_size: usize,
+        sequence_length: usize,
+        validates: bool,
+    ) -> Result<(), DataError> {
+        let together = self.train.together(batch_size);
+        let check = |text| check_length(text, together, sequence_length, order);
         self.train.parts.iter().try_for_each(check)?;
-        let needed = train.sequence_length.saturating_add(1);
+        let needed = sequence_length.saturating_add(1);
         let too_short = self.val.parts.iter().find(|text| text.tokens.len() < needed);
-        if let Some(Share { name, tokens, .. }) = too_short.filter(|_| validates && train.eval_interval > 0) {
+        if let Some(Share { name, tokens, .. }) = too_short.filter(|_| validates) {
             return Err(DataError::TooShort {
                 split: "validation",
                 text: name.clone(),
                 tokens: tokens.len(),
                 needed,
-                purpose: format!("one window of train.sequence_length = {}", train.sequence_length),
+                purpose: format!("one window of train.sequence_length = {sequence_length}"),
                 advice: "raise data.val_fraction, lower train.sequence_length, or set data.val_fraction = 0 or \
                          train.eval_interval = 0 to train without validation",
             });

@@ -3,20 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use super::Split;
-use crate::config::experiment::{DataPlan, DataSource, Separator, TokenizerKind, WindowOrder};
+use crate::config::experiment::{DataPlan, DataSource, Paths, TokenizerKind};
 
 /// A plan of bytes without validation.
 pub fn plan_of(source: DataSource) -> DataPlan {
+    let (corpus, paths) = match source {
+        DataSource::Corpus(name) => (Some(name), Vec::new()),
+        DataSource::Path(path) => (None, vec![path]),
+        DataSource::Paths(paths) => (None, paths),
+    };
     DataPlan {
-        source,
-        weights: Vec::new(),
-        text_column: "text".to_owned(),
-        separator: Separator::Auto,
-        special_tokens: true,
-        cache: true,
+        corpus,
+        path: Paths(paths),
         tokenizer: TokenizerKind::Byte,
         val_fraction: 0.0,
-        order: WindowOrder::Random,
+        ..DataPlan::default()
     }
 }
 

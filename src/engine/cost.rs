@@ -58,7 +58,7 @@ pub fn cost_by(plan: &RunPlan, vocab_size: usize, corpus_tokens: u64, kernel: Op
     let train = &plan.train;
     let sequences = train.batch_size * train.gradient_accumulation_steps;
     let of_passes =
-        step_flops(&memory.config, sequences, train.sequence_length, train.activation_checkpointing);
+        step_flops(&memory.config, sequences, plan.sequence_length(), train.activation_checkpointing);
     let flops = StepFlops { optimizer: optimizer_flops(&memory.config, &plan.optimizer), ..of_passes };
     Some(Cost { flops, memory })
 }
@@ -75,7 +75,7 @@ pub fn memory_need(
     let cores = machine::cores;
     let workload = Workload {
         batch_size: train.batch_size,
-        sequence_length: train.sequence_length,
+        sequence_length: plan.sequence_length(),
         optimizer: plan.optimizer.kind,
         activation_checkpointing: train.activation_checkpointing,
         dtype: plan.hardware.dtype,

@@ -33,7 +33,7 @@ pub fn open_like(
 ) -> Result<Box<dyn Engine>, EngineError> {
     let kernel = before.and_then(|device| device.kernel.as_deref());
     check_device(plan)?;
-    match plan.hardware.device {
+    match *plan.hardware.device {
         DeviceChoice::Auto if device::cuda_devices().is_ok() => dfdx::open_cuda(plan, vocab_size, 0),
         DeviceChoice::Auto | DeviceChoice::Cpu => dfdx::open_cpu(plan, vocab_size, kernel),
         DeviceChoice::Cuda(ordinal) => dfdx::open_cuda(plan, vocab_size, ordinal),
@@ -56,7 +56,7 @@ pub fn probe_products(plan: &RunPlan, before: Option<&DeviceInfo>) -> Option<f64
 /// # Errors
 /// What is missing, and what to do about it.
 pub fn check_device(plan: &RunPlan) -> Result<(), EngineError> {
-    let on_gpu = match plan.hardware.device {
+    let on_gpu = match *plan.hardware.device {
         DeviceChoice::Cuda(ordinal) => device::check_cuda(ordinal).map(|()| true)?,
         DeviceChoice::Auto => device::cuda_devices().is_ok(),
         DeviceChoice::Cpu => false,

@@ -117,7 +117,7 @@ fn changed_text(
     if before.sha256 != now.sha256 && same_but_for_separators {
         let key = "data.separator";
         let of = |plan: &RunPlan| {
-            let resolved = plan.resolved.iter().find(|resolved| resolved.key == key);
+            let resolved = plan.resolved_key(key);
             resolved.map_or_else(|| "-".to_owned(), |resolved| config::value_text(&resolved.value))
         };
         return Some(change(key, of(frozen), of(plan)));

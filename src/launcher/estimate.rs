@@ -136,7 +136,7 @@ impl Question {
             }
             .to_owned(),
             flops_per_step: cost.flops.model,
-            tokens_per_step: plan.train.tokens_per_step(),
+            tokens_per_step: plan.tokens_per_step(),
         }
     }
 
@@ -213,7 +213,7 @@ mod tests {
     fn run(plan: &RunPlan, cost: &Cost, steps: u64, elapsed_secs: f64) -> Manifest {
         let mut manifest = fixture::manifest("exp", "seed=1");
         manifest.run.max_steps = steps;
-        manifest.run.tokens_per_step = plan.train.tokens_per_step();
+        manifest.run.tokens_per_step = plan.tokens_per_step();
         manifest.cost = Some(CostInfo {
             model_flops_per_step: cost.flops.model,
             recomputed_flops_per_step: 0.0,

@@ -35,7 +35,7 @@ pub enum LeaseError {
 /// # Errors
 /// [`LeaseError::Taken`] when others have them.
 pub fn take(plan: &RunPlan) -> Result<Option<Lease>, LeaseError> {
-    let ordinals: Vec<usize> = match plan.hardware.device {
+    let ordinals: Vec<usize> = match *plan.hardware.device {
         DeviceChoice::Cuda(ordinal) => vec![ordinal],
         DeviceChoice::Auto => (0..device::cuda_devices().unwrap_or(0)).collect(),
         DeviceChoice::Cpu | DeviceChoice::Scripted => return Ok(None),

@@ -204,7 +204,7 @@ enum Next {
 
 impl Running {
     fn end_if_silent(&mut self) {
-        let timeout = self.policy.as_ref().and_then(|policy| policy.timeout_secs);
+        let timeout = self.policy.as_ref().and_then(|policy| policy.timeout.secs);
         if let Some(timeout) = timeout
             && !self.silent
             && self.child.silent_for().as_secs_f64() > timeout
@@ -305,7 +305,7 @@ impl Running {
         let death =
             Death { status, last_output: &last_output, oom_killer: self.oom_kills.is_some_and(killed) };
         let (class, message) = if self.silent {
-            let timeout = self.policy.as_ref().and_then(|policy| policy.timeout_secs).unwrap_or_default();
+            let timeout = self.policy.as_ref().and_then(|policy| policy.timeout.secs).unwrap_or_default();
             let message = format!(
                 "it made no progress for {} (on_failure.timeout), so it was ended",
                 units::duration(timeout)

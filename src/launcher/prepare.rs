@@ -28,6 +28,20 @@ pub enum Place {
     Elsewhere,
 }
 
+/// In words, each key of the plan that someone set and that has no effect, and more threads than the machine has cores.
+pub fn idle(plan: &RunPlan, place: Place) -> Vec<String> {
+    let threads = plan.resolved_key("hardware.threads").filter(|_| place == Place::Here);
+    let cores = machine::cores();
+    let many = threads.zip(plan.hardware.threads).filter(|(_, threads)| *threads > cores).map(|(key, threads)| {
+        format!(
+            "`hardware.threads = {threads}` ({}) is more than this machine has cores, {cores}: further threads only make it slower; \
+             set {cores} or fewer, or 0 for all cores",
+            key.source
+        )
+    });
+    plan.idle.iter().map(ToString::to_string).chain(many).collect()
+}
+
 /// What all runs of one call share.
 pub struct Launcher {
     host: HostInfo,
@@ -73,7 +87,7 @@ impl Launcher {
 
     /// In words, what this machine lacks for the plan.
     pub fn unmet(&self, plan: &RunPlan) -> Option<String> {
-        unmet(&plan.hardware.requires, plan.train.init_from.as_deref(), &self.machine)
+        unmet(plan.hardware.requirements(), plan.train.init_from.as_deref(), &self.machine)
     }
 
     /// As [`Launcher::unmet`], for a run whose directory is gone on with.
@@ -113,6 +127,7 @@ impl Launcher {
     ) -> Result<(RunDir, Manifest), StoreError> {
         let mut manifest = self.manifest(plan);
         (manifest.changed_since, manifest.estimate) = (changed_since, estimate);
+        manifest.idle = idle(plan, place);
         if place == Place::Here
             && let Some(reason) = self.unmet(plan)
         {
@@ -154,11 +169,11 @@ impl Launcher {
                 hypothesis: experiment.hypothesis.clone(),
                 tags: experiment.tags.clone(),
                 seed: experiment.seed,
-                repeat: experiment.repeat,
+                repeat: plan.repeat,
                 repeats: experiment.repeats,
                 point: plan.point.iter().cloned().collect(),
                 max_steps: plan.train.max_steps,
-                tokens_per_step: plan.train.tokens_per_step(),
+                tokens_per_step: plan.tokens_per_step(),
                 same_losses_within: experiment.same_losses_within,
             },
             host: self.host.clone(),
@@ -169,17 +184,18 @@ impl Launcher {
             init_from: None,
             cost: None,
             estimate: None,
-            target: plan.target.as_ref().map(|target| TargetInfo {
-                metric: target.metric.key().to_owned(),
-                threshold: target.threshold,
+            target: plan.target.threshold.map(|threshold| TargetInfo {
+                metric: plan.target.metric.key().to_owned(),
+                threshold,
                 reached_at_step: None,
                 reached_value: None,
             }),
             results: None,
             time: None,
-            reference: plan.reference.clone(),
+            reference: plan.reference.result(),
             packages: self.template.packages.clone(),
             adapted: Vec::new(),
+            idle: Vec::new(),
             lost: Vec::new(),
             last_output: Vec::new(),
             changed_since: None,

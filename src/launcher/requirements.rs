@@ -28,12 +28,16 @@ pub fn unmet_to_go_on(plan: &RunPlan, dir: &RunDir, machine: &Machine) -> Option
     // What cannot be read now is not gone.
     let begun = dir.checkpoints().steps().map_or(true, |steps| !steps.is_empty());
     let init_from = plan.train.init_from.as_deref().filter(|_| !begun);
-    unmet(&plan.hardware.requires, init_from, machine)
+    unmet(plan.hardware.requirements(), init_from, machine)
 }
 
 /// In words, the first requirement that the machine does not meet. `init_from` is what the run begins from.
-pub fn unmet(requirements: &[Requirement], init_from: Option<&Path>, machine: &Machine) -> Option<String> {
-    requirements.iter().find_map(|requirement| match *requirement {
+pub fn unmet<'a>(
+    requirements: impl IntoIterator<Item = &'a Requirement>,
+    init_from: Option<&Path>,
+    machine: &Machine,
+) -> Option<String> {
+    requirements.into_iter().find_map(|requirement| match *requirement {
         Requirement::Cuda => {
             machine.cuda_devices.as_ref().err().map(|reason| format!("needs a CUDA GPU: {reason}"))
         }

@@ -114,8 +114,7 @@ mod tests {
     use super::*;
 
     fn policy(halve_batch: bool) -> OnFailurePlan {
-        let retries = vec![(StopReason::Killed, 3), (StopReason::Device, 1)];
-        OnFailurePlan { retries, backoff_secs: 10.0, timeout_secs: None, halve_batch }
+        OnFailurePlan { retry_killed: 3, halve_batch, ..OnFailurePlan::default() }
     }
 
     #[test]
@@ -132,7 +131,7 @@ mod tests {
 
     #[test]
     fn waits_do_not_grow_without_end() {
-        let many = OnFailurePlan { retries: vec![(StopReason::Killed, 1_000)], ..policy(false) };
+        let many = OnFailurePlan { retry_killed: 1_000, ..policy(false) };
         let mut tries = Tries::default();
         for _ in 0..200 {
             assert!(tries.after(StopReason::Killed, &many, 8).unwrap().wait <= Duration::from_secs(600));

@@ -79,9 +79,9 @@ pub fn optimizer_flops(config: &ModelConfig, optimizer: &OptimizerPlan) -> f64 {
     let matrices = layout(config).into_iter().filter(|parameter| parameter.role() == Role::Matrix);
     matrices
         .map(|matrix| {
-            let pieces = if optimizer.muon.split_qkv { matrix.matrices() } else { 1 };
+            let pieces = if optimizer.split_qkv { matrix.matrices() } else { 1 };
             let sides = Sides { inputs: matrix.shape[0], outputs: matrix.shape[1], pieces };
-            of_parameter(Role::Matrix, sides, optimizer.muon.coefficients.len())
+            of_parameter(Role::Matrix, sides, optimizer.ns_steps)
         })
         .sum()
 }
@@ -91,8 +91,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::experiment::MuonPlan;
-    use crate::facts::optimizer::{AdjustLr, OptimizerKind};
+    use crate::facts::optimizer::OptimizerKind;
 
     const GPT2: ModelConfig =
         ModelConfig { n_layer: 12, n_head: 12, n_embd: 768, block_size: 1024, vocab_size: 50257, bias: true };
@@ -121,26 +120,7 @@ mod tests {
 
     #[test]
     fn muon_at_2048_tokens_costs_about_as_much_as_the_passes() {
-        let optimizer = OptimizerPlan {
-            kind: OptimizerKind::Muon,
-            learning_rate: 0.02,
-            beta1: 0.9,
-            beta2: 0.95,
-            eps: 1e-8,
-            momentum: 0.95,
-            weight_decay: 0.0,
-            decay_all: false,
-            grad_clip: 0.0,
-            muon: MuonPlan {
-                adamw_learning_rate: 3e-3,
-                momentum_start: 0.85,
-                momentum_warmup_steps: 0,
-                nesterov: true,
-                coefficients: vec![[3.4445, -4.775, 2.0315]; 5],
-                adjust_lr: AdjustLr::Original,
-                split_qkv: true,
-            },
-        };
+        let optimizer = OptimizerPlan { kind: OptimizerKind::Muon, ..OptimizerPlan::default() };
         // Per layer four squares of 768 and two matrices of 768 x 3072.
         let flops = optimizer_flops(&GPT2, &optimizer);
         assert_eq!(flops, 12.0 * 5.0 * (4.0 * 6.0 + 2.0 * 18.0) * 768.0_f64.powi(3));

@@ -34,17 +34,16 @@ pub fn try_update<S: Shape, E: Dtype, D: Update<E>>(change: Change<'_, S, E, D>)
         return adamw::try_update(Change { learning_rate, ..change });
     };
     let Change { plan, step, learning_rate, clip, parameter, tensor, gradient, state, aside, .. } = change;
-    let muon = &plan.muon;
-    let pieces = if muon.split_qkv { parameter.matrices() } else { 1 };
+    let pieces = if plan.split_qkv { parameter.matrices() } else { 1 };
     let rule = MuonRule {
         rows,
         columns: columns / pieces,
         pieces,
         learning_rate,
-        scale: muon.adjust_lr.factor(rows, columns / pieces),
+        scale: plan.adjust_lr_fn.factor(rows, columns / pieces),
         momentum: momentum_at(plan, step),
-        nesterov: muon.nesterov,
-        coefficients: &muon.coefficients,
+        nesterov: plan.nesterov,
+        coefficients: &plan.coefficients(),
         decay: decay(plan, parameter),
         clip,
     };
@@ -54,15 +53,15 @@ pub fn try_update<S: Shape, E: Dtype, D: Update<E>>(change: Change<'_, S, E, D>)
 
 /// AdamW's learning rate where that of the matrices is `learning_rate`: the schedule shapes both alike.
 pub fn rate_of_rest(plan: &OptimizerPlan, learning_rate: f64) -> f64 {
-    learning_rate * (plan.muon.adamw_learning_rate / plan.learning_rate)
+    learning_rate * (plan.rate_of_adamw() / plan.learning_rate)
 }
 
 /// The momentum of a step, the first of which is 1.
 fn momentum_at(plan: &OptimizerPlan, step: u64) -> f64 {
-    let (muon, taken) = (&plan.muon, step.saturating_sub(1));
-    if taken >= muon.momentum_warmup_steps {
+    let taken = step.saturating_sub(1);
+    if taken >= plan.momentum_warmup_steps {
         return plan.momentum;
     }
-    let share = taken as f64 / muon.momentum_warmup_steps as f64;
-    muon.momentum_start + share * (plan.momentum - muon.momentum_start)
+    let share = taken as f64 / plan.momentum_warmup_steps as f64;
+    plan.momentum_start + share * (plan.momentum - plan.momentum_start)
 }

@@ -13,7 +13,7 @@ use crate::config::experiment::{ScheduleKind, SchedulePlan};
 /// use runner::config::experiment::{ScheduleKind, SchedulePlan};
 /// use runner::optim::learning_rate;
 ///
-/// let plan = SchedulePlan { kind: ScheduleKind::Linear, warmup_steps: 10, decay_steps: 100, min_lr: 0.0 };
+/// let plan = SchedulePlan { kind: ScheduleKind::Linear, warmup_steps: 10, decay_steps: Some(100), min_lr: 0.0 };
 /// let at = |step| learning_rate(&plan, 0.02, 100, step);
 /// assert_eq!((at(5), at(10), at(100)), (0.01, 0.02, 0.0));
 /// ```
@@ -22,15 +22,16 @@ pub fn learning_rate(plan: &SchedulePlan, peak: f64, max_steps: u64, step: u64) 
         return peak * step as f64 / plan.warmup_steps as f64;
     }
     let fall = |share: f64| plan.min_lr + (peak - plan.min_lr) * share;
+    let decay_steps = plan.decays_over(max_steps);
     match plan.kind {
         ScheduleKind::Constant => peak,
-        ScheduleKind::Linear => fall(1.0 - progress(plan.warmup_steps, plan.decay_steps, step)),
+        ScheduleKind::Linear => fall(1.0 - progress(plan.warmup_steps, decay_steps, step)),
         ScheduleKind::Cosine => {
-            let progress = progress(plan.warmup_steps, plan.decay_steps, step);
+            let progress = progress(plan.warmup_steps, decay_steps, step);
             fall(0.5 * (1.0 + (std::f64::consts::PI * progress).cos()))
         }
         ScheduleKind::WarmupStableDecay => {
-            let start = max_steps.saturating_sub(plan.decay_steps).max(plan.warmup_steps);
+            let start = max_steps.saturating_sub(decay_steps).max(plan.warmup_steps);
             fall(1.0 - progress(start, max_steps, step))
         }
     }
@@ -54,7 +55,7 @@ mod tests {
         [ScheduleKind::Constant, ScheduleKind::Linear, ScheduleKind::Cosine, ScheduleKind::WarmupStableDecay];
 
     fn plan(kind: ScheduleKind, warmup_steps: u64, decay_steps: u64) -> SchedulePlan {
-        SchedulePlan { kind, warmup_steps, decay_steps, min_lr: 0.1 }
+        SchedulePlan { kind, warmup_steps, decay_steps: Some(decay_steps), min_lr: 0.1 }
     }
 
     #[test]

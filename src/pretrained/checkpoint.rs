@@ -117,7 +117,7 @@ fn in_folder(
     let sum = dir.read_manifest().ok().and_then(|manifest| manifest.config_sha256);
     let plan = config::read_frozen(&dir.config(), sum.as_deref())
         .map_err(|source| PretrainedError::Config { run: run.clone(), source })?;
-    if plan.hardware.device == DeviceChoice::Scripted {
+    if *plan.hardware.device == DeviceChoice::Scripted {
         return Err(PretrainedError::Scripted { run });
     }
     match checksums::verify_one(&path, WEIGHTS_FILE) {

@@ -8,6 +8,7 @@ mod axis;
 mod canvas;
 mod decimate;
 mod draw;
+mod inks;
 mod lettering;
 mod paper;
 pub mod sheet;

@@ -192,7 +192,11 @@ fn words(event: &Event) -> Option<String> {
         Event::Finished { message, elapsed_secs, .. } => {
             Some(format!("{message}; took {}", units::duration(*elapsed_secs)))
         }
-        Event::Started { .. } | Event::Sampled { .. } | Event::CheckpointSaved { .. } => None,
+        // Keys without effect are told once for all runs, by who starts them.
+        Event::Started { .. }
+        | Event::NoEffect { .. }
+        | Event::Sampled { .. }
+        | Event::CheckpointSaved { .. } => None,
     }
 }
 

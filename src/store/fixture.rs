@@ -53,6 +53,7 @@ pub(crate) fn manifest(experiment: &str, run: &str) -> Manifest {
         reference: None,
         packages: BTreeMap::new(),
         adapted: Vec::new(),
+        idle: Vec::new(),
         lost: Vec::new(),
         last_output: Vec::new(),
         changed_since: None,

@@ -70,6 +70,9 @@ pub struct Manifest {
     /// What was changed in the configuration since the run was made, to get it through.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adapted: Vec<KeyChange>,
+    /// In words, the keys that someone set and that do nothing in this run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub idle: Vec<String>,
     /// What of its record was damaged under way and could not be made good.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<String>,

@@ -17,12 +17,12 @@ pub struct Ending {
 /// Target, last step, time limit: in this order, so that a target reached at the last step counts as reached.
 pub fn planned(plan: &RunPlan, row: &MetricsRow, elapsed_secs: f64) -> Option<Ending> {
     let finished = |reason, message| Some(Ending { status: Status::Finished, reason, message });
-    if let (Some(target), Some(value)) = (&plan.target, target::reached(plan.target.as_ref(), row)) {
+    if let (Some(threshold), Some(value)) = (plan.target.threshold, target::reached(&plan.target, row)) {
         let message = format!(
             "{} {} is below the target {} after {}",
-            target.metric.key(),
-            units::loss_below(value, target.threshold),
-            units::number(target.threshold),
+            plan.target.metric.key(),
+            units::loss_below(value, threshold),
+            units::number(threshold),
             units::steps(row.step)
         );
         return finished(StopReason::TargetReached, message);
@@ -30,7 +30,7 @@ pub fn planned(plan: &RunPlan, row: &MetricsRow, elapsed_secs: f64) -> Option<En
     if row.step >= plan.train.max_steps {
         return finished(StopReason::MaxSteps, format!("max_steps was reached: {}", units::steps(row.step)));
     }
-    let limit = plan.train.max_time_secs.filter(|&limit| elapsed_secs >= limit)?;
+    let limit = plan.train.max_time.secs.filter(|&limit| elapsed_secs >= limit)?;
     let message =
         format!("the time limit of {} was reached after {}", units::duration(limit), units::steps(row.step));
     finished(StopReason::MaxTime, message)

@@ -42,7 +42,7 @@ impl Session<'_> {
         let windows = data::evaluation_batches(
             &self.dataset.val,
             train.batch_size,
-            train.sequence_length,
+            self.plan.sequence_length(),
             train.eval_batches,
         );
         let score = score(self.engine.as_mut(), windows, &self.lengths, self.stop)?;
@@ -61,7 +61,7 @@ impl Session<'_> {
         }
         let train = &self.plan.train;
         let started = Instant::now();
-        let windows = self.dataset.final_batches(train);
+        let windows = self.dataset.final_batches(train.batch_size, self.plan.sequence_length());
         let score = score(self.engine.as_mut(), windows, &self.lengths, self.stop)?;
         let time = started.elapsed();
         self.spent.evaluations += time;
@@ -80,8 +80,7 @@ impl Session<'_> {
 
     /// The loss of the weights as they are, on a single window: what a checkpoint is worth at least.
     pub(super) fn probe(&mut self) -> Result<Option<f64>, TrainError> {
-        let window =
-            data::whole_corpus_batches(&self.dataset.train, 1, self.plan.train.sequence_length).next();
+        let window = data::whole_corpus_batches(&self.dataset.train, 1, self.plan.sequence_length()).next();
         match window {
             Some(window) => Ok(Some(self.engine.loss(&window?)?)),
             None => Ok(None),

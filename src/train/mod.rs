@@ -51,8 +51,8 @@ pub struct Assignment {
 impl Assignment {
     fn apply(self, plan: &mut RunPlan) {
         plan.hardware.threads = plan.hardware.threads.or(self.threads);
-        if let (DeviceChoice::Auto, Some(ordinal)) = (&plan.hardware.device, self.gpu) {
-            plan.hardware.device = DeviceChoice::Cuda(ordinal);
+        if let (DeviceChoice::Auto, Some(ordinal)) = (&*plan.hardware.device, self.gpu) {
+            plan.hardware.device = DeviceChoice::Cuda(ordinal).into();
         }
     }
 }
@@ -155,7 +155,7 @@ fn train_plan(
     let monitor = Monitor::start(monitor_interval(&plan), gpu, peak);
     let opened = Opened { plan: &plan, dir, dataset: &dataset, engine, checkpoints, attempt };
     let mut session = Session::new(opened, go_on, sinks, monitor, stop)?;
-    let ending = session.run(notices);
+    let ending = session.run(notices, manifest.idle.clone());
     if let Err(error) = &ending {
         session.announce_failure(error);
     }
@@ -227,7 +227,7 @@ fn begin_from(
     dir: &RunDir,
     manifest: &mut Manifest,
 ) -> Result<Option<Tokenizer>, TrainError> {
-    if plan.train.init_from.is_none() || plan.hardware.device == DeviceChoice::Scripted {
+    if plan.train.init_from.is_none() || *plan.hardware.device == DeviceChoice::Scripted {
         return Ok(None);
     }
     let path = || dir.path().join(data::TOKENIZER_FILE);
@@ -269,7 +269,7 @@ fn check_unchanged(manifest: &Manifest, dataset: &Dataset) -> Result<(), TrainEr
 
 /// A scripted run pretends its time, so it does not look at the real machine either.
 fn monitor_interval(plan: &RunPlan) -> f64 {
-    match plan.hardware.device {
+    match *plan.hardware.device {
         DeviceChoice::Scripted => 0.0,
         _ => plan.hardware.monitor_interval_secs,
     }

@@ -83,7 +83,7 @@ impl<'a> Session<'a> {
         let mut batches = Batches::new(
             dataset.train.clone(),
             train.batch_size,
-            train.sequence_length,
+            plan.sequence_length(),
             plan.data.order,
             plan.experiment.seed,
         )?;
@@ -122,14 +122,18 @@ impl<'a> Session<'a> {
     }
 
     /// Trains to the end, whichever it is. What happened until an error stays available in [`Session::results`]. `notices`
-    /// are what a person should know before it begins: which checkpoints could not be used, and what else is not as it was.
-    pub fn run(&mut self, notices: Vec<String>) -> Result<Ending, TrainError> {
+    /// are what a person should know before it begins: which checkpoints could not be used, and what else is not as it was; `idle` the
+    /// keys that do nothing, which whoever goes on with a run has heard of.
+    pub fn run(&mut self, notices: Vec<String>, idle: Vec<String>) -> Result<Ending, TrainError> {
         self.emit_started()?;
         let step = self.tally.last().step;
         notices.into_iter().try_for_each(|message| self.emit(Event::Warning { step, message }))?;
         match &self.resumed {
             Some(state) => self.emit(Event::Resumed { attempt: self.attempt, step: state.step })?,
-            None => self.warn_of_data()?,
+            None => {
+                idle.into_iter().try_for_each(|message| self.emit(Event::NoEffect { message }))?;
+                self.warn_of_data()?;
+            }
         }
         let mut ending = self.train()?;
         if ending.status != Status::Diverged
@@ -190,7 +194,7 @@ impl<'a> Session<'a> {
     /// The step that reached the target, and the value that did.
     pub fn target_reached(&self) -> Option<(u64, f64)> {
         let last = self.tally.last();
-        target::reached(self.plan.target.as_ref(), last).map(|value| (last.step, value))
+        target::reached(&self.plan.target, last).map(|value| (last.step, value))
     }
 
     fn train(&mut self) -> Result<Ending, TrainError> {
@@ -300,10 +304,10 @@ impl<'a> Session<'a> {
         }
         let skipped = scaling.is_some_and(|scaling| scaling.skipped);
         self.skipped_steps += u64::from(skipped);
-        let step_tokens = train.tokens_per_step() as f64;
+        let step_tokens = self.plan.tokens_per_step() as f64;
         let tokens = step as f64 * step_tokens;
         let score = Score {
-            tokens: train.tokens_per_step(),
+            tokens: self.plan.tokens_per_step(),
             bytes: batches.iter().map(|batch| self.lengths.sum(&batch.targets)).sum(),
             nats: loss * step_tokens,
             right,
@@ -362,7 +366,7 @@ impl<'a> Session<'a> {
             run: self.name.clone(),
             parameters: self.engine.model().parameters,
             max_steps: self.plan.train.max_steps,
-            tokens_per_step: self.plan.train.tokens_per_step(),
+            tokens_per_step: self.plan.tokens_per_step(),
             train_tokens: self.dataset.train.len() as u64,
             documents: self.dataset.documents,
             end_of_text_tokens: self.dataset.ends,

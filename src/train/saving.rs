@@ -92,8 +92,9 @@ impl Session<'_> {
     /// What decides which checkpoint is best: the validation loss of its own step, or without validation the smoothed train loss.
     /// An earlier loss is none of these weights.
     fn score(&self, row: &MetricsRow) -> Option<f64> {
-        let by_validation = self.evaluates()
-            || self.plan.target.as_ref().is_some_and(|target| target.metric.is_of_validation());
+        let target = &self.plan.target;
+        let by_validation =
+            self.evaluates() || target.threshold.is_some() && target.metric.is_of_validation();
         if by_validation { row.val_loss } else { row.train_loss_ema }
     }
 }

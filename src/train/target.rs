@@ -40,16 +40,16 @@ impl TargetMetric {
 }
 
 /// The value that reached the target in this row: measured and strictly below the threshold.
-pub fn reached(target: Option<&TargetPlan>, row: &MetricsRow) -> Option<f64> {
-    let target = target?;
-    target.metric.value(row).filter(|value| *value < target.threshold)
+pub fn reached(target: &TargetPlan, row: &MetricsRow) -> Option<f64> {
+    let threshold = target.threshold?;
+    target.metric.value(row).filter(|value| *value < threshold)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const TARGET: TargetPlan = TargetPlan { metric: TargetMetric::TrainLoss, threshold: 0.0999999 };
+    const TARGET: TargetPlan = TargetPlan { metric: TargetMetric::TrainLoss, threshold: Some(0.0999999) };
 
     fn row(train_loss: f64) -> MetricsRow {
         MetricsRow { train_loss: Some(train_loss), ..MetricsRow::default() }
@@ -57,8 +57,8 @@ mod tests {
 
     #[test]
     fn a_value_equal_to_the_threshold_does_not_reach_it() {
-        assert_eq!(reached(Some(&TARGET), &row(0.0999999)), None);
-        assert_eq!(reached(Some(&TARGET), &row(0.0999998)), Some(0.0999998));
+        assert_eq!(reached(&TARGET, &row(0.0999999)), None);
+        assert_eq!(reached(&TARGET, &row(0.0999998)), Some(0.0999998));
     }
 
     #[test]
@@ -78,9 +78,9 @@ mod tests {
 
     #[test]
     fn nan_and_unmeasured_values_do_not_reach_a_target() {
-        assert_eq!(reached(Some(&TARGET), &row(f64::NAN)), None);
-        assert_eq!(reached(Some(&TARGET), &MetricsRow::default()), None);
-        assert_eq!(reached(None, &row(0.0)), None);
+        assert_eq!(reached(&TARGET, &row(f64::NAN)), None);
+        assert_eq!(reached(&TARGET, &MetricsRow::default()), None);
+        assert_eq!(reached(&TargetPlan { threshold: None, ..TARGET }, &row(0.0)), None);
     }
 
     #[test]

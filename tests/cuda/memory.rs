@@ -37,7 +37,7 @@ fn batch() -> Batch {
 
 /// A batch that fits the plan.
 fn batch_of(plan: &RunPlan) -> Batch {
-    let (batch_size, sequence_length) = (plan.train.batch_size, plan.train.sequence_length);
+    let (batch_size, sequence_length) = (plan.train.batch_size, plan.sequence_length());
     let ids = |first: usize| (first..).take(batch_size * sequence_length);
     let ids = |first: usize| ids(first).map(|i| (i * 7 % VOCABULARY) as u32).collect();
     Batch { batch_size, sequence_length, inputs: ids(0), targets: ids(1) }

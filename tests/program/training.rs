@@ -35,10 +35,15 @@ threads = 1
 const TEXT: &str = "the sea is salt and the salt is the sea and the sea was here before the salt was sold\n";
 
 fn losses(shop: &Shop, run: &str) -> Vec<f64> {
+    column(shop, run, "train_loss").into_iter().map(|loss| loss.parse().unwrap()).collect()
+}
+
+/// The fields of a column of `metrics.csv`.
+fn column(shop: &Shop, run: &str, key: &str) -> Vec<String> {
     let metrics = shop.read(&format!("runs/{run}/metrics.csv"));
     let mut reader = csv::Reader::from_reader(metrics.as_bytes());
-    let column = reader.headers().unwrap().iter().position(|name| name == "train_loss").unwrap();
-    reader.records().map(|record| record.unwrap()[column].parse().unwrap()).collect()
+    let column = reader.headers().unwrap().iter().position(|name| name == key).unwrap();
+    reader.records().map(|record| record.unwrap()[column].to_owned()).collect()
 }
 
 pub fn tiny() -> Shop {
@@ -63,6 +68,61 @@ fn a_tiny_model_learns_and_its_checkpoint_starts_another_run() {
     shop.run(&["tiny.toml", "--set", weights, "--set", "train.max_steps=1"]).expect(0);
     let start = losses(&shop, "tiny/seed=1337-2")[0];
     assert!(start < 0.8 * first, "starting from the checkpoint the loss is {start}, from nothing {first}");
+}
+
+#[test]
+fn bits_per_byte_do_not_depend_on_the_tokenizer_and_accuracy_is_a_share() {
+    let shop = tiny();
+    // Two bytes a character, and as many a token with `char`; one a token with `byte`.
+    shop.write("text.txt", "\u{e9}\u{e8}\u{ea}\u{e9}\u{e8}".repeat(100));
+    let short =
+        ["--set", "train.max_steps=3", "--set", "data.val_fraction=0.3", "--set", "train.eval_interval=1"];
+    for (tokenizer, bytes_per_token) in [("char", 2.0), ("byte", 1.0)] {
+        let tokenizer = format!("data.tokenizer={tokenizer}");
+        shop.run(&[&["tiny.toml", "--again", "--set", &tokenizer], &short[..]].concat()).expect(0);
+        let run = if bytes_per_token == 2.0 { "tiny/seed=1337" } else { "tiny/seed=1337-2" };
+        for split in ["train", "val"] {
+            let numbers = |key: &str| {
+                let fields = column(&shop, run, &format!("{split}_{key}"));
+                fields.iter().filter_map(|field| field.parse().ok()).collect::<Vec<f64>>()
+            };
+            let (losses, bits, shares) = (numbers("loss"), numbers("bits_per_byte"), numbers("accuracy"));
+            assert!(losses.len() >= 3 && bits.len() == losses.len() && shares.len() == losses.len());
+            for (loss, bits) in losses.iter().zip(&bits) {
+                let expected = loss / std::f64::consts::LN_2 / bytes_per_token;
+                assert!((bits - expected).abs() < 1e-9, "{split}: {bits}, expected {expected}");
+            }
+            assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)), "{shares:?}");
+        }
+    }
+    let report = shop.read("runs/tiny/seed=1337/report.md");
+    assert!(report.contains("| Validation bits per byte, best ") && report.contains("(plots/accuracy.png)"));
+}
+
+#[test]
+fn muon_has_two_learning_rates_and_adamw_one() {
+    let shop = tiny();
+    let run = |kind: &str| {
+        let kind = format!("optimizer.kind={kind}");
+        let rates = [
+            "--set",
+            "optimizer.learning_rate=0.02",
+            "--set",
+            "train.max_steps=2",
+            "--set",
+            "schedule.warmup_steps=2",
+        ];
+        shop.run(&[&["tiny.toml", "--again", "--set", &kind], &rates[..]].concat()).expect(0);
+    };
+    run("muon");
+    assert_eq!(column(&shop, "tiny/seed=1337", "learning_rate"), ["0.01", "0.02"]);
+    let of_rest: Vec<f64> = column(&shop, "tiny/seed=1337", "adamw_learning_rate")
+        .iter()
+        .map(|rate| rate.parse().unwrap())
+        .collect();
+    assert!((of_rest[0] - 1.5e-3).abs() < 1e-12 && (of_rest[1] - 3e-3).abs() < 1e-12, "{of_rest:?}");
+    run("adamw");
+    assert_eq!(column(&shop, "tiny/seed=1337-2", "adamw_learning_rate"), ["", ""]);
 }
 
 #[test]

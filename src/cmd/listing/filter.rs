@@ -14,7 +14,7 @@ pub struct Filter {
     /// skipped, unreadable, or a class of failures such as out_of_memory. Repeatable, or with commas: one of them.
     #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = status)]
     status: Vec<String>,
-    /// Only runs with this tag (`experiment.tags`). Repeatable: all of them.
+    /// Only runs with this tag: of their experiment (`experiment.tags`), or of a checkpoint (`runner tag`). Repeatable: all of them.
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
     /// Only runs whose key, metric or outcome is this: KEY=VALUE, or with !=, <, <=, >, >=. Numbers are compared as numbers, and in a
@@ -54,7 +54,7 @@ impl Filter {
             Err(_) => self.is_empty() || self.status.iter().any(|status| status == UNREADABLE),
             Ok(run) => {
                 (self.status.is_empty() || self.status.iter().any(|status| stands(run, status)))
-                    && self.tags.iter().all(|tag| run.manifest.run.tags.contains(tag))
+                    && self.tags.iter().all(|tag| is_tagged(run, tag))
                     && self
                         .conditions
                         .iter()
@@ -62,6 +62,11 @@ impl Filter {
             }
         }
     }
+}
+
+/// By its experiment, or one of its checkpoints.
+fn is_tagged(run: &Read, tag: &String) -> bool {
+    run.manifest.run.tags.contains(tag) || run.tags.iter().any(|(name, _)| name == tag)
 }
 
 fn stands(run: &Read, status: &str) -> bool {

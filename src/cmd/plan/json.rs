@@ -65,13 +65,13 @@ fn run(one: &Prospect) -> Value {
             .collect::<Vec<_>>(),
         "steps": plan.train.max_steps,
         "steps_to_train": one.steps(),
-        "tokens_per_step": plan.train.tokens_per_step(),
+        "tokens_per_step": plan.tokens_per_step(),
         "parameters": vocab_size.map(|size| engine::parameter_count(&plan.model, size).parameters),
         "flops_per_step": one.run.cost.as_ref().map(|cost| cost.flops.total()),
         "memory_bytes": one.run.cost.as_ref().map(|cost| cost.memory.estimate().bytes() as u64),
         "estimated_secs": one.estimate.as_ref().map(|estimate| estimate.secs),
         "estimated_from": one.estimate.as_ref().map(|estimate| &estimate.from),
-        "corpus": plan.data.source.to_string(),
+        "corpus": plan.data.source().to_string(),
         "device": device(&plan.hardware.device),
     })
 }

@@ -101,7 +101,7 @@ impl<'a> Prospect<'a> {
     }
 
     pub fn tokens(&self) -> u64 {
-        self.steps().saturating_mul(self.run.plan.train.tokens_per_step())
+        self.steps().saturating_mul(self.run.plan.tokens_per_step())
     }
 
     /// `None` where nothing is computed.

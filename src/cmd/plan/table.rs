@@ -16,7 +16,7 @@ type Cell = fn(&Prospect) -> String;
 const COLUMNS: &[(&str, &str, Cell)] = &[
     (" STEPS", "steps", |one| units::count(one.run.plan.train.max_steps)),
     (" PARAMETERS", "parameters", |one| parameters(one.run)),
-    (" TOK/STEP", "tokens per step", |one| units::count(one.run.plan.train.tokens_per_step())),
+    (" TOK/STEP", "tokens per step", |one| units::count(one.run.plan.tokens_per_step())),
     (" FLOP/STEP", "per step", |one| {
         one.run.cost.as_ref().map_or_else(missing, |cost| units::flops(cost.flops.total()))
     }),
@@ -27,7 +27,7 @@ const COLUMNS: &[(&str, &str, Cell)] = &[
     (" TIME", "each", |one| {
         one.estimate.as_ref().map_or_else(missing, |estimate| format!("~{}", units::duration(estimate.secs)))
     }),
-    ("CORPUS", "corpus", |one| one.run.plan.data.source.to_string()),
+    ("CORPUS", "corpus", |one| one.run.plan.data.source().to_string()),
     ("DEVICE", "device", |one| device(&one.run.plan.hardware.device)),
 ];
 

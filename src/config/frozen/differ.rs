@@ -26,10 +26,10 @@ fn matters(key: &str) -> bool {
 /// The keys in which `now` would compute or record something else than `before`, in the order of the manual. `adapted` is
 /// what was changed in `before` since its run was made; it does not count.
 pub fn differences(before: &RunPlan, adapted: &[KeyChange], now: &RunPlan) -> Vec<KeyChange> {
+    let before = before.resolved();
     // A run of before a key was there keeps to what it does; whether its tokens would be others now is seen in the text itself.
-    let older = |key: &str| {
-        before.resolved.iter().any(|other| other.key == key && other.source == freeze::BEFORE_THE_KEY)
-    };
+    let older =
+        |key: &str| before.iter().any(|other| other.key == key && other.source == freeze::BEFORE_THE_KEY);
     let original = |resolved: &ResolvedKey| {
         let changed =
             adapted.iter().find(|change| change.key == resolved.key && change.now == text(resolved));
@@ -37,12 +37,12 @@ pub fn differences(before: &RunPlan, adapted: &[KeyChange], now: &RunPlan) -> Ve
     };
     let mut changes = Vec::new();
     let counts = |key: &str| matters(key) && now.optimizer.kind.reads_key(key) && !older(key);
-    for resolved in now.resolved.iter().filter(|resolved| counts(&resolved.key)) {
+    for resolved in now.resolved().iter().filter(|resolved| counts(resolved.key)) {
         let now = text(resolved);
-        let before = before.resolved.iter().find(|other| other.key == resolved.key).map(original);
+        let before = before.iter().find(|other| other.key == resolved.key).map(original);
         if before.as_ref() != Some(&now) {
             let before = before.unwrap_or_else(|| "-".to_owned());
-            changes.push(KeyChange { key: resolved.key.clone(), before, now });
+            changes.push(KeyChange { key: resolved.key.to_owned(), before, now });
         }
     }
     changes
@@ -61,35 +61,32 @@ pub(in crate::config) fn absolute(value: &Value) -> Value {
     }
 }
 
-/// A value as it is written in TOML, paths absolute as in a frozen file, and numbers in one spelling.
+/// A value as it is written in TOML, paths absolute as in a frozen file.
 fn text(resolved: &ResolvedKey) -> String {
-    let kind = schema::key(&resolved.key).map(|key| &key.kind);
-    match (kind, &resolved.value) {
-        (Some(Kind::Path | Kind::Paths), value) => value_text(&absolute(value)),
-        (Some(Kind::Number { .. }), Value::Integer(number)) => value_text(&Value::Float(*number as f64)),
-        (_, value) => value_text(value),
+    match schema::key(resolved.key).map(|key| &key.kind) {
+        Some(Kind::Path | Kind::Paths) => value_text(&absolute(&resolved.value)),
+        _ => value_text(&resolved.value),
     }
 }
 
 /// `plan` with another path for `key`, as it would be frozen, and the change for [`differences`] to overlook.
 pub fn pinned(plan: &RunPlan, key: &str, path: &str) -> (RunPlan, Option<KeyChange>) {
     let mut plan = plan.clone();
-    let mut change = None;
-    for resolved in plan.resolved.iter_mut().filter(|resolved| resolved.key == key) {
-        let before = text(resolved);
-        resolved.value = Value::String(path.to_owned());
-        change = Some(KeyChange { key: key.to_owned(), before, now: text(resolved) });
+    let as_text = |plan: &RunPlan| plan.resolved_key(key).as_ref().map(text);
+    let before = as_text(&plan);
+    if let Some(key) = schema::key(key) {
+        plan.set(key, &Value::String(path.to_owned()), None);
     }
-    (plan, change)
+    let change = before.zip(as_text(&plan));
+    (plan, change.map(|(before, now)| KeyChange { key: key.to_owned(), before, now }))
 }
 
 /// `plan` with other values for some keys, as it would be frozen; `source` is what is said of where they came from.
 pub fn adapted(plan: &RunPlan, values: &[(&str, i64)], source: &str) -> RunPlan {
     let mut plan = plan.clone();
-    for resolved in &mut plan.resolved {
-        if let Some((_, value)) = values.iter().find(|(key, _)| *key == resolved.key) {
-            resolved.value = Value::Integer(*value);
-            resolved.source = source.to_owned();
+    for (name, value) in values {
+        if let Some(key) = schema::key(name) {
+            plan.set(key, &Value::Integer(*value), Some(source));
         }
     }
     plan
@@ -126,6 +123,7 @@ mod tests {
     fn what_was_adapted_under_way_does_not_count() {
         let now = plan("[train]\nbatch_size = 8\n");
         let before = adapted(&now, &[("train.batch_size", 4)], "on_failure.halve_batch");
+        assert_eq!(before.train.batch_size, 4, "a plan holds each value once");
         let change = KeyChange { key: "train.batch_size".into(), before: "8".into(), now: "4".into() };
         assert_eq!(differences(&before, std::slice::from_ref(&change), &now), []);
         assert_eq!(differences(&before, &[], &now).len(), 1);

@@ -22,9 +22,9 @@ pub fn render_frozen(plan: &RunPlan) -> String {
         plan.name, plan.experiment.name
     );
     let mut section = "";
-    for resolved in &plan.resolved {
-        let Some(key) = schema::key(&resolved.key) else { continue };
-        if key.section == "reference" && plan.reference.is_none() {
+    for resolved in &plan.resolved() {
+        let Some(key) = schema::key(resolved.key) else { continue };
+        if key.section == "reference" && plan.reference.result().is_none() {
             continue;
         }
         if section != key.section {
@@ -51,38 +51,56 @@ fn frozen_value(resolved: &ResolvedKey, key: &schema::Key) -> Value {
     }
 }
 
-/// Keys that the first configurations did not have. A run of that time goes on with their defaults, which leave it what it was.
-pub(in crate::config) const ADDED_LATER: &[&str] = &[
-    "experiment.run",
-    "experiment.same_losses_within",
-    "data.weights",
-    "data.text_column",
-    "data.separator",
-    "data.special_tokens",
-    "data.cache",
-    "train.activation_checkpointing",
-    "optimizer.adamw_learning_rate",
-    "optimizer.nesterov",
-    "optimizer.momentum_start",
-    "optimizer.momentum_warmup_steps",
-    "optimizer.ns_steps",
-    "optimizer.ns_coefficients",
-    "optimizer.adjust_lr_fn",
-    "optimizer.split_qkv",
-    "on_failure.retry_killed",
-    "on_failure.retry_device",
-    "on_failure.retry_timeout",
-    "on_failure.retry_out_of_memory",
-    "on_failure.retry_disk_full",
-    "on_failure.retry_panic",
-    "on_failure.retry_error",
-    "on_failure.backoff_secs",
-    "on_failure.timeout",
-    "on_failure.halve_batch",
-    "scripted.fail_as",
-    "scripted.fits_batch_size",
-    "scripted.sleep_secs",
+/// Keys that every configuration of a run has had, from the first one on, by section. A run that lacks another key is of before that
+/// key was there, and goes on with its default, which leaves it what it was: who adds a key need not come here.
+const FIRST: &[(&str, &[&str])] = &[
+    ("experiment", &["name", "description", "hypothesis", "tags", "seed", "repeats"]),
+    ("model", &["preset", "n_layer", "n_head", "n_embd", "block_size", "vocab_size", "dropout", "bias"]),
+    ("data", &["corpus", "path", "tokenizer", "val_fraction", "order"]),
+    (
+        "train",
+        &[
+            "batch_size",
+            "sequence_length",
+            "gradient_accumulation_steps",
+            "max_steps",
+            "max_time",
+            "init_from",
+            "eval_interval",
+            "eval_batches",
+            "ema_decay",
+            "final_eval",
+        ],
+    ),
+    (
+        "optimizer",
+        &[
+            "kind",
+            "learning_rate",
+            "beta1",
+            "beta2",
+            "eps",
+            "momentum",
+            "weight_decay",
+            "decay_all",
+            "grad_clip",
+        ],
+    ),
+    ("schedule", &["kind", "warmup_steps", "decay_steps", "min_lr"]),
+    ("target", &["metric", "threshold"]),
+    ("checkpoint", &["interval", "keep_last"]),
+    ("sample", &["interval", "prompts", "max_new_tokens", "temperature", "top_k", "top_p", "seed"]),
+    ("hardware", &["device", "requires", "dtype", "threads", "monitor_interval_secs"]),
+    (
+        "scripted",
+        &["initial_loss", "floor_loss", "decay_steps", "noise", "step_secs", "diverge_at", "fail_at"],
+    ),
 ];
+
+/// Whether every configuration of a run has had this key.
+pub(in crate::config) fn is_of_the_first(key: &schema::Key) -> bool {
+    FIRST.iter().any(|(section, leaves)| *section == key.section && leaves.contains(&key.leaf))
+}
 
 /// What older runs did where today's default is another, and what stands for the source of these values.
 const DONE_BEFORE: &[(&str, &str)] = &[("data.separator", "line_break"), ("data.special_tokens", "false")];
@@ -115,13 +133,13 @@ pub fn read_frozen(path: &Path, sha256: Option<&str>) -> Result<RunPlan, ConfigE
                 "{name} is not what was written when the run was made: its SHA-256 was {before} and is {now}"
             );
             let problem = ConfigError::new(here(), what).help(PUT_BACK);
-            problems.push(match missing(bytes, &[]).as_slice() {
+            problems.push(match missing(bytes, |_| true).as_slice() {
                 [] => problem,
                 keys => problem.note(format!("it is missing {}", listed(keys))),
             });
         }
     }
-    let lacks = missing(bytes.as_deref().unwrap_or_default(), &[]);
+    let lacks = missing(bytes.as_deref().unwrap_or_default(), |_| true);
     let before: Vec<_> = DONE_BEFORE.iter().filter(|(key, _)| lacks.contains(key)).collect();
     let set = before.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let mut plans = match load(&[path.to_path_buf()], &LoadOptions { set, ..LoadOptions::default() }) {
@@ -136,12 +154,10 @@ pub fn read_frozen(path: &Path, sha256: Option<&str>) -> Result<RunPlan, ConfigE
     }
     match plans.pop() {
         Some(mut plan) if plans.is_empty() => {
-            match missing(&bytes.unwrap_or_default(), ADDED_LATER).as_slice() {
+            match missing(&bytes.unwrap_or_default(), is_of_the_first).as_slice() {
                 [] => {
-                    for key in &mut plan.resolved {
-                        if before.iter().any(|(name, _)| *name == key.key) {
-                            key.source = BEFORE_THE_KEY.to_owned();
-                        }
+                    for (key, _) in before {
+                        plan.set_source(key, BEFORE_THE_KEY);
                     }
                     Ok(plan)
                 }
@@ -162,12 +178,12 @@ pub fn read_frozen(path: &Path, sha256: Option<&str>) -> Result<RunPlan, ConfigE
     }
 }
 
-/// The keys that a file lacks, but for those that it may lack. Of a reference that it does not have none is missed.
-fn missing(bytes: &[u8], may_lack: &[&str]) -> Vec<&'static str> {
+/// The keys that a file lacks of those that it needs. Of a reference that it does not have none is missed.
+fn missing(bytes: &[u8], is_needed: fn(&schema::Key) -> bool) -> Vec<&'static str> {
     let table: toml::Table = String::from_utf8_lossy(bytes).parse().unwrap_or_default();
     let has =
         |key: &schema::Key| table.get(key.section).is_some_and(|section| section.get(key.leaf).is_some());
-    let wanted = |key: &&schema::Key| key.section != "reference" && !may_lack.contains(&key.name);
+    let wanted = |key: &&schema::Key| key.section != "reference" && is_needed(key);
     schema::KEYS.iter().filter(wanted).filter(|key| !has(key)).map(|key| key.name).collect()
 }
 

@@ -5,7 +5,7 @@ mod freeze;
 
 pub use differ::{adapted, differences, pinned};
 #[cfg(test)]
-pub(super) use freeze::ADDED_LATER;
+pub(super) use freeze::is_of_the_first;
 pub use freeze::{read_frozen, render_frozen};
 
 use super::keys::{schema, value};

@@ -78,26 +78,25 @@ fn section_of(written: &str) -> Option<&'static str> {
 /// What is known of a name as it is written.
 fn meaning(written: Option<&str>, section: Option<&'static str>, leaf: &str) -> Option<Meaning> {
     let name = squashed(leaf);
-    let own = |section| schema::keys_of(section).find(|key| is_spelled(key, &name));
+    let in_own = |is_meant: &dyn Fn(&Key) -> bool| {
+        let key = section.and_then(|section| schema::keys_of(section).find(|key| is_meant(key)))?;
+        Some(Meaning::Own(vec![key]))
+    };
     let elsewhere = |is_meant: &dyn Fn(&Key) -> bool| {
         let keys =
             KEYS.iter().filter(|key| !matches!(key.section, "reference" | "scripted") && is_meant(key));
         Some(keys.collect::<Vec<_>>()).filter(|keys| !keys.is_empty()).map(Meaning::Own)
     };
-    if let Some(key) = section.and_then(own) {
-        return Some(Meaning::Own(vec![key]));
-    }
-    if let Some(meaning) =
-        written.zip(section).and_then(|(written, section)| in_context(written, section, &name))
-    {
-        return Some(meaning);
-    }
-    if let Some(meaning) = elsewhere(&|key| squashed(key.leaf) == name)
+    let exactly = |key: &Key| squashed(key.leaf) == name;
+    let known = in_own(&exactly)
+        .or_else(|| written.zip(section).and_then(|(written, section)| in_context(written, section, &name)))
+        .or_else(|| elsewhere(&exactly))
         .or_else(|| names::foreign_name(leaf).map(Meaning::Foreign))
+        .or_else(|| in_own(&|key| is_spelled(key, &name)))
         .or_else(|| elsewhere(&|key| is_spelled(key, &name)))
-        .or_else(|| after_its_section(leaf))
-    {
-        return Some(meaning);
+        .or_else(|| after_its_section(leaf));
+    if known.is_some() {
+        return known;
     }
     let (name, header) = (words::Words::of(leaf), words::Words::of(written.unwrap_or_default()));
     let rule = words::rule(&name, section, &header)?;

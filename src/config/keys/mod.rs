@@ -16,12 +16,11 @@ pub(super) mod value;
 pub use explain::{explain, explain_all};
 pub use json_schema::json_schema;
 pub(super) use manual::Manual;
-pub use rows::{
-    DeviceChoice, DtypeKind, Requirement, ScheduleKind, ScriptedFailure, Separator, TargetMetric,
-    TokenizerKind, WindowOrder,
-};
+pub(super) use row::Section;
+pub use rows::*;
 pub use run_reference::name_of_run;
 pub use schema::DEFAULTS;
+pub use types::{Coefficients, Paths, TimeLimit, Written};
 pub use value::value_text;
 
 #[cfg(test)]

@@ -5,25 +5,55 @@
 //! learning_rate: f64 = 3e-4, ABOVE_ZERO;
 //! ```
 //!
-//! A type whose every key takes the same values (a switch, the words of an enum) needs no kind. A key without prose, type, default or
+//! From them it has a struct with a field for each key, which is that part of a plan, reads each from a value and writes it again. A
+//! type whose every key takes the same values (a switch, the words of an enum) needs no kind. A key without prose, type, default or
 //! kind does not compile, nor does one whose default is of another kind or whose prose does not end.
+
+use toml::Value;
 
 use super::kind::Kind;
 use super::schema::Key;
+use super::types::KeyType;
 
-/// What the rows of a section say.
-pub(super) trait Section {
+/// Keys and their values, in the order of the rows.
+pub(in crate::config) type Given<'a> = &'a mut dyn Iterator<Item = (&'static str, Value)>;
+
+/// What the rows of a section say, and its values.
+pub(in crate::config) trait Section: Sized {
     const NAME: &'static str;
     const PROSE: &'static str;
     const KEYS: &'static [Key];
     /// The section in `defaults.toml`.
     const TEXT: &'static str;
+
+    /// Takes the values of its keys.
+    ///
+    /// # Errors
+    /// The first key that has none, or one that its type does not take.
+    fn read(given: Given<'_>) -> Result<Self, &'static str>;
+
+    /// The values of its keys, in the order of the rows.
+    fn values(&self) -> Vec<Value>;
+
+    /// Sets a key by the name within the section; says whether there is such a key that takes the value.
+    fn set(&mut self, leaf: &str, value: &Value) -> bool;
+}
+
+/// The next value, if it is that of this key.
+pub(super) fn next<T: KeyType>(given: Given<'_>, name: &'static str) -> Result<T, &'static str> {
+    let value = given.next().filter(|(found, _)| *found == name);
+    value.and_then(|(_, value)| T::read(&value)).ok_or(name)
+}
+
+/// Puts a value into a field of the section, where the field's type takes it.
+pub(super) fn put<T: KeyType>(field: &mut T, value: &Value) -> bool {
+    T::read(value).map(|value| *field = value).is_some()
 }
 
 macro_rules! section {
     (
         $(#[doc = $about:literal])+
-        $section:ident: $Section:ident {
+        $section:ident: $Plan:ident {
             $( $(#[doc = $doc:literal])+ $leaf:ident: $type:ty = $default:tt $(, $kind:expr)?; )+
         }
     ) => {
@@ -32,9 +62,8 @@ macro_rules! section {
         /// ```text
         $(#[doc = $about])+
         /// ```
-        #[derive(Clone, Debug, serde::Deserialize)]
-        #[serde(deny_unknown_fields)]
-        pub(in crate::config) struct $Section {
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct $Plan {
             $(
                 /// ```text
                 $(#[doc = $doc])+
@@ -43,7 +72,7 @@ macro_rules! section {
             )+
         }
 
-        impl $crate::config::keys::row::Section for $Section {
+        impl $crate::config::keys::row::Section for $Plan {
             const NAME: &'static str = stringify!($section);
             const PROSE: &'static str = $crate::config::keys::row::prose(concat!($($about),+));
             const KEYS: &'static [$crate::config::keys::schema::Key] = &[$({
@@ -69,6 +98,39 @@ macro_rules! section {
                 "\n", $("#", $about, "\n",)+ "[", stringify!($section), "]\n",
                 $( $("#", $doc, "\n",)+ stringify!($leaf), " = ", stringify!($default), "\n", )+
             );
+
+            fn read(given: $crate::config::keys::row::Given<'_>) -> Result<Self, &'static str> {
+                use $crate::config::keys::row::next;
+                Ok(Self {
+                    $( $leaf: next(given, concat!(stringify!($section), ".", stringify!($leaf)))?, )+
+                })
+            }
+
+            fn values(&self) -> Vec<toml::Value> {
+                vec![$( $crate::config::keys::types::KeyType::write(&self.$leaf), )+]
+            }
+
+            fn set(&mut self, leaf: &str, value: &toml::Value) -> bool {
+                $(
+                    if leaf == stringify!($leaf) {
+                        return $crate::config::keys::row::put(&mut self.$leaf, value);
+                    }
+                )+
+                false
+            }
+        }
+
+        #[cfg(test)]
+        impl Default for $Plan {
+            /// As `defaults.toml` has them.
+            fn default() -> Self {
+                use $crate::config::keys::{manual::Manual, row::Section};
+                let mut given = Manual::get().defaults().map(|(key, value)| (key.name, value.clone()));
+                Self::read(&mut given.by_ref().filter(|(name, _)| {
+                    name.split_once('.').is_some_and(|(section, _)| section == Self::NAME)
+                }))
+                .expect("each default is one that its key takes")
+            }
         }
     };
 }

@@ -1,16 +1,9 @@
 //! The one table of keys, put together from the rows of all sections. Type checks, `defaults.toml`, `runner explain` and the JSON
 //! Schema are made from it.
 
-use serde::Deserialize;
-
 pub use super::kind::Kind;
-use super::row::{Section, same};
-use super::rows::{
-    CheckpointSection, DataSection, ExperimentSection, HardwareSection, ModelSection, SampleSection,
-    ScheduleSection, ScriptedSection, TargetSection, TrainSection,
-};
-pub(in crate::config) use super::rows::{OnFailureSection, OptimizerSection, ReferenceSection};
-pub(in crate::config) use super::types::Paths;
+use super::row::{Given, Section, same};
+pub(in crate::config) use super::rows::*;
 
 /// A key of the configuration.
 #[derive(Clone, Copy, Debug)]
@@ -29,40 +22,58 @@ pub struct Key {
     pub zero: Option<&'static str>,
 }
 
+/// The list of the sections, in the order of `defaults.toml`, for a macro that makes something of each.
 macro_rules! sections {
-    ($( $section:ident: $Section:ident, )*) => {
-        /// A merged configuration as written, each value checked on its own but not yet against the others.
-        #[derive(Clone, Debug, Deserialize)]
-        #[serde(deny_unknown_fields)]
-        pub(in crate::config) struct RawPlan {
-            $( pub $section: $Section, )*
+    ($with:ident) => {
+        $with! {
+            experiment: ExperimentPlan,
+            model: ModelPlan,
+            data: DataPlan,
+            train: TrainPlan,
+            optimizer: OptimizerPlan,
+            schedule: SchedulePlan,
+            target: TargetPlan,
+            checkpoint: CheckpointPlan,
+            sample: SamplePlan,
+            hardware: HardwarePlan,
+            on_failure: OnFailurePlan,
+            scripted: ScriptedPlan,
+            reference: ReferencePlan,
         }
-
-        $( const _: () = assert!(same(stringify!($section), $Section::NAME)); )*
-
-        /// Names of the sections, in the order of `defaults.toml`.
-        pub static SECTIONS: &[&str] = &[$( $Section::NAME, )*];
-        const PROSE: &[&str] = &[$( $Section::PROSE, )*];
-        const TABLES: &[&[Key]] = &[$( $Section::KEYS, )*];
-        const TEXTS: &[&str] = &[HEAD, $( $Section::TEXT, )*];
     };
 }
 
-sections! {
-    experiment: ExperimentSection,
-    model: ModelSection,
-    data: DataSection,
-    train: TrainSection,
-    optimizer: OptimizerSection,
-    schedule: ScheduleSection,
-    target: TargetSection,
-    checkpoint: CheckpointSection,
-    sample: SampleSection,
-    hardware: HardwareSection,
-    on_failure: OnFailureSection,
-    scripted: ScriptedSection,
-    reference: ReferenceSection,
+pub(in crate::config) use sections;
+
+macro_rules! tables {
+    ($( $section:ident: $Plan:ident, )*) => {
+        /// A merged configuration, each value checked on its own but not yet against the others.
+        #[derive(Clone, Debug)]
+        pub(in crate::config) struct RawPlan {
+            $( pub $section: $Plan, )*
+        }
+
+        impl RawPlan {
+            /// From the value of each key, in the order of [`KEYS`].
+            ///
+            /// # Errors
+            /// The first key that has none, or one that its type does not take.
+            pub fn read(given: Given<'_>) -> Result<Self, &'static str> {
+                Ok(Self { $( $section: $Plan::read(given)?, )* })
+            }
+        }
+
+        $( const _: () = assert!(same(stringify!($section), $Plan::NAME)); )*
+
+        /// Names of the sections, in the order of `defaults.toml`.
+        pub static SECTIONS: &[&str] = &[$( $Plan::NAME, )*];
+        const PROSE: &[&str] = &[$( $Plan::PROSE, )*];
+        const TABLES: &[&[Key]] = &[$( $Plan::KEYS, )*];
+        const TEXTS: &[&str] = &[HEAD, $( $Plan::TEXT, )*];
+    };
 }
+
+sections!(tables);
 
 /// What stands at the head of `defaults.toml`.
 const HEAD: &str = "\

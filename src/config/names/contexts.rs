@@ -87,7 +87,7 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
     // Sizes.
     noted(
         "model",
-        "max_length max_len max_seq_len max_seq_length seq_len seq_length length max_sequence_length seqlen window_size window",
+        "max_length max_len max_seq_len max_seq_length seq_len maximum_length seq_length length max_sequence_length seqlen window_size window",
         "model.block_size",
         MODEL_LENGTH,
     ),
@@ -100,7 +100,11 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
     within("model attention", "drop p p_drop", "model.dropout"),
     within("attention", "num n heads count", "model.n_head"),
     // The text.
-    within("data", "train train_path training text input source location local files", "data.path"),
+    within(
+        "data",
+        "train train_path training text input source location dir folder directory root glob txt prefix local files",
+        "data.path",
+    ),
     noted(
         "data",
         "val valid validation test val_path valid_path test_path dev eval",
@@ -111,7 +115,7 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
     noted("data", "format ext extension file_format", "", FORM),
     within(
         "data",
-        "max_length max_len length max_seq_len window window_size chunk_size context",
+        "max_length max_len length max_seq_len window block_len block_length window_size chunk_size context",
         "train.sequence_length",
     ),
     within("data", "probabilities probs ratios proportions mix mixture sampling", "data.weights"),
@@ -191,8 +195,13 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
         "max_tokens num_tokens n_tokens tokens length size max_gen_len",
         "sample.max_new_tokens",
     ),
-    noted("sample", "num_samples n count num n_samples number batch_size", "sample.prompts", ONE_EACH),
-    within("sample", "start text input prefix context prompt_text", "sample.prompts"),
+    noted(
+        "sample",
+        "num_samples n count num num_return n_samples number batch_size",
+        "sample.prompts",
+        ONE_EACH,
+    ),
+    within("sample", "start text input prefix input_text seed_text context prompt_text", "sample.prompts"),
     within("sample", "k", "sample.top_k"),
     within("sample", "p", "sample.top_p"),
     noted(
@@ -201,6 +210,10 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
         "",
         "samples are in the run's `samples.jsonl` and in its report",
     ),
+    within("sample", "random_seed rng_seed", "sample.seed"),
+    noted("sample", "min_length min_tokens min_new_tokens", "", SAMPLING),
+    within("model", "num_tokens n_tokens", "model.vocab_size"),
+    noted("schedule", "restart_interval restart_period restarts", "", SHAPES),
     // The machine.
     within("hardware", "cpus cpu cores num_cpus n_cpus cpu_count workers num_workers", "hardware.threads"),
     noted("hardware", "memory ram mem memory_gb min_memory", "hardware.requires", MEMORY),

@@ -76,3 +76,4 @@ pub(super) const DRY: &str = "`runner plan FILE` shows what would be run, and tr
 pub(super) const PROFILE: &str =
     "the report shows where the time of a step goes, and `runner doctor` what the machine has";
 pub(super) const SEEDED: &str = "the same seed, machine and version give the same numbers without a switch";
+pub(super) const WHOLE_TEXT: &str = "the whole text is used: name a shorter file as `data.path`, or train for fewer steps (`train.max_steps`)";

@@ -8,7 +8,8 @@ use toml::Value;
 use super::build::{self, Identity};
 use super::error::{ConfigError, Place, counted};
 use super::experiment::RunPlan;
-use super::read::{self, Findings, Layer, Lineage, MAX_RUNS, Resolved, too_many};
+use super::idle;
+use super::read::{self, Findings, Layer, Lineage, MAX_RUNS, Overrides, Resolved, too_many};
 use super::run_name;
 use super::validate;
 use super::value::value_text;
@@ -23,7 +24,7 @@ const ENOUGH_PROBLEMS: usize = 200;
 /// All runs of a file, or all that is wrong with it. Rules about keys in `doubtful` are left out.
 pub(in crate::config) fn expand(
     path: &Path,
-    overrides: &Layer,
+    overrides: &Overrides,
     doubtful: &BTreeSet<&'static str>,
 ) -> Result<Vec<RunPlan>, Vec<ConfigError>> {
     let mut findings = Findings { problems: Vec::new(), doubtful: doubtful.clone() };
@@ -33,9 +34,9 @@ pub(in crate::config) fn expand(
     if findings.problems.is_empty() { Ok(plans) } else { Err(findings.problems) }
 }
 
-fn expand_lineage(lineage: Lineage, overrides: &Layer, findings: &mut Findings) -> Option<Vec<RunPlan>> {
+fn expand_lineage(lineage: Lineage, overrides: &Overrides, findings: &mut Findings) -> Option<Vec<RunPlan>> {
     let Lineage { path, layers, sweep } = lineage;
-    let sweep = sweep.without(|key| overrides.contains(key.name));
+    let sweep = sweep.without(|key| overrides.contains(key.name)).and(&overrides.axes);
     let place = sweep.place().cloned().unwrap_or_else(|| Place::File(path.clone()));
     let points = sweep.count().filter(|&points| points <= MAX_RUNS);
     let Some(points) = points else {
@@ -52,7 +53,7 @@ fn expand_lineage(lineage: Lineage, overrides: &Layer, findings: &mut Findings) 
         let settings = sweep.point(index);
         let mut point = Layer::default();
         settings.iter().cloned().for_each(|setting| point.set(setting));
-        let resolved = point.close().and_then(|()| read::resolve(&layers, &point, overrides));
+        let resolved = point.close().and_then(|()| read::resolve(&layers, &point, &overrides.layer));
         let resolved = match resolved {
             Ok(resolved) => resolved,
             Err(problem) => {
@@ -83,10 +84,14 @@ fn expand_lineage(lineage: Lineage, overrides: &Layer, findings: &mut Findings) 
                 let (experiment, point) = (experiment.clone(), settings.clone());
                 build::build(&resolved, Identity { experiment, point, repeat })
             }));
+            if let (true, Some(plan)) = (points * repeats == 1, plans.last_mut()) {
+                plan.idle.splice(0..0, idle::idle_alone(&resolved));
+            }
         }
     }
     if findings.problems.is_empty() {
         run_name::name_all(&mut plans);
+        idle::leave_common(plans.iter_mut().map(|plan| &mut plan.idle));
         reject_equal_runs(&plans, &place, findings);
     }
     Some(plans)
@@ -160,7 +165,7 @@ fn reject_equal_runs(plans: &[RunPlan], place: &Place, findings: &mut Findings) 
     let mut seen: HashMap<String, &RunPlan> = HashMap::new();
     let mut doubles = Vec::new();
     for plan in plans {
-        let content: Vec<String> = plan.resolved.iter().map(|key| value_text(&key.value)).collect();
+        let content: Vec<String> = plan.values().iter().map(value_text).collect();
         if let Some(first) = seen.insert(content.join("\u{1f}"), plan) {
             doubles.push(format!("{} and {}", first.name, plan.name));
         }

@@ -4,12 +4,14 @@ pub mod experiment;
 
 mod build;
 mod expand;
+mod idle;
 mod rules;
 mod run_name;
 mod select;
 mod validate;
 
 pub(super) use expand::expand;
+pub use idle::IdleKey;
 pub(super) use select::select;
 
 use super::keys::{parse, schema, value};

@@ -1,8 +1,7 @@
 //! Rules between keys.
 
-use super::build::{decay_steps, muon_coefficients, sequence_length};
-use super::experiment::{DtypeKind, ScheduleKind, Separator, TokenizerKind};
-use super::schema::{OptimizerSection, RawPlan};
+use super::experiment::{DeviceChoice, DtypeKind, ScheduleKind, Separator, TokenizerKind};
+use super::schema::{OptimizerPlan, RawPlan};
 use crate::facts::optimizer::OptimizerKind;
 use crate::units;
 
@@ -26,8 +25,8 @@ const MAX_PARAMETERS: u64 = 100_000_000_000;
 const MAX_TOKENS_PER_STEP: u64 = 1_000_000_000;
 
 /// What Newton-Schulz iterations make of singular values from 0 to 1 at most; infinity where it is no number.
-fn largest_singular_value(optimizer: &OptimizerSection) -> f64 {
-    let coefficients = muon_coefficients(optimizer);
+fn largest_singular_value(optimizer: &OptimizerPlan) -> f64 {
+    let coefficients = optimizer.coefficients();
     let ends = (1..=1000).map(|thousandths| {
         let start = f64::from(thousandths) / 1000.0;
         coefficients.iter().fold(start, |x, [a, b, c]| a * x + b * x.powi(3) + c * x.powi(5)).abs()
@@ -87,12 +86,12 @@ pub(super) static RULES: &[Rule] = &[
     },
     Rule {
         keys: &["hardware.dtype", "hardware.device"],
-        check: |raw| match (raw.hardware.dtype, raw.hardware.device.as_str()) {
-            (DtypeKind::F16, "cpu") => violation(
+        check: |raw| match (raw.hardware.dtype, &*raw.hardware.device) {
+            (DtypeKind::F16, DeviceChoice::Cpu) => violation(
                 "f16 is mixed precision on NVIDIA GPUs, and `hardware.device` is the processor",
                 "set `hardware.dtype = \"bf16\"`, which is mixed precision there, or \"f32\", or `hardware.device = \"cuda\"`",
             ),
-            (DtypeKind::Bf16, device) if device.starts_with("cuda") => violation(
+            (DtypeKind::Bf16, DeviceChoice::Cuda(_)) => violation(
                 "bf16 is for the processor: dfdx 0.13 has no bf16 on GPUs",
                 "set `hardware.dtype = \"f16\"`, which is mixed precision there, or \"f32\", or `hardware.device = \"cpu\"`",
             ),
@@ -102,7 +101,7 @@ pub(super) static RULES: &[Rule] = &[
     Rule {
         keys: &["experiment.run", "experiment.seed"],
         check: |raw| {
-            let (run, seed) = (&raw.experiment.run, raw.experiment.seed);
+            let (run, seed) = (raw.experiment.run.as_ref()?, raw.experiment.seed);
             let told = run.split(',').find_map(|part| part.strip_prefix("seed="))?;
             if told == seed.to_string() {
                 return None;
@@ -133,9 +132,13 @@ pub(super) static RULES: &[Rule] = &[
     Rule {
         keys: &["model.n_embd", "model.n_layer", "model.vocab_size", "model.block_size"],
         check: |raw| {
-            let [n_embd, n_layer, vocab, block] =
-                [raw.model.n_embd, raw.model.n_layer, raw.model.vocab_size, raw.model.block_size]
-                    .map(|size| size as u64);
+            let [n_embd, n_layer, vocab, block] = [
+                raw.model.n_embd,
+                raw.model.n_layer,
+                raw.model.vocab_size.unwrap_or(0),
+                raw.model.block_size,
+            ]
+            .map(|size| size as u64);
             let parameters = 12 * n_layer * n_embd * n_embd + (vocab + block) * n_embd;
             (parameters > MAX_PARAMETERS).then(|| Violation {
                 what: format!("these sizes make a model of {} parameters", units::count(parameters)),
@@ -146,7 +149,7 @@ pub(super) static RULES: &[Rule] = &[
     Rule {
         keys: &["train.sequence_length", "model.block_size"],
         check: |raw| {
-            let (length, block) = (raw.train.sequence_length, raw.model.block_size);
+            let (length, block) = (raw.train.length(&raw.model), raw.model.block_size);
             if length <= block {
                 return None;
             }
@@ -164,7 +167,8 @@ pub(super) static RULES: &[Rule] = &[
             "model.block_size",
         ],
         check: |raw| {
-            let sizes = [raw.train.batch_size, sequence_length(raw), raw.train.gradient_accumulation_steps];
+            let sizes =
+                [raw.train.batch_size, raw.train.length(&raw.model), raw.train.gradient_accumulation_steps];
             let tokens: u64 = sizes.iter().map(|&size| size as u64).product();
             (tokens > MAX_TOKENS_PER_STEP).then(|| Violation {
                 what: format!("a step of {} tokens is too large", units::count(tokens)),
@@ -184,13 +188,11 @@ pub(super) static RULES: &[Rule] = &[
                 // Known only once the corpus is read.
                 TokenizerKind::Char => return None,
             };
-            if raw.model.vocab_size == 0 || raw.model.vocab_size >= needed {
-                return None;
-            }
+            let size = raw.model.vocab_size.filter(|size| *size < needed)?;
             violation(
                 format!(
                     "`model.vocab_size` = {} is smaller than the {} tokens of the tokenizer \"{name}\"",
-                    units::count(raw.model.vocab_size as u64),
+                    units::count(size as u64),
                     units::count(needed as u64)
                 ),
                 format!("use 0 (as many as the tokenizer has) or at least {needed}"),
@@ -200,7 +202,7 @@ pub(super) static RULES: &[Rule] = &[
     Rule {
         keys: &["data.corpus", "data.path"],
         check: |raw| {
-            if !raw.data.corpus.is_empty() || raw.data.path.count() > 0 {
+            if raw.data.corpus.is_some() || raw.data.path.count() > 0 {
                 return None;
             }
             violation(
@@ -242,7 +244,11 @@ pub(super) static RULES: &[Rule] = &[
     Rule {
         keys: &["schedule.decay_steps", "schedule.warmup_steps", "train.max_steps", "schedule.kind"],
         check: |raw| {
-            let (warmup, steps, decay) = (raw.schedule.warmup_steps, raw.train.max_steps, decay_steps(raw));
+            let (warmup, steps, decay) = (
+                raw.schedule.warmup_steps,
+                raw.train.max_steps,
+                raw.schedule.decays_over(raw.train.max_steps),
+            );
             // A warm-up longer than the training has its own rule.
             if warmup > steps {
                 return None;
@@ -356,9 +362,9 @@ pub(super) static RULES: &[Rule] = &[
         check: |raw| {
             let reference = &raw.reference;
             let numbers = !reference.curve.is_empty()
-                || reference.final_loss > 0.0
-                || reference.steps > 0
-                || reference.secs > 0.0;
+                || reference.final_loss.is_some()
+                || reference.steps.is_some()
+                || reference.secs.is_some();
             if !reference.name.is_empty() || !numbers {
                 return None;
             }
@@ -368,5 +374,5 @@ pub(super) static RULES: &[Rule] = &[
 ];
 
 fn targets_validation(raw: &RawPlan) -> bool {
-    raw.target.metric.is_of_validation() && raw.target.threshold > 0.0
+    raw.target.metric.is_of_validation() && raw.target.threshold.is_some()
 }

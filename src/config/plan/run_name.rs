@@ -14,14 +14,6 @@ use crate::files::sha256;
 /// Longest value within a name.
 const MAX_VALUE: usize = 32;
 
-impl RunPlan {
-    /// What `experiment.run` calls it, if anything.
-    pub(in crate::config) fn given_name(&self) -> Option<&str> {
-        let key = self.resolved.iter().find(|resolved| resolved.key == "experiment.run")?;
-        key.value.as_str().filter(|name| !name.is_empty())
-    }
-}
-
 /// Names all runs of an experiment: as `experiment.run` says, which is only set where there is a single run, or else by
 /// their point and seed, and by their number where that is not enough.
 pub(in crate::config) fn name_all(plans: &mut [RunPlan]) {

@@ -88,6 +88,12 @@ impl Document {
         Document { path: path.to_path_buf(), text, lines }
     }
 
+    /// Whether the program wrote it for a run, with every key (`render_frozen`).
+    pub fn is_frozen(&self) -> bool {
+        let head = self.text.lines().next().unwrap_or_default();
+        head.starts_with("# Run ") && head.contains(": every key as it was resolved")
+    }
+
     /// The folder that paths in the file are relative to.
     pub fn base(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new(""))

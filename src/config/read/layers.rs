@@ -10,8 +10,9 @@ use toml::Value;
 use super::Manual;
 use super::error::{ConfigError, Place};
 use super::provenance::Origin;
-use super::schema::{KEYS, Key, RawPlan, key};
+use super::schema::{KEYS, Key, Preset, RawPlan, key};
 use super::value::value_text;
+use crate::facts::Words;
 use crate::facts::optimizer::OptimizerKind;
 
 /// One key set to a checked value.
@@ -82,13 +83,13 @@ fn usual(layers: &[&Layer]) -> Layer {
 fn merge(layers: &[&Layer]) -> Result<Resolved, ConfigError> {
     let provided = layers.iter().enumerate().map(|(index, layer)| Provided { index, layer });
     let figment = provided.fold(Figment::new(), Figment::merge);
-    // Every value was checked when it was read, so this fails only if `schema.rs` and `defaults.toml` disagree.
-    let internal = |error: figment::Error| {
+    // Every value was checked when it was read, so this fails only if `check` keeps what a key's type does not take.
+    let internal = |error: &dyn std::fmt::Display| {
         ConfigError::new(Place::Default, format!("the merged configuration does not fit: {error}"))
     };
-    let raw = figment.extract::<RawPlan>().map_err(internal)?;
-    let merged = figment.data().map_err(internal)?.remove(&Profile::Default).unwrap_or_default();
-    let settings = KEYS
+    let merged =
+        figment.data().map_err(|error| internal(&error))?.remove(&Profile::Default).unwrap_or_default();
+    let settings: Vec<(usize, Setting)> = KEYS
         .iter()
         .filter_map(|key| {
             let tag = merged.get(key.section)?.as_dict()?.get(key.leaf)?.tag();
@@ -96,6 +97,8 @@ fn merge(layers: &[&Layer]) -> Result<Resolved, ConfigError> {
             Some((index, layers.get(index)?.settings.get(key.name)?.clone()))
         })
         .collect();
+    let mut given = settings.iter().map(|(_, setting)| (setting.key.name, setting.value.clone()));
+    let raw = RawPlan::read(&mut given).map_err(|key| internal(&format!("`{key}`")))?;
     Ok(Resolved { raw, settings })
 }
 
@@ -220,22 +223,13 @@ impl Layer {
 }
 
 /// What a preset stands for.
-///
-/// # Source
-/// Radford et al., "Language Models are Unsupervised Multitask Learners" (2019), table 2, with the head counts of the
-/// released checkpoints.
 fn preset_sizes(name: &str) -> Option<[(&'static str, Value); 6]> {
-    let (n_layer, n_head, n_embd) = match name {
-        "gpt2" => (12, 12, 768),
-        "gpt2-medium" => (24, 16, 1024),
-        "gpt2-large" => (36, 20, 1280),
-        "gpt2-xl" => (48, 25, 1600),
-        _ => return None,
-    };
+    let (n_layer, n_head, n_embd) = Preset::read(name)?.sizes();
+    let whole = |size: usize| Value::Integer(size.try_into().unwrap_or(i64::MAX));
     Some([
-        ("model.n_layer", Value::Integer(n_layer)),
-        ("model.n_head", Value::Integer(n_head)),
-        ("model.n_embd", Value::Integer(n_embd)),
+        ("model.n_layer", whole(n_layer)),
+        ("model.n_head", whole(n_head)),
+        ("model.n_embd", whole(n_embd)),
         ("model.block_size", Value::Integer(1024)),
         ("model.vocab_size", Value::Integer(50_257)),
         ("model.bias", Value::Boolean(true)),

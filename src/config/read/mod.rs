@@ -13,6 +13,7 @@ mod syntax;
 
 pub(super) use inherit::{Lineage, identity, read};
 pub(super) use layers::{Layer, Resolved, Setting, resolve};
+pub(super) use overrides::Overrides;
 pub(super) use provenance::Origin;
 pub(super) use sections::Findings;
 pub use sweep::MAX_RUNS;
@@ -27,7 +28,7 @@ pub(super) fn kept(key: &'static schema::Key, value: toml::Value) -> Option<toml
     check::check(key, value, std::path::Path::new("")).ok()
 }
 
-/// The layer of all `--set` options.
-pub(super) fn overrides(options: &[String], findings: &mut Findings) -> Layer {
+/// What all `--set` options say.
+pub(super) fn overrides(options: &[String], findings: &mut Findings) -> Overrides {
     overrides::read(options, findings)
 }

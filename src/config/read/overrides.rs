@@ -13,23 +13,54 @@ use super::odd;
 use super::provenance::Origin;
 use super::schema::{self, Key, Kind};
 use super::sections::Findings;
+use super::sweep::Axis;
 use super::value::{plain, value_text};
 
-/// Reads all `--set` options. A later one of the same key wins; paths are relative to the working directory.
-pub(super) fn read(options: &[String], findings: &mut Findings) -> Layer {
-    let mut layer = Layer::default();
-    for option in options {
-        if let Some(setting) = read_one(option, findings) {
-            layer.set(setting);
-        }
-    }
-    if let Err(problem) = layer.close() {
-        findings.add(problem);
-    }
-    layer
+/// What the `--set` options say.
+#[derive(Clone, Debug, Default)]
+pub(in crate::config) struct Overrides {
+    /// One value for a key.
+    pub layer: Layer,
+    /// Several values for a key: an axis of the grid.
+    pub axes: Vec<Axis>,
 }
 
-fn read_one(option: &str, findings: &mut Findings) -> Option<Setting> {
+impl Overrides {
+    /// Whether a key is set, whatever a file sweeps.
+    pub fn contains(&self, key: &str) -> bool {
+        self.layer.contains(key) || self.axes.iter().any(|axis| axis.key.name == key)
+    }
+}
+
+/// Reads all `--set` options. A later one of the same key wins; paths are relative to the working directory.
+pub(super) fn read(options: &[String], findings: &mut Findings) -> Overrides {
+    let mut overrides = Overrides::default();
+    for option in options {
+        match read_one(option, findings) {
+            Some(Given::One(setting)) => {
+                overrides.axes.retain(|axis| axis.key.name != setting.key.name);
+                overrides.layer.set(setting);
+            }
+            Some(Given::Several(axis)) => {
+                overrides.axes.retain(|other| other.key.name != axis.key.name);
+                overrides.layer.forget(axis.key.name);
+                overrides.axes.push(axis);
+            }
+            None => {}
+        }
+    }
+    if let Err(problem) = overrides.layer.close() {
+        findings.add(problem);
+    }
+    overrides
+}
+
+enum Given {
+    One(Setting),
+    Several(Axis),
+}
+
+fn read_one(option: &str, findings: &mut Findings) -> Option<Given> {
     let place = Place::Set(option.to_owned());
     let Some((name, text)) = option.split_once('=') else {
         let problem = ConfigError::new(place, "`--set` needs a key, `=` and a value");
@@ -43,13 +74,24 @@ fn read_one(option: &str, findings: &mut Findings) -> Option<Setting> {
     };
     let (what, help) = match read_value(key, text) {
         Some(value) => match check(key, value, Path::new("")) {
-            Ok(value) => return Some(Setting { key, value, origin: Origin::Written(place) }),
-            Err(complaint) => (complaint.what, sweep_help(key, text).or(complaint.help)),
+            Ok(value) => return Some(Given::One(Setting { key, value, origin: Origin::Written(place) })),
+            Err(complaint) => (complaint.what, complaint.help),
         },
         None => (
             format!("`{}` must be {}, and `{text}` is not a TOML value", key.name, key.kind.describe()),
-            sweep_help(key, text).or_else(|| help_for(key, text)),
+            help_for(key, text),
         ),
+    };
+    let (what, help) = match several(key, text) {
+        Some(values) if key.can_be_swept() => {
+            let values = values.into_iter().map(|value| (value, place.clone())).collect();
+            return Some(Given::Several(Axis { key, values, place }));
+        }
+        Some(_) => (
+            format!("`{}` cannot be swept", key.name),
+            Some("it belongs to the experiment as a whole: give it one value".into()),
+        ),
+        None => (what, help),
     };
     findings.doubt(Some(key));
     let mut problem = ConfigError::new(place, what).key(key.name);
@@ -69,27 +111,16 @@ fn read_value(key: &Key, text: &str) -> Option<Value> {
     }
 }
 
-/// Several values with commas between, as Hydra's and W&B's sweeps take them: where each is one that the key takes.
-fn sweep_help(key: &'static Key, text: &str) -> Option<String> {
+/// Several values with commas between, as Hydra's and W&B's sweeps take them, or in brackets as in a file: where each is one that the
+/// key takes.
+fn several(key: &'static Key, text: &str) -> Option<Vec<Value>> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     let parts: Vec<&str> = bare.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
     let values: Vec<Value> = parts
         .iter()
         .map(|part| check(key, read_value(key, part)?, Path::new("")).ok())
         .collect::<Option<_>>()?;
-    if values.len() < 2 || !key.can_be_swept() {
-        return None;
-    }
-    let list: Vec<String> = parts
-        .iter()
-        .zip(&values)
-        .map(|(part, value)| if value.is_str() { value_text(value) } else { (*part).to_owned() })
-        .collect();
-    Some(format!(
-        "`--set` gives one value; several runs are a sweep, in the file:\n[sweep.grid]\n{} = [{}]",
-        key.name,
-        list.join(", ")
-    ))
+    (values.len() > 1).then_some(values)
 }
 
 fn help_for(key: &Key, text: &str) -> Option<String> {

@@ -11,6 +11,8 @@ pub(in crate::config) enum Origin {
     Usual(&'static str),
     /// An experiment file or `--set`.
     Written(Place),
+    /// The file that a run keeps: whoever set it has heard what there was to say when the run was made.
+    Frozen(Place),
     /// A size that `model.preset` stands for, and where that is written.
     Preset { name: String, place: Place },
     /// A sweep point, and where its value is written.
@@ -23,7 +25,7 @@ impl Origin {
         match self {
             Origin::Default => "default".into(),
             Origin::Usual(optimizer) => format!("usual for {optimizer}"),
-            Origin::Written(place) => place.short(),
+            Origin::Written(place) | Origin::Frozen(place) => place.short(),
             Origin::Preset { name, .. } => format!("preset {name}"),
             Origin::Sweep(_) => "sweep".into(),
         }
@@ -33,7 +35,10 @@ impl Origin {
     pub fn place(&self) -> Place {
         match self {
             Origin::Default | Origin::Usual(_) => Place::Default,
-            Origin::Written(place) | Origin::Preset { place, .. } | Origin::Sweep(place) => place.clone(),
+            Origin::Written(place)
+            | Origin::Frozen(place)
+            | Origin::Preset { place, .. }
+            | Origin::Sweep(place) => place.clone(),
         }
     }
 

@@ -163,7 +163,8 @@ fn read_keys(
         };
         let place = document.place(item.span());
         if let Some(value) = checked(document, key, item.get_ref(), place.clone(), findings) {
-            layer.set(Setting { key, value, origin: Origin::Written(place) });
+            let origin = if document.is_frozen() { Origin::Frozen(place) } else { Origin::Written(place) };
+            layer.set(Setting { key, value, origin });
         }
     }
 }

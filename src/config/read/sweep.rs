@@ -74,6 +74,12 @@ impl Sweep {
         self
     }
 
+    /// Adds axes that are given elsewhere. Of all, the last varies fastest.
+    pub fn and(mut self, axes: &[Axis]) -> Sweep {
+        self.blocks.extend(axes.iter().map(|axis| Block { axes: vec![axis.clone()] }));
+        self
+    }
+
     /// Where the sweep begins.
     pub fn place(&self) -> Option<&Place> {
         self.axes().next().map(|axis| &axis.place)

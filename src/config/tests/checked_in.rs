@@ -31,16 +31,15 @@ fn the_reference_run_is_the_published_one() {
     let model = &plan.model;
     assert_eq!((model.n_layer, model.n_head, model.n_embd, model.block_size), (12, 12, 768, 1024));
     assert_eq!(model.vocab_size, Some(50_257));
-    assert_eq!((plan.train.batch_size, plan.train.sequence_length, plan.train.max_steps), (16, 128, 10_000));
+    assert_eq!((plan.train.batch_size, plan.sequence_length(), plan.train.max_steps), (16, 128, 10_000));
     assert_eq!((plan.optimizer.beta1, plan.optimizer.beta2), (0.9, 0.999));
     assert_eq!((plan.optimizer.learning_rate, plan.optimizer.weight_decay), (3e-4, 0.01));
     assert!(plan.optimizer.decay_all && plan.optimizer.grad_clip == 0.0);
     assert_eq!(plan.checkpoint.interval, 500);
-    assert_eq!(plan.hardware.requires, [Requirement::Cuda]);
-    assert_eq!(plan.data.source, DataSource::Corpus("tinyshakespeare".into()));
-    let target = plan.target.expect("a target");
-    assert_eq!((target.metric, target.threshold), (TargetMetric::TrainLoss, 0.0999999));
-    let reference = plan.reference.expect("a reference");
+    assert_eq!(plan.hardware.requirements().collect::<Vec<_>>(), [&Requirement::Cuda]);
+    assert_eq!(plan.data.source(), DataSource::Corpus("tinyshakespeare".into()));
+    assert_eq!((plan.target.metric, plan.target.threshold), (TargetMetric::TrainLoss, Some(0.0999999)));
+    let reference = plan.reference.result().expect("a reference");
     assert_eq!(
         (reference.final_loss, reference.steps, reference.secs),
         (Some(0.0972), Some(7827), Some(1860.0))

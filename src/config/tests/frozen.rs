@@ -3,15 +3,20 @@
 use std::path::Path;
 
 use super::super::experiment::{DataSource, RunPlan};
+use super::super::frozen::is_of_the_first;
+use super::super::schema;
 use super::super::{load, read_frozen, render_frozen};
 use super::{Folder, LoadOptions};
 
 /// What a frozen plan keeps: everything but what belongs to the sweep it came from.
 pub(super) fn kept(mut plan: RunPlan) -> RunPlan {
     plan.point.clear();
-    plan.experiment.repeat = 0;
+    plan.repeat = 0;
     plan.experiment.repeats = 1;
-    plan.resolved.clear();
+    plan.sources.clear();
+    plan.idle.clear();
+    // It is what `name` says.
+    plan.experiment.run = None;
     plan
 }
 
@@ -29,7 +34,7 @@ fn every_run_of_the_checked_in_experiments_survives_freezing() {
             let own = |key: &str| {
                 !["experiment.repeats", "experiment.run"].contains(&key) && !key.starts_with("reference.")
             };
-            plan.resolved.iter().filter(|key| own(&key.key)).map(|key| key.value.clone()).collect::<Vec<_>>()
+            plan.resolved().into_iter().filter(|key| own(key.key)).map(|key| key.value).collect::<Vec<_>>()
         };
         assert_eq!(values(&again), values(&plan));
         assert_eq!(kept(again), kept(plan));
@@ -52,7 +57,7 @@ fn a_frozen_file_names_sources_and_makes_paths_absolute() {
     let frozen =
         read_frozen(&folder.write("config.toml", &text), None).unwrap_or_else(|errors| panic!("{errors}"));
     let expected = std::env::current_dir().expect("a working directory").join("texts");
-    assert_eq!(frozen.data.source, DataSource::Path(expected));
+    assert_eq!(frozen.data.source(), DataSource::Path(expected));
     assert_eq!((frozen.experiment.name.as_str(), frozen.name.as_str()), ("a", "seed=1338"));
 }
 
@@ -113,7 +118,7 @@ fn a_frozen_file_that_lacks_a_key_is_an_error_that_names_it() {
         // With its sum every key is missed, without it those that every version had.
         let problem = refused(&rest, Some(&crate::files::sha256(text.as_bytes())));
         assert!(problem.contains(&format!("`{key}`")) && problem.contains("config.toml"), "{problem}");
-        if !super::super::frozen::ADDED_LATER.contains(&key.as_str()) {
+        if schema::key(&key).is_some_and(is_of_the_first) {
             assert!(refused(&rest, None).contains(&format!("`{key}`")), "{key}");
         }
     }
@@ -142,11 +147,19 @@ fn a_frozen_file_is_what_was_written_or_an_error() {
 fn a_frozen_file_of_a_version_that_had_fewer_keys_is_read() {
     let folder = Folder::new(&[("a.toml", "")]);
     let plan = folder.load(&["a.toml"], &LoadOptions::default()).expect("valid").remove(0);
-    let mut older = plan.clone();
-    let later = super::super::frozen::ADDED_LATER;
-    older.resolved.retain(|key| !later.contains(&key.key.as_str()));
-    assert_eq!(older.resolved.len() + later.len(), plan.resolved.len(), "every one of them is a key");
-    let text = render_frozen(&older);
+    let (mut text, mut section, mut kept_lines) = (String::new(), String::new(), 0);
+    for line in render_frozen(&plan).lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_end_matches(']').to_owned();
+        }
+        let key = line.split_once(" = ").and_then(|(leaf, _)| schema::key(&format!("{section}.{leaf}")));
+        if key.is_none_or(is_of_the_first) {
+            kept_lines += usize::from(key.is_some());
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    assert_eq!(kept_lines, 65, "the first configurations had so many keys besides those of a reference");
     let read =
         read_frozen(&folder.write("config.toml", &text), None).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(kept(read).optimizer, kept(plan).optimizer);

@@ -1,12 +1,12 @@
 //! Which layer wins, and what the sources say.
 
-use super::super::experiment::{DataSource, RunPlan};
+use super::super::experiment::{DataSource, Preset, RunPlan};
 use super::super::schema::KEYS;
 use super::super::value_text;
 use super::{Folder, LoadOptions, plan, plans_with};
 
 fn source(plan: &RunPlan, key: &str) -> String {
-    plan.resolved.iter().find(|resolved| resolved.key == key).expect("resolved").source.clone()
+    plan.resolved_key(key).expect("resolved").source
 }
 
 /// The source without the folder of the test.
@@ -18,13 +18,13 @@ fn file_source(plan: &RunPlan, key: &str) -> String {
 fn an_empty_file_is_an_experiment_of_defaults_named_after_it() {
     let plan = plan("");
     assert_eq!((plan.experiment.name.as_str(), plan.name.as_str()), ("a", "seed=1337"));
-    assert_eq!(plan.train.sequence_length, plan.model.block_size);
-    assert_eq!(plan.schedule.decay_steps, plan.train.max_steps);
-    assert_eq!((plan.target, plan.reference), (None, None));
-    let keys: Vec<&str> = plan.resolved.iter().map(|resolved| resolved.key.as_str()).collect();
+    assert_eq!(plan.sequence_length(), plan.model.block_size);
+    assert_eq!(plan.schedule.decays_over(plan.train.max_steps), plan.train.max_steps);
+    assert_eq!((plan.target.threshold, plan.reference.result()), (None, None));
+    let keys: Vec<&str> = plan.resolved().iter().map(|resolved| resolved.key).collect();
     assert_eq!(keys, KEYS.iter().map(|key| key.name).collect::<Vec<_>>());
     assert!(
-        plan.resolved
+        plan.resolved()
             .iter()
             .all(|resolved| resolved.source == "default" || resolved.key == "experiment.name")
     );
@@ -77,7 +77,7 @@ fn a_preset_gives_sizes_that_its_own_and_stronger_layers_override() {
 
     let above = plans_with("[model]\nn_layer = 2\nn_embd = 64\n", &["model.preset=gpt2-xl"]).remove(0);
     assert_eq!((above.model.n_layer, above.model.n_head, above.model.n_embd), (48, 25, 1600));
-    assert_eq!(above.model.preset.as_deref(), Some("gpt2-xl"));
+    assert_eq!(above.model.preset, Some(Preset::Gpt2Xl));
 
     let below = plans_with("[model]\npreset = \"gpt2-medium\"\n", &["model.n_layer=3"]).remove(0);
     assert_eq!((below.model.n_layer, below.model.n_embd), (3, 1024));
@@ -86,9 +86,9 @@ fn a_preset_gives_sizes_that_its_own_and_stronger_layers_override() {
 #[test]
 fn path_and_corpus_replace_each_other_in_weaker_layers() {
     let corpus = plans_with("[data]\npath = \"x.txt\"\n", &["data.corpus=tinyshakespeare"]).remove(0);
-    assert_eq!(corpus.data.source, DataSource::Corpus("tinyshakespeare".into()));
+    assert_eq!(corpus.data.source(), DataSource::Corpus("tinyshakespeare".into()));
     let path = plans_with("[data]\ncorpus = \"tinyshakespeare\"\n", &["data.path=x.txt"]).remove(0);
-    assert_eq!(path.data.source, DataSource::Path("x.txt".into()));
+    assert_eq!(path.data.source(), DataSource::Path("x.txt".into()));
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn paths_are_relative_to_the_file_that_names_them() {
         "[data]\npath = \"x.txt\"\n[train]\ninit_from = \"/abs/model.safetensors\"\n",
     )]);
     let plan = folder.load(&["a.toml"], &LoadOptions::default()).expect("valid").remove(0);
-    assert_eq!(plan.data.source, DataSource::Path(folder.path("x.txt")));
+    assert_eq!(plan.data.source(), DataSource::Path(folder.path("x.txt")));
     assert_eq!(plan.train.init_from.as_deref(), Some("/abs/model.safetensors".as_ref()));
 }
 
@@ -111,22 +111,22 @@ fn a_file_named_twice_counts_once() {
 #[test]
 fn zero_stands_for_what_the_manual_says() {
     let wsd = plan("[schedule]\nkind = \"warmup-stable-decay\"\n[train]\nmax_steps = 500\n");
-    assert_eq!(wsd.schedule.decay_steps, 50);
+    assert_eq!(wsd.schedule.decays_over(wsd.train.max_steps), 50);
     let silent = plan("[data]\nval_fraction = 0.0\n");
     assert_eq!(silent.train.eval_interval, 0);
     let limited = plan("[train]\nmax_time = \"1h 30m\"\n");
-    assert_eq!(limited.train.max_time_secs, Some(5400.0));
+    assert_eq!(limited.train.max_time.secs, Some(5400.0));
     assert_eq!(plan("[hardware]\nthreads = 2\n").hardware.threads, Some(2));
     let muon =
         plan("[optimizer]\nkind = \"muon\"\nlearning_rate = 0.02\nadamw_learning_rate = 0\n").optimizer;
-    assert_eq!(muon.muon.adamw_learning_rate, 0.02);
+    assert_eq!(muon.rate_of_adamw(), 0.02);
 }
 
 #[test]
 fn muon_has_the_momentum_of_pytorch_unless_another_one_is_set() {
     let momentum = |text: &str| {
         let plan = plan(text);
-        let shown = plan.resolved.iter().find(|key| key.key == "optimizer.momentum").expect("a key");
+        let shown = plan.resolved_key("optimizer.momentum").expect("a key");
         assert_eq!(shown.value.as_float(), Some(plan.optimizer.momentum));
         plan.optimizer.momentum
     };
@@ -139,7 +139,7 @@ fn muon_has_the_momentum_of_pytorch_unless_another_one_is_set() {
 fn muon_has_rates_of_its_own_unless_its_updates_are_as_large_as_adamw_s() {
     let rates = |text: &str| {
         let plan = plan(&format!("[optimizer]\nkind = \"muon\"\n{text}")).optimizer;
-        (plan.learning_rate, plan.muon.adamw_learning_rate)
+        (plan.learning_rate, plan.rate_of_adamw())
     };
     assert_eq!(rates(""), (0.02, 3e-3));
     assert_eq!(rates("learning_rate = 0.05\n"), (0.05, 3e-3));
@@ -147,7 +147,7 @@ fn muon_has_rates_of_its_own_unless_its_updates_are_as_large_as_adamw_s() {
     assert_eq!(rates("adjust_lr_fn = \"match_rms_adamw\"\n"), (3e-4, 3e-4));
     // Another kind that is inherited or set wins over what is usual for the file's.
     assert_eq!(plan("[optimizer]\nkind = \"adamw\"\n").optimizer.learning_rate, 3e-4);
-    let shown = plan("[optimizer]\nkind = \"muon\"\n").resolved;
+    let shown = plan("[optimizer]\nkind = \"muon\"\n").resolved();
     let rate = shown.iter().find(|key| key.key == "optimizer.learning_rate").expect("a key");
     assert_eq!(rate.source, "usual for muon");
 }
@@ -157,7 +157,7 @@ fn only_coefficients_that_were_set_are_said_to_be_a_run_s_own() {
     let said = |text: &str| {
         let plan = plan(&format!("[optimizer]\nkind = \"muon\"\n{text}"));
         let value = |leaf: &str| {
-            let key = plan.resolved.iter().find(|key| key.key == format!("optimizer.{leaf}")).expect("a key");
+            let key = plan.resolved_key(&format!("optimizer.{leaf}")).expect("a key");
             value_text(&key.value)
         };
         (plan.optimizer.kind.facts().describe)(&value)
@@ -169,7 +169,7 @@ fn only_coefficients_that_were_set_are_said_to_be_a_run_s_own() {
 #[test]
 fn coefficients_are_those_of_all_iterations_or_of_each() {
     let coefficients =
-        |text: &str| plan(&format!("[optimizer]\nns_steps = 3\n{text}")).optimizer.muon.coefficients;
+        |text: &str| plan(&format!("[optimizer]\nns_steps = 3\n{text}")).optimizer.coefficients();
     assert_eq!(coefficients(""), [[3.4445, -4.775, 2.0315]; 3]);
     assert_eq!(coefficients("ns_coefficients = [2, -1.5, 0.5]\n"), [[2.0, -1.5, 0.5]; 3]);
     let two = coefficients("ns_coefficients = [[8, -20, 14], [2.0, -1.5, 0.5]]\n");
@@ -230,7 +230,8 @@ fn other_value(key: &str) -> (&'static str, &'static str) {
 /// What was resolved follows from the rest, and so does the name that a run has from its seed: without them only what
 /// is read remains.
 fn read_parts(mut plan: RunPlan) -> RunPlan {
-    plan.resolved.clear();
+    plan.sources.clear();
+    plan.idle.clear();
     if plan.name.starts_with("seed=") {
         plan.name.clear();
     }

@@ -3,6 +3,7 @@
 mod checked_in;
 mod elsewhere;
 mod frozen;
+mod idle;
 mod layering;
 mod mistakes;
 mod outside;

@@ -53,7 +53,7 @@ proptest! {
         prop_assert_eq!(names.len(), plans.len());
         for plan in &plans {
             prop_assert_eq!(plan.train.max_steps, plan.train.batch_size as u64 + 100);
-            prop_assert_eq!(plan.experiment.seed, seed + plan.experiment.repeat);
+            prop_assert_eq!(plan.experiment.seed, seed + plan.repeat);
         }
     }
 

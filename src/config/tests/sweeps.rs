@@ -17,11 +17,8 @@ fn a_grid_with_repeats_makes_one_run_per_value_and_seed() {
     ];
     assert_eq!(names(text), expected);
     let plans = plans(text);
-    assert_eq!(
-        (plans[3].experiment.seed, plans[3].experiment.repeat, plans[3].optimizer.learning_rate),
-        (6, 1, 1e-5)
-    );
-    let seed = plans[3].resolved.iter().find(|key| key.key == "experiment.seed").expect("resolved");
+    assert_eq!((plans[3].experiment.seed, plans[3].repeat, plans[3].optimizer.learning_rate), (6, 1, 1e-5));
+    let seed = plans[3].resolved_key("experiment.seed").expect("resolved");
     assert_eq!((seed.value.as_integer(), seed.source.ends_with("a.toml:2, repeat 1")), (Some(6), true));
 }
 
@@ -182,4 +179,28 @@ fn only_keeps_what_it_names_and_says_what_there_is() {
     let errors = load(&["a", "nothing"]).expect_err("an error").to_string();
     assert!(errors.contains("no experiment or run is called `nothing`\n --> --only nothing"), "{errors}");
     assert!(errors.contains("experiments: a, b") && errors.contains("batch_size=1,seed=1337"), "{errors}");
+}
+
+#[test]
+fn several_values_after_set_are_an_axis_of_the_grid() {
+    let rates = |set: &[&str]| -> Vec<f64> {
+        plans_with("[optimizer]\nlearning_rate = 1.0\n", set)
+            .iter()
+            .map(|plan| plan.optimizer.learning_rate)
+            .collect()
+    };
+    assert_eq!(rates(&["optimizer.learning_rate=1e-3,3e-3"]), [1e-3, 3e-3]);
+    assert_eq!(rates(&["optimizer.learning_rate=[1e-3, 3e-3]"]), [1e-3, 3e-3]);
+    // The last one of a key wins.
+    assert_eq!(rates(&["optimizer.learning_rate=1e-3,3e-3", "optimizer.learning_rate=5e-3"]), [5e-3]);
+    assert_eq!(rates(&["optimizer.learning_rate=5e-3", "optimizer.learning_rate=1e-3,3e-3"]), [1e-3, 3e-3]);
+    let words = plans_with("", &["schedule.kind=linear, cosine", "model.bias=true,false"]);
+    let names: Vec<&str> = words.iter().map(|plan| plan.name.as_str()).collect();
+    assert_eq!(words.len(), 4);
+    assert!(names.iter().all(|name| name.contains("bias=")), "{names:?}");
+    // Beside the sweep of the file, and in place of its values for the same key.
+    let file = "[sweep.grid]\nmodel.n_layer = [1, 2]\noptimizer.learning_rate = [1.0, 2.0, 3.0]\n";
+    assert_eq!(plans_with(file, &["optimizer.learning_rate=1e-3,3e-3"]).len(), 4);
+    // A comma in a text is a comma.
+    assert_eq!(plans_with("", &["experiment.description=one, two"])[0].experiment.description, "one, two");
 }

@@ -15,22 +15,6 @@ fn dataset(text: &str, tokenizer: TokenizerKind, val_fraction: f64) -> Dataset {
     load(&plan).expect("good text")
 }
 
-fn train_plan(batch_size: usize, sequence_length: usize, eval_interval: u64) -> TrainPlan {
-    TrainPlan {
-        batch_size,
-        sequence_length,
-        gradient_accumulation_steps: 1,
-        activation_checkpointing: false,
-        max_steps: 1,
-        max_time_secs: None,
-        init_from: None,
-        eval_interval,
-        eval_batches: 1,
-        ema_decay: 0.9,
-        final_eval: false,
-    }
-}
-
 #[test]
 fn the_splits_are_the_text_in_order() {
     let text = "0123456789".repeat(10);
@@ -44,7 +28,7 @@ fn the_splits_are_the_text_in_order() {
 fn the_manifest_gets_name_hash_and_counts() {
     let (_folder, plan) = plan_for("Ääh\r\n", TokenizerKind::Char, 0.5);
     let info = load(&plan).expect("good text").info();
-    let DataSource::Path(path) = &plan.source else { panic!("a path") };
+    let DataSource::Path(path) = plan.source() else { panic!("a path") };
     assert_eq!(info.name, path.display().to_string());
     assert_eq!(info.sha256, sha256("Ääh\r\n".as_bytes()));
     assert_eq!((info.bytes, info.vocab_size, info.train_tokens, info.val_tokens), (7, 5, 2, 3));
@@ -100,8 +84,8 @@ fn tiny_shakespeare_splits_as_in_nanogpt() {
 #[test]
 fn a_corpus_too_short_to_train_on_is_refused_with_the_numbers() {
     let data = dataset("sixteen letters!", TokenizerKind::Byte, 0.0);
-    assert!(data.check_lengths(WindowOrder::Random, &train_plan(4, 15, 0), false).is_ok());
-    let error = data.check_lengths(WindowOrder::Random, &train_plan(4, 16, 0), false).expect_err("too short");
+    assert!(data.check_lengths(WindowOrder::Random, 4, 15, false).is_ok());
+    let error = data.check_lengths(WindowOrder::Random, 4, 16, false).expect_err("too short");
     let message = error.to_string();
     assert!(
         message
@@ -122,12 +106,12 @@ fn of_several_texts_the_one_that_is_too_short_is_named() {
     let plan = plan_of(DataSource::Paths(paths));
     let mixed =
         load(&DataPlan { weights: vec![1.0, 1.0], val_fraction: 0.1, ..plan.clone() }).expect("good text");
-    let check = |data: &Dataset, order, sequence_length, eval_interval| {
-        let checked = data.check_lengths(order, &train_plan(8, sequence_length, eval_interval), true);
+    let check = |data: &Dataset, order, sequence_length, validates| {
+        let checked = data.check_lengths(order, 8, sequence_length, validates);
         checked.map_err(|error| error.to_string())
     };
     for order in [WindowOrder::Random, WindowOrder::Sequential] {
-        let message = check(&mixed, order, 90, 0).expect_err("90 tokens, 91 needed");
+        let message = check(&mixed, order, 90, false).expect_err("90 tokens, 91 needed");
         assert!(
             message
                 .contains("short.txt has 90 tokens, but one window of train.sequence_length = 90 needs 91"),
@@ -135,15 +119,15 @@ fn of_several_texts_the_one_that_is_too_short_is_named() {
         );
         assert!(message.starts_with("the training split of "), "{message}");
         // A batch takes windows of one text and another.
-        assert_eq!(check(&mixed, order, 89, 0), Ok(()));
+        assert_eq!(check(&mixed, order, 89, false), Ok(()));
     }
-    let message = check(&mixed, WindowOrder::Random, 10, 1).expect_err("10 tokens, 11 needed");
+    let message = check(&mixed, WindowOrder::Random, 10, true).expect_err("10 tokens, 11 needed");
     assert!(
         message.starts_with("the validation split of ") && message.contains("short.txt has 10"),
         "{message}"
     );
     let joined = load(&plan).expect("good text");
-    let message = check(&joined, WindowOrder::Random, 501, 0).expect_err("501 tokens, 502 needed");
+    let message = check(&joined, WindowOrder::Random, 501, false).expect_err("501 tokens, 502 needed");
     assert!(message.starts_with("the training split has 501"), "{message}");
 }
 
@@ -158,10 +142,13 @@ fn a_text_without_a_token_in_a_very_large_mixture_is_no_panic() {
 #[test]
 fn a_validation_split_too_short_for_one_window_is_refused_only_if_it_is_used() {
     let data = dataset(&"x".repeat(100), TokenizerKind::Byte, 0.1);
-    let check = |eval_interval, validates| {
-        data.check_lengths(WindowOrder::Random, &train_plan(1, 10, eval_interval), validates)
+    let check = |eval_interval, val_fraction| {
+        let mut plan = RunPlan::default();
+        (plan.train.batch_size, plan.train.sequence_length) = (1, Some(10));
+        (plan.train.eval_interval, plan.data.val_fraction) = (eval_interval, val_fraction);
+        data.check(&plan)
     };
-    let message = check(5, true).expect_err("10 tokens, 11 needed").to_string();
+    let message = check(5, 0.1).expect_err("10 tokens, 11 needed").to_string();
     assert!(
         message.contains(
             "validation split has 10 tokens, but one window of train.sequence_length = 10 needs 11"
@@ -169,8 +156,8 @@ fn a_validation_split_too_short_for_one_window_is_refused_only_if_it_is_used() {
         "{message}"
     );
     assert!(message.contains("train.eval_interval = 0"), "{message}");
-    assert!(check(0, true).is_ok());
-    assert!(check(5, false).is_ok());
+    assert!(check(0, 0.1).is_ok());
+    assert!(check(5, 0.0).is_ok());
 }
 
 #[test]

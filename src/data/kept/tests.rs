@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::config::experiment::{DataSource, TokenizerKind};
+use crate::config::experiment::{DataSource, Paths, TokenizerKind};
 use crate::data::corpus;
 use crate::data::tests::plan_of;
 
@@ -85,7 +85,7 @@ fn the_same_text_elsewhere_has_the_same_tokens_and_other_settings_have_others() 
     let before = shop.load();
     let copy = shop.folder.path().join("copy.txt");
     std::fs::rename(shop.text(), &copy).unwrap();
-    shop.plan.source = DataSource::Path(copy);
+    shop.plan.path = Paths(vec![copy]);
     let moved = shop.load();
     assert_eq!((moved.kept.len(), facts(&moved)), (0, facts(&before)));
     shop.plan.special_tokens = false;
@@ -128,7 +128,7 @@ fn a_file_of_tokens_is_not_copied() {
     let mut shop = Shop::new(TokenizerKind::Gpt2);
     let path = shop.folder.path().join("train.bin");
     std::fs::write(&path, [15496u16, 11, 50_256].map(u16::to_le_bytes).concat()).unwrap();
-    shop.plan.source = DataSource::Path(path);
+    shop.plan.path = Paths(vec![path]);
     let made = shop.load();
     assert_eq!((made.kept.len(), facts(&made)), (0, facts(&shop.in_memory())));
     assert_eq!(facts(&shop.find().expect("seen")), facts(&made));

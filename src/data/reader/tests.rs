@@ -1,7 +1,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use crate::config::experiment::{DataPlan, DataSource, TokenizerKind};
+use crate::config::experiment::{DataPlan, DataSource, Paths, TokenizerKind};
 use crate::data::tests::{ids, plan_of};
 use crate::data::tokenizer::Tokenizer;
 use crate::data::{Dataset, load};
@@ -178,8 +178,8 @@ fn token_files_that_do_not_fit_are_refused() {
     assert!(message.contains("the id 300, and the tokenizer byte has 256"), "{message}");
     let message = refused(&DataPlan { tokenizer: TokenizerKind::Char, ..gpt2(path.clone()) });
     assert!(message.contains("only numbers"), "{message}");
-    let both = DataSource::Paths(vec![path, shop.write("a.txt", "x")]);
-    let message = refused(&DataPlan { source: both, ..gpt2(PathBuf::new()) });
+    let both = Paths(vec![path, shop.write("a.txt", "x")]);
+    let message = refused(&DataPlan { path: both, ..gpt2(PathBuf::new()) });
     assert!(message.contains("not joined with other files"), "{message}");
 }
 

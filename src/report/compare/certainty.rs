@@ -60,7 +60,7 @@ pub fn sentences(view: &View, ranking: &Ranking, decision: &Decision, style: Sty
         .iter()
         .filter_map(|&place| ranking.ranked.get(place))
         .filter(|(group, _)| !std::ptr::eq(*group, *next))
-        .map(|(group, _)| style.code(&group.label))
+        .map(|(group, _)| style.setting(&group.label))
         .collect();
     if !also.is_empty() {
         let mut named: Vec<String> = also.iter().take(NAMED).cloned().collect();
@@ -96,7 +96,8 @@ fn numbers(test: &Test) -> String {
     };
     let degrees = format!("{:.1}", test.degrees);
     let degrees = degrees.strip_suffix(".0").unwrap_or(&degrees);
-    format!("{name}: t = {:.2}, {degrees} degrees of freedom, p {}", test.t, p_value(test.p))
+    let noun = if degrees == "1" { "degree" } else { "degrees" };
+    format!("{name}: t = {:.2}, {degrees} {noun} of freedom, p {}", test.t, p_value(test.p))
 }
 
 /// `= 0.023`, `= 0.4`; below a thousandth it says only that.
@@ -140,7 +141,9 @@ pub fn more_seeds(ranking: &Ranking, decision: &Decision) -> Option<String> {
     if !matches!(decision.certainty, Certainty::NotApart(_)) {
         return None;
     }
-    let needed = decision.seeds_needed(second.mean - best.mean)?;
+    // So few that the quantiles of a normal distribution promise too much.
+    let had = best.n.min(second.n) as u64;
+    let needed = decision.seeds_needed(second.mean - best.mean)?.max(had + 1);
     Some(match needed {
         0..=50 => format!(
             "About {} of each would show a difference of this size four times out of five.",

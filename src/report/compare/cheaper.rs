@@ -84,7 +84,7 @@ pub fn sentence(view: &View, ranking: &Ranking, decision: &Decision, style: Styl
     } else {
         "is as good as these seeds can tell".to_owned()
     };
-    Some(format!("{} {how}, with {}.", style.code(&group.label), listed(&words.collect::<Vec<_>>())))
+    Some(format!("{} {how}, with {}.", style.setting(&group.label), listed(&words.collect::<Vec<_>>())))
 }
 
 fn mean(group: &Group, cost: &Cost) -> Option<f64> {

@@ -88,15 +88,17 @@ impl<'a> Comparison<'a> {
     /// Random search gives numbers with more digits than anybody reads.
     fn shorten(&mut self) {
         for index in 0..self.keys.len() {
-            let shown: BTreeMap<String, String> = self
-                .groups
-                .iter()
-                .map(|group| (group.values[index].clone(), short(&group.values[index])))
-                .collect();
-            let distinct: BTreeSet<&String> = shown.values().collect();
-            if distinct.len() == shown.len() {
-                for group in &mut self.groups {
-                    group.shown[index] = shown[&group.values[index]].clone();
+            let values: BTreeSet<String> =
+                self.groups.iter().map(|group| group.values[index].clone()).collect();
+            for digits in 4..8 {
+                let shown: BTreeMap<&String, String> =
+                    values.iter().map(|value| (value, short(value, digits))).collect();
+                let distinct: BTreeSet<&String> = shown.values().collect();
+                if distinct.len() == shown.len() {
+                    for group in &mut self.groups {
+                        group.shown[index].clone_from(&shown[&group.values[index]]);
+                    }
+                    break;
                 }
             }
         }
@@ -212,11 +214,12 @@ fn configuration(record: &RunRecord) -> Vec<(String, String)> {
     all
 }
 
-/// A number with four digits at most; whole numbers and words as they are.
-fn short(value: &str) -> String {
+/// A number with so many digits at most; whole numbers and words as they are.
+fn short(value: &str, digits: usize) -> String {
     match value.parse::<f64>() {
         Ok(number) if number.is_finite() && number.fract() != 0.0 => {
-            let short = format!("{number:.3e}").parse().map_or_else(|_| value.to_owned(), units::number);
+            let short =
+                format!("{number:.*e}", digits - 1).parse().map_or_else(|_| value.to_owned(), units::number);
             if short.len() < value.len() { short } else { value.to_owned() }
         }
         _ => value.to_owned(),

@@ -28,6 +28,16 @@ impl Style {
         }
     }
 
+    /// What a setting is called, within a sentence: where many keys differ, the first of them.
+    pub fn setting(self, label: &str) -> String {
+        const MOST: usize = 90;
+        if label.chars().count() <= MOST {
+            return self.code(label);
+        }
+        let kept: String = label.chars().take(MOST - 2).collect();
+        self.code(&format!("{}, …", kept.rsplit_once(", ").map_or(kept.as_str(), |(whole, _)| whole)))
+    }
+
     /// What others wrote, as words.
     pub fn text(self, text: &str) -> String {
         match self {

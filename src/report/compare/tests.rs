@@ -182,6 +182,15 @@ fn what_cannot_be_compared_is_said() {
     let text = page(&records, &[]);
     assert!(text.contains("which do not compare.\n\n- **No winner:** Their tokenizers differ"), "{text}");
     assert!(!text.contains("has the lowest"), "{text}");
+    // Where text is what is predicted, and not tokens, they compare.
+    for (record, bits) in records.iter_mut().zip([2.5, 1.5]) {
+        record.manifest.results.as_mut().unwrap().best_val_bits_per_byte = Some(bits);
+    }
+    let text = page(&records, &[]);
+    assert!(text.contains("has the lowest validation bits per byte: 1.500"), "{text}");
+    assert!(!text.contains("tokenizers differ"), "{text}");
+    records[0].manifest.results.as_mut().unwrap().best_val_bits_per_byte = None;
+    assert!(page(&records, &[]).contains("bits per byte were not measured for all"));
     records[1].manifest.status = Status::Skipped;
     assert!(page(&records, &[]).contains("has the lowest"));
 }

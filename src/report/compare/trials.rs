@@ -6,11 +6,15 @@ use crate::units;
 
 use super::certainty::more_seeds;
 use super::decision::{Certainty, Decision};
+use super::effects::Kind;
 use super::groups::Group;
 use super::next::{self, At, Place};
 use super::ranking::Ranking;
 use super::style::{Style, listed};
 use super::view::View;
+
+/// The least share of the spread that a key explains by more than chance.
+const COUNTS: f64 = 0.03;
 
 /// Values at the edge first: beyond it may lie something better.
 pub fn sentences(view: &View, ranking: &Ranking, decision: &Decision, style: Style) -> Vec<String> {
@@ -20,7 +24,14 @@ pub fn sentences(view: &View, ranking: &Ranking, decision: &Decision, style: Sty
         sentences.extend(more_seeds(ranking, decision));
         return sentences;
     }
-    let places = next::places(view);
+    // In a random search every key has a best value; those that explain nothing have it by chance.
+    let counts = |place: &Place| {
+        view.effects.as_ref().filter(|effects| effects.kind == Kind::Alone).is_none_or(|effects| {
+            let index = view.varied.iter().position(|key| key.key == place.key.key);
+            index.and_then(|index| effects.keys.get(index)).is_none_or(|share| *share >= COUNTS)
+        })
+    };
+    let places: Vec<Place> = next::places(view).into_iter().filter(counts).collect();
     for place in &places {
         sentences.extend(edge(place, style));
     }
@@ -118,11 +129,12 @@ pub fn learnt_nothing(view: &View, style: Style) -> Vec<String> {
         .iter()
         .filter(|(group, spread)| guess(group).is_some_and(|guess| spread.mean >= 0.98 * guess));
     let bad: Vec<&Group> = bad.map(|(group, _)| *group).collect();
+    let all = bad.len() == ranking.ranked.len();
     if let Some(guess) = bad.first().and_then(|group| guess(group)) {
         let verb = if bad.len() == 1 { "ends" } else { "end" };
+        let who = if all { "All settings".to_owned() } else { labels(&bad, style) };
         sentences.push(format!(
-            "{} {verb} no better than guessing among all tokens, which has a loss of {}.",
-            labels(&bad, style),
+            "{who} {verb} no better than guessing among all tokens, which has a loss of {}.",
             units::loss(guess)
         ));
     }
@@ -130,9 +142,10 @@ pub fn learnt_nothing(view: &View, style: Style) -> Vec<String> {
 }
 
 fn labels(groups: &[&Group], style: Style) -> String {
-    let mut names: Vec<String> = groups.iter().take(NAMED).map(|group| style.code(&group.label)).collect();
+    let mut names: Vec<String> = groups.iter().take(NAMED).map(|group| style.setting(&group.label)).collect();
     if groups.len() > NAMED {
-        names.push(format!("{} more settings", groups.len() - NAMED));
+        let more = groups.len() - NAMED;
+        names.push(if more == 1 { "one more setting".to_owned() } else { format!("{more} more settings") });
     }
     listed(&names)
 }

@@ -20,7 +20,11 @@ pub struct View<'a> {
 
 impl<'a> View<'a> {
     pub fn of(comparison: &'a Comparison<'a>) -> View<'a> {
-        let ranking = ranking(comparison);
+        // Runs that should all have the same losses have no winner.
+        let mut runs = comparison.groups.iter().flat_map(|group| &group.runs);
+        let promised = runs.clone().next().is_some()
+            && runs.all(|run| run.record.manifest.run.same_losses_within.is_some());
+        let ranking = if promised { None } else { ranking(comparison) };
         let index = |group: &Group| comparison.groups.iter().position(|other| std::ptr::eq(other, group));
         let places: Vec<usize> = ranking
             .iter()

@@ -164,7 +164,7 @@ fn difference(unit: Unit, value: f64) -> String {
 fn margin(ranking: &Ranking, style: Style) -> Vec<String> {
     let [(_, best), (next, second), ..] = ranking.ranked.as_slice() else { return Vec::new() };
     let unit = ranking.outcome.unit;
-    let label = style.code(&next.label);
+    let label = style.setting(&next.label);
     let others = ranking.ranked.iter().skip(1).filter(|(_, spread)| spread.mean == best.mean).count();
     match others {
         0 => {}
@@ -221,8 +221,7 @@ fn caveats(comparison: &Comparison, ranking: Option<&Ranking>, left_out: usize, 
     let budgets: Vec<u64> = comparison.groups.iter().filter_map(tokens).collect();
     let by_target = ranking.is_some_and(|ranking| ranking.by_target);
     if budgets.windows(2).any(|pair| pair[0] != pair[1]) && !by_target {
-        caveats
-            .push("The settings did not train on equally many tokens; see the curve by tokens.".to_owned());
+        caveats.push("The settings did not train on equally many tokens; see the curves.".to_owned());
     }
     if left_out > 0 {
         let who = if left_out == 1 { "One run does".to_owned() } else { format!("{left_out} runs do") };

@@ -8,6 +8,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::VPos;
 use plotters_backend::{BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingErrorKind};
 
+use super::inks::{Ink, Rgb};
 use super::lettering;
 use super::paper::{Paper, SMOOTHING};
 
@@ -65,11 +66,14 @@ pub fn png<P: Picture>(layout: &P) -> Result<Vec<u8>, PlotError> {
     let (width, height) = (width * SCALE, height * SCALE);
     let mut drawn = Ok(());
     let draw = |paper: &mut Paper| drawn = layout.draw(&Bitmap(paper).into_drawing_area());
-    let encode = |pixels: &[u8]| -> Result<Vec<u8>, PlotError> {
+    let encode = |pixels: &[Ink], colours: &[Rgb]| -> Result<Vec<u8>, PlotError> {
         let mut bytes = Vec::new();
         let mut encoder = png::Encoder::new(&mut bytes, width / SMOOTHING, height / SMOOTHING);
-        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_color(png::ColorType::Indexed);
         encoder.set_depth(png::BitDepth::Eight);
+        encoder.set_palette(colours.concat());
+        // Most of a row is as the row above, and what is the same becomes zeros, which pack well and fast.
+        encoder.set_filter(png::FilterType::Up);
         encoder.set_compression(png::Compression::Fast);
         encoder.write_header()?.write_image_data(pixels)?;
         Ok(bytes)
@@ -78,9 +82,14 @@ pub fn png<P: Picture>(layout: &P) -> Result<Vec<u8>, PlotError> {
     drawn.and(bytes)
 }
 
-/// Whether a PNG has its beginning and its end, which one that was cut short has not.
+/// Whether a PNG has its beginning and its end, which one that was cut short has not, and is of few colours: those of before are
+/// ten times as large.
 pub fn is_whole(png: &[u8]) -> bool {
-    png.starts_with(b"\x89PNG\r\n\x1a\n") && png.ends_with(b"IEND\xae\x42\x60\x82")
+    /// Where the header says how pixels are to be read, and that they number colours.
+    const KIND: (usize, u8) = (25, 3);
+    png.starts_with(b"\x89PNG\r\n\x1a\n")
+        && png.get(KIND.0) == Some(&KIND.1)
+        && png.ends_with(b"IEND\xae\x42\x60\x82")
 }
 
 /// `plotters` finds no system fonts in this build: every machine draws with the same one.
@@ -177,6 +186,7 @@ impl Bitmap<'_> {
     /// All pixels within `radius` of the line from `a` to `b`, row by row. The shape is convex, so the part of a row
     /// within it lies between the outermost ends of the two discs and of the band between them.
     fn stroke(&mut self, a: BackendCoord, b: BackendCoord, radius: f64, colour: BackendColor) {
+        let ink = self.0.ink(colour);
         let (ax, ay) = (f64::from(a.0), f64::from(a.1));
         let (bx, by) = (f64::from(b.0), f64::from(b.1));
         let length = (bx - ax).hypot(by - ay).max(f64::MIN_POSITIVE);
@@ -186,9 +196,19 @@ impl Bitmap<'_> {
         let bottom = (ay.max(by) + radius - 0.5).floor() as i32;
         let straight = straight_rows(a, b);
         if !straight.is_empty() {
-            self.0.fill((nearest(ax - radius), straight.start), (nearest(ax + radius), straight.end), colour);
+            self.0.fill((nearest(ax - radius), straight.start), (nearest(ax + radius), straight.end), ink);
         }
-        for row in (top..=bottom).filter(|row| !straight.contains(row)) {
+        // Rows that neither disc reaches: there both sides of the band are straight.
+        let (from, to) = (ay.min(by) + radius + 0.5, ay.max(by) - radius - 0.5);
+        let between = if straight.is_empty() && from < to { from as i32..to as i32 } else { 0..0 };
+        if !between.is_empty() {
+            let (slope, half) = ((bx - ax) / (by - ay), radius * length / (by - ay).abs());
+            for row in between.clone() {
+                let middle = ax + (f64::from(row) + 0.5 - ay) * slope;
+                self.0.fill((nearest(middle - half), row), (nearest(middle + half), row + 1), ink);
+            }
+        }
+        for row in (top..=bottom).filter(|row| !straight.contains(row) && !between.contains(row)) {
             let y = f64::from(row) + 0.5;
             let (mut left, mut right) = (f64::INFINITY, f64::NEG_INFINITY);
             let mut reach = |x: f64, by: f64| {
@@ -208,7 +228,7 @@ impl Bitmap<'_> {
                 }
             }
             if left <= right {
-                self.0.fill((nearest(left), row), (nearest(right), row + 1), colour);
+                self.0.fill((nearest(left), row), (nearest(right), row + 1), ink);
             }
         }
     }

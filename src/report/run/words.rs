@@ -73,11 +73,12 @@ fn show((step, texts): &(u64, Vec<SampleText>)) -> String {
 /// What the run warned of.
 pub fn warnings(page: &Page) -> String {
     const SHOWN: usize = 10;
-    let warnings = &page.record.warnings;
-    if warnings.is_empty() {
+    let (warnings, idle) = (&page.record.warnings, &page.record.manifest.idle);
+    if warnings.is_empty() && idle.is_empty() {
         return String::new();
     }
     let mut text = "## Warnings\n\n".to_owned();
+    idle.iter().for_each(|key| text.push_str(&format!("- {}\n", in_code(key))));
     for (step, message) in warnings.iter().take(SHOWN) {
         text.push_str(&format!("- Step {}: {}\n", units::count(*step), escape(message)));
     }
@@ -85,6 +86,20 @@ pub fn warnings(page: &Page) -> String {
         text.push_str(&format!("- and {} more, in [log.jsonl](log.jsonl)\n", warnings.len() - SHOWN));
     }
     text
+}
+
+/// A sentence whose names stand between backticks, which stay what they are.
+fn in_code(sentence: &str) -> String {
+    let parts = sentence.split('`').enumerate();
+    let marked = parts.map(|(index, part)| if index % 2 == 1 { code(part) } else { spaced(part) });
+    marked.collect()
+}
+
+/// Escaped, with the blanks at its ends.
+fn spaced(text: &str) -> String {
+    let blank = |is_there: bool| if is_there { " " } else { "" };
+    let (before, after) = (blank(text.starts_with(' ')), blank(text.ends_with(' ')));
+    format!("{before}{}{after}", escape(text))
 }
 
 /// `config.toml` in a fold.

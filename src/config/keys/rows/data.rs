@@ -1,5 +1,8 @@
 //! `[data]`: the text, its tokens, and their order.
 
+use std::fmt;
+use std::path::PathBuf;
+
 use crate::config::keys::kind::{BELOW_ONE, choice};
 use crate::config::keys::row::section;
 use crate::config::keys::types::Paths;
@@ -7,12 +10,12 @@ use crate::facts::words::words;
 
 section! {
     /// The text, its tokens, and the order in which the training sees them.
-    data: DataSection {
+    data: DataPlan {
         /// A corpus known by name: `salt-crown` (an original play in Early Modern English, part of the program, needs no
         /// network), `wall-letters` (letters from the play's world, prose, part of the program too) or `tinyshakespeare` (1.1 MB,
         /// downloaded once and verified). Setting `path` in a stronger layer replaces it. Empty: none, `data.path` says what to
         /// read.
-        corpus: String = "salt-crown", choice(&["salt-crown", "tinyshakespeare", "wall-letters", ""]);
+        corpus: Option<String> = "salt-crown", choice(&["salt-crown", "tinyshakespeare", "wall-letters", ""]);
         /// A file of your own, a folder whose files are read in name order, or a list of these. A file holds text, JSON lines (`.jsonl`,
         /// a document in each line, see `text_column`), either of them compressed (`.gz`, `.zst`), a Parquet table, or the token ids of nanoGPT or
         /// llm.c (`.bin`). Relative to the file that says so; with `--set`, relative to the working directory. Setting `corpus` in a stronger
@@ -82,5 +85,40 @@ words! {
         ShuffledEpochs = "shuffled_epochs",
         FixedWindows = "fixed_windows",
         Sequential = "sequential",
+    }
+}
+
+/// Where the text comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum DataSource {
+    /// A known corpus: `embedded`'s name or `tinyshakespeare`.
+    Corpus(String),
+    /// A file, or a folder read in name order. Absolute, or relative to the working directory.
+    Path(PathBuf),
+    /// Several of them, in this order.
+    Paths(Vec<PathBuf>),
+}
+
+impl fmt::Display for DataSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Corpus(name) => f.write_str(name),
+            Self::Path(path) => path.display().fmt(f),
+            Self::Paths(paths) => {
+                let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+                f.write_str(&paths.join(", "))
+            }
+        }
+    }
+}
+
+impl DataPlan {
+    /// What `path` names, or else `corpus`.
+    pub fn source(&self) -> DataSource {
+        match self.path.0.as_slice() {
+            [] => DataSource::Corpus(self.corpus.clone().unwrap_or_default()),
+            [path] => DataSource::Path(path.clone()),
+            paths => DataSource::Paths(paths.to_vec()),
+        }
     }
 }

@@ -7,14 +7,14 @@ use crate::config::keys::row::section;
 
 section! {
     /// What the experiment is about. The prose is printed at the head of its report.
-    experiment: ExperimentSection {
+    experiment: ExperimentPlan {
         /// Name of the experiment and of its folders under `runs/` and `reports/`. It is never inherited through `extends`,
         /// so that two files never write to one folder. Empty: the name of the file without `.toml`.
         name: String = "", Kind::Name;
         /// Name of the run's directory within its experiment. Only a file with a single run can set it, and it is never
         /// inherited through `extends`. A run's `config.toml` keeps the name that the run had in its sweep. Empty: made from
         /// the sweep point and the seed.
-        run: String = "", Kind::RunName;
+        run: Option<String> = "", Kind::RunName;
         /// One sentence: what is trained, and to what end.
         description: String = "";
         /// What you expect to see, and why, written down before the run so that the result can contradict it.
@@ -30,6 +30,6 @@ section! {
         /// For experiments whose runs should compute the same, on another device, say: the largest relative difference between
         /// their train losses at any step. The comparison says whether it holds, and `runner` ends with code 4 if not. 0: losses are
         /// not held against each other.
-        same_losses_within: f64 = 0.0, num(Included(0.0), Included(1.0));
+        same_losses_within: Option<f64> = 0.0, num(Included(0.0), Included(1.0));
     }
 }

@@ -1,21 +1,23 @@
 //! `[hardware]`: where a run computes.
 
+use std::fmt;
 use std::ops::Bound::Included;
 
 use crate::config::keys::kind::{int, num};
 use crate::config::keys::row::section;
+use crate::config::keys::types::Written;
 use crate::facts::words::words;
 
 section! {
     /// Where the run computes.
-    hardware: HardwareSection {
+    hardware: HardwarePlan {
         /// auto (a GPU if this binary and machine have one, otherwise the CPU), cpu, cuda, cuda:1 (the second GPU), or
         /// scripted (no training at all: a loss curve from the formula in [scripted], to try out files and reports).
-        device: String = "auto", Kind::Device;
+        device: Written<DeviceChoice> = "auto";
         /// What a machine must have, else the run is skipped there and the report says so: `cuda`, `min_memory_gb=16`, `init_from` (what
         /// `train.init_from` names; without this requirement it is an error where that is missing, and nothing is started).
         /// `--set hardware.requires=[]` runs it anyway.
-        requires: Vec<String> = [], Kind::Requirements;
+        requires: Vec<Written<Requirement>> = [];
         /// Number format. f32: everything in single precision. bf16: mixed precision on the CPU: matrix products take bfloat16 and sum in
         /// f32; it can be faster where the processor has AMX or AVX512-BF16, and is about as fast as f32 elsewhere (`runner doctor` says
         /// what is there). f16: mixed precision on a GPU: passes in half precision, with the loss scaled so that small gradients survive it.
@@ -23,7 +25,7 @@ section! {
         /// makes a new run, which begins from the weights of the old one where `train.init_from` names it.
         dtype: DtypeKind = "f32";
         /// CPU threads of this run. 0: all cores.
-        threads: usize = 0, int(0, 4_096);
+        threads: Option<usize> = 0, int(0, 4_096);
         /// Seconds between measurements of CPU, memory and GPU. The peak memory of a run does not depend on it on Linux, where
         /// the kernel counts it; elsewhere it is the largest measurement. 0: no measurements.
         monitor_interval_secs: f64 = 1.0, num(Included(0.0), Included(86_400.0));
@@ -59,4 +61,22 @@ pub enum Requirement {
     MinMemoryGb(f64),
     /// What `train.init_from` names.
     InitFrom,
+}
+
+impl HardwarePlan {
+    /// What a machine must have.
+    pub fn requirements(&self) -> impl Iterator<Item = &Requirement> {
+        self.requires.iter().map(|requirement| &**requirement)
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(ordinal) => write!(f, "cuda:{ordinal}"),
+            Self::Scripted => f.write_str("scripted"),
+        }
+    }
 }

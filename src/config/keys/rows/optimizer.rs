@@ -8,7 +8,7 @@ use crate::facts::optimizer::{AdjustLr, OptimizerKind};
 section! {
     /// How gradients change the parameters. The defaults are those usual for GPT pre-training (GPT-3, nanoGPT), not
     /// PyTorch's: beta2 is 0.95 and not 0.999, weight decay 0.1 and not 0.01, and gradients are clipped.
-    optimizer: OptimizerSection {
+    optimizer: OptimizerPlan {
         /// adamw (Adam with decoupled weight decay), sgd (with momentum), or muon: the blocks' matrices by Muon, which makes each
         /// update's singular values nearly equal, and embeddings, layer norms and biases by AdamW.
         kind: OptimizerKind = "adamw";
@@ -33,7 +33,7 @@ section! {
         /// Muon: peak learning rate of the parameters that it leaves to AdamW, under the same schedule, so that it ends at the same share of its
         /// peak. The token embedding is among them, which is also the head: wide models want less. It is 3e-3 unless it is set, but with
         /// adjust_lr_fn = "match_rms_adamw", where it is 0. 0: as `optimizer.learning_rate`.
-        adamw_learning_rate: f64 = 0.0, ZERO_OR_MORE;
+        adamw_learning_rate: Option<f64> = 0.0, ZERO_OR_MORE;
         /// Muon: look one update ahead, as PyTorch's does. SGD's momentum is plain here.
         nesterov: bool = true;
         /// Muon: momentum of the first step, where it warms up. A short memory suits gradients that turn fast, as the first ones do.
@@ -51,5 +51,19 @@ section! {
         adjust_lr_fn: AdjustLr = "original";
         /// Muon: queries, keys and values each for itself, and not their one matrix as a whole.
         split_qkv: bool = true;
+    }
+}
+
+impl OptimizerPlan {
+    /// Peak learning rate of the parameters that Muon leaves to AdamW.
+    pub fn rate_of_adamw(&self) -> f64 {
+        self.adamw_learning_rate.unwrap_or(self.learning_rate)
+    }
+
+    /// a, b and c of each of Muon's iterations.
+    pub fn coefficients(&self) -> Vec<[f64; 3]> {
+        let given = self.ns_coefficients.each();
+        let of_step = |step: usize| given.get(step).or(given.last()).copied();
+        (0..self.ns_steps).filter_map(of_step).collect()
     }
 }

@@ -8,7 +8,7 @@ use crate::config::keys::row::section;
 section! {
     /// Text that the model writes while it trains, so that progress can be read and not only plotted. How much of it is copied from
     /// the training text is measured each time, on the continuations without their prompts.
-    sample: SampleSection {
+    sample: SamplePlan {
         /// Steps between samples. There are also some at the end of the run. 0: no samples at all, not even at the end.
         interval: u64 = 500, int(0, MAX_STEPS);
         /// Beginnings that the model continues. Each must be something the tokenizer knows.

@@ -9,7 +9,7 @@ use crate::facts::words::words;
 section! {
     /// The curve of `hardware.device = "scripted"`:
     /// loss(step) = floor_loss + (initial_loss - floor_loss) * exp(-step / decay_steps) + noise.
-    scripted: ScriptedSection {
+    scripted: ScriptedPlan {
         /// Loss before the first step.
         initial_loss: f64 = 4.0, ZERO_OR_MORE;
         /// Loss that the curve approaches.

@@ -6,12 +6,12 @@ use crate::facts::words::words;
 
 section! {
     /// When the run may stop early because it reached what it was for.
-    target: TargetSection {
+    target: TargetPlan {
         /// train_loss (the loss of a single step), train_loss_ema (smoothed), val_loss or val_bits_per_byte (the validation loss in bits per byte
         /// of text, which does not depend on the tokenizer).
         metric: TargetMetric = "train_loss";
         /// The run stops as soon as the metric is strictly below this. 0: no target.
-        threshold: f64 = 0.0, ZERO_OR_MORE;
+        threshold: Option<f64> = 0.0, ZERO_OR_MORE;
     }
 }
 
@@ -22,5 +22,12 @@ words! {
         TrainLossEma = "train_loss_ema",
         ValLoss = "val_loss",
         ValBitsPerByte = "val_bits_per_byte",
+    }
+}
+
+impl TargetMetric {
+    /// Whether text must be kept for validation for it.
+    pub fn is_of_validation(self) -> bool {
+        matches!(self, Self::ValLoss | Self::ValBitsPerByte)
     }
 }

@@ -30,8 +30,16 @@ pub(in super::super) const ABSENT: &[Absent] = &[
         "there are no experts: every block has one MLP, as in GPT-2",
     ),
     no(
+        &["parallel sequential", "attention residual block mlp layers"],
+        "attention and MLP follow each other in a block, each added to what it is given, as in GPT-2",
+    ),
+    no(&["logit logits", "softcap cap soft scale softcapping"], LOSS),
+    no(&["ignore", "index"], LOSS),
+    no(&["decode decoding sample", "strategy method kind"], SAMPLING),
+    no(&["data sequences samples examples documents", "max limit subset"], WHOLE_TEXT),
+    no(
         &[
-            "ddp fsdp fsdp2 zero zero1 zero2 zero3 distributed deepspeed dp pp tp cp sp hsdp parallel parallelism parallelize shard sharding sharded nccl gloo mpi rank ranks world node nodes master gpus horovod pipeline pipe offload nproc launcher torchrun tpu tpus allreduce allgather reduce ddp_backend comm communication hostfile elastic ngpu replicate",
+            "ddp fsdp fsdp2 zero zero1 zero2 zero3 distributed deepspeed dp pp tp cp sp hsdp parallel parallelism parallelize shard sharding sharded nccl gloo mpi rank ranks world node nodes master gpus horovod pipeline pipe offload nproc launcher torchrun tpu tpus allreduce allgather reduce processes comm communication hostfile elastic ngpu replicate",
         ],
         ONE_DEVICE,
     ),
@@ -40,7 +48,10 @@ pub(in super::super) const ABSENT: &[Absent] = &[
     no(&["ignore skip", "data", "resume skip"], RESUME),
     no(&["best"], BEST),
     no(&["greater", "better"], BEST),
-    no(&["workers worker prefetch pin persistent dataloader loader mmap preload multiprocessing"], IN_MEMORY),
+    no(
+        &["workers worker proc prefetch pin persistent dataloader loader mmap preload multiprocessing"],
+        IN_MEMORY,
+    ),
     no(&["stream streaming"], IN_MEMORY),
     no(&["drop", "last"], "a batch is always full: windows of the text are drawn until it is"),
     no(
@@ -50,7 +61,7 @@ pub(in super::super) const ABSENT: &[Absent] = &[
         ],
         ATTENTION,
     ),
-    no(&["sliding softcap sdpa xformers swa"], ATTENTION),
+    no(&["sliding sdpa xformers"], ATTENTION),
     no(&["scale softmax reorder", "attention upcast"], ATTENTION),
     no(&["logit logits", "softcap cap soft scale softcapping"], LOSS),
     no(&["flash", "attention"], ATTENTION),
@@ -126,7 +137,7 @@ pub(in super::super) const ABSENT: &[Absent] = &[
     no(&["layerwise llrd layers", "decay lr"], ONE_RATE),
     no(
         &[
-            "amsgrad maximize dampening differentiable decoupled centered rho lookahead sam adafactor lion sophia shampoo soap adagrad rmsprop adadelta lamb lars galore",
+            "trust preconditioner precondition preconditioning amsgrad maximize dampening differentiable decoupled centered rho lookahead sam adafactor lion sophia shampoo soap adagrad rmsprop adadelta lamb lars galore",
         ],
         "the optimizers are AdamW, SGD with momentum and Muon, without further variants: see `optimizer.kind`",
     ),
@@ -172,7 +183,7 @@ pub(in super::super) const ABSENT: &[Absent] = &[
         "in half precision the loss is scaled by itself, as `hardware.dtype = \"f16\"` needs it",
     ),
     no(
-        &["callbacks callback plugins plugin hooks hook strategy"],
+        &["callbacks callback plugins plugin hooks hook"],
         "there are no hooks: what a run does is in its file alone",
     ),
     no(&["env environment conda docker image container venv module modules pythonpath pip"], CLUSTER),

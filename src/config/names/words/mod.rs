@@ -32,7 +32,7 @@ pub(in crate::config) struct Absent {
 
 /// Words that are written in many ways, each in one. Of several words, the parts stand together.
 const SAME: &[(&str, &str)] = &[
-    ("lr", "lr lrate learningrate"),
+    ("lr", "lr lr0 lrate learningrate"),
     ("steps", "step steps iter iters iteration iterations update updates"),
     (
         "eval",
@@ -108,7 +108,7 @@ const SAME: &[(&str, &str)] = &[
     ("gpus", "gpus devices nodes ngpu ngpus nproc"),
     (
         "dtype",
-        "dtype dtypes precision fp16 bf16 fp32 f16 f32 float16 bfloat16 float32 amp autocast mixed half",
+        "dtype dtypes precision prec fp16 bf16 fp32 f16 f32 float16 bfloat16 float32 amp autocast mixed half",
     ),
     ("threads", "threads thread cpus cpu cores core"),
     ("time", "time hours hour minutes minute mins secs seconds walltime wallclock wall clock hrs"),
@@ -233,6 +233,9 @@ fn join(parts: &mut Vec<String>) {
         ("beta", "1", "beta1"),
         ("beta", "2", "beta2"),
         ("top", "k", "topk"),
+        ("beta", "one", "beta1"),
+        ("beta", "two", "beta2"),
+        ("warm", "start", "warmstart"),
         ("top", "p", "topp"),
         ("seq", "len", "seqlen"),
         ("seq", "length", "seqlen"),

@@ -62,7 +62,10 @@ pub(super) const THINGS: &[Rule] = &[
         "data.text_column",
     ),
     rule(
-        &["data source corpus sources mix mixing blend domain", "weights mixture mixing blend sampling"],
+        &[
+            "data source corpus sources mix mixing mixer blend domain",
+            "weights mixture mixing mixer blend sampling",
+        ],
         "sample interleave train rates corpora",
         "data.weights",
     ),
@@ -75,7 +78,6 @@ pub(super) const THINGS: &[Rule] = &[
         "data.path",
     ),
     rule(&["train", "path data files"], "bin txt jsonl input set", "data.path"),
-    rule(&["path paths"], "data", "data.path"),
     rule(&["data"], "kind train source set hf", "data.corpus"),
     // The machine.
     noted(
@@ -138,6 +140,9 @@ pub(super) const THINGS: &[Rule] = &[
         "on_failure.backoff_secs",
     ),
     rule(&["backoff"], "time initial base factor", "on_failure.backoff_secs"),
+    rule(&["retries", "oom memory"], "on out of max", "on_failure.retry_out_of_memory"),
+    rule(&["retries", "timeout"], "on max", "on_failure.retry_timeout"),
+    rule(&["retries", "killed kill preemption preempted"], "on max", "on_failure.retry_killed"),
     noted(&["retries"], "max limit on failure error auto run times job", "on_failure.retry_error", RETRIES),
     noted(
         &["timeout"],
@@ -161,7 +166,7 @@ pub(super) const THINGS: &[Rule] = &[
         "train.init_from",
     ),
     rule(
-        &["load restore", "weights pretrained"],
+        &["load restore", "weights pretrained model"],
         "from model path init initial only checkpoint",
         "train.init_from",
     ),

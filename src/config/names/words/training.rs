@@ -78,6 +78,7 @@ pub(super) const TRAINING: &[Rule] = &[
     ),
     rule(&["max", "checkpoint"], "models stored saved", "checkpoint.keep_last"),
     rule(&["keep", "checkpoint"], "max", "checkpoint.keep_last"),
+    rule(&["keep save", "topk", "checkpoint keep save"], "models", "checkpoint.keep_last"),
     rule(&["keep last", "checkpoint", "last keep k limit"], "max", "checkpoint.keep_last"),
     rule(
         &["save checkpoint", "interval"],
@@ -129,6 +130,8 @@ pub(super) const TRAINING: &[Rule] = &[
     noted(&["decay", "epochs"], "lr linear schedule cosine", "schedule.decay_steps", EPOCHS),
     noted(&["decay", "tokens"], "lr linear schedule", "schedule.decay_steps", TOKENS),
     noted(&["decay", "samples examples"], "lr", "schedule.decay_steps", SEQUENCES),
+    noted(&["decay", "init end"], "lr steps schedule wsd", "schedule.decay_steps", DECAY_STEPS),
+    noted(&["stable", "steps"], "lr phase", "schedule.decay_steps", DECAY_STEPS),
     noted(
         &["decay cosine cos", "steps"],
         "lr max linear schedule length total end wsd train cosine duration decay",
@@ -178,7 +181,7 @@ pub(super) const TRAINING: &[Rule] = &[
     rule(&["ns newton", "steps"], "schulz newtonschulz muon iterations", "optimizer.ns_steps"),
     rule(&["ns newton", "coefficients coeffs coefs"], "schulz muon", "optimizer.ns_coefficients"),
     noted(
-        &["bias norm layernorm embed exclude skip", "wd"],
+        &["bias norm layernorm embed exclude skip", "wd decay"],
         "from no apply decay layers parameters names grouping",
         "optimizer.decay_all",
         DECAY_ALL,
@@ -229,8 +232,8 @@ pub(super) const TRAINING: &[Rule] = &[
         GLOBAL_BATCH,
     ),
     noted(
-        &["microbatch"],
-        "size train dim per device gpu rank local cpu interval gpus core",
+        &["microbatch micro"],
+        "batch size train dim per device gpu rank local cpu interval gpus core",
         "train.batch_size",
         BATCH_NOTE,
     ),
@@ -240,7 +243,7 @@ pub(super) const TRAINING: &[Rule] = &[
         "train.batch_size",
         BATCH_NOTE,
     ),
-    rule(&["batch sequences"], "size train dim sequences interval model data", "train.batch_size"),
+    rule(&["batch sequences"], "mini size train dim sequences interval model data", "train.batch_size"),
     // How long.
     noted(
         &["train total max", "tokens"],
@@ -248,7 +251,7 @@ pub(super) const TRAINING: &[Rule] = &[
         "train.max_steps",
         TOKENS,
     ),
-    noted(&["train total max", "samples examples sequences"], "max end seen", "train.max_steps", SEQUENCES),
+    noted(&["train total", "samples examples sequences"], "end seen", "train.max_steps", SEQUENCES),
     noted(&["epochs"], "max train total end stop limit", "train.max_steps", EPOCHS),
     rule(
         &["steps"],
@@ -267,6 +270,12 @@ pub(super) const TRAINING: &[Rule] = &[
         "model.block_size",
     ),
     rule(&["context"], "max model", "model.block_size"),
+    noted(
+        &["model", "seqlen"],
+        "max min length",
+        "model.block_size",
+        "the longest context; the length that is trained on is `train.sequence_length`",
+    ),
     rule(
         &["seqlen"],
         "max train model tokenizer tokens data input dim window length target",

@@ -36,103 +36,40 @@ fn tiny_plan() -> RunPlan {
     let numbers = recorded();
     let size = |key: &str| numbers["model"][key].as_u64().unwrap() as usize;
     let setting = |key: &str| numbers["optimizer"][key].as_f64().unwrap();
-    RunPlan {
-        name: "seed=1".to_owned(),
-        experiment: ExperimentPlan {
-            name: "tiny".to_owned(),
-            description: String::new(),
-            hypothesis: String::new(),
-            tags: Vec::new(),
-            seed: 1,
-            repeats: 1,
-            repeat: 0,
-            same_losses_within: None,
-        },
-        point: Vec::new(),
-        model: ModelPlan {
-            preset: None,
-            n_layer: size("n_layer"),
-            n_head: size("n_head"),
-            n_embd: size("n_embd"),
-            block_size: size("block_size"),
-            vocab_size: Some(size("vocab_size")),
-            dropout: 0.0,
-            bias: true,
-        },
-        data: plan_of(DataSource::Corpus("none".to_owned())),
-        train: TrainPlan {
-            batch_size: 3,
-            sequence_length: 12,
-            gradient_accumulation_steps: 1,
-            activation_checkpointing: false,
-            max_steps: 5,
-            max_time_secs: None,
-            init_from: Some(fixture("tiny.safetensors")),
-            eval_interval: 0,
-            eval_batches: 1,
-            ema_decay: 0.9,
-            final_eval: false,
-        },
-        optimizer: OptimizerPlan {
-            kind: OptimizerKind::Adamw,
-            learning_rate: setting("learning_rate"),
-            beta1: setting("beta1"),
-            beta2: setting("beta2"),
-            eps: setting("eps"),
-            momentum: 0.0,
-            weight_decay: setting("weight_decay"),
-            decay_all: false,
-            grad_clip: 0.0,
-            muon: MuonPlan {
-                adamw_learning_rate: setting("learning_rate"),
-                momentum_start: 0.0,
-                momentum_warmup_steps: 0,
-                nesterov: true,
-                coefficients: vec![[3.4445, -4.775, 2.0315]; 5],
-                adjust_lr: AdjustLr::Original,
-                split_qkv: true,
-            },
-        },
-        schedule: SchedulePlan { kind: ScheduleKind::Constant, warmup_steps: 0, decay_steps: 5, min_lr: 0.0 },
-        target: None,
-        checkpoint: CheckpointPlan { interval: 0, keep_last: 2 },
-        sample: SamplePlan {
-            interval: 0,
-            prompts: Vec::new(),
-            max_new_tokens: 1,
-            temperature: 1.0,
-            top_k: 0,
-            top_p: 1.0,
-            seed: 1,
-        },
-        hardware: HardwarePlan {
-            device: DeviceChoice::Cpu,
-            requires: Vec::new(),
-            dtype: DtypeKind::F32,
-            threads: None,
-            monitor_interval_secs: 0.0,
-        },
-        on_failure: OnFailurePlan {
-            retries: Vec::new(),
-            backoff_secs: 0.0,
-            timeout_secs: None,
-            halve_batch: false,
-        },
-        scripted: ScriptedPlan {
-            initial_loss: 1.0,
-            floor_loss: 0.0,
-            decay_steps: 1.0,
-            noise: 0.0,
-            step_secs: 1.0,
-            diverge_at: 0,
-            fail_at: 0,
-            fail_as: ScriptedFailure::Error,
-            fits_batch_size: 0,
-            sleep_secs: 0.0,
-        },
-        reference: None,
-        resolved: Vec::new(),
-    }
+    let mut plan = RunPlan::default();
+    plan.experiment.seed = 1;
+    plan.model = ModelPlan {
+        n_layer: size("n_layer"),
+        n_head: size("n_head"),
+        n_embd: size("n_embd"),
+        block_size: size("block_size"),
+        vocab_size: Some(size("vocab_size")),
+        ..plan.model
+    };
+    plan.data = plan_of(DataSource::Corpus("none".to_owned()));
+    plan.train = TrainPlan {
+        batch_size: 3,
+        sequence_length: Some(12),
+        max_steps: 5,
+        init_from: Some(fixture("tiny.safetensors")),
+        eval_interval: 0,
+        final_eval: false,
+        ..plan.train
+    };
+    plan.optimizer = OptimizerPlan {
+        learning_rate: setting("learning_rate"),
+        beta1: setting("beta1"),
+        beta2: setting("beta2"),
+        eps: setting("eps"),
+        momentum: 0.0,
+        weight_decay: setting("weight_decay"),
+        grad_clip: 0.0,
+        ..plan.optimizer
+    };
+    plan.checkpoint.interval = 0;
+    plan.sample.interval = 0;
+    plan.hardware.device = DeviceChoice::Cpu.into();
+    plan
 }
 
 /// The recorded batches, in order.

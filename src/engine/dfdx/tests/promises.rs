@@ -296,11 +296,11 @@ fn the_counted_parameters_are_those_of_the_model() {
 #[test]
 fn without_cuda_a_gpu_is_refused_with_advice_and_auto_takes_the_cpu() {
     let mut plan = fresh_plan();
-    plan.hardware.device = DeviceChoice::Cuda(1);
+    plan.hardware.device = DeviceChoice::Cuda(1).into();
     let Err(error) = crate::engine::open(&plan, 0) else { panic!("there is no GPU in this build") };
     let text = error.to_string();
     assert!(text.contains("cuda:1") && text.contains("cargo build --release --features cuda"), "{text}");
-    plan.hardware.device = DeviceChoice::Auto;
+    plan.hardware.device = DeviceChoice::Auto.into();
     assert_eq!(
         crate::engine::open(&plan, 0).ok().map(|engine| engine.device().device),
         Some("cpu".to_owned())

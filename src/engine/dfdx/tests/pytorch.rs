@@ -135,7 +135,7 @@ fn muon_matches(name: &str, change: impl Fn(&mut OptimizerPlan)) {
     let mut plan = tiny_plan();
     plan.optimizer.kind = OptimizerKind::Muon;
     plan.optimizer.learning_rate = setting("muon_learning_rate");
-    plan.optimizer.muon.adamw_learning_rate = setting("muon_adamw_learning_rate");
+    plan.optimizer.adamw_learning_rate = Some(setting("muon_adamw_learning_rate"));
     plan.optimizer.momentum = setting("muon_momentum");
     plan.optimizer.weight_decay = setting("muon_weight_decay");
     change(&mut plan.optimizer);
@@ -153,30 +153,30 @@ fn muon_matches_pytorch() {
 
 #[test]
 fn muon_with_plain_momentum_matches_pytorch() {
-    muon_matches("muon_plain_momentum", |plan| plan.muon.nesterov = false);
+    muon_matches("muon_plain_momentum", |plan| plan.nesterov = false);
 }
 
 #[test]
 fn muon_with_momentum_that_warms_up_matches_pytorch() {
     muon_matches("muon_warm_momentum", |plan| {
-        plan.muon.momentum_start = 0.5;
-        plan.muon.momentum_warmup_steps = 3;
+        plan.momentum_start = 0.5;
+        plan.momentum_warmup_steps = 3;
     });
 }
 
 #[test]
 fn muon_scaled_as_adamw_matches_pytorch() {
-    muon_matches("muon_match_rms_adamw", |plan| plan.muon.adjust_lr = AdjustLr::MatchRmsAdamw);
+    muon_matches("muon_match_rms_adamw", |plan| plan.adjust_lr_fn = AdjustLr::MatchRmsAdamw);
 }
 
 #[test]
 fn muon_scaled_by_its_sides_alone_matches_pytorch() {
-    muon_matches("muon_spectral_unclamped", |plan| plan.muon.adjust_lr = AdjustLr::SpectralUnclamped);
+    muon_matches("muon_spectral_unclamped", |plan| plan.adjust_lr_fn = AdjustLr::SpectralUnclamped);
 }
 
 #[test]
 fn muon_on_queries_keys_and_values_together_matches_pytorch() {
-    muon_matches("muon_whole_qkv", |plan| plan.muon.split_qkv = false);
+    muon_matches("muon_whole_qkv", |plan| plan.split_qkv = false);
 }
 
 #[test]

@@ -115,6 +115,7 @@ fn lines(view: &View, ranking: &Ranking, over: &Varied, by: Option<&Varied>) -> 
     sheet.axes(&frame, &along.ticks, &x_title, &ticks(&range, 6), &range.title());
     let groups = by.map_or(1, |by| by.levels.len());
     let mut best_at = None;
+    let mut dots: Vec<(f64, f64)> = Vec::new();
     for line in 0..groups {
         let ink = colour(line);
         // Words stand side by side; so do the lines' dots there.
@@ -136,15 +137,16 @@ fn lines(view: &View, ranking: &Ranking, over: &Varied, by: Option<&Varied>) -> 
             if spread.n > 1 {
                 for value in values_of(ranking, group) {
                     sheet.ring(at(value), 3.0, ink);
+                    dots.push(at(value));
                 }
             }
             means.push(at(spread.mean));
             if place == 0 {
-                let lowest = values_of(ranking, group).into_iter().fold(spread.mean, f64::min);
                 let text = format!("best: {}", units::value(ranking.outcome.unit, spread.mean));
-                best_at = Some((at(spread.mean), at(lowest).1, text));
+                best_at = Some((at(spread.mean), text));
             }
         }
+        dots.extend(means.iter().copied());
         means.sort_by(|a, b| a.0.total_cmp(&b.0));
         if over.scale != Scale::Words {
             sheet.line(means.clone(), ink, 2.0);
@@ -153,8 +155,8 @@ fn lines(view: &View, ranking: &Ranking, over: &Varied, by: Option<&Varied>) -> 
             sheet.dot(mean, 4.2, ink);
         }
     }
-    if let Some((at, lowest, text)) = best_at {
-        mark_best(&mut sheet, &frame, at, lowest, &text);
+    if let Some((at, text)) = best_at {
+        mark_best(&mut sheet, &frame, at, &dots, &text);
     }
     let seeds = if ranking.ranked.iter().any(|(_, spread)| spread.n > 1) {
         "Dots are means over seeds, and each ring is one seed. "
@@ -165,8 +167,8 @@ fn lines(view: &View, ranking: &Ranking, over: &Varied, by: Option<&Varied>) -> 
     Drawing { sheet, title, note: format!("{seeds}{missing}").trim_end().to_owned() }
 }
 
-/// A ring around the best, and its number below its lowest seed.
-fn mark_best(sheet: &mut Sheet, frame: &Frame, at: (f64, f64), lowest: f64, text: &str) {
+/// A ring around the best, and its number below all dots there.
+fn mark_best(sheet: &mut Sheet, frame: &Frame, at: (f64, f64), dots: &[(f64, f64)], text: &str) {
     for width in [8.6_f64, 8.0, 7.4] {
         let circle: Vec<(f64, f64)> = (0..=48)
             .map(|step| f64::from(step) / 48.0 * std::f64::consts::TAU)
@@ -174,6 +176,8 @@ fn mark_best(sheet: &mut Sheet, frame: &Frame, at: (f64, f64), lowest: f64, text
             .collect();
         sheet.line(circle, DARK, 0.8);
     }
+    let near = dots.iter().filter(|dot| (dot.0 - at.0).abs() < 50.0).map(|dot| dot.1);
+    let lowest = near.fold(at.1, f64::max);
     let y = (at.1 + 20.0).max(lowest + 14.0).min(frame.bottom - 8.0);
     let half = text.chars().count() as f64 * 3.7;
     let x = at.0.clamp(frame.left + half + 4.0, (frame.right - half).max(frame.left + half + 4.0));

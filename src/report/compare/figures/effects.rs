@@ -20,7 +20,9 @@ pub fn draw(view: &View) -> Option<Drawing> {
     let note = match effects.kind {
         Kind::Grid => {
             bars.push(("combinations of keys".to_owned(), effects.together, colour(4)));
-            bars.push(("seeds".to_owned(), effects.seeds, colour(6)));
+            if effects.seeds > 0.0 {
+                bars.push(("seeds".to_owned(), effects.seeds, colour(6)));
+            }
             let over = if effects.over < effects.of {
                 format!(
                     " It is over the {} of {} settings that make a whole grid; the others lack a combination.",
