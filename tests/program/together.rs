@@ -176,9 +176,7 @@ fn the_best_run_and_a_tag_are_names_that_commands_take() {
     // The same once more is the same run.
     shop.run(&["next.toml", "-q"]).expect(0);
     assert!(!shop.has("runs/next/seed=1337-2"));
-    shop.run(&["next.toml", "-q", "--set", "train.init_from=\"lr --best\""])
-        .expect(0)
-        .says(&["begins from", best]);
+    shop.run(&["next.toml", "--set", "train.init_from=\"lr --best\""]).expect(0).says(&["begins from", best]);
     shop.run(&["tag", "--delete", "v1"]).expect(0);
     shop.run(&["generate", "v1", "a"]).expect(2);
 }
