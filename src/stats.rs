@@ -43,45 +43,15 @@ impl Spread {
     ///
     /// # Example
     /// ```
-    /// use runner::stats::{Spread, critical_t};
+    /// use runner::stats::Spread;
     ///
-    /// let higher = Spread::of(&[4.31, 4.35, 4.33]).unwrap();
-    /// let lower = Spread::of(&[4.11, 4.15, 4.13]).unwrap();
-    /// // Three seeds each: 4 degrees of freedom.
-    /// assert!(higher.standard_errors_from(&lower).unwrap() > critical_t(4));
+    /// let three = Spread::of(&[4.31, 4.35, 4.33]).unwrap();
+    /// assert!((three.mean - 4.33).abs() < 1e-9 && three.n == 3);
     /// // A single run does not spread.
     /// assert_eq!(Spread::of(&[4.31]).unwrap().standard_deviation, None);
     /// ```
     pub fn of(values: &[f64]) -> Option<Spread> {
         Some(Spread { mean: mean(values)?, standard_deviation: standard_deviation(values), n: values.len() })
-    }
-
-    /// How many standard errors lie between two means (Welch's statistic, without its sign). `None` when one of them
-    /// is a single value or neither spreads at all: then nothing can be said.
-    pub fn standard_errors_from(&self, other: &Spread) -> Option<f64> {
-        let variance = |s: &Spread| Some(s.standard_deviation?.powi(2) / s.n as f64);
-        let error = (variance(self)? + variance(other)?).sqrt();
-        (error > 0.0).then(|| (self.mean - other.mean).abs() / error)
-    }
-}
-
-/// The value that Student's t with `degrees` degrees of freedom exceeds, on either side, once in twenty times.
-///
-/// # Source
-/// Any table of the t distribution, two-sided, 5 %.
-pub fn critical_t(degrees: usize) -> f64 {
-    const TABLE: [f64; 15] = [
-        12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145,
-        2.131,
-    ];
-    match degrees {
-        0 => f64::INFINITY,
-        // The value for the smallest number of each stretch: rather too careful than too bold.
-        d if d <= TABLE.len() => TABLE[d - 1],
-        d if d < 20 => 2.120,
-        d if d < 30 => 2.086,
-        d if d < 60 => 2.042,
-        _ => 2.000,
     }
 }
 
@@ -123,18 +93,6 @@ mod tests {
     }
 
     #[test]
-    fn standard_errors_need_a_spread_on_both_sides() {
-        let two = Spread::of(&[1.0, 2.0]).unwrap();
-        let one = Spread::of(&[4.0]).unwrap();
-        assert_eq!(two.standard_errors_from(&one), None);
-        let other = Spread::of(&[3.0, 4.0]).unwrap();
-        // Variance 0.5 each, over n = 2: the error is sqrt(0.5), the difference 2.
-        assert!((two.standard_errors_from(&other).unwrap() - 2.0 / 0.5_f64.sqrt()).abs() < 1e-12);
-        let flat = Spread::of(&[1.0, 1.0]).unwrap();
-        assert_eq!(flat.standard_errors_from(&flat), None);
-    }
-
-    #[test]
     fn p_values_are_those_of_the_tables() {
         // Two-sided 5 % points of t, and upper 5 % points of F, from printed tables.
         for (t, degrees) in [(12.706, 1.0), (2.776, 4.0), (2.228, 10.0), (2.000, 60.0)] {
@@ -145,14 +103,6 @@ mod tests {
         }
         assert_eq!((p_of_t(f64::NAN, 4.0), p_of_t(1.0, 0.0), p_of_f(f64::NAN, 1.0, 1.0)), (None, None, None));
         assert_eq!((p_of_t(f64::INFINITY, 4.0), p_of_f(f64::INFINITY, 2.0, 9.0)), (Some(0.0), Some(0.0)));
-    }
-
-    #[test]
-    fn more_values_need_a_smaller_difference() {
-        assert_eq!(critical_t(0), f64::INFINITY);
-        let values: Vec<f64> = (1..200).map(critical_t).collect();
-        assert!(values.is_sorted_by(|a, b| a >= b));
-        assert!(values.iter().all(|t| *t > 1.96), "the limit for endless degrees of freedom");
     }
 
     proptest! {

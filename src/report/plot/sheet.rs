@@ -41,8 +41,8 @@ pub fn colour(index: usize) -> Ink {
 pub fn shade(share: f64) -> Ink {
     const STOPS: [Ink; 5] =
         [Ink(0, 45, 108), Ink(77, 86, 109), Ink(124, 123, 120), Ink(182, 165, 112), Ink(254, 232, 92)];
-    // `clamp` would keep what is no number.
-    let at = share.max(0.0).min(1.0) * (STOPS.len() - 1) as f64;
+    let share = if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) };
+    let at = share * (STOPS.len() - 1) as f64;
     let below = (at.floor() as usize).min(STOPS.len() - 2);
     let part = at - below as f64;
     let mix = |a: u8, b: u8| (f64::from(a) + (f64::from(b) - f64::from(a)) * part).round() as u8;
@@ -278,7 +278,7 @@ pub fn ticks(range: &Range, wanted: usize) -> Ticks {
 impl Picture for Sheet {
     fn size(&self) -> (u32, u32) {
         // Even, so that a picture can be halved.
-        (WIDTH, ((self.height.ceil() as u32).max(2) + 1) / 2 * 2)
+        (WIDTH, (self.height.ceil() as u32).max(2).div_ceil(2) * 2)
     }
 
     fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<(), PlotError>

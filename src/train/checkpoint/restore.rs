@@ -58,7 +58,8 @@ impl Checkpoints {
     pub fn restore(&mut self, dir: &RunDir, engine: &mut dyn Engine) -> Result<Restored, CheckpointError> {
         let steps = self.dir.steps()?;
         let (mut found, mut rows_lost) = (None, None);
-        let (mut unusable, mut rowless): (Vec<(u64, String)>, Vec<(LoopState, String)>) = Default::default();
+        let mut unusable: Vec<(u64, String)> = Vec::new();
+        let mut rowless: Vec<(LoopState, String)> = Vec::new();
         for &step in steps.iter().rev() {
             match load(dir, &self.dir.checkpoint(step), step, engine) {
                 Ok(go_on) => {

@@ -129,7 +129,7 @@ pub fn draw(view: &View, plan: &Plan) -> Option<Drawing> {
     let at = |point: (f64, f64)| frame.at(x.place(point.0), y.place(point.1));
     for (_, curve) in drawn.iter().skip(few).rev() {
         let line = curve.line(OTHERS_BUCKETS.min(40_000 / drawn.len()).max(12), &x, &y);
-        sheet.line(line.into_iter().map(at).collect(), PALE, 1.1);
+        sheet.line(line.into_iter().map(at).collect(), PALE, if drawn.len() > 60 { 0.6 } else { 1.1 });
     }
     for (index, (_, curve)) in drawn.iter().take(few).enumerate().rev() {
         if curve.seeds > 1 {
