@@ -5,7 +5,6 @@ use super::*;
 use crate::config::frozen_text;
 use crate::data::write_tokenizer;
 use crate::facts::Status;
-use crate::metric::Figures;
 use crate::store::manifest::{Results, TargetInfo};
 use crate::store::{checksums, fixture};
 
@@ -98,15 +97,9 @@ fn a_name_that_means_several_runs_or_none_is_refused_with_the_names_there_are() 
 fn finish(dir: &RunDir, val_loss: Option<f64>, train_loss: f64, target: Option<&str>) {
     let mut manifest = dir.read_manifest().unwrap();
     manifest.status = Status::Finished;
-    manifest.results = Some(Results {
-        steps: 20,
-        figures: Figures {
-            best_val_loss: val_loss,
-            final_train_loss_ema: Some(train_loss),
-            ..Figures::default()
-        },
-        ..Results::default()
-    });
+    let mut results = Results { steps: 20, ..Results::default() };
+    (results.figures.best_val_loss, results.figures.final_train_loss_ema) = (val_loss, Some(train_loss));
+    manifest.results = Some(results);
     manifest.target = target.map(|metric| TargetInfo {
         metric: metric.to_owned(),
         threshold: 0.1,
