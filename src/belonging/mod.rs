@@ -152,7 +152,7 @@ fn unlike(run: &Run, before: &RunPlan, other: &Run, now: &RunPlan) -> Vec<KeyCha
         // Of an optimizer, a schedule and a preset the other keys of the section are what is usual for it.
         let leads =
             |swept: &&str| matches!(swept.split_once('.'), Some((s, "kind" | "preset")) if s == section);
-        key == "experiment.seed" || swept.contains(&key) || swept.iter().any(|key| leads(key))
+        key == "experiment.seed" || swept.contains(&key) || swept.iter().any(leads)
     };
     let mut changes = differences(before, &run.manifest.adapted, now);
     changes.retain(|change| !may_differ(&change.key));

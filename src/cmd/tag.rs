@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::columns;
+use super::prune::beginnings;
 use crate::error::{Error, Exit};
 use crate::pretrained::{self, Wanted, Which};
 use crate::store::scan::id_of;
@@ -26,8 +27,8 @@ pub struct Args {
     /// Of several runs that RUN means, take the best.
     #[arg(long, requires = "run")]
     best: bool,
-    /// Take the name from the checkpoint that has it.
-    #[arg(long, requires = "run")]
+    /// Take the name from the checkpoint that has it; with --delete, also one that an unfinished run begins from.
+    #[arg(long)]
     force: bool,
     /// List the tags. Also what the command does without arguments.
     #[arg(long, conflicts_with = "delete")]
@@ -93,7 +94,16 @@ fn add(args: &Args, run: &str, name: &str) -> Result<Exit, Error> {
 fn delete(args: &Args) -> Result<Exit, Error> {
     // All are there, or none is deleted.
     let tags = args.delete.iter().map(|name| tags::existing(&args.runs_dir, name));
-    for tag in tags.collect::<Result<Vec<Tag>, _>>()? {
+    let tags = tags.collect::<Result<Vec<Tag>, _>>()?;
+    let needed = beginnings(&args.runs_dir);
+    let is_needed = |tag: &&Tag| tag.path().canonicalize().is_ok_and(|path| needed.contains(&path));
+    if let Some(tag) = tags.iter().find(is_needed).filter(|_| !args.force) {
+        return Err(Error::Usage(format!(
+            "a run that is not at its end begins from the weights of {}; let it finish, or delete the tag with --force",
+            tag.name
+        )));
+    }
+    for tag in tags {
         tags::delete(&tag)?;
         terminal::out(format_args!("{} was {}, step {}", tag.name, id_of(&tag.dir), tag.step));
     }

@@ -98,7 +98,8 @@ fn finish(dir: &RunDir, val_loss: Option<f64>, train_loss: f64, target: Option<&
     let mut manifest = dir.read_manifest().unwrap();
     manifest.status = Status::Finished;
     let mut results = Results { steps: 20, ..Results::default() };
-    (results.figures.best_val_loss, results.figures.final_train_loss_ema) = (val_loss, Some(train_loss));
+    results.best_val_loss = val_loss;
+    results.final_train_loss_ema = Some(train_loss);
     manifest.results = Some(results);
     manifest.target = target.map(|metric| TargetInfo {
         metric: metric.to_owned(),

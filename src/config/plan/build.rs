@@ -24,7 +24,9 @@ pub(super) fn build(resolved: &Resolved, identity: Identity) -> RunPlan {
         raw.train.eval_interval = 0;
     }
     let point = point.into_iter().map(|setting| (setting.key.name.into(), setting.value)).collect();
-    RunPlan { idle: idle_keys(resolved), ..RunPlan::new(raw, point, repeat, sources) }
+    let mut plan = RunPlan::new(raw, point, repeat, sources);
+    plan.idle = idle_keys(resolved);
+    plan
 }
 
 fn sources(resolved: &Resolved, named_after_file: bool, repeat: u64) -> Vec<Source> {

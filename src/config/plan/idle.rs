@@ -2,7 +2,7 @@
 //! whoever set them expects something of them.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::Path;
 
 use toml::Value;
 
@@ -202,11 +202,7 @@ static RULES: &[Rule] = &[
     Rule {
         keys: &["hardware.monitor_interval_secs"],
         idle: |raw| {
-            reason(
-                *raw.hardware.device == DeviceChoice::Scripted,
-                "`hardware.device` is \"scripted\", which computes nothing",
-                LEAVE_OUT,
-            )
+            reason(is_scripted(raw), "`hardware.device` is \"scripted\", which computes nothing", LEAVE_OUT)
         },
     },
     Rule {
@@ -230,8 +226,9 @@ static RULES: &[Rule] = &[
     Rule {
         keys: &["on_failure.retry_timeout"],
         idle: |raw| {
+            let never = raw.on_failure.timeout.secs.is_none();
             reason(
-                raw.on_failure.timeout.secs.is_none(),
+                never,
                 "`on_failure.timeout` is 0, and a run may be silent as long as it likes",
                 "set `on_failure.timeout`, \"2h\" for example, or leave it out",
             )
@@ -264,7 +261,7 @@ const SCRIPTED: &str = "scripted";
 
 /// Whether the text is known to be one document: a known corpus, or a file whose name says so.
 fn is_one_document(raw: &RawPlan) -> bool {
-    let is_plain = |path: &PathBuf| {
+    let is_plain = |path: &Path| {
         let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
         matches!(ending.as_str(), "txt" | "md" | "bin") && !path.is_dir()
     };
@@ -273,6 +270,10 @@ fn is_one_document(raw: &RawPlan) -> bool {
         [path] => is_plain(path),
         _ => false,
     }
+}
+
+fn is_scripted(raw: &RawPlan) -> bool {
+    *raw.hardware.device == DeviceChoice::Scripted
 }
 
 /// The keys of a configuration that someone set and that have no effect, in the order of the manual.
@@ -316,7 +317,7 @@ fn why(raw: &RawPlan, setting: &Setting) -> Option<(String, String)> {
     if key.section == "optimizer" && !raw.optimizer.kind.reads(key.leaf) {
         return Some(of_another_optimizer(raw.optimizer.kind, key));
     }
-    if key.section == SCRIPTED && *raw.hardware.device != DeviceChoice::Scripted {
+    if key.section == SCRIPTED && !is_scripted(raw) {
         let why = "[scripted] is read with `hardware.device = \"scripted\"` alone".to_owned();
         return Some((why, LEAVE_OUT.to_owned()));
     }

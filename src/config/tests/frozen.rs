@@ -14,9 +14,9 @@ pub(super) fn kept(mut plan: RunPlan) -> RunPlan {
     plan.repeat = 0;
     plan.experiment.repeats = 1;
     plan.sources.clear();
+    plan.idle.clear();
     // It is what `name` says.
     plan.experiment.run = None;
-    plan.idle.clear();
     plan
 }
 
