@@ -27,7 +27,7 @@ fn a_tag_survives_the_checkpoint_that_it_was_made_of() {
     assert_eq!((found.step, found.note.as_str(), found.sha256.len()), (100, "good enough", 64));
     assert_eq!(fs::read(found.path().join(WEIGHTS)).unwrap(), b"weights of a 100");
     checksums::verify(&found.path()).unwrap();
-    assert_eq!(of(&dir), [tag.clone()]);
+    assert_eq!(of(&dir), std::slice::from_ref(&tag));
     // What the run has dropped can have a second name.
     let second = add(runs.path(), &dir, 100, "v2", "", false).unwrap();
     assert_eq!(second.sha256, tag.sha256);
