@@ -31,6 +31,8 @@
 //! | plot of a run | a variant of [`metric::Plot`], its entry in `report/run/figures.rs` |
 //! | sink | a file in [`sinks`], one line where sinks are opened |
 //! | configuration key | its row in `config/keys/rows` (meaning, type, default, range), which is its field in the plan; `RUNNER_WRITE_DEFAULTS=1 cargo test defaults` writes `defaults.toml` from the rows; its use |
+//! | name that other programs have for a key | where its words do not say it: a line in `config/names`, and one in `config/tests/elsewhere.txt` |
+//! | reason why a key does nothing beside others | an entry in the `RULES` of `config/plan/idle.rs` |
 //! | optimizer | what is known of it: a file and a line in [`facts::optimizer`]; what it does: a file and an arm in [`optim`] |
 //! | schedule | a variant with its word in `config/keys/rows/schedule.rs`; the compiler points at the arm |
 //! | form of a corpus | a variant of `Form` and how it is recognised in `data/form.rs`, its arm in `data/reader.rs` |

@@ -90,8 +90,9 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     let turns = take_turns(&planned, &args.folders.runs_dir);
     let earlier: Vec<_> = scan(&args.folders.runs_dir).into_iter().filter_map(|(_, run)| run.ok()).collect();
     let past = launcher.past(earlier.iter());
+    let means = Means { launcher: &launcher, past: &past, folders: &args.folders };
     for run in &planned {
-        items.push(match item(run, &args.folders, again, &launcher, &past, &mut patience, &screen, &stop) {
+        items.push(match item(run, &means, again, &mut patience, &screen, &stop) {
             Ok(item) => item,
             // The folder of all runs is unusable: nothing is started.
             Err(error @ StoreError::CreateRun { .. }) if items.is_empty() => return Err(error.into()),
@@ -120,18 +121,23 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     sweep::train(items, &costs, together, &args.work, &args.folders, &screen, stop)
 }
 
+/// What every plan of a call is begun with.
+struct Means<'a> {
+    launcher: &'a Launcher,
+    past: &'a Past,
+    folders: &'a Folders,
+}
+
 /// What is done about a plan. Directories are made before anything is trained, so that `runner resume` knows of all runs.
 fn item(
     run: &Planned,
-    folders: &Folders,
+    means: &Means,
     again: Again,
-    launcher: &Launcher,
-    past: &Past,
     patience: &mut Patience,
     screen: &Screen,
     stop: &StopFlag,
 ) -> Result<Item, StoreError> {
-    let plan = &run.plan;
+    let (plan, Means { launcher, past, folders }) = (&run.plan, means);
     let decide = || again::decide(plan, &folders.runs_dir, run.data.as_ref(), again);
     let mut decision = decide();
     // Who holds it may have brought it to its end, or may be saving.

@@ -88,6 +88,7 @@ pub const DEFAULTS: &str = match std::str::from_utf8(&BYTES) {
     Err(_) => panic!("texts put together are a text"),
 };
 
+#[expect(clippy::large_const_arrays, reason = "a constant string cannot be made of a static")]
 const BYTES: [u8; LENGTH] = {
     let (mut bytes, mut end, mut text) = ([0; LENGTH], 0, 0);
     while text < TEXTS.len() {

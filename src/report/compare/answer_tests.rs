@@ -45,7 +45,7 @@ fn grid() -> Vec<RunRecord> {
 
 #[test]
 fn the_best_at_the_edge_is_told_with_what_to_try_next() {
-    let text = answer(&grid());
+    let text = answer(&grid(), &[]);
     let first = "Of 6 settings of model.n_embd and optimizer.learning_rate, n_embd = 64, learning_rate = 0.01 has the \
                  lowest validation loss: ";
     assert!(text.starts_with(first), "{text}");
@@ -66,7 +66,7 @@ fn what_diverged_beyond_the_best_is_no_edge_to_go_over() {
     for record in &mut records[4..] {
         fixture::fail(record, Status::Diverged, StopReason::Diverged, "the loss is NaN");
     }
-    let text = answer(&records);
+    let text = answer(&records, &[]);
     assert!(
         text.contains("0.1, is the highest that came to its end: nothing higher did; 0.3 lies between."),
         "{text}"
@@ -76,12 +76,12 @@ fn what_diverged_beyond_the_best_is_no_edge_to_go_over() {
     for record in &mut records[4..] {
         record.manifest.status = Status::Skipped;
     }
-    assert!(answer(&records).contains("is the highest that was tried, so the best may lie beyond"));
+    assert!(answer(&records, &[]).contains("is the highest that was tried, so the best may lie beyond"));
 }
 
 #[test]
 fn settings_that_seeds_cannot_tell_apart_are_told_so_before_any_number() {
-    let text = answer(&rates(&[(0.001, &[1.20, 1.30]), (0.002, &[1.24, 1.27]), (0.004, &[1.22, 1.31])]));
+    let text = answer(&rates(&[(0.001, &[1.20, 1.30]), (0.002, &[1.24, 1.27]), (0.004, &[1.22, 1.31])]), &[]);
     assert!(
         text.contains(
             "Is that sure? No, two seeds cannot tell these two apart: the difference may be chance (t-test"
@@ -106,7 +106,7 @@ fn a_setting_that_is_as_good_and_cheaper_is_named() {
         let layers = record.manifest.run.point["model.n_layer"].as_integer().unwrap() as u64;
         record.manifest.model.as_mut().unwrap().parameters = layers * 1_000_000;
     }
-    let text = answer(&records);
+    let text = answer(&records, &[]);
     let part = "As good and cheaper: n_layer = 2 is as good as these seeds can tell, with 50 % fewer parameters \
                 (2,000,000 instead of 4,000,000).";
     assert!(text.contains(part), "{text}");
@@ -122,13 +122,13 @@ fn the_only_setting_that_came_to_its_end_is_told_to_be_that() {
     for record in &mut records {
         record.manifest.target.as_mut().unwrap().threshold = 1.3;
     }
-    let text = answer(&records);
+    let text = answer(&records, &[]);
     assert!(text.contains("By how much: No other setting reached the target with every seed."), "{text}");
     for record in &mut records[2..] {
         fixture::fail(record, Status::Failed, StopReason::Error, "x");
     }
     records.iter_mut().for_each(|record| record.manifest.target = None);
-    assert!(answer(&records).contains("By how much: No other setting came to its end."));
+    assert!(answer(&records, &[]).contains("By how much: No other setting came to its end."));
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn a_loss_no_better_than_guessing_is_told() {
     for record in &mut records {
         record.manifest.model.as_mut().unwrap().vocab_size = 32;
     }
-    assert!(answer(&records).contains(
+    assert!(answer(&records, &[]).contains(
         "learning_rate = 0.1 ends no better than guessing among all tokens, which has a loss of 3.466."
     ));
 }
@@ -259,14 +259,14 @@ fn hostile_or_missing_numbers_and_names_make_a_page_all_the_same() {
             !page.contains("<script>|") && page.matches("<!-- comparison by runner").count() == 1,
             "{page}"
         );
-        assert!(answer(some).chars().all(|c| c == '\n' || !c.is_control()));
+        assert!(answer(some, &[]).chars().all(|c| c == '\n' || !c.is_control()));
     }
     for record in &mut records {
         fixture::fail(record, Status::Failed, StopReason::Error, "x");
         record.rows.clear();
     }
     write("h", &records, &[], dir.path()).unwrap();
-    assert!(answer(&records).contains("none completed with a loss"));
+    assert!(answer(&records, &[]).contains("none completed with a loss"));
     assert!(best(&records, 5).is_empty());
 }
 

@@ -20,6 +20,9 @@ pub struct Inks {
     small: Vec<Rgb>,
     /// The last colour that was asked for, with its number.
     last: (Rgb, Ink),
+    /// The colour that was mixed last, and what it makes of each ink, by steps.
+    mixing: Rgb,
+    mixed: Vec<Option<Ink>>,
     /// Squares of drawn inks with the number of their mean, at the place that the square says. A blank square stands for none.
     means: Vec<([Ink; 4], Ink)>,
 }
@@ -28,7 +31,8 @@ impl Default for Inks {
     fn default() -> Self {
         let white = vec![[255; 3]];
         let means = vec![([BLANK; 4], BLANK); REMEMBERED];
-        Self { drawn: white.clone(), small: white, last: ([255; 3], BLANK), means }
+        let mixed = vec![None; MOST * (usize::from(STEPS) + 1)];
+        Self { drawn: white.clone(), small: white, last: ([255; 3], BLANK), mixing: [255; 3], mixed, means }
     }
 }
 
@@ -38,6 +42,8 @@ impl Inks {
         self.drawn.truncate(1);
         self.small.truncate(1);
         self.last = ([255; 3], BLANK);
+        self.mixing = [255; 3];
+        self.mixed.fill(None);
         self.means.fill(([BLANK; 4], BLANK));
     }
 
@@ -68,14 +74,26 @@ impl Inks {
 
     /// The number of what `share` / 256 of a colour makes of what is below.
     pub fn mixed(&mut self, under: Ink, colour: Rgb, share: u16) -> Ink {
-        let share = i32::from((share.min(256) * STEPS + 128) / 256);
-        let below = self.drawn[usize::from(under)];
-        let mut mixed = below;
-        for (mixed, new) in mixed.iter_mut().zip(colour) {
-            let step = (i32::from(new) - i32::from(*mixed)) * share;
-            *mixed = (i32::from(*mixed) + (step as f32 / f32::from(STEPS)).round() as i32) as u8;
+        let step = (share.min(256) * STEPS + 128) / 256;
+        if step == 0 {
+            return under;
         }
-        if mixed == below { under } else { self.of(mixed) }
+        if self.mixing != colour {
+            self.mixing = colour;
+            self.mixed.fill(None);
+        }
+        let place = usize::from(under) * (usize::from(STEPS) + 1) + usize::from(step);
+        if let Some(known) = self.mixed[place] {
+            return known;
+        }
+        let mut mixed = self.drawn[usize::from(under)];
+        for (mixed, new) in mixed.iter_mut().zip(colour) {
+            let change = (f32::from(new) - f32::from(*mixed)) * f32::from(step) / f32::from(STEPS);
+            *mixed = (f32::from(*mixed) + change).round() as u8;
+        }
+        let ink = self.of(mixed);
+        self.mixed[place] = Some(ink);
+        ink
     }
 
     /// The number, in the smaller picture, of the mean of a square.

@@ -96,7 +96,8 @@ impl Paper {
                 let (upper, lower) = (&mut upper[range.clone()], &mut lower[range.clone()]);
                 let small = &mut small[range.start / BAND..range.end / BAND];
                 let first = upper[0];
-                if upper.iter().chain(lower.iter()).all(|&ink| ink == first) {
+                let solid = &[first; BLOCK][..upper.len()];
+                if *upper == *solid && *lower == *solid {
                     small.fill(self.inks.mean([first; 4]));
                 } else {
                     // Curves are wider than a square, and most squares are as the one before.
