@@ -112,7 +112,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         ));
         return Ok(exit);
     }
-    terminal::out(report::compare::answer_beside(&records, left_out));
+    terminal::out(report::compare::answer(&records, left_out));
     if !older.is_empty() {
         let them = if older.len() == 1 { "One run" } else { &format!("{} runs", older.len()) };
         let verb = if older.len() == 1 { "is" } else { "are" };
@@ -150,7 +150,7 @@ fn object(
         "name": name,
         "page": page,
         "csv": page.with_extension("csv"),
-        "answer": report::compare::answer_beside(records, left_out),
+        "answer": report::compare::answer(records, left_out),
         "best": best.collect::<Vec<_>>(),
         "runs": records.iter().map(run).collect::<Vec<_>>(),
         "left_out": left_out,

@@ -229,7 +229,7 @@ fn compared(runs: Compare) -> Compared {
         };
         compared.best = best.into_iter().map(setting).collect();
         compared.answer =
-            Some(report::compare::answer_beside(&records, &left_out)).filter(|answer| !answer.is_empty());
+            Some(report::compare::answer(&records, &left_out)).filter(|answer| !answer.is_empty());
     }
     compared
 }

@@ -50,12 +50,7 @@ pub struct LeftOut {
 
 /// What a comparison of these runs says first, as lines of plain text for a terminal: which setting won, by how much, whether that
 /// is sure, and what to try next. The order of `records` does not matter.
-pub fn answer(records: &[RunRecord]) -> String {
-    answer_beside(records, &[])
-}
-
-/// As [`answer`], where further runs are left out.
-pub fn answer_beside(records: &[RunRecord], left_out: &[LeftOut]) -> String {
+pub fn answer(records: &[RunRecord], left_out: &[LeftOut]) -> String {
     let comparison = Comparison::of(records);
     let left_out = all_left_out(&comparison, left_out).len();
     words::answer(&View::of(&comparison), &agreements(records), left_out, Style::Plain).lines()
