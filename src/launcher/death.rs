@@ -21,7 +21,7 @@ impl Death<'_> {
     /// The class of the failure, and what happened in words.
     pub fn explain(&self) -> (StopReason, String) {
         // Rust's runtime says this and aborts.
-        let allocation = self.last_output.iter().rev().find(|line| line.starts_with("memory allocation of "));
+        let allocation = self.last_output.iter().rev().find(|line| line.starts_with(REFUSED));
         if let Some(line) = allocation {
             return (StopReason::OutOfMemory, format!("its process could not get memory: {line}"));
         }
@@ -82,12 +82,16 @@ pub fn oom_kills() -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
+/// How Rust's runtime begins to say that it got no memory.
+const REFUSED: &str = "memory allocation of ";
+
 /// Lines that are worth showing.
 const LINES: usize = 12;
 /// Where they are looked for: the end of the file.
-const TAIL_BYTES: u64 = 16 << 10;
+const TAIL_BYTES: u64 = 64 << 10;
 
-/// The last lines of a text file, or after a panic the first ones of its message, before the backtrace; none when there is no file.
+/// The last lines of a text file, or after a panic or a want of memory the first ones of its message, before the backtrace; none
+/// when there is no file.
 pub fn last_lines(path: &Path) -> Vec<String> {
     let read = || {
         let mut file = plain::open_own(path)?;
@@ -107,8 +111,8 @@ pub fn last_lines_of(text: &[u8]) -> Vec<String> {
     let lines: Vec<String> =
         text.lines().map(clean).filter(|line: &String| !line.trim().is_empty()).collect();
     let end = lines.len().saturating_sub(LINES);
-    let start =
-        lines.iter().rposition(|line| line.contains("panicked at")).map_or(end, |panic| panic.min(end));
+    let message = |line: &String| line.contains("panicked at") || line.starts_with(REFUSED);
+    let start = lines.iter().rposition(message).map_or(end, |message| message.min(end));
     lines.into_iter().skip(start).take(LINES).collect()
 }
 
@@ -157,5 +161,12 @@ mod tests {
         std::fs::write(&path, format!("before\nthread 'main' panicked at src/x.rs:1:1:\noh\n{backtrace}"))
             .unwrap();
         assert_eq!(last_lines(&path)[..2], ["thread 'main' panicked at src/x.rs:1:1:", "oh"]);
+
+        // With RUST_BACKTRACE the runtime writes a backtrace after this too.
+        let text = format!("memory allocation of 4096 bytes failed\nstack backtrace:\n{backtrace}");
+        let lines = last_lines_of(text.as_bytes());
+        assert_eq!(lines[0], "memory allocation of 4096 bytes failed");
+        let death = Death { status: ExitStatus::from_raw(6), last_output: &lines, oom_killer: false };
+        assert_eq!(death.explain().0, StopReason::OutOfMemory);
     }
 }
