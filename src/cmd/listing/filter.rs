@@ -1,5 +1,6 @@
 //! Which runs: `--status failed --tag cpu --where optimizer.learning_rate=1e-3`.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use super::fields::{self, Found};
@@ -33,8 +34,8 @@ fn status(text: &str) -> Result<String, String> {
     if known.contains(&wanted) {
         return Ok(wanted);
     }
-    let mut known: Vec<String> = known.into_iter().collect();
-    known.dedup();
+    let mut seen = BTreeSet::new();
+    let known: Vec<String> = known.into_iter().filter(|word| seen.insert(word.clone())).collect();
     Err(format!("the words are {}", known.join(", ")))
 }
 

@@ -36,7 +36,7 @@ pub(in crate::config) fn expand(
 
 fn expand_lineage(lineage: Lineage, overrides: &Overrides, findings: &mut Findings) -> Option<Vec<RunPlan>> {
     let Lineage { path, layers, sweep } = lineage;
-    let sweep = sweep.without(|key| overrides.contains(key.name)).and(&overrides.axes);
+    let sweep = sweep.without(|key| overrides.layer.contains(key.name)).with(&overrides.axes);
     let place = sweep.place().cloned().unwrap_or_else(|| Place::File(path.clone()));
     let points = sweep.count().filter(|&points| points <= MAX_RUNS);
     let Some(points) = points else {

@@ -35,13 +35,18 @@ fn matches_nothing(pattern: &str, plans: &[RunPlan]) -> ConfigError {
     let runs = plans.iter().map(|plan| plan.name.as_str()).take(SHOWN).collect::<Vec<_>>().join("\n");
     let more = plans.len().saturating_sub(SHOWN);
     let more = if more > 0 { format!("\n... and {more} more") } else { String::new() };
+    let within = format!("*{}*", pattern.trim_matches('*'));
+    let part = plans.iter().any(|plan| names(&within, plan));
     ConfigError::new(
         Place::Argument(format!("--only {pattern}")),
         format!("no experiment or run is called `{pattern}`"),
     )
     .note(format!("experiments: {}", experiments.join(", ")))
     .note(format!("runs: {runs}{more}"))
-    .help("`*` stands for any characters: --only '*seed=1337'")
+    .help(match part {
+        true => format!("to take all whose name has it: --only '{within}'"),
+        false => "`*` stands for any characters: --only '*seed=1337'".to_owned(),
+    })
 }
 
 /// Whether `name` fits `pattern`, where `*` stands for any characters, none included.

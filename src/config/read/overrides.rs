@@ -25,13 +25,6 @@ pub(in crate::config) struct Overrides {
     pub axes: Vec<Axis>,
 }
 
-impl Overrides {
-    /// Whether a key is set, whatever a file sweeps.
-    pub fn contains(&self, key: &str) -> bool {
-        self.layer.contains(key) || self.axes.iter().any(|axis| axis.key.name == key)
-    }
-}
-
 /// Reads all `--set` options. A later one of the same key wins; paths are relative to the working directory.
 pub(super) fn read(options: &[String], findings: &mut Findings) -> Overrides {
     let mut overrides = Overrides::default();

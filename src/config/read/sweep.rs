@@ -40,6 +40,11 @@ impl Block {
     fn len(&self) -> usize {
         self.axes.first().map_or(0, |axis| axis.values.len())
     }
+
+    /// Whether it varies this key and no other.
+    fn is_of(&self, key: &Key) -> bool {
+        matches!(self.axes.as_slice(), [axis] if axis.key.name == key.name)
+    }
 }
 
 impl Sweep {
@@ -74,9 +79,19 @@ impl Sweep {
         self
     }
 
-    /// Adds axes that are given elsewhere. Of all, the last varies fastest.
-    pub fn and(mut self, axes: &[Axis]) -> Sweep {
-        self.blocks.extend(axes.iter().map(|axis| Block { axes: vec![axis.clone()] }));
+    /// Takes axes that are given elsewhere: in the place of the file's own, so that the same runs keep their names, or else at the
+    /// end. Of all, the last varies fastest.
+    pub fn with(mut self, axes: &[Axis]) -> Sweep {
+        for axis in axes {
+            let block = Block { axes: vec![axis.clone()] };
+            match self.blocks.iter_mut().find(|own| own.is_of(axis.key)) {
+                Some(own) => *own = block,
+                None => {
+                    self = self.without(|key| key.name == axis.key.name);
+                    self.blocks.push(block);
+                }
+            }
+        }
         self
     }
 

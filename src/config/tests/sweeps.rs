@@ -201,6 +201,14 @@ fn several_values_after_set_are_an_axis_of_the_grid() {
     // Beside the sweep of the file, and in place of its values for the same key.
     let file = "[sweep.grid]\nmodel.n_layer = [1, 2]\noptimizer.learning_rate = [1.0, 2.0, 3.0]\n";
     assert_eq!(plans_with(file, &["optimizer.learning_rate=1e-3,3e-3"]).len(), 4);
+    // Runs that the file has already keep their names, so that they are not trained again.
+    let names =
+        |set: &[&str]| -> Vec<String> { plans_with(file, set).into_iter().map(|plan| plan.name).collect() };
+    let (own, set) = (names(&[]), names(&["model.n_layer=2,3"]));
+    assert_eq!(set.iter().filter(|name| own.contains(name)).count(), 3, "{own:?} {set:?}");
+    // Of keys that go together in the file the others stay.
+    let zip = "[[sweep.zip]]\nmodel.n_layer = [1, 2]\noptimizer.learning_rate = [1.0, 2.0]\n";
+    assert_eq!(plans_with(zip, &["model.n_layer=2,3,4"]).len(), 6);
     // A comma in a text is a comma.
     assert_eq!(plans_with("", &["experiment.description=one, two"])[0].experiment.description, "one, two");
 }
