@@ -116,6 +116,34 @@ pub fn answer(compared: &Compared) -> Vec<String> {
         lines.push(table(&heading, &rows));
     }
     // The rest of it stands on the page.
-    lines.extend(compared.answer.iter().filter_map(|answer| answer.lines().next()).map(str::to_owned));
+    if let Some(answer) = &compared.answer {
+        lines.extend(answer.lines().next().map(str::to_owned));
+        lines.extend(answer.lines().find_map(sure));
+    }
     lines
+}
+
+/// What a comparison says of how sure it is, without its numbers: a person who reads no further must not take chance for a winner.
+fn sure(line: &str) -> Option<String> {
+    let said = line.strip_prefix("Is that sure? ")?;
+    let end = [" (", ". "].iter().filter_map(|mark| said.find(mark)).min().unwrap_or(said.len());
+    let said = said[..end].trim_end_matches('.').replace("these two", "the best two");
+    Some(format!("Is that sure? {said}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_sure_a_winner_is_is_said_in_one_sentence_without_numbers() {
+        let line = "Is that sure? No, two seeds cannot tell these two apart: the difference may be chance (Welch's t-test: \
+                    t = 1.2, 2 degrees of freedom, p = 0.3). Nothing that was varied (learning_rate) made a difference.";
+        let expected =
+            "Is that sure? No, two seeds cannot tell the best two apart: the difference may be chance.";
+        assert_eq!(sure(line).as_deref(), Some(expected));
+        let line = "Is that sure? Nobody knows: set experiment.repeats for more seeds.";
+        assert_eq!(sure(line).as_deref(), Some(line));
+        assert_eq!(sure("To try next: more seeds."), None);
+    }
 }

@@ -97,6 +97,38 @@ fn settings_that_seeds_cannot_tell_apart_are_told_so_before_any_number() {
 }
 
 #[test]
+fn settings_that_are_all_the_same_have_no_winner_and_no_edge() {
+    let same = |floors: &[(f64, &[f64])]| answer(&rates(floors), &[]);
+    let text = same(&[(0.001, &[1.2, 1.3]), (0.002, &[1.2, 1.3]), (0.004, &[1.2, 1.3])]);
+    assert!(
+        text.starts_with("All 3 settings of optimizer.learning_rate have the same validation loss: "),
+        "{text}"
+    );
+    assert!(text.contains("To try next: Other keys, or values further apart."), "{text}");
+    assert!(!text.contains("may lie beyond") && !text.contains("By how much"), "{text}");
+    // Of those at the top neither is the one at the edge.
+    let text = same(&[(0.001, &[1.2, 1.3]), (0.002, &[1.2, 1.3]), (0.004, &[1.5, 1.6])]);
+    assert!(text.contains("By how much: learning_rate = 0.002 has the same."), "{text}");
+    assert!(!text.contains("may lie beyond"), "{text}");
+}
+
+#[test]
+fn what_sets_two_experiments_apart_is_not_taken_for_a_key_that_was_varied() {
+    let mut records = grid();
+    let mut others = grid();
+    for record in &mut others {
+        record.manifest.run.experiment = "other".to_owned();
+        fixture::set(record, "train.batch_size", 64);
+        *record.manifest.results.as_mut().unwrap().best_val_loss.as_mut().unwrap() += 1.0;
+    }
+    records.extend(others);
+    let text = answer(&records, &[]);
+    assert!(text.contains("What decides: The experiment for "), "{text}");
+    assert!(text.contains("The best learning_rate, 0.01, is the highest"), "{text}");
+    assert!(!text.contains("The best batch_size"), "{text}");
+}
+
+#[test]
 fn a_setting_that_is_as_good_and_cheaper_is_named() {
     let mut records = Vec::new();
     for (layers, floors) in [(2_i64, [1.20, 1.24]), (4, [1.19, 1.23]), (8, [1.50, 1.52])] {

@@ -5,7 +5,7 @@ use crate::units;
 use super::decision::{Certainty, Decision, Test};
 use super::effects::Kind;
 use super::ranking::Ranking;
-use super::style::{Style, in_words, listed};
+use super::style::{Style, capitalised, in_words, listed};
 use super::view::View;
 
 /// Names of settings that a sentence holds.
@@ -117,7 +117,16 @@ pub fn what_decides(view: &View, style: Style) -> Vec<String> {
         .varied
         .iter()
         .zip(&effects.keys)
-        .map(|(key, share)| (*share, format!("{} for {}", style.code(&key.name), percent(*share))))
+        .map(|(key, share)| {
+            let name = style.code(&key.name);
+            let with: Vec<String> = key.with.iter().map(|name| style.code(name)).collect();
+            let name = match (view.tells_experiments(key), with.as_slice()) {
+                (true, _) => "the experiment".to_owned(),
+                (false, []) => name,
+                (false, with) => format!("{name} with {}", listed(with)),
+            };
+            (*share, format!("{name} for {}", percent(*share)))
+        })
         .collect();
     parts.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut parts: Vec<String> = parts.into_iter().take(4).map(|(_, text)| text).collect();
@@ -127,7 +136,9 @@ pub fn what_decides(view: &View, style: Style) -> Vec<String> {
             if effects.seeds > 0.0 {
                 parts.push(format!("seeds for {}", percent(effects.seeds)));
             }
-            vec![format!("{} of the spread of all runs.", listed(&parts))]
+            let text = format!("{} of the spread of all runs.", listed(&parts));
+            // A key stays as it is written.
+            vec![if text.starts_with("the experiment") { capitalised(&text) } else { text }]
         }
         Kind::Alone => {
             vec![format!("Each key by itself explains of the spread between settings: {}.", parts.join(", "))]

@@ -84,6 +84,17 @@ impl Decision {
         })
     }
 
+    /// How many settings have the same mean as the best, itself included.
+    pub fn tied(ranking: &Ranking) -> usize {
+        let Some((_, best)) = ranking.ranked.first() else { return 0 };
+        ranking.ranked.iter().take_while(|(_, spread)| spread.mean == best.mean).count()
+    }
+
+    /// Whether there are several settings and all have the same mean.
+    pub fn all_tied(ranking: &Ranking) -> bool {
+        ranking.ranked.len() > 1 && Decision::tied(ranking) == ranking.ranked.len()
+    }
+
     /// Seeds of each setting with which a difference of this size would be seen four times out of five.
     pub fn seeds_needed(&self, difference: f64) -> Option<u64> {
         // (1.96 + 0.84)^2 = 7.85: the normal quantiles of a two-sided 5 % and of 80 %; two settings vary.

@@ -12,6 +12,7 @@ use crate::stats::Spread;
 use crate::units::{self, MISSING};
 
 use super::groups::{Comparison, Group, Run};
+use super::ranking::{differs, incomparable};
 use super::varied::Varied;
 use super::view::View;
 
@@ -44,9 +45,12 @@ pub fn settings(view: &View) -> String {
         "One run each, so the spread between seeds is unknown. "
     };
     let times = view.times.why_not().map_or_else(String::new, |why| format!(" {why}"));
-    format!(
-        "{few}\n{spread}The best value of each outcome is bold. Losses are in nats per token.{times}\n{notes}\n{all}"
-    )
+    let tokens = if differs(comparison, "data.tokenizer") {
+        " Losses are in nats per token, which do not compare between tokenizers."
+    } else {
+        " Losses are in nats per token."
+    };
+    format!("{few}\n{spread}The best value of each outcome is bold.{tokens}{times}\n{notes}\n{all}")
 }
 
 /// `text` behind a line that opens it; nothing for nothing.
@@ -202,6 +206,12 @@ fn outcomes(comparison: &Comparison) -> Vec<&'static Outcome> {
 /// The best mean as it is shown: a difference that cannot be seen is not marked. `None` when there is nothing to choose
 /// between.
 fn best(comparison: &Comparison, outcome: &Outcome) -> Option<String> {
+    let per_token = matches!(outcome.unit, Unit::Nats | Unit::Share) && differs(comparison, "data.tokenizer");
+    let of_text = matches!(outcome.unit, Unit::Nats | Unit::Share | Unit::BitsPerByte);
+    // A loss means something else for each: there is no best.
+    if per_token || (of_text && incomparable(comparison).is_some()) {
+        return None;
+    }
     let means: Vec<f64> =
         comparison.groups.iter().filter_map(|group| Some(group.whole_spread(outcome)?.mean)).collect();
     let show = |mean: f64| units::value(outcome.unit, mean);

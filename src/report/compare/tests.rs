@@ -85,6 +85,7 @@ fn the_same_configuration_and_seed_counts_once() {
     assert_eq!(counted, ["learning_rate=0.0001,seed=1337-2", "learning_rate=0.0001,seed=1338-2"]);
     let text = page(&records, &[]);
     assert!(text.contains("the same configuration and seed as learning_rate=0.0001,seed=1337-2"), "{text}");
+    assert!(text.contains("2 runs do not count (the same as a newer run)"), "{text}");
     // One that failed the second time does not push the first one out.
     records[2].manifest.status = Status::Failed;
     let counted = Comparison::of(&records).groups[0].counted().count();
@@ -189,6 +190,10 @@ fn what_cannot_be_compared_is_said() {
     let text = page(&records, &[]);
     assert!(text.contains("has the lowest validation bits per byte: 1.500"), "{text}");
     assert!(!text.contains("tokenizers differ"), "{text}");
+    // Losses per token are no outcome that one of them is best at.
+    let bold: Vec<&str> = text.lines().filter(|line| line.starts_with('|') && line.contains("**")).collect();
+    assert!(bold.iter().all(|line| line.matches("**").count() == 2 || line.contains(" s**")), "{text}");
+    assert!(text.contains("nats per token, which do not compare between tokenizers"), "{text}");
     records[0].manifest.results.as_mut().unwrap().best_val_bits_per_byte = None;
     assert!(page(&records, &[]).contains("bits per byte were not measured for all"));
     records[1].manifest.status = Status::Skipped;
@@ -276,8 +281,13 @@ fn settings_that_are_equally_good_are_counted() {
         fixture::set(&mut record, "model.n_layer", layers);
         records.push(record);
     }
-    assert!(page(&records[..2], &[]).contains("`n_layer = 2` has the same."));
-    assert!(page(&records, &[]).contains("All others have the same."));
+    assert!(page(&records[..2], &[]).contains("Both settings of `model.n_layer` have the same "));
+    assert!(page(&records, &[]).contains("All 3 settings of `model.n_layer` have the same"));
+    let mut worse = fixture::run(Path::new("runs"), "depth", "n_layer=5", 100, 2.0);
+    fixture::set(&mut worse, "model.n_layer", 5);
+    let mut some = records.clone();
+    some.push(worse);
+    assert!(page(&some, &[]).contains("Two others have the same."));
 
     // A lead that rounds to nothing is not called nothing.
     let mut close = fixture::run(Path::new("runs"), "depth", "n_layer=4", 100, 1.00001);

@@ -19,6 +19,9 @@ const COUNTS: f64 = 0.03;
 /// Values at the edge first: beyond it may lie something better.
 pub fn sentences(view: &View, ranking: &Ranking, decision: &Decision, style: Style) -> Vec<String> {
     let mut sentences = Vec::new();
+    if Decision::all_tied(ranking) {
+        return vec!["Other keys, or values further apart.".to_owned()];
+    }
     if decision.all_alike.is_some_and(|all| all.nothing_matters()) {
         sentences.push("Other keys, or values further apart.".to_owned());
         sentences.extend(more_seeds(ranking, decision));
@@ -31,7 +34,13 @@ pub fn sentences(view: &View, ranking: &Ranking, decision: &Decision, style: Sty
             index.and_then(|index| effects.keys.get(index)).is_none_or(|share| *share >= COUNTS)
         })
     };
-    let places: Vec<Place> = next::places(view).into_iter().filter(counts).collect();
+    // Where settings with other values are exactly as good, no value of the key is the best.
+    let tied = &view.places[..Decision::tied(ranking).min(view.places.len())];
+    let one = |place: &Place| tied.windows(2).all(|pair| place.key.at[pair[0]] == place.key.at[pair[1]]);
+    // What only sets experiments apart was not varied: much else may differ between them.
+    let was_varied = |place: &Place| !view.tells_experiments(place.key);
+    let places: Vec<Place> =
+        next::places(view).into_iter().filter(counts).filter(one).filter(was_varied).collect();
     for place in &places {
         sentences.extend(edge(place, style));
     }
@@ -114,8 +123,12 @@ pub fn learnt_nothing(view: &View, style: Style) -> Vec<String> {
     };
     let diverged: Vec<&Group> = groups.iter().filter(diverged).collect();
     if !diverged.is_empty() {
-        let verb = if diverged.len() == 1 { "diverged with every seed" } else { "diverged, with every seed" };
-        sentences.push(format!("{} {verb}.", labels(&diverged, style)));
+        let seeds = match (diverged.len(), diverged.iter().any(|group| group.runs.len() > 1)) {
+            (_, false) => "",
+            (1, true) => " with every seed",
+            (_, true) => ", with every seed",
+        };
+        sentences.push(format!("{} diverged{seeds}.", labels(&diverged, style)));
     }
     let Some(ranking) = view.ranking.as_ref().filter(|ranking| ranking.outcome.unit == Unit::Nats) else {
         return sentences;

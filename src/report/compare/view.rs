@@ -37,6 +37,16 @@ impl<'a> View<'a> {
         View { comparison, ranking, places, varied, decision, effects, times: share::times(comparison) }
     }
 
+    /// Whether a key has one value in each of several experiments, so that it is they that differ.
+    pub fn tells_experiments(&self, key: &Varied) -> bool {
+        let groups = &self.comparison.groups;
+        // Groups are in order of their experiments.
+        let mut inside = groups.windows(2).zip(key.at.windows(2));
+        self.comparison.several_experiments()
+            && inside.all(|(pair, at)| pair[0].experiment != pair[1].experiment || at[0] == at[1])
+            && groups.windows(2).any(|pair| pair[0].experiment == pair[1].experiment)
+    }
+
     /// The groups from the best to the worst, and then those that have no place, in the order of the grid.
     pub fn sorted(&self) -> Vec<&'a Group<'a>> {
         let unplaced = (0..self.comparison.groups.len()).filter(|index| !self.places.contains(index));

@@ -10,9 +10,10 @@ use crate::units;
 use super::agreement::Agreement;
 use super::certainty;
 use super::cheaper;
+use super::decision::Decision;
 use super::groups::{Comparison, Group};
 use super::ranking::{Ranking, differs, incomparable, shared_target};
-use super::style::{Style, listed};
+use super::style::{Style, capitalised, in_words, listed};
 use super::tables::{counted_outcomes, value};
 use super::trials;
 use super::view::View;
@@ -105,6 +106,29 @@ fn verdict(view: &View, style: Style) -> String {
         (groups, None) => {
             format!("{} settings of {}; none completed with a loss.", groups.len(), keys(comparison, style))
         }
+        (groups, Some((ranking, (best, spread)))) if Decision::all_tied(ranking) => {
+            let all = match ranking.ranked.len() {
+                two if two == groups.len() && two == 2 => {
+                    format!("Both settings of {} have", keys(comparison, style))
+                }
+                all if all == groups.len() => {
+                    format!("All {all} settings of {} have", keys(comparison, style))
+                }
+                some => {
+                    let end = if ranking.by_target { "reached the target" } else { "came to their end" };
+                    format!(
+                        "Of {} settings of {}, the {} that {end} have",
+                        groups.len(),
+                        keys(comparison, style),
+                        in_words(some)
+                    )
+                }
+            };
+            // `lowest validation loss`.
+            let name = ranking.words.split_once(' ').map_or(ranking.words, |(_, name)| name);
+            let number = if ranking.by_target { "number of " } else { "" };
+            format!("{all} the same {number}{name}: {}.", result(ranking, best, spread))
+        }
         (groups, Some((ranking, (best, spread)))) => format!(
             "Of {} settings of {}, {} has the {}: {} (n = {}).",
             groups.len(),
@@ -165,12 +189,12 @@ fn margin(ranking: &Ranking, style: Style) -> Vec<String> {
     let [(_, best), (next, second), ..] = ranking.ranked.as_slice() else { return Vec::new() };
     let unit = ranking.outcome.unit;
     let label = style.setting(&next.label);
-    let others = ranking.ranked.iter().skip(1).filter(|(_, spread)| spread.mean == best.mean).count();
-    match others {
-        0 => {}
-        1 => return vec![format!("{label} has the same.")],
-        all if all + 1 == ranking.ranked.len() => return vec!["All others have the same.".to_owned()],
-        n => return vec![format!("{n} others have the same.")],
+    match Decision::tied(ranking) {
+        1 => {}
+        // Said already.
+        _ if Decision::all_tied(ranking) => return Vec::new(),
+        2 => return vec![format!("{label} has the same.")],
+        n => return vec![format!("{} others have the same.", capitalised(&in_words(n - 1)))],
     }
     let what = if unit == Unit::Count { "fewer" } else { "lower" };
     let shown = value(unit, second, second.n > 1);
@@ -255,11 +279,13 @@ fn other_kernels(comparison: &Comparison, style: Style) -> Option<String> {
 /// What became of the runs that do not count: `1 diverged, 2 failed: out_of_memory`. Those without a record are in no group.
 fn outcomes(comparison: &Comparison, left_out: usize) -> String {
     let runs = comparison.groups.iter().flat_map(|group| &group.runs);
-    let counts = counted_outcomes(runs.filter(|run| !run.ending.is_planned()));
+    let counts = counted_outcomes(runs.clone().filter(|run| !run.ending.is_planned()));
+    let again = runs.filter(|run| run.ending.is_planned() && run.counted_as.is_some()).count();
     let recorded: usize = counts.iter().map(|(_, count)| count).sum();
-    let rest = left_out.saturating_sub(recorded);
-    let rest = (rest > 0).then_some(("not started or not read", rest));
-    let parts: Vec<(&str, usize)> = counts.into_iter().chain(rest).collect();
+    let rest = left_out.saturating_sub(recorded + again);
+    let others = [("the same as a newer run", again), ("not started or not read", rest)];
+    let others = others.into_iter().filter(|(_, count)| *count > 0);
+    let parts: Vec<(&str, usize)> = counts.into_iter().chain(others).collect();
     match parts.as_slice() {
         [(outcome, _)] => (*outcome).to_owned(),
         parts => {
