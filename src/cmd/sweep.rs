@@ -107,6 +107,7 @@ pub fn train(
     let any = !sweep.done.is_empty() || !others.is_empty();
     let wanted = any && count + others.len() > 1 && as_it_was.is_none();
     let reports_dir = folders.reports_dir.clone();
+    let apart = finale::apart(&sweep.done, &older);
     let page = wanted.then_some(PageOf { name, again, reports_dir, older });
     let compared = sweep.compare(others, left_out, page);
     terminal::out(sweep.summary(started.elapsed().as_secs_f64(), compared.as_ref().ok()));
@@ -117,7 +118,12 @@ pub fn train(
                 terminal::out(format_args!("comparison: {}, as it was", path.display()));
             }
         }
-        Ok(Some(Ok(path))) => terminal::out(format_args!("comparison: {}", path.display())),
+        Ok(Some(Ok(path))) => {
+            terminal::out(format_args!("comparison: {}", path.display()));
+            if let Some(apart) = apart {
+                terminal::out(apart);
+            }
+        }
         Ok(Some(Err(error))) | Err(error) => terminal::err(format_args!("error: {error}")),
     }
     Ok(sweep.exit(&stop, &compared))

@@ -61,7 +61,10 @@ fn no_later_call_shrinks_a_comparison() {
     assert_eq!(older(&page), 0, "{page}");
     assert!(page.contains("which is newer and counts") && compared(&page) >= 4, "{page}");
     // Some runs tried out with another value of a key.
-    shop.run(&["a.toml", "--only", "*noise=0.01*", "--set", "train.max_steps=30"]).expect(0);
+    let call = shop.run(&["a.toml", "--only", "*noise=0.01*", "--set", "train.max_steps=30"]).expect(0);
+    // Who trained them is told that the comparison is of others.
+    let told = " of these runs are configured otherwise than their experiment and do not count there";
+    assert!(call.stdout.contains(told), "{}", call.stdout);
     let page = shop.read("reports/a.md");
     assert_eq!(older(&page), 2, "{page}");
     assert!(page.contains("`train.max_steps` `30`, now `60`"), "{page}");

@@ -2,7 +2,7 @@
 
 use super::{Done, Origin, reporter::Compared};
 use crate::cmd::listing::table;
-use crate::report::compare::LeftOut;
+use crate::report::compare::{LeftOut, Older};
 use crate::report::ending::Ending;
 use crate::sinks::progress::Screen;
 use crate::sinks::progress::board::{Board, Fate, Task};
@@ -121,6 +121,17 @@ pub fn answer(compared: &Compared) -> Vec<String> {
         lines.extend(answer.lines().find_map(sure));
     }
     lines
+}
+
+/// That runs of this call are not among those that are compared, as `--set` makes it.
+pub fn apart(done: &[Done], older: &[Older]) -> Option<String> {
+    let count = done.iter().filter(|run| older.iter().any(|other| other.dir == run.dir)).count();
+    let what = match count {
+        0 => return None,
+        1 => "one of these runs is configured otherwise than its experiment and does not count".to_owned(),
+        n => format!("{n} of these runs are configured otherwise than their experiment and do not count"),
+    };
+    Some(format!("{what} there; the end of the page says what differs"))
 }
 
 /// What a comparison says of how sure it is, without its numbers: a person who reads no further must not take chance for a winner.
