@@ -105,8 +105,8 @@ fn register_font() {
     });
 }
 
-/// Paper with ways of its own to draw thick paths and text: the usual one makes one polygon of a whole path, which noise folds
-/// over itself until holes appear.
+/// Paper as a back end, with thick paths of strokes: the usual way makes one polygon of a whole path, which noise folds over itself until
+/// holes appear.
 struct Bitmap<'a>(&'a mut Paper);
 
 type Drawn = Result<(), DrawingErrorKind<Infallible>>;
@@ -115,29 +115,40 @@ impl DrawingBackend for Bitmap<'_> {
     type ErrorType = Infallible;
 
     fn get_size(&self) -> (u32, u32) {
-        self.0.get_size()
+        self.0.size()
     }
 
     fn ensure_prepared(&mut self) -> Drawn {
-        self.0.ensure_prepared()
+        Ok(())
     }
 
     fn present(&mut self) -> Drawn {
-        self.0.present()
+        Ok(())
     }
 
-    fn draw_pixel(&mut self, point: BackendCoord, color: BackendColor) -> Drawn {
-        self.0.draw_pixel(point, color)
+    fn draw_pixel(&mut self, (x, y): BackendCoord, color: BackendColor) -> Drawn {
+        self.0.fill((x, y), (x + 1, y + 1));
+        self.0.ink(color.rgb, color.alpha);
+        Ok(())
     }
 
     fn draw_rect<S: BackendStyle>(
         &mut self,
-        upper_left: BackendCoord,
-        bottom_right: BackendCoord,
+        a: BackendCoord,
+        b: BackendCoord,
         style: &S,
         fill: bool,
     ) -> Drawn {
-        self.0.draw_rect(upper_left, bottom_right, style, fill)
+        if !fill {
+            return plotters_backend::rasterizer::draw_rect(self, a, b, style, fill);
+        }
+        let colour = style.color();
+        // The first thing that is drawn is the background, which is there.
+        if colour.rgb != (255, 255, 255) || !self.0.is_blank() {
+            self.0.fill((a.0.min(b.0), a.1.min(b.1)), (a.0.max(b.0), a.1.max(b.1)));
+            self.0.ink(colour.rgb, colour.alpha);
+        }
+        Ok(())
     }
 
     /// A stroke with round ends for every two points that follow each other.
@@ -146,47 +157,83 @@ impl DrawingBackend for Bitmap<'_> {
         path: I,
         style: &S,
     ) -> Drawn {
-        let (radius, colour) = (f64::from(style.stroke_width()) / 2.0, style.color());
+        let radius = f64::from(style.stroke_width()) / 2.0;
         let mut before: Option<BackendCoord> = None;
         for point in path {
             if let Some(before) = before {
-                self.stroke(before, point, radius, colour);
+                self.stroke(before, point, radius);
             }
             before = Some(point);
         }
+        self.0.ink(style.color().rgb, style.color().alpha);
+        Ok(())
+    }
+
+    fn draw_circle<S: BackendStyle>(
+        &mut self,
+        center: BackendCoord,
+        radius: u32,
+        style: &S,
+        fill: bool,
+    ) -> Drawn {
+        if !fill {
+            return plotters_backend::rasterizer::draw_circle(self, center, radius, style, fill);
+        }
+        self.stroke(center, center, f64::from(radius));
+        self.0.ink(style.color().rgb, style.color().alpha);
+        Ok(())
+    }
+
+    /// What lies between the first and the second, the third and the fourth ... crossing of a row with the outline.
+    fn fill_polygon<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(
+        &mut self,
+        outline: I,
+        style: &S,
+    ) -> Drawn {
+        let corners: Vec<BackendCoord> = outline.into_iter().collect();
+        let (_, height) = self.0.size();
+        let mut crossings: Vec<Vec<i32>> = vec![Vec::new(); height as usize];
+        for (&from, &to) in corners.iter().zip(corners.iter().cycle().skip(1)) {
+            let (upper, lower) = if from.1 < to.1 { (from, to) } else { (to, from) };
+            let slope = f64::from(lower.0 - upper.0) / f64::from(lower.1 - upper.1);
+            for row in upper.1.max(0)..lower.1.min(height as i32) {
+                let x = f64::from(upper.0) + (f64::from(row - upper.1) + 0.5) * slope;
+                crossings[row as usize].push(nearest(x));
+            }
+        }
+        for (row, mut ends) in (0..).zip(crossings) {
+            ends.sort_unstable();
+            for pair in ends.as_chunks::<2>().0 {
+                self.0.fill((pair[0], row), (pair[1], row + 1));
+            }
+        }
+        self.0.ink(style.color().rgb, style.color().alpha);
         Ok(())
     }
 
     fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, position: BackendCoord) -> Drawn {
+        let whole = SMOOTHING as i32;
         // An SVG centres text on the middle of its small letters, this back end on the middle of its line.
         let down = if matches!(style.anchor().v_pos, VPos::Center) {
-            (style.size() * 0.09).round() as i32
+            (style.size() * 0.09 / f64::from(whole)).round() as i32
         } else {
             0
         };
-        let colour = style.color().rgb;
+        // Kept texts lie on whole pixels, as all of a page do.
+        let (x, y) = (position.0.div_euclid(whole), position.1.div_euclid(whole) + down);
+        self.0.take(style.color().rgb);
         lettering::of(text, style, |runs| {
             for run in runs {
-                let at = (position.0 + run.x, position.1 + down + run.y);
-                self.0.mix(at, run.length, colour, run.share);
+                self.0.mix((x + run.x, y + run.y), run.length, run.step);
             }
         })
-    }
-
-    fn estimate_text_size<S: BackendTextStyle>(
-        &self,
-        text: &str,
-        style: &S,
-    ) -> Result<(u32, u32), DrawingErrorKind<Self::ErrorType>> {
-        self.0.estimate_text_size(text, style)
     }
 }
 
 impl Bitmap<'_> {
-    /// All pixels within `radius` of the line from `a` to `b`, row by row. The shape is convex, so the part of a row
+    /// Adds what lies within `radius` of the line from `a` to `b` to the shape, row by row. The shape is convex, so the part of a row
     /// within it lies between the outermost ends of the two discs and of the band between them.
-    fn stroke(&mut self, a: BackendCoord, b: BackendCoord, radius: f64, colour: BackendColor) {
-        let ink = self.0.ink(colour);
+    fn stroke(&mut self, a: BackendCoord, b: BackendCoord, radius: f64) {
         let (ax, ay) = (f64::from(a.0), f64::from(a.1));
         let (bx, by) = (f64::from(b.0), f64::from(b.1));
         let length = (bx - ax).hypot(by - ay).max(f64::MIN_POSITIVE);
@@ -196,7 +243,7 @@ impl Bitmap<'_> {
         let bottom = (ay.max(by) + radius - 0.5).floor() as i32;
         let straight = straight_rows(a, b);
         if !straight.is_empty() {
-            self.0.fill((nearest(ax - radius), straight.start), (nearest(ax + radius), straight.end), ink);
+            self.0.fill((nearest(ax - radius), straight.start), (nearest(ax + radius), straight.end));
         }
         // Rows that neither disc reaches: there both sides of the band are straight.
         let (from, to) = (ay.min(by) + radius + 0.5, ay.max(by) - radius - 0.5);
@@ -205,7 +252,7 @@ impl Bitmap<'_> {
             let (slope, half) = ((bx - ax) / (by - ay), radius * length / (by - ay).abs());
             for row in between.clone() {
                 let middle = ax + (f64::from(row) + 0.5 - ay) * slope;
-                self.0.fill((nearest(middle - half), row), (nearest(middle + half), row + 1), ink);
+                self.0.fill((nearest(middle - half), row), (nearest(middle + half), row + 1));
             }
         }
         for row in (top..=bottom).filter(|row| !straight.contains(row) && !between.contains(row)) {
@@ -228,7 +275,7 @@ impl Bitmap<'_> {
                 }
             }
             if left <= right {
-                self.0.fill((nearest(left), row), (nearest(right), row + 1), ink);
+                self.0.fill((nearest(left), row), (nearest(right), row + 1));
             }
         }
     }

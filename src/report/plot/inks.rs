@@ -1,135 +1,102 @@
-//! The colours of a picture by number: those that are drawn with, and those of the smaller picture, which are means of four.
+//! The colours of a picture by number: those that are drawn with, and those that come of drawing one over another.
 
 /// Number of a colour.
 pub type Ink = u8;
 /// Red, green and blue.
 pub type Rgb = [u8; 3];
 
-/// The number of white, in either list.
+/// The number of white.
 pub const BLANK: Ink = 0;
-/// As many as a byte can number. When a list is full the nearest colour of it is taken.
+/// As many as a byte can number. When the list is full the nearest colour of it is taken.
 const MOST: usize = 256;
-/// Means that are remembered.
-const REMEMBERED: usize = 1 << 12;
-/// Steps in which a colour covers another: letters need no more, as four of their pixels become one.
-const STEPS: u16 = 8;
+/// Steps in which a colour covers another: four for each of the four parts of a pixel.
+pub const STEPS: u16 = 16;
 
 /// Numbers colours as they come.
 pub struct Inks {
-    drawn: Vec<Rgb>,
-    small: Vec<Rgb>,
-    /// The last colour that was asked for, with its number.
-    last: (Rgb, Ink),
-    /// The colour that was mixed last, and what it makes of each ink, by steps.
-    mixing: Rgb,
+    colours: Vec<Rgb>,
+    /// The colour that is drawn with, and what each step of it makes of each ink.
+    brush: Rgb,
     mixed: Vec<Option<Ink>>,
-    /// Squares of drawn inks with the number of their mean, at the place that the square says. A blank square stands for none.
-    means: Vec<([Ink; 4], Ink)>,
 }
 
 impl Default for Inks {
     fn default() -> Self {
-        let white = vec![[255; 3]];
-        let means = vec![([BLANK; 4], BLANK); REMEMBERED];
-        let mixed = vec![None; MOST * (usize::from(STEPS) + 1)];
-        Self { drawn: white.clone(), small: white, last: ([255; 3], BLANK), mixing: [255; 3], mixed, means }
+        let white = [255; 3];
+        Self { colours: vec![white], brush: white, mixed: vec![None; MOST * (usize::from(STEPS) + 1)] }
     }
 }
 
 impl Inks {
     /// Forgets all colours but white.
     pub fn clear(&mut self) {
-        self.drawn.truncate(1);
-        self.small.truncate(1);
-        self.last = ([255; 3], BLANK);
-        self.mixing = [255; 3];
+        self.colours.truncate(1);
+        self.brush = self.colours[0];
         self.mixed.fill(None);
-        self.means.fill(([BLANK; 4], BLANK));
     }
 
-    /// The colours of the smaller picture.
-    pub fn small(&self) -> &[Rgb] {
-        &self.small
+    pub fn colours(&self) -> &[Rgb] {
+        &self.colours
     }
 
-    /// Numbers the colours of the smaller picture anew: after white those come first that were counted most often.
-    pub fn sort_small(&mut self, counts: &[u32; MOST]) {
-        let mut order: Vec<usize> = (1..self.small.len()).collect();
+    /// Numbers the colours anew: after white those come first that were counted most often. Returns each one's new number. Nothing can
+    /// be drawn after it until [`Inks::clear`].
+    pub fn sort(&mut self, counts: &[u32; MOST]) -> [Ink; MOST] {
+        let mut order: Vec<usize> = (1..self.colours.len()).collect();
         order.sort_by_key(|&ink| std::cmp::Reverse(counts[ink]));
         let mut renumbered = [BLANK; MOST];
         for (place, &before) in order.iter().enumerate() {
             renumbered[before] = (place + 1) as Ink;
         }
-        self.small = std::iter::once(self.small[0]).chain(order.iter().map(|&ink| self.small[ink])).collect();
-        self.means.iter_mut().for_each(|(_, mean)| *mean = renumbered[usize::from(*mean)]);
+        let sorted = std::iter::once(0).chain(order).map(|ink| self.colours[ink]);
+        self.colours = sorted.collect();
+        renumbered
     }
 
-    /// The number of a colour to draw with.
-    pub fn of(&mut self, colour: Rgb) -> Ink {
-        if self.last.0 != colour {
-            self.last = (colour, number(&mut self.drawn, colour));
-        }
-        self.last.1
-    }
-
-    /// The number of what `share` / 256 of a colour makes of what is below.
-    pub fn mixed(&mut self, under: Ink, colour: Rgb, share: u16) -> Ink {
-        let step = (share.min(256) * STEPS + 128) / 256;
-        if step == 0 {
-            return under;
-        }
-        if self.mixing != colour {
-            self.mixing = colour;
+    /// Takes a colour to draw with.
+    pub fn take(&mut self, colour: Rgb) {
+        if self.brush != colour {
+            self.brush = colour;
             self.mixed.fill(None);
         }
-        let place = usize::from(under) * (usize::from(STEPS) + 1) + usize::from(step);
-        if let Some(known) = self.mixed[place] {
-            return known;
+    }
+
+    /// The number of what so many [`STEPS`] of the colour make of what is below.
+    #[inline]
+    pub fn over(&mut self, under: Ink, step: u16) -> Ink {
+        let place = usize::from(step.min(STEPS)) * MOST + usize::from(under);
+        match self.mixed[place] {
+            Some(known) => known,
+            None => self.mix(under, step.min(STEPS), place),
         }
-        let mut mixed = self.drawn[usize::from(under)];
-        for (mixed, new) in mixed.iter_mut().zip(colour) {
+    }
+
+    #[cold]
+    fn mix(&mut self, under: Ink, step: u16, place: usize) -> Ink {
+        let mut mixed = self.colours[usize::from(under)];
+        for (mixed, new) in mixed.iter_mut().zip(self.brush) {
             let change = (f32::from(new) - f32::from(*mixed)) * f32::from(step) / f32::from(STEPS);
             *mixed = (f32::from(*mixed) + change).round() as u8;
         }
-        let ink = self.of(mixed);
+        let ink = self.number(mixed);
         self.mixed[place] = Some(ink);
         ink
     }
 
-    /// The number, in the smaller picture, of the mean of a square.
-    pub fn mean(&mut self, square: [Ink; 4]) -> Ink {
-        if square == [BLANK; 4] {
-            return BLANK;
+    /// The number of a colour in the list, which grows by it if it has room.
+    fn number(&mut self, colour: Rgb) -> Ink {
+        // The newest are the likeliest.
+        if let Some(place) = self.colours.iter().rposition(|known| *known == colour) {
+            return place as Ink;
         }
-        let key = u32::from_le_bytes(square);
-        let place = (key.wrapping_mul(0x9e37_79b1) >> 20) as usize;
-        let (remembered, mean) = self.means[place];
-        if remembered == square {
-            return mean;
+        if self.colours.len() < MOST {
+            self.colours.push(colour);
+            return (self.colours.len() - 1) as Ink;
         }
-        let mut sums = [2; 3];
-        for ink in square {
-            let colour = self.drawn[usize::from(ink)];
-            sums.iter_mut().zip(colour).for_each(|(sum, channel)| *sum += u16::from(channel));
-        }
-        let mean = number(&mut self.small, sums.map(|sum| (sum / 4) as u8));
-        self.means[place] = (square, mean);
-        mean
+        let away = |known: &Rgb| -> u32 {
+            known.iter().zip(colour).map(|(a, b)| u32::from(a.abs_diff(b)).pow(2)).sum()
+        };
+        let nearest = self.colours.iter().enumerate().min_by_key(|(_, known)| away(known));
+        nearest.map_or(BLANK, |(place, _)| place as Ink)
     }
-}
-
-/// The number of a colour in a list, which grows by it if it has room.
-fn number(colours: &mut Vec<Rgb>, colour: Rgb) -> Ink {
-    // The newest are the likeliest.
-    if let Some(place) = colours.iter().rposition(|known| *known == colour) {
-        return place as Ink;
-    }
-    if colours.len() < MOST {
-        colours.push(colour);
-        return (colours.len() - 1) as Ink;
-    }
-    let away =
-        |known: &Rgb| -> u32 { known.iter().zip(colour).map(|(a, b)| u32::from(a.abs_diff(b)).pow(2)).sum() };
-    let nearest = colours.iter().enumerate().min_by_key(|(_, known)| away(known));
-    nearest.map_or(BLANK, |(place, _)| place as Ink)
 }

@@ -10,17 +10,18 @@ use plotters_backend::{
     BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind, FontStyle,
 };
 
-use super::paper::share;
+use super::inks::STEPS;
+use super::paper::SMOOTHING;
 
 /// Pixels of a row side by side that a text covers alike.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Run {
-    /// From the text's own position.
+    /// In pixels from the text's own position.
     pub x: i32,
     pub y: i32,
     pub length: u16,
-    /// In steps of 1/256.
-    pub share: u16,
+    /// Of [`STEPS`].
+    pub step: u16,
 }
 
 /// Texts that a thread keeps. Those of a few hundred charts, whose numbers differ.
@@ -61,18 +62,56 @@ pub fn of<S: BackendTextStyle>(text: &str, style: &S, draw: impl FnOnce(&[Run]))
         }
         let mut recorder = Recorder::default();
         recorder.draw_text(text, style, (MARGIN, MARGIN))?;
-        draw(&recorder.0);
+        let runs = recorder.runs();
+        draw(&runs);
         if texts.len() == KEPT {
             texts.clear();
         }
-        texts.insert(key, recorder.0);
+        texts.insert(key, runs);
         Ok(())
     })
 }
 
-/// Notes what is drawn on it.
+/// Notes what is drawn on it: parts of pixels, from the text's own position, and how much of each is covered.
 #[derive(Default)]
-struct Recorder(Vec<Run>);
+struct Recorder(Vec<(BackendCoord, f64)>);
+
+impl Recorder {
+    /// What the parts cover together of whole pixels.
+    fn runs(&self) -> Vec<Run> {
+        let part = SMOOTHING as i32;
+        let whole = |(x, y): BackendCoord| (x.div_euclid(part), y.div_euclid(part));
+        let places = || self.0.iter().map(|(place, _)| whole(*place));
+        let ends = |values: &mut dyn Iterator<Item = i32>| {
+            values.fold((i32::MAX, i32::MIN), |(low, high), value| (low.min(value), high.max(value)))
+        };
+        let (left, right) = ends(&mut places().map(|(x, _)| x));
+        let (top, bottom) = ends(&mut places().map(|(_, y)| y));
+        if left > right {
+            return Vec::new();
+        }
+        let width = (right - left + 1) as usize;
+        let mut covered = vec![0.0; width * (bottom - top + 1) as usize];
+        for (place, share) in &self.0 {
+            let (x, y) = whole(*place);
+            covered[(y - top) as usize * width + (x - left) as usize] += share;
+        }
+        let mut runs = Vec::new();
+        for (y, row) in (top..).zip(covered.chunks_exact(width)) {
+            let mut x = left;
+            let step =
+                |sum: &f64| ((sum / f64::from(part * part)).min(1.0) * f64::from(STEPS)).round() as u16;
+            for alike in row.chunk_by(|a, b| step(a) == step(b)) {
+                let (length, step) = (alike.len() as u16, step(&alike[0]));
+                if step > 0 {
+                    runs.push(Run { x, y, length, step });
+                }
+                x += i32::from(length);
+            }
+        }
+        runs
+    }
+}
 
 impl DrawingBackend for Recorder {
     type ErrorType = Infallible;
@@ -90,18 +129,7 @@ impl DrawingBackend for Recorder {
     }
 
     fn draw_pixel(&mut self, (x, y): BackendCoord, colour: BackendColor) -> Drawn {
-        let (x, y, share) = (x - MARGIN, y - MARGIN, share(colour.alpha));
-        match self.0.last_mut() {
-            Some(run)
-                if (run.y, run.share) == (y, share)
-                    && run.x + i32::from(run.length) == x
-                    && run.length < u16::MAX =>
-            {
-                run.length += 1;
-            }
-            _ if share > 0 => self.0.push(Run { x, y, length: 1, share }),
-            _ => {}
-        }
+        self.0.push(((x - MARGIN, y - MARGIN), colour.alpha.clamp(0.0, 1.0)));
         Ok(())
     }
 

@@ -1,44 +1,49 @@
-//! A sheet of pixels that remembers where it was drawn on, and knows its colours by number. A chart is mostly blank, and what is blank
-//! need not be averaged when the picture is made smaller, nor wiped for the next one; and it has few colours, so that a pixel is a byte.
-//! Together that is most of the time that a picture takes, and of the room.
+//! A sheet of pixels, each the number of a colour. Shapes are first laid out as bits, four for each pixel, and then inked at once: what
+//! covers only some of a pixel's parts is mixed with what is below. So edges are smooth, what a shape draws twice is as what it
+//! draws once, and a shape of thousands of strokes costs little more than the paper that it covers.
 
 use std::cell::Cell;
-use std::convert::Infallible;
-
-use plotters_backend::{BackendColor, BackendCoord, BackendStyle, DrawingBackend, DrawingErrorKind};
+use std::ops::Range;
 
 use super::WIDTH;
 use super::canvas::SCALE;
-use super::inks::{BLANK, Ink, Inks, Rgb};
+use super::inks::{BLANK, Ink, Inks, Rgb, STEPS};
 
-/// A picture has half as many pixels each way: the mean of each square of four smooths its edges.
+/// Parts of a pixel each way. Shapes are drawn in parts.
 pub(super) const SMOOTHING: u32 = 2;
 
-/// Pixels that are remembered together: so many in width, in both rows of a band.
-const BLOCK: usize = 32;
+/// Parts of a row that are one word, and the pixels below them.
+const WORD: usize = u64::BITS as usize;
+const BLOCK: usize = WORD / SMOOTHING as usize;
 const BAND: usize = SMOOTHING as usize;
+const WORDS: usize = ((WIDTH * SCALE) as usize).div_ceil(WORD);
 
-// A band's blocks are the bits of one number.
-const _: () = assert!(
-    (WIDTH * SCALE) as usize <= BLOCK * u128::BITS as usize && SMOOTHING == 2 && SCALE.is_multiple_of(2)
-);
+// The words of a row are the bits of one number.
+const _: () = assert!(WORDS <= u64::BITS as usize && SMOOTHING == 2 && SCALE.is_multiple_of(2));
 
-/// A white sheet, [`WIDTH`] times [`SCALE`] pixels wide.
+/// Coordinates: from the left, from the top.
+type Point = (i32, i32);
+
+/// A white sheet, [`WIDTH`] times [`SCALE`] parts wide.
 #[derive(Default)]
 pub struct Paper {
+    /// In parts.
     width: usize,
     height: usize,
-    /// Row by row. Blank wherever `drawn` says nothing else, beyond the sheet's height too.
+    /// The picture, row by row.
     pixels: Vec<Ink>,
-    /// For each band the blocks that were drawn on.
-    drawn: Vec<u128>,
-    /// The smaller picture. Blank throughout between two pictures.
-    small: Vec<Ink>,
+    /// For each row of pixels the blocks that were drawn on.
+    drawn: Vec<u64>,
+    /// The parts that the shape covers. Blank between two shapes.
+    shape: Vec<u64>,
+    /// Rows of parts that the shape lies in, and words of these.
+    rows: Range<usize>,
+    words: Range<usize>,
     inks: Inks,
 }
 
 impl Paper {
-    /// Draws on a blank sheet of this height, and gives the smaller picture to `encode`: a byte for each pixel, and the colours that
+    /// Draws on a blank sheet of this height in parts, and gives the picture to `encode`: a byte for each pixel, and the colours that
     /// these number. Each thread uses its sheet again: fresh memory for each would take longer than the drawing.
     pub fn with<R>(
         height: u32,
@@ -49,12 +54,9 @@ impl Paper {
         let mut paper = SHEET.take();
         paper.begin((WIDTH * SCALE) as usize, height as usize);
         draw(&mut paper);
-        paper.number_means();
-        paper.shrink();
-        let pixels = (paper.width / BAND) * (paper.height / BAND);
-        let result = encode(&paper.small[..pixels], paper.inks.small());
+        paper.number();
+        let result = encode(&paper.pixels, paper.inks.colours());
         // After a panic the sheet is not put back, and the next one is new.
-        paper.forget();
         SHEET.set(paper);
         result
     }
@@ -62,177 +64,139 @@ impl Paper {
     fn begin(&mut self, width: usize, height: usize) {
         (self.width, self.height) = (width, height);
         self.inks.clear();
-        let grown = |len: usize, needed: usize| len.max(needed);
-        self.pixels.resize(grown(self.pixels.len(), width * height), BLANK);
-        self.drawn.resize(grown(self.drawn.len(), height.div_ceil(BAND)), 0);
-        self.small.resize(grown(self.small.len(), (width / BAND) * (height / BAND)), BLANK);
+        let (across, down) = (width / BAND, height / BAND);
+        self.pixels.clear();
+        self.pixels.resize(across * down, BLANK);
+        self.drawn.clear();
+        self.drawn.resize(down, 0);
+        // A shape that was begun and never inked is none of this picture's.
+        self.shape.clear();
+        self.shape.resize(WORDS * height, 0);
+        self.forget();
     }
 
-    /// Sees to it that frequent colours of the smaller picture have low numbers, which pack into fewer bits. Some bands say which they are.
-    fn number_means(&mut self) {
-        const LOOKED_AT: usize = 8;
-        let mut counts = [0_u32; 256];
-        for band in (0..self.height / BAND).step_by(LOOKED_AT) {
-            let rows = &self.pixels[band * BAND * self.width..][..BAND * self.width];
-            let (upper, lower) = rows.split_at(self.width);
-            for range in blocks(self.drawn[band], self.width) {
-                let upper = upper[range.clone()].as_chunks::<2>().0;
-                for (&[a, b], &[c, d]) in upper.iter().zip(lower[range].as_chunks::<2>().0) {
-                    counts[usize::from(self.inks.mean([a, b, c, d]))] += 1;
-                }
-            }
-        }
-        self.inks.sort_small(&counts);
-    }
-
-    /// The mean of each square of pixels. Wipes the sheet on the way.
-    fn shrink(&mut self) {
-        let small_width = self.width / BAND;
-        for band in 0..self.height / BAND {
-            let rows = &mut self.pixels[band * BAND * self.width..][..BAND * self.width];
-            let (upper, lower) = rows.split_at_mut(self.width);
-            let small = &mut self.small[band * small_width..][..small_width];
-            for range in blocks(self.drawn[band], self.width) {
-                let (upper, lower) = (&mut upper[range.clone()], &mut lower[range.clone()]);
-                let small = &mut small[range.start / BAND..range.end / BAND];
-                let first = upper[0];
-                let solid = &[first; BLOCK][..upper.len()];
-                if *upper == *solid && *lower == *solid {
-                    small.fill(self.inks.mean([first; 4]));
-                } else {
-                    // Curves are wider than a square, and most squares are as the one before.
-                    let (mut last, mut mean_of_last) = ([BLANK; 4], BLANK);
-                    let squares = upper.as_chunks::<2>().0.iter().zip(lower.as_chunks::<2>().0);
-                    for (mean, (&[a, b], &[c, d])) in small.iter_mut().zip(squares) {
-                        let square = [a, b, c, d];
-                        if square != last {
-                            (last, mean_of_last) = (square, self.inks.mean(square));
-                        }
-                        *mean = mean_of_last;
-                    }
-                }
-                upper.fill(BLANK);
-                lower.fill(BLANK);
-            }
-        }
-    }
-
-    /// Wipes the smaller picture, and with it all memory of what was drawn.
     fn forget(&mut self) {
-        let small_width = self.width / BAND;
-        for (band, drawn) in self.drawn.iter_mut().enumerate() {
-            for range in blocks(std::mem::take(drawn), self.width) {
-                let start = band * small_width;
-                self.small[start + range.start / BAND..start + range.end / BAND].fill(BLANK);
-            }
-        }
+        (self.rows, self.words) = (usize::MAX..0, usize::MAX..0);
     }
 
-    /// The number of a colour, for [`Paper::fill`].
-    pub fn ink(&mut self, colour: BackendColor) -> Ink {
-        self.inks.of(rgb(colour))
-    }
-
-    /// Fills columns `left..right` of rows `top..bottom`, as far as they lie on the sheet.
-    pub fn fill(&mut self, (left, top): BackendCoord, (right, bottom): BackendCoord, ink: Ink) {
-        let within = |value: i32, end: usize| usize::try_from(value).unwrap_or(0).min(end);
-        let (left, right) = (within(left, self.width), within(right, self.width));
-        let (top, bottom) = (within(top, self.height), within(bottom, self.height));
-        if left >= right {
-            return;
-        }
-        let blocks =
-            (u128::MAX << (left / BLOCK)) & (u128::MAX >> (u128::BITS as usize - 1 - (right - 1) / BLOCK));
-        for row in top..bottom {
-            self.drawn[row / BAND] |= blocks;
-            self.pixels[row * self.width..][left..right].fill(ink);
-        }
-    }
-
-    /// Mixes `share` / 256 of a colour into some pixels of a row, as far as they lie on the sheet.
-    pub fn mix(&mut self, (x, y): BackendCoord, length: u16, (red, green, blue): (u8, u8, u8), share: u16) {
-        let within = |value: i32| usize::try_from(value).unwrap_or(0).min(self.width);
-        let (left, right) = (within(x), within(x + i32::from(length)));
-        let Ok(row) = usize::try_from(y) else { return };
-        if row >= self.height || left >= right {
-            return;
-        }
-        for block in left / BLOCK..=(right - 1) / BLOCK {
-            self.drawn[row / BAND] |= 1 << block;
-        }
-        let mut before = None;
-        for under in &mut self.pixels[row * self.width..][left..right] {
-            *under = match before {
-                Some((same, mixed)) if same == *under => mixed,
-                _ => {
-                    let mixed = self.inks.mixed(*under, [red, green, blue], share);
-                    before = Some((*under, mixed));
-                    mixed
-                }
-            };
-        }
-    }
-}
-
-/// The columns of the blocks whose bits are set.
-fn blocks(mut bits: u128, width: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
-    std::iter::from_fn(move || {
-        let start = (bits != 0).then(|| bits.trailing_zeros() as usize * BLOCK)?;
-        bits &= bits - 1;
-        Some(start..(start + BLOCK).min(width))
-    })
-}
-
-fn rgb(colour: BackendColor) -> Rgb {
-    let (red, green, blue) = colour.rgb;
-    [red, green, blue]
-}
-
-type Drawn = Result<(), DrawingErrorKind<Infallible>>;
-
-impl DrawingBackend for Paper {
-    type ErrorType = Infallible;
-
-    fn get_size(&self) -> (u32, u32) {
+    pub fn size(&self) -> (u32, u32) {
         (self.width as u32, self.height as u32)
     }
 
-    fn ensure_prepared(&mut self) -> Drawn {
-        Ok(())
+    /// Whether nothing was drawn yet.
+    pub fn is_blank(&self) -> bool {
+        self.drawn.iter().all(|&row| row == 0)
     }
 
-    fn present(&mut self) -> Drawn {
-        Ok(())
-    }
-
-    fn draw_pixel(&mut self, point: BackendCoord, colour: BackendColor) -> Drawn {
-        self.mix(point, 1, colour.rgb, share(colour.alpha));
-        Ok(())
-    }
-
-    fn draw_rect<S: BackendStyle>(
-        &mut self,
-        a: BackendCoord,
-        b: BackendCoord,
-        style: &S,
-        fill: bool,
-    ) -> Drawn {
-        let colour = style.color();
-        if !fill || colour.alpha < 1.0 {
-            return plotters_backend::rasterizer::draw_rect(self, a, b, style, fill);
+    /// Sees to it that frequent colours have low numbers, which pack into fewer bits. Some rows say which they are.
+    fn number(&mut self) {
+        const LOOKED_AT: usize = 8;
+        let across = self.width / BAND;
+        let mut counts = [0_u32; 256];
+        for row in (0..self.drawn.len()).step_by(LOOKED_AT) {
+            for block in blocks(self.drawn[row], across) {
+                self.pixels[row * across..][block].iter().for_each(|&ink| counts[usize::from(ink)] += 1);
+            }
         }
-        // The first thing that is drawn is the background, which is there.
-        if rgb(colour) != [255; 3] || self.drawn.iter().any(|&band| band != 0) {
-            let ink = self.ink(colour);
-            self.fill((a.0.min(b.0), a.1.min(b.1)), (a.0.max(b.0), a.1.max(b.1)), ink);
+        let renumbered = self.inks.sort(&counts);
+        for (row, &drawn) in self.pixels.chunks_exact_mut(across).zip(&self.drawn) {
+            for block in blocks(drawn, across) {
+                row[block].iter_mut().for_each(|ink| *ink = renumbered[usize::from(*ink)]);
+            }
         }
-        Ok(())
+    }
+
+    /// Adds columns `left..right` of rows `top..bottom`, in parts, to the shape, as far as they lie on the sheet.
+    pub fn fill(&mut self, (left, top): Point, (right, bottom): Point) {
+        let within = |value: i32, end: usize| usize::try_from(value).unwrap_or(0).min(end);
+        let (left, right) = (within(left, self.width), within(right, self.width));
+        let (top, bottom) = (within(top, self.height), within(bottom, self.height));
+        if left >= right || top >= bottom {
+            return;
+        }
+        let (first, last) = (left / WORD, (right - 1) / WORD);
+        self.rows = self.rows.start.min(top)..self.rows.end.max(bottom);
+        self.words = self.words.start.min(first)..self.words.end.max(last + 1);
+        let from = u64::MAX << (left % WORD);
+        let to = u64::MAX >> (WORD - 1 - (right - 1) % WORD);
+        for row in self.shape[top * WORDS..bottom * WORDS].chunks_exact_mut(WORDS) {
+            if first == last {
+                row[first] |= from & to;
+            } else {
+                row[first] |= from;
+                row[first + 1..last].fill(u64::MAX);
+                row[last] |= to;
+            }
+        }
+    }
+
+    /// Inks the shape, and begins a new one. `alpha` says how much the colour covers what is below.
+    pub fn ink(&mut self, (red, green, blue): (u8, u8, u8), alpha: f64) {
+        if self.rows.is_empty() {
+            return;
+        }
+        self.inks.take([red, green, blue]);
+        let steps = |parts: u32| (f64::from(parts) / 4.0 * alpha * f64::from(STEPS)).round() as u16;
+        let steps = [steps(0), steps(1), steps(2), steps(3), steps(4)];
+        let across = self.width / BAND;
+        for row in self.rows.start / BAND..self.rows.end.div_ceil(BAND) {
+            let (upper, lower) = self.shape[row * BAND * WORDS..][..BAND * WORDS].split_at_mut(WORDS);
+            for word in self.words.clone() {
+                let (upper, lower) = (std::mem::take(&mut upper[word]), std::mem::take(&mut lower[word]));
+                let mut left = upper | lower;
+                if left == 0 {
+                    continue;
+                }
+                self.drawn[row] |= 1 << word;
+                let end = ((word + 1) * BLOCK).min(across);
+                let pixels = &mut self.pixels[row * across + word * BLOCK..row * across + end];
+                if upper & lower == u64::MAX && steps[4] == STEPS {
+                    let ink = self.inks.over(BLANK, STEPS);
+                    pixels.fill(ink);
+                    continue;
+                }
+                while left != 0 {
+                    let place = left.trailing_zeros() as usize / BAND;
+                    let parts = |bits: u64| (bits >> (place * BAND)) & 0b11;
+                    let parts = (parts(upper) << 2 | parts(lower)).count_ones();
+                    pixels[place] = self.inks.over(pixels[place], steps[parts as usize]);
+                    left &= !(0b11 << (place * BAND));
+                }
+            }
+        }
+        self.forget();
+    }
+
+    /// Takes the colour for [`Paper::mix`].
+    pub fn take(&mut self, (red, green, blue): (u8, u8, u8)) {
+        self.inks.take([red, green, blue]);
+    }
+
+    /// Mixes some [`STEPS`] of the colour into `length` whole pixels of a row, as far as they lie on the sheet.
+    pub fn mix(&mut self, (x, y): Point, length: u16, step: u16) {
+        let across = self.width / BAND;
+        let within = |value: i32| usize::try_from(value).unwrap_or(0).min(across);
+        let (left, right) = (within(x), within(x + i32::from(length)));
+        let Ok(row) = usize::try_from(y) else { return };
+        if row >= self.drawn.len() || left >= right {
+            return;
+        }
+        for block in left / BLOCK..=(right - 1) / BLOCK {
+            self.drawn[row] |= 1 << block;
+        }
+        for under in &mut self.pixels[row * across..][left..right] {
+            *under = self.inks.over(*under, step);
+        }
     }
 }
 
-/// How much a colour covers what is below, in steps of 1/256.
-pub fn share(alpha: f64) -> u16 {
-    (alpha.clamp(0.0, 1.0) * 256.0) as u16
+/// The pixels of the blocks whose bits are set.
+fn blocks(mut bits: u64, across: usize) -> impl Iterator<Item = Range<usize>> {
+    std::iter::from_fn(move || {
+        let start = (bits != 0).then(|| bits.trailing_zeros() as usize * BLOCK)?;
+        bits &= bits - 1;
+        Some(start..(start + BLOCK).min(across))
+    })
 }
 
 #[cfg(test)]
@@ -248,35 +212,33 @@ mod tests {
 
     fn draw(paper: &mut Paper, marks: &[Mark]) {
         for &(a, b, rgb, alpha) in marks {
-            if a == b {
-                paper.draw_pixel(a, BackendColor { rgb, alpha }).unwrap();
-            } else {
-                let ink = paper.ink(BackendColor { rgb, alpha: 1.0 });
-                paper.fill(a, b, ink);
-            }
+            let (end, alpha) = if a == b { ((a.0 + 1, a.1 + 1), alpha) } else { (b, 1.0) };
+            paper.fill(a, end);
+            paper.ink(rgb, alpha);
         }
     }
 
     /// The same on a sheet where every pixel is looked at.
     fn plainly(marks: &[Mark]) -> Vec<Rgb> {
-        let (width, height) = ((WIDTH * SCALE) as i32, LEVELS as i32);
-        let mut sheet = vec![[255_u8; 3]; (width * height) as usize];
+        let (across, down) = ((WIDTH * SCALE / SMOOTHING) as i32, (LEVELS / SMOOTHING) as i32);
+        let mut sheet = vec![[255_u8; 3]; (across * down) as usize];
         for &(a, b, (red, green, blue), alpha) in marks {
             let (end, share) = if a == b { ((a.0 + 1, a.1 + 1), alpha) } else { (b, 1.0) };
-            for y in a.1.max(0)..end.1.min(height) {
-                for x in a.0.max(0)..end.0.min(width) {
-                    let pixel = &mut sheet[(y * width + x) as usize];
+            let pixels =
+                |from: i32, to: i32, most: i32| from.div_euclid(2).max(0)..((to + 1).div_euclid(2)).min(most);
+            for y in pixels(a.1, end.1, down) {
+                for x in pixels(a.0, end.0, across) {
+                    let covers = |(x, y): Point| (a.0..end.0).contains(&x) && (a.1..end.1).contains(&y);
+                    let parts = [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(i, j)| covers((2 * x + i, 2 * y + j)));
+                    let share = share * parts.iter().filter(|part| **part).count() as f64 / 4.0;
+                    let pixel = &mut sheet[(y * across + x) as usize];
                     for (old, new) in pixel.iter_mut().zip([red, green, blue]) {
                         *old = (f64::from(*old) + (f64::from(new) - f64::from(*old)) * share).round() as u8;
                     }
                 }
             }
         }
-        let at = |x: i32, y: i32, channel: usize| u32::from(sheet[(y * width + x) as usize][channel]);
-        let mean =
-            |x, y, c| ((at(x, y, c) + at(x + 1, y, c) + at(x, y + 1, c) + at(x + 1, y + 1, c) + 2) / 4) as u8;
-        let squares = (0..height).step_by(2).flat_map(|y| (0..width).step_by(2).map(move |x| (x, y)));
-        squares.map(|(x, y)| [0, 1, 2].map(|channel| mean(x, y, channel))).collect()
+        sheet
     }
 
     fn any_marks() -> impl Strategy<Value = Vec<Mark>> {
@@ -298,7 +260,7 @@ mod tests {
         fn a_sheet_that_is_used_again_shows_what_a_new_one_would(first in any_marks(), second in any_marks()) {
             for marks in [&first, &second] {
                 let small = Paper::with(LEVELS, |paper| draw(paper, marks), seen);
-                // Shares are those of eight steps, and what is under them is rounded.
+                // Shares are those of sixteen steps, and what is under them is rounded.
                 let near = |a: &Rgb, b: &Rgb| a.iter().zip(b).all(|(a, b)| a.abs_diff(*b) <= 18);
                 prop_assert!(small.iter().zip(&plainly(marks)).all(|(a, b)| near(a, b)));
             }
@@ -310,13 +272,31 @@ mod tests {
 
     #[test]
     fn what_covers_all_below_is_exact() {
-        let colour = BackendColor { rgb: (0, 114, 178), alpha: 1.0 };
+        let colour = (0, 114, 178);
         let draw = |paper: &mut Paper| {
-            let ink = paper.ink(colour);
-            paper.fill((0, 0), (3, 2), ink);
+            paper.fill((0, 0), (3, 2));
+            paper.ink(colour, 1.0);
         };
         let small = Paper::with(LEVELS, draw, seen);
         assert_eq!(small[..3], [[0, 114, 178], [128, 185, 217], [255; 3]]);
+    }
+
+    #[test]
+    fn what_a_shape_draws_twice_is_as_what_it_draws_once() {
+        let twice = |paper: &mut Paper| {
+            paper.fill((64, 3), (129, 9));
+            paper.fill((100, 5), (300, 8));
+            paper.fill((64, 3), (129, 9));
+            paper.ink((0, 0, 0), 0.5);
+        };
+        let pixels = Paper::with(LEVELS, twice, seen);
+        let across = (WIDTH * SCALE / SMOOTHING) as usize;
+        let row = |y: usize| &pixels[y * across..][..across];
+        // Rows 4 and 5 of parts are one of pixels, of which the second shape has the lower.
+        assert!(row(2)[32..64].iter().all(|colour| *colour == [128; 3]));
+        assert!(row(2)[65..150].iter().all(|colour| *colour == [191; 3]));
+        assert!(row(3)[32..150].iter().all(|colour| *colour == [128; 3]));
+        assert!(row(5).iter().all(|colour| *colour == [255; 3]));
     }
 
     #[test]
