@@ -12,7 +12,7 @@ use crate::files;
 use crate::model::shards::{self, WeightBytes};
 use crate::model::weights::{WeightSizes, check_first_weights};
 use crate::model::{ModelConfig, tensor_file::TensorFileError};
-use crate::store::{checksums, scan};
+use crate::store::{StoreError, checksums, scan};
 use crate::units;
 
 /// The key that this module is about.
@@ -41,6 +41,9 @@ pub enum StartError {
     Missing,
     #[error("there is no such file or folder relative to the experiment file, and as a name: {0}")]
     UnknownName(PretrainedError),
+    /// What another program means by the word.
+    #[error("\"{word}\" is no run here, nor a file or folder relative to the experiment file; {what}")]
+    Word { word: String, what: &'static str },
     #[error(transparent)]
     Pretrained(#[from] PretrainedError),
     #[error("{}: {source}", path.display())]
@@ -71,7 +74,9 @@ impl Start {
         let Some(given) = &plan.train.init_from else { return Ok(None) };
         let text = given.to_string_lossy();
         let found = match config::name_of_run(&text) {
-            Some(name) => find(runs_dir, name, Which::Best).map_err(StartError::UnknownName).map(Ok)?,
+            Some(name) => {
+                find(runs_dir, name, Which::Best).map_err(|error| not_found(name, error)).map(Ok)?
+            }
             None if given.exists() => open(given, Which::Best),
             // With the checkpoint behind it, or the wish for the best.
             None if base(&text).exists() => find(runs_dir, &text, Which::Best),
@@ -206,6 +211,16 @@ fn sha256_of(weights: &Path) -> io::Result<String> {
     match sums.as_slice() {
         [one] => Ok(one.clone()),
         several => Ok(files::sha256(several.join("\n").as_bytes())),
+    }
+}
+
+/// A name that is none among the runs may be another program's word.
+fn not_found(name: &str, error: PretrainedError) -> StartError {
+    match (&error, config::names::init_word(name)) {
+        (PretrainedError::Store(StoreError::UnknownRun { .. }), Some(what)) => {
+            StartError::Word { word: name.to_owned(), what }
+        }
+        _ => StartError::UnknownName(error),
     }
 }
 

@@ -160,6 +160,26 @@ fn what_is_no_path_is_a_name_among_the_runs() {
 }
 
 #[test]
+fn other_programs_words_for_a_beginning_say_what_to_do_here() {
+    let shop = shop();
+    let runs = shop.run.path().parent().and_then(Path::parent).unwrap();
+    for (word, told) in [
+        ("scratch", "leave `init_from` out"),
+        ("resume", "`runner resume`"),
+        ("gpt2", "hf download"),
+        ("gpt2-medium", "nothing is downloaded"),
+        ("openai-community/gpt2", "--local-dir"),
+    ] {
+        let error = refusal(Start::find(&shop.plan(&[&format!("train.init_from={word:?}")]), runs));
+        assert!(error.starts_with(&format!("\"{word}\" is no run here")) && error.contains(told), "{error}");
+    }
+    // A run of that name is meant before any word.
+    crate::store::tags::add(runs, &shop.run, 20, "gpt2", "", false).unwrap();
+    let start = Start::find(&shop.plan(&["train.init_from=\"gpt2\""]), runs).unwrap().unwrap();
+    assert_eq!(start.info.step, Some(20));
+}
+
+#[test]
 fn weights_that_are_gone_or_others_are_not_begun_from() {
     let shop = shop();
     let info = start(&shop.plan(&[])).info;

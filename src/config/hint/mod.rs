@@ -53,10 +53,21 @@ pub(super) fn for_key(written: Option<&str>, name: &str, spelling: Spelling) -> 
     if let Some(("", why)) = written.and_then(names::section) {
         return told(Meaning::Absent(why), None, leaf, spelling);
     }
-    let meaning = meaning(written, section, leaf)
+    // A section of which no key is ours alone: `method` in `[sweep]`.
+    let apart = || {
+        let foreign =
+            written.filter(|_| section.is_none()).and_then(|own| names::in_section(own, &squashed(leaf)))?;
+        Some(
+            schema::key(foreign.key)
+                .map_or(Meaning::Absent(foreign.note), |key| Meaning::Key(key, foreign.note)),
+        )
+    };
+    let header = words::Words::of(written.unwrap_or_default());
+    let meaning = apart()
+        .or_else(|| meaning(written, section, leaf))
         .or_else(|| typo(section, leaf).map(Meaning::Nearest))
         .or_else(|| words::respelled(leaf).and_then(|leaf| meaning_or_absent(written, section, &leaf)))
-        .or_else(|| words::absent(&words::Words::of(leaf)).map(Meaning::Absent));
+        .or_else(|| words::absent_in(&words::Words::of(leaf), &header).map(Meaning::Absent));
     match meaning {
         Some(meaning) => told(meaning, section, leaf, spelling),
         None => Hint { key: None, help: nothing_near(section, leaf) },
@@ -97,6 +108,10 @@ fn meaning(written: Option<&str>, section: Option<&'static str>, leaf: &str) -> 
         .or_else(|| after_its_section(leaf));
     if known.is_some() {
         return known;
+    }
+    // `model_init_kwargs` holds settings, and is none.
+    if bag(leaf).is_some() {
+        return None;
     }
     let (name, header) = (words::Words::of(leaf), words::Words::of(written.unwrap_or_default()));
     let rule = words::rule(&name, section, &header)?;
@@ -208,16 +223,33 @@ fn own(keys: &[&'static Key], section: Option<&str>, spelling: Spelling) -> Hint
 
 /// What there is about the same thing, or in the same section.
 fn nothing_near(section: Option<&str>, leaf: &str) -> String {
+    if let Some(rest) = bag(leaf) {
+        return match section_of(&rest) {
+            Some(section) => {
+                format!("there is no such key: what it holds are keys of [{section}], each for itself")
+            }
+            None => "there is no such key: settings are keys of their sections, each for itself; `runner explain` lists them".into(),
+        };
+    }
     if let Some(keys) = words::topic(&words::Words::of(leaf)) {
         return format!("there is no such key; {keys}");
     }
     match section {
         Some(section) => {
             let leaves: Vec<&str> = schema::keys_of(section).map(|key| key.leaf).collect();
-            format!("the keys of [{section}] are {}", leaves.join(", "))
+            let keys = format!("the keys of [{section}] are {}", leaves.join(", "));
+            names::whole(section).map_or(keys.clone(), |why| format!("there is no such key: {why}; {keys}"))
         }
         None => "`runner explain` lists all keys".into(),
     }
+}
+
+/// What stands before the end of a name that means several settings together: `optimizer_kwargs`, `model_config`.
+fn bag(leaf: &str) -> Option<String> {
+    const ENDS: &[&str] = &["args", "kwargs", "config", "cfg", "conf", "dict", "opts"];
+    let parts = words::parts(leaf);
+    let (last, rest) = parts.split_last()?;
+    (ENDS.contains(&last.as_str()) && !rest.is_empty()).then(|| rest.join("_"))
 }
 
 fn spelled(key: &Key, section: Option<&str>, spelling: Spelling) -> String {

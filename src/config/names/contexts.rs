@@ -24,7 +24,6 @@ const PROMPT_TOO: &str = "without the prompt, which Hugging Face counts too";
 const ONE_EACH: &str = "each prompt is continued once: list it several times for several samples";
 const OFF: &str = "0 switches them off";
 const MEMORY: &str = "write requires = [\"min_memory_gb=16\"]";
-const SMALLER: &str = "a loss is better when it is smaller: the run ends when it falls below `threshold`";
 const FORM: &str =
     "the form of a file is recognised: text, JSON lines, Parquet, token ids (.bin), packed or not";
 
@@ -62,15 +61,29 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
     // The optimizer and its schedule.
     within("optimizer", "step_size rate", "optimizer.learning_rate"),
     within("optimizer", "decay", "optimizer.weight_decay"),
-    within("optimizer", "mu rho", "optimizer.momentum"),
+    within("optimizer", "mu", "optimizer.momentum"),
+    noted(
+        "optimizer",
+        "rho",
+        "",
+        "the optimizers are AdamW, SGD with momentum and Muon: no key of theirs is called so",
+    ),
     within("optimizer", "threshold clipping_threshold enabled", "optimizer.grad_clip"),
-    noted("schedule", "step_size factor div_factor final_div_factor gamma power rate_decay", "", SHAPES),
+    noted("schedule", "step_size factor div_factor gamma power rate_decay", "", SHAPES),
     noted(
         "schedule",
         "steps step total_steps total_iters num_steps max_steps duration length total max_iters num_training_steps t_initial",
         "schedule.decay_steps",
         DECAY_STEPS,
     ),
+    noted(
+        "schedule",
+        "final_div_factor",
+        "schedule.min_lr",
+        "a divisor of the first rate there, a learning rate here",
+    ),
+    noted("schedule", "cooldown warmdown decay anneal", "schedule.decay_steps", DECAY_STEPS),
+    noted("schedule", "last_epoch last_step initial_step", "", RESUME),
     within("schedule", "min end floor final end_value min_value eta_min bottom", "schedule.min_lr"),
     within(
         "schedule",
@@ -83,11 +96,11 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
     noted("warmup", "steps iters duration length num_steps", "schedule.warmup_steps", ""),
     noted("warmup", "ratio fraction", "schedule.warmup_steps", RATIO),
     noted("warmup", "kind type", "", WARMUP_SHAPE),
-    noted("optimizer", "norm_type", "", "it is the L2 norm of all gradients together that is clipped"),
+    noted("optimizer train", "norm_type", "", "it is the L2 norm of all gradients together that is clipped"),
     // Sizes.
     noted(
         "model",
-        "max_length max_len max_seq_len max_seq_length seq_len maximum_length seq_length length max_sequence_length seqlen window_size window",
+        "max_length max_len max_seq max_seq_len max_seq_length seq_len maximum_length seq_length length max_sequence_length seqlen window_size window",
         "model.block_size",
         MODEL_LENGTH,
     ),
@@ -97,7 +110,11 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
         "pretrained from_pretrained checkpoint weights path load init load_from pretrained_path checkpoint_path ckpt",
         "train.init_from",
     ),
-    within("model attention", "drop p p_drop", "model.dropout"),
+    within(
+        "model attention",
+        "drop p p_drop drop_rate drop_prob drop_p attn_drop attention_drop resid_drop emb_drop embd_drop embed_drop mlp_drop ffn_drop proj_drop",
+        "model.dropout",
+    ),
     within("attention", "num n heads count", "model.n_head"),
     // The text.
     within(
@@ -167,6 +184,47 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
     within("train", "time duration", "train.max_time"),
     within("train", "checkpoint_path weights", "train.init_from"),
     noted("train", "precision", "hardware.dtype", MIXED),
+    noted(
+        "activation_checkpoint activation_checkpointing gradient_checkpointing recompute remat",
+        "mode enabled enable type kind method policy granularity selective full ac_freq option",
+        "train.activation_checkpointing",
+        "true or false here; true computes whole layers again",
+    ),
+    noted(
+        "train",
+        "finetune fine_tune finetuning",
+        "train.init_from",
+        "the model to go on from: a run's name, or a folder",
+    ),
+    noted("hardware", "memory_limit max_memory memory_fraction", "", MEMORY_FREED),
+    // A sweep as other programs write it.
+    noted(
+        "sweep",
+        "method strategy search search_alg algorithm sampler pruner scheduler early_terminate run_cap max_trials n_trials num_samples budget \
+         iterations max_concurrent count num_trials stop timeout",
+        "",
+        NO_SEARCH,
+    ),
+    noted(
+        "sweep",
+        "metric goal objective direction mode",
+        "",
+        "the comparison of a sweep goes by the validation loss, or without validation by the train loss; `metric` and `threshold` in [target] end a run early",
+    ),
+    noted(
+        "sweep",
+        "parameters params space values choices hyperparameters search_space grid_search config",
+        "",
+        "keys to vary stand in [sweep.grid], each with a list of its values: optimizer.learning_rate = [1e-3, 3e-3]",
+    ),
+    noted(
+        "sweep",
+        "program command entity project",
+        "",
+        "`runner FILE` trains all that the file's [sweep.grid] says",
+    ),
+    noted("sweep", "name", "experiment.name", ""),
+    noted("sweep", "seeds repeats repetitions num_seeds", "experiment.repeats", REPEATS),
     // Checkpoints.
     within(
         "checkpoint",
@@ -201,7 +259,14 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
         "sample.prompts",
         ONE_EACH,
     ),
-    within("sample", "start text input prefix input_text seed_text context prompt_text", "sample.prompts"),
+    within(
+        "sample",
+        "start_text start_string starting_text initial_text begin primer context_text start text input prefix input_text seed_text context prompt_text",
+        "sample.prompts",
+    ),
+    noted("sample", "stream streaming", "", "samples are in the run's `samples.jsonl` and in its report"),
+    within("sample", "n_predict num_predict n_gen gen_len", "sample.max_new_tokens"),
+    noted("sample", "best_of n_best", "", ONE_EACH),
     within("sample", "k", "sample.top_k"),
     within("sample", "p", "sample.top_p"),
     noted(
@@ -216,7 +281,12 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
     noted("schedule", "restart_interval restart_period restarts", "", SHAPES),
     // The machine.
     within("hardware", "cpus cpu cores num_cpus n_cpus cpu_count workers num_workers", "hardware.threads"),
-    noted("hardware", "memory ram mem memory_gb min_memory", "hardware.requires", MEMORY),
+    noted(
+        "hardware",
+        "memory ram mem memory_gb min_memory gpu_memory gpu_memory_gb vram vram_gb ram_gb min_ram min_ram_gb min_vram mem_gb required_memory",
+        "hardware.requires",
+        MEMORY,
+    ),
     noted(
         "precision amp fp16 bf16 mixed_precision",
         "enabled enable type kind mode",
@@ -224,11 +294,12 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
         MIXED,
     ),
     // The experiment and its end.
+    within("experiment", "rng rng_state randomness", "experiment.seed"),
     within("experiment", "title id project group experiment", "experiment.name"),
     within("experiment", "note text comment goal purpose why", "experiment.description"),
     within("experiment", "trials runs n count seeds num_runs", "experiment.repeats"),
     noted("target", "mode direction goal_type", "", SMALLER),
-    within("target", "value loss goal below max_loss level limit target max", "target.threshold"),
+    within("target", "baseline value loss goal below max_loss level limit target max", "target.threshold"),
     noted("on_failure", "retry retries max_retries attempts times", "on_failure.retry_error", RETRIES),
     within("on_failure", "wait delay sleep backoff", "on_failure.backoff_secs"),
     within("reference", "loss value val_loss train_loss", "reference.final_loss"),

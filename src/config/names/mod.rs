@@ -19,7 +19,7 @@ pub(super) use more::EXTENDS;
 use more::MORE;
 use sections::FOREIGN_SECTIONS;
 pub use shared::SHARED;
-use values::FOREIGN_VALUES;
+use values::{FOREIGN_VALUES, INIT_WORDS};
 
 use crate::facts::optimizer::OptimizerKind;
 
@@ -65,6 +65,36 @@ pub(super) fn in_section(section: &str, name: &str) -> Option<&'static ForeignNa
         .iter()
         .filter(|foreign| foreign.within.split(' ').any(|within| squashed(within) == section))
         .find(|foreign| foreign.name.split(' ').any(|one| squashed(one) == name))
+}
+
+/// What all that a section is about comes down to, for names of what there is not.
+pub(super) fn whole(section: &str) -> Option<&'static str> {
+    match section {
+        "model" => Some("the architecture is GPT-2's, and its sizes are what can be chosen"),
+        "optimizer" => Some("the optimizers are AdamW, SGD with momentum and Muon, without further variants"),
+        "schedule" => Some(notes::SHAPES),
+        "sample" => Some(notes::SAMPLING),
+        "checkpoint" => {
+            Some("a checkpoint holds all that a run needs to go on, and how it is written is not chosen")
+        }
+        "data" => Some(notes::AS_IT_IS),
+        _ => None,
+    }
+}
+
+/// What to say of a word that other programs have in their sweeps.
+pub(super) fn sweep_word(name: &str) -> Option<&'static str> {
+    in_section("sweep", &squashed(name)).filter(|foreign| foreign.key.is_empty()).map(|foreign| foreign.note)
+}
+
+/// What to say of a value of `train.init_from` that means something else than a model in other programs, or one that is to be
+/// had first.
+pub fn init_word(word: &str) -> Option<&'static str> {
+    let wanted = squashed(word);
+    INIT_WORDS
+        .iter()
+        .find(|(words, _)| words.split(' ').any(|one| squashed(one) == wanted))
+        .map(|(_, note)| *note)
 }
 
 /// The section of ours that another program's header stands for (empty: there is none), and what to say of it.

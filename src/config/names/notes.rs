@@ -77,3 +77,31 @@ pub(super) const PROFILE: &str =
     "the report shows where the time of a step goes, and `runner doctor` what the machine has";
 pub(super) const SEEDED: &str = "the same seed, machine and version give the same numbers without a switch";
 pub(super) const WHOLE_TEXT: &str = "the whole text is used: name a shorter file as `data.path`, or train for fewer steps (`train.max_steps`)";
+pub(super) const NO_SEARCH: &str = "each setting of [sweep.grid] and [[sweep.zip]] is trained to its end: nothing is searched, drawn or stopped early; \
+                                    the comparison says which is best and what to try next";
+pub(super) const MEMORY_FREED: &str = "memory is given back as a run goes; less is needed with `train.activation_checkpointing`, or a smaller `train.batch_size` and more \
+                                       `train.gradient_accumulation_steps`";
+pub(super) const NOT_A_NUMBER: &str =
+    "every step's loss is looked at: a run whose loss is NaN or infinite ends as diverged";
+pub(super) const TEXT_ALONE: &str = "text alone is read, and the next token is what is learned: there are no labels or further columns (`data.text_column` names the one of the text)";
+pub(super) const AS_IT_IS: &str = "the text is taken as it is, and tokenized as a whole: prepare it before";
+pub(super) const FULL_WINDOWS: &str =
+    "every sequence is a full window of the text: nothing is padded, and several short documents share one";
+pub(super) const PLAIN_TEXT: &str = "models are trained on plain text: the next token of a corpus";
+pub(super) const MEASURED: &str = "what is measured is the loss on the text; `runner eval` gives perplexity, bits per byte and accuracy besides";
+pub(super) const STEPS_ALONE: &str = "a run is counted in steps alone: `train.max_steps`";
+pub(super) const SCALED: &str =
+    "in half precision the loss is scaled by itself, as `hardware.dtype = \"f16\"` needs it";
+pub(super) const NOT_LOADED: &str =
+    "nothing is loaded by code or from a hub: a folder with a model's files is named by `train.init_from`";
+pub(super) const BUILT_IN: &str =
+    "the tokenizers are built in: `data.tokenizer` is \"gpt2\", \"char\" or \"byte\"";
+pub(super) const NO_MUP: &str =
+    "rates and initial weights do not depend on the width: a rate found for one width need not fit another";
+pub(super) const OVERFIT: &str =
+    "to see a model learn a little by heart, name a short file as `data.path`, with `data.val_fraction = 0`";
+pub(super) const SMALLER: &str =
+    "a loss is better when it is smaller: the run ends when it falls below `target.threshold`";
+pub(super) const MONITORED: &str =
+    "CPU, memory and GPU are measured each `hardware.monitor_interval_secs`, and the report shows them";
+pub(super) const GPT2_BLOCKS: &str = "the model is GPT-2, without further paths from layer to layer";

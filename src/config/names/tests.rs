@@ -22,6 +22,11 @@ fn every_foreign_name_leads_to_a_key_or_says_why_not() {
 fn every_name_of_one_section_leads_to_a_key_or_says_why_not() {
     for foreign in CONTEXTS {
         for section in foreign.within.split(' ') {
+            // It has no keys of its own.
+            if section == "sweep" {
+                assert!(foreign.key.is_empty() || schema::key(foreign.key).is_some(), "{}", foreign.name);
+                continue;
+            }
             let own = SECTIONS.iter().copied().find(|own| *own == section);
             let Some(meant) = own.or_else(|| super::section(section).map(|(ours, _)| ours)) else {
                 panic!("{section} is no section");
@@ -67,4 +72,17 @@ fn every_foreign_section_and_value_leads_to_one_of_ours_or_says_why_not() {
             kind => panic!("{key} is {kind:?}"),
         }
     }
+}
+
+#[test]
+fn words_that_are_no_models_say_what_to_do_instead() {
+    for (words, note) in INIT_WORDS {
+        assert!(words.split(' ').all(|word| init_word(word) == Some(note)), "{words}");
+    }
+    assert!(init_word("scratch").is_some_and(|note| note.contains("leave `init_from` out")));
+    assert!(init_word("Resume").is_some_and(|note| note.contains("runner resume")));
+    assert!(init_word("gpt2-xl").is_some_and(|note| note.contains("hf download")));
+    assert_eq!(init_word("lr-sweep"), None);
+    assert!(sweep_word("method").is_some_and(|note| note.contains("nothing is searched")));
+    assert_eq!(sweep_word("grd"), None);
 }

@@ -247,6 +247,25 @@ pub(super) static FOREIGN_VALUES: &[(&str, &str, &str, &str)] = &[
     ("hardware.device", "nvidia", "cuda", ""),
 ];
 
+/// Values of `train.init_from` elsewhere that are no names of runs, parted by spaces, and what to do instead.
+pub(super) static INIT_WORDS: &[(&str, &str)] = &[
+    (
+        "scratch random none null from_scratch no false new",
+        "random weights are the default: leave `init_from` out (nanoGPT's \"scratch\")",
+    ),
+    (
+        "resume auto last latest true continue checkpoint",
+        "a run is resumed by `runner resume`, or by the same command again, with optimizer, data order and step; `init_from` begins a new run (nanoGPT's \
+         \"resume\")",
+    ),
+    (
+        "gpt2 gpt2-small gpt2-124m gpt2-medium gpt2-large gpt2-xl distilgpt2 openai-gpt openai-community/gpt2 openai-community/gpt2-medium \
+         openai-community/gpt2-large openai-community/gpt2-xl distilbert/distilgpt2",
+        "nothing is downloaded: fetch the model's files first (`hf download openai-community/gpt2 --local-dir gpt2`, or one of its larger ones) and name \
+         the folder, with `preset` in [model] for its sizes and tokenizer = \"gpt2\" in [data]; `preset` alone has random weights",
+    ),
+];
+
 const NO_SUCH_OPTIMIZER: &str =
     "there is no such optimizer: \"adamw\" is the usual one, \"muon\" the one that often needs fewer steps";
 const NO_SUCH_SHAPE: &str = "there is no such shape: \"cosine\" and \"linear\" fall once, \"warmup-stable-decay\" falls at the end, \"constant\" stays";

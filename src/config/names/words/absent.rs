@@ -8,13 +8,96 @@ const fn no(all: &'static [&'static str], why: &'static str) -> Absent {
 }
 
 pub(in super::super) const ABSENT: &[Absent] = &[
+    // What would else be taken for another thing of which it has a word.
+    no(&["beam beams"], SAMPLING),
+    no(&["forcing"], LOSS),
+    no(&["scan", "layers"], NO_COMPILE),
+    no(&["controller"], ONE_DEVICE),
+    no(&["plot plots figure figures"], LOGGED),
+    no(&["accuracy perplexity bleu rouge"], MEASURED),
+    no(&["finetuning finetune", "kind"], WHOLE_MODEL),
+    no(
+        &["eps", "root"],
+        "the optimizers are AdamW, SGD with momentum and Muon, without further variants: see `optimizer.kind`",
+    ),
+    no(&["scaler scale scaling hysteresis", "loss grad"], SCALED),
+    no(&["gc garbage"], MEMORY_FREED),
+    no(&["empty clear release", "cache memory"], MEMORY_FREED),
+    no(
+        &["memory vram", "alloc allocator allocation limit fraction snapshot cleanup growth expandable max"],
+        MEMORY_FREED,
+    ),
+    no(&["override", "schedule optimizer checkpoint"], RESUME),
+    no(&["overfit overfitting"], OVERFIT),
+    no(&["warmup", "batch"], "the batch has the same size at every step"),
+    no(
+        &["reset", "position attention mask"],
+        "a window is read as one text, across the documents in it, as in GPT-2",
+    ),
+    no(&["steps batches", "per", "epochs"], STEPS_ALONE),
+    no(&["mup coord coordcheck"], NO_MUP),
+    no(&["base", "width hidden", "mult multiplier"], NO_MUP),
+    no(&["pruner asha hyperband bohb pbt bayes bayesian tpe optuna searcher hyperopt"], NO_SEARCH),
+    no(&["bucket", "size cap mb allgather reduce"], ONE_DEVICE),
     no(
         &[
-            "wandb tensorboard tb mlflow neptune comet comet_ml clearml aim swanlab trackio visdom entity telemetry webhook slack discord",
+            "sync overlap rdzv rendezvous addr port machines hosts nnodes standalone endpoint broadcast contiguous",
+        ],
+        ONE_DEVICE,
+    ),
+    no(&["find", "unused"], ONE_DEVICE),
+    no(&["eager eagerly torchdynamo matmul cublas nvfuser bettertransformer"], NO_COMPILE),
+    no(&["steps", "execution"], NO_COMPILE),
+    no(&["assistant completion_only completions"], PLAIN_TEXT),
+    no(&["completion user turn turns inputs input response", "loss train only mask masked"], PLAIN_TEXT),
+    no(&["column columns", "remove drop unused keep length input label"], TEXT_ALONE),
+    no(&["class", "weights"], LOSS),
+    no(&["criterion"], LOSS),
+    no(&["collate collator collation"], FULL_WINDOWS),
+    no(
+        &["hellaswag mmlu icl gauntlet downstream benchmarks lambada arc few shots fewshot lm_eval core"],
+        MEASURED,
+    ),
+    no(
+        &[
+            "linebreaks linebreak newline newlines lowercase lower uppercase dedup deduplicate clean cleaning preprocess preprocessing preprocessor",
+        ],
+        AS_IT_IS,
+    ),
+    no(&["remote revision auth"], NOT_LOADED),
+    no(&["low", "memory"], NOT_LOADED),
+    no(&["queue"], IN_MEMORY),
+    no(&["prefix", "space"], BUILT_IN),
+    no(&["tokenizer", "fast slow legacy"], BUILT_IN),
+    no(
+        &["summary"],
+        "`runner plan FILE` shows the model's parameters and the work of a run, `ls RUN` what it did",
+    ),
+    no(&["suppress suppressed forced force guidance watermark renormalize processor processors"], SAMPLING),
+    no(&["bad", "words tokens"], SAMPLING),
+    no(&["bad", "epochs steps"], PATIENCE),
+    no(
+        &["bad skip invalid corrupt malformed empty", "lines rows records documents documents examples"],
+        AS_IT_IS,
+    ),
+    no(&["wd", "kind schedule incr init final end cosine linear"], "weight decay is the same at every step"),
+    no(&["epsilon eta eps", "cutoff"], SAMPLING),
+    no(&["lr schedule decay", "lambda lambdas"], SHAPES),
+    no(&["query key qk", "scaling scale"], ATTENTION),
+    no(&["skip", "connection connections residual"], GPT2_BLOCKS),
+    no(&["direction minimize"], SMALLER),
+    no(
+        &[
+            "wandb tensorboard tb mlflow tracker trackers neptune comet comet_ml clearml aim swanlab trackio visdom entity telemetry webhook slack discord",
         ],
         SERVICE,
     ),
-    no(&["slurm sbatch partition qos ntasks submitit pbs lsf kubernetes k8s job account gres mem"], CLUSTER),
+    no(
+        &[
+            "slurm sbatch partition qos ntasks nodelist mail exclusive constraint reservation sbatch_args submitit pbs lsf kubernetes k8s job account gres mem",
+        ],
+        CLUSTER,
+    ),
     no(&["hub huggingface push upload"], HUB),
     no(&["early patience earlystopping plateau"], PATIENCE),
     no(&["delta", "min"], PATIENCE),
@@ -39,17 +122,20 @@ pub(in super::super) const ABSENT: &[Absent] = &[
     no(&["data sequences samples examples documents", "max limit subset"], WHOLE_TEXT),
     no(
         &[
-            "ddp fsdp fsdp2 zero zero1 zero2 zero3 distributed deepspeed dp pp tp cp sp hsdp parallel parallelism parallelize shard sharding sharded nccl gloo mpi rank ranks world node nodes master gpus horovod pipeline pipe offload nproc launcher torchrun tpu tpus allreduce allgather reduce processes comm communication hostfile elastic ngpu replicate",
+            "ddp fsdp fsdp2 replicas replica predivide postdivide zero zero1 zero2 zero3 distributed deepspeed dp pp tp cp sp hsdp parallel parallelism parallelize shard shards sharding sharded unsharded nccl gloo mpi rank ranks world node nodes master gpus horovod pipeline pipe offload nproc launcher torchrun tpu tpus allreduce allgather reduce processes comm communication hostfile elastic ngpu replicate",
         ],
         ONE_DEVICE,
     ),
     no(&["resume autoresume"], RESUME),
+    no(&["restart", "from checkpoint path"], RESUME),
     no(&["load restore", "checkpoint optimizer schedule state rng path step strict from"], RESUME),
     no(&["ignore skip", "data", "resume skip"], RESUME),
     no(&["best"], BEST),
     no(&["greater", "better"], BEST),
     no(
-        &["workers worker proc prefetch pin persistent dataloader loader mmap preload multiprocessing"],
+        &[
+            "workers worker proc prefetch pin persistent dataloader dataloaders loader mmap preload multiprocessing",
+        ],
         IN_MEMORY,
     ),
     no(&["stream streaming"], IN_MEMORY),
@@ -70,10 +156,7 @@ pub(in super::super) const ABSENT: &[Absent] = &[
     no(&["kv gqa mqa mla mha groups latent kvheads"], PLAIN_HEADS),
     no(&["query", "group grouped multi groups"], PLAIN_HEADS),
     no(&["key", "heads"], PLAIN_HEADS),
-    no(
-        &["pack packing packed pad padding bucket bucketing truncation truncate group"],
-        "every sequence is a full window of the text: nothing is padded, and several short documents share one",
-    ),
+    no(&["pack packing packed pad padding bucket bucketing truncation truncate group"], FULL_WINDOWS),
     no(
         &["cache"],
         "tokens of large texts are kept by `data.cache`; generation keeps keys and values by itself",
@@ -90,7 +173,7 @@ pub(in super::super) const ABSENT: &[Absent] = &[
     no(&["tie tied tying untie"], TIED),
     no(&["share shared", "embed input output weights layers"], TIED),
     no(&["initializer std xavier kaiming orthogonal sigma stddev"], INITIAL),
-    no(&["init", "kind method fn range scale gain device weight std"], INITIAL),
+    no(&["init", "kernel dense kind method fn range scale gain device weight std"], INITIAL),
     no(&["layernorm prenorm postnorm"], LAYER_NORM),
     no(&["qk", "norm"], LAYER_NORM),
     no(&["norm", "kind eps affine pre post first position bias qk embed final"], LAYER_NORM),
@@ -105,7 +188,7 @@ pub(in super::super) const ABSENT: &[Absent] = &[
     no(&["bos eos pad unk sep cls mask special added", "tokens id ids token"], SPECIAL),
     no(
         &["chat template instruction conversation messages system_prompt sft reward dpo rlhf ppo grpo"],
-        "models are trained on plain text: the next token of a corpus",
+        PLAIN_TEXT,
     ),
     no(&["is", "decoder encoder"], "the model is a decoder, GPT-2"),
     no(
@@ -137,7 +220,7 @@ pub(in super::super) const ABSENT: &[Absent] = &[
     no(&["layerwise llrd layers", "decay lr"], ONE_RATE),
     no(
         &[
-            "trust preconditioner precondition preconditioning amsgrad maximize dampening differentiable decoupled centered rho lookahead sam adafactor lion sophia shampoo soap adagrad rmsprop adadelta lamb lars galore",
+            "trust preconditioner precondition preconditioning decouple decoupling amsgrad maximize dampening differentiable decoupled centered rho lookahead sam adafactor lion sophia shampoo soap adagrad rmsprop adadelta lamb lars galore",
         ],
         "the optimizers are AdamW, SGD with momentum and Muon, without further variants: see `optimizer.kind`",
     ),
@@ -171,17 +254,15 @@ pub(in super::super) const ABSENT: &[Absent] = &[
     ),
     no(&["profile profiler profiling trace traces nvtx breakdown"], PROFILE),
     no(&["dry fast_dev smoke sanity overfit debug fastdev"], DRY),
-    no(&["label smoothing", "smoothing"], LOSS),
+    no(&["label", "smoothing smooth"], LOSS),
+    no(&["smoothing"], LOSS),
+    no(&["scaler scale", "loss grad"], SCALED),
     no(
-        &["scaler scale", "loss grad"],
-        "in half precision the loss is scaled by itself, as `hardware.dtype = \"f16\"` needs it",
+        &["loss criterion", "fn function kind type weight scale weighting z reduction average chunk chunked"],
+        LOSS,
     ),
-    no(&["loss criterion", "fn function kind type weight scale weighting z"], LOSS),
     no(&["z", "loss"], LOSS),
-    no(
-        &["hysteresis"],
-        "in half precision the loss is scaled by itself, as `hardware.dtype = \"f16\"` needs it",
-    ),
+    no(&["hysteresis"], SCALED),
     no(
         &["callbacks callback plugins plugin hooks hook"],
         "there are no hooks: what a run does is in its file alone",
@@ -190,14 +271,8 @@ pub(in super::super) const ABSENT: &[Absent] = &[
     no(&["eval", "batch accumulation accumulate loader device"], VALIDATES),
     no(&["eval", "before first init start begin end final last sanity"], VALIDATES),
     no(&["eval", "only"], "`runner eval RUN` measures a trained model on a text"),
-    no(
-        &["eval", "tasks task metrics metric harness"],
-        "what is measured is the loss on the text; `runner eval` gives perplexity, bits per byte and accuracy besides",
-    ),
-    no(
-        &["compute", "metrics"],
-        "what is measured is the loss on the text; `runner eval` gives perplexity, bits per byte and accuracy besides",
-    ),
+    no(&["eval", "tasks task metrics metric harness"], MEASURED),
+    no(&["compute", "metrics"], MEASURED),
     no(
         &["curriculum difficulty annealing_data"],
         "the text comes in one order from the first step to the last: `data.order`",
@@ -213,6 +288,23 @@ pub(in super::super) const ABSENT: &[Absent] = &[
     no(
         &["checkpoint", "async format kind only end final exit save"],
         "a checkpoint holds all that a run needs to go on, at each `checkpoint.interval`, at the end and when it is stopped; `runner export` writes the weights alone",
+    ),
+    no(
+        &[
+            "anomaly anomalies nan nans inf nonfinite finite isfinite divergence diverged diverge spike spikes",
+        ],
+        NOT_A_NUMBER,
+    ),
+    no(&["label labels"], TEXT_ALONE),
+    no(&["memory gpu cpu resource", "metrics stats tracking usage monitor monitoring"], MONITORED),
+    no(
+        &["state states mu nu moment moments momentum exp_avg", "dtype bits"],
+        "weights, gradients and the optimizer's state are in single precision",
+    ),
+    no(&["buffer buffers"], IN_MEMORY),
+    no(
+        &["grad", "norm"],
+        "of gradients there is `optimizer.grad_clip`; their norm is in `metrics.csv` at each step",
     ),
     no(&["norm"], LAYER_NORM),
 ];

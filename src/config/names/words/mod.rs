@@ -40,6 +40,7 @@ const SAME: &[(&str, &str)] = &[
     ),
     ("checkpoint", "checkpoint checkpoints checkpointing ckpt ckpts chkpt snapshot snapshots"),
     ("save", "save saves saving saved"),
+    ("load", "load loads loading loaded reload"),
     ("interval", "interval intervals freq frequency every period per cadence"),
     ("max", "max maximum"),
     ("min", "min minimum"),
@@ -48,6 +49,7 @@ const SAME: &[(&str, &str)] = &[
     ("clip", "clip clipping clipped clipper clipgrad clipnorm gradclip"),
     ("grad", "grad grads gradient gradients"),
     ("embed", "embd embed emb embedding embeddings embeds wte"),
+    ("unembed", "unembed unembedding lmhead"),
     ("attention", "attn attention att"),
     ("seq", "seq sequence sequences"),
     ("length", "len length lengths"),
@@ -129,6 +131,8 @@ const EMPTY: &[&str] = &[
     "number",
     "no",
     "of",
+    "or",
+    "and",
     "the",
     "a",
     "an",
@@ -259,6 +263,12 @@ fn join(parts: &mut Vec<String>) {
         ("time", "out", "timeout"),
         ("pre", "trained", "pretrained"),
         ("tensor", "board", "tensorboard"),
+        ("lm", "head", "lmhead"),
+        ("un", "embedding", "unembed"),
+        ("learn", "rate", "lr"),
+        ("random", "state", "seed"),
+        ("batch", "norm", "batchnorm"),
+        ("check", "point", "checkpoint"),
     ];
     let mut index = 0;
     while index + 1 < parts.len() {
@@ -302,7 +312,18 @@ impl Rule {
 
 /// Why there is nothing of the kind that a name speaks of.
 pub(in crate::config) fn absent(name: &Words) -> Option<&'static str> {
-    ABSENT.iter().find(|absent| absent.all.iter().all(|group| name.has(group))).map(|absent| absent.why)
+    absent_in(name, &Words(Vec::new()))
+}
+
+/// As [`absent`], under a header whose words may say a part: `async_mode` in `[checkpoint]`.
+pub(in crate::config) fn absent_in(name: &Words, header: &Words) -> Option<&'static str> {
+    let fits = |absent: &&Absent| {
+        absent.all.iter().all(|group| name.has(group) || header.has(group))
+            && absent.all.iter().any(|group| name.has(group))
+    };
+    // What the name says by itself is surer.
+    let alone = ABSENT.iter().find(|absent| absent.all.iter().all(|group| name.has(group)));
+    alone.or_else(|| ABSENT.iter().find(fits)).map(|absent| absent.why)
 }
 
 /// The keys about what a name speaks of.

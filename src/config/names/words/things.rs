@@ -17,6 +17,13 @@ pub(super) const THINGS: &[Rule] = &[
     rule(&["width channels embed"], "model", "model.n_embd"),
     rule(&["vocab"], "size tokens padded model dim tokenizer total length", "model.vocab_size"),
     noted(
+        &["vocab", "divisible multiple pad"],
+        "make dim by size to",
+        "model.vocab_size",
+        "the padded size itself: 50304 for the tokenizer gpt2",
+    ),
+    noted(&["spm sentencepiece bpe merges"], "model path vocab prefix codes", "data.tokenizer", BUILT_IN),
+    noted(
         &["vocab merges merge", "path"],
         "tokenizer json bpe",
         "data.tokenizer",
@@ -47,12 +54,13 @@ pub(super) const THINGS: &[Rule] = &[
     // The text.
     rule(
         &["seed"],
-        "random shuffle data global torch train model init rng manual numpy np base world dataset run python master cuda",
+        "random shuffle everything state data global torch train model init rng manual numpy np base world dataset run python master cuda",
         "experiment.seed",
     ),
+    rule(&["random sequential fixed", "windows chunks"], "data train order", "data.order"),
     noted(
         &["shuffle shuffling"],
-        "data train samples buffer dim windows indices sequences chunks documents",
+        "data train samples buffer interval epochs each dim windows indices sequences chunks documents",
         "data.order",
         "true is \"fixed_windows\", false is \"sequential\"",
     ),
@@ -69,11 +77,12 @@ pub(super) const THINGS: &[Rule] = &[
         "sample interleave train rates corpora",
         "data.weights",
     ),
+    rule(&["encoding encoder"], "kind model data", "data.tokenizer"),
     rule(&["separator delimiter"], "document doc data tokens string", "data.separator"),
     rule(&["append add insert", "eos eod"], "tokens document end", "data.separator"),
     rule(&["tokenizer"], "kind path model vocab bpe kind kwargs json", "data.tokenizer"),
     rule(
-        &["data input", "path"],
+        &["data input documents document docs", "path"],
         "train input local jsonl txt raw prefix bin json list source remote prepared preprocessed processed tokenized",
         "data.path",
     ),
@@ -105,6 +114,12 @@ pub(super) const THINGS: &[Rule] = &[
         "hardware.requires",
         "a list of \"cuda\", \"min_memory_gb=N\", \"init_from\"",
     ),
+    rule(
+        &["loss", "ema smoothing smooth"],
+        "train beta alpha decay factor weights coefficient",
+        "train.ema_decay",
+    ),
+    rule(&["smoothing", "factor alpha beta weights decay"], "ema", "train.ema_decay"),
     // The experiment.
     rule(
         &["experiment exp project study group", "name id title group"],
@@ -117,10 +132,15 @@ pub(super) const THINGS: &[Rule] = &[
         "experiment.name",
         "the runs of one experiment are a group; `tags` marks further ones",
     ),
-    rule(&["run", "name id title"], "kind suffix", "experiment.run"),
+    rule(&["run", "name id title label"], "kind suffix", "experiment.run"),
+    rule(
+        &["hypothesis expectation expectations expected prediction"],
+        "data experiment note result outcome",
+        "experiment.hypothesis",
+    ),
     rule(
         &["description desc notes note comment comments about summary"],
-        "run experiment job project",
+        "run experiment job project data",
         "experiment.description",
     ),
     rule(&["tags tag labels keywords"], "run experiment", "experiment.tags"),

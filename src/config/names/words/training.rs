@@ -19,14 +19,15 @@ pub(super) const fn noted(
 pub(super) const TRAINING: &[Rule] = &[
     // What is computed again.
     rule(
-        &["grad activation recompute remat", "checkpoint recompute remat"],
+        &["grad activation recompute remat", "checkpoint recompute remat recomputation rematerialization"],
         "full layers layer block recomputation rematerialization",
         "train.activation_checkpointing",
     ),
     rule(&["recompute remat recomputation rematerialization"], "layers", "train.activation_checkpointing"),
     // Validation.
     rule(&["eval", "interval"], "steps train model loss during run", "train.eval_interval"),
-    rule(&["eval", "steps"], "train run between", "train.eval_interval"),
+    rule(&["eval", "steps"], "train run between per", "train.eval_interval"),
+    noted(&["eval", "epochs"], "per interval train", "train.eval_interval", EPOCHS_BETWEEN),
     noted(&["eval", "interval steps", "epochs"], "train", "train.eval_interval", EPOCHS_BETWEEN),
     noted(&["eval", "kind"], "train", "train.eval_interval", "steps between validations; 0 is \"no\""),
     rule(
@@ -71,6 +72,12 @@ pub(super) const TRAINING: &[Rule] = &[
         "steps models recent k limit latest",
         "checkpoint.keep_last",
     ),
+    noted(
+        &["keep last", "epochs"],
+        "keep checkpoint save models",
+        "checkpoint.keep_last",
+        "the latest checkpoints, whatever epochs they are of",
+    ),
     rule(
         &["max total limit", "checkpoint save", "keep limit total max"],
         "models last stored",
@@ -79,13 +86,19 @@ pub(super) const TRAINING: &[Rule] = &[
     rule(&["max", "checkpoint"], "models stored saved", "checkpoint.keep_last"),
     rule(&["keep", "checkpoint"], "max", "checkpoint.keep_last"),
     rule(&["keep save", "topk", "checkpoint keep save"], "models", "checkpoint.keep_last"),
+    noted(
+        &["keep", "interval steps"],
+        "save checkpoint models",
+        "checkpoint.keep_last",
+        "so many of the latest are kept, and none for good but the best and tagged ones",
+    ),
     rule(&["keep last", "checkpoint", "last keep k limit"], "max", "checkpoint.keep_last"),
     rule(
         &["save checkpoint", "interval"],
         "steps model models state train weights save between",
         "checkpoint.interval",
     ),
-    rule(&["save checkpoint", "steps"], "model train between", "checkpoint.interval"),
+    rule(&["save checkpoint", "steps"], "model train between per", "checkpoint.interval"),
     noted(
         &["save checkpoint", "interval steps", "epochs"],
         "model train",
@@ -98,9 +111,14 @@ pub(super) const TRAINING: &[Rule] = &[
         "checkpoint.interval",
         "steps between checkpoints; 0 is \"no\"",
     ),
-    noted(&["save checkpoint", "interval", "time"], "model", "checkpoint.interval", "steps here, not a time"),
+    noted(
+        &["save checkpoint", "interval", "time"],
+        "model train",
+        "checkpoint.interval",
+        "steps here, not a time",
+    ),
     // Samples.
-    rule(&["sample", "interval steps"], "text train print between model", "sample.interval"),
+    rule(&["sample", "interval steps"], "text train print between model per", "sample.interval"),
     rule(&["sample", "seed"], "text", "sample.seed"),
     rule(&["prompt"], "sample text start initial input list", "sample.prompts"),
     noted(&["prompt", "path"], "sample text", "sample.prompts", "the texts themselves: prompts = [\"...\"]"),
@@ -131,10 +149,10 @@ pub(super) const TRAINING: &[Rule] = &[
     noted(&["decay", "tokens"], "lr linear schedule", "schedule.decay_steps", TOKENS),
     noted(&["decay", "samples examples"], "lr", "schedule.decay_steps", SEQUENCES),
     noted(&["decay", "init end"], "lr steps schedule wsd", "schedule.decay_steps", DECAY_STEPS),
-    noted(&["stable", "steps"], "lr phase", "schedule.decay_steps", DECAY_STEPS),
+    noted(&["stable", "steps"], "lr phase warmup wsd", "schedule.decay_steps", DECAY_STEPS),
     noted(
         &["decay cosine cos", "steps"],
-        "lr max linear schedule length total end wsd train cosine duration decay",
+        "lr max linear schedule length total end wsd train cosine duration decay cycle",
         "schedule.decay_steps",
         DECAY_STEPS,
     ),
@@ -151,7 +169,7 @@ pub(super) const TRAINING: &[Rule] = &[
         "schedule.min_lr",
     ),
     noted(&["schedule", "min final end", "quota"], "lr", "schedule.min_lr", LR_SHARE),
-    rule(&["lr decay", "schedule kind"], "lr schedule warmup shape curve decay wsd stable", "schedule.kind"),
+    rule(&["lr decay", "schedule kind"], "lr schedule shape curve decay wsd stable", "schedule.kind"),
     rule(&["schedule"], "kind lr shape curve decay", "schedule.kind"),
     noted(
         &["lr", "decay"],
@@ -178,7 +196,7 @@ pub(super) const TRAINING: &[Rule] = &[
     rule(&["eps"], "adamw optimizer denominator numerical stability", "optimizer.eps"),
     rule(&["nesterov"], "momentum sgd muon optimizer", "optimizer.nesterov"),
     rule(&["momentum"], "sgd muon optimizer beta factor coefficient coef mu", "optimizer.momentum"),
-    rule(&["ns newton", "steps"], "schulz newtonschulz muon iterations", "optimizer.ns_steps"),
+    rule(&["ns newton backend", "steps"], "schulz newtonschulz muon iterations", "optimizer.ns_steps"),
     rule(&["ns newton", "coefficients coeffs coefs"], "schulz muon", "optimizer.ns_coefficients"),
     noted(
         &["bias norm layernorm embed exclude skip", "wd decay"],
@@ -212,7 +230,11 @@ pub(super) const TRAINING: &[Rule] = &[
         "steps batches size interval factor microbatch",
         "train.gradient_accumulation_steps",
     ),
-    rule(&["accumulate"], "steps batches interval factor", "train.gradient_accumulation_steps"),
+    rule(
+        &["accumulate"],
+        "steps batches batch interval factor per replica device",
+        "train.gradient_accumulation_steps",
+    ),
     noted(
         &["microbatch", "steps interval"],
         "batch grad global",
@@ -221,12 +243,12 @@ pub(super) const TRAINING: &[Rule] = &[
     ),
     noted(
         &["batch steps", "tokens"],
-        "per interval size global total train target dim",
+        "per interval size global total train target dim max min",
         "train.gradient_accumulation_steps",
         TOKENS_PER_STEP,
     ),
     noted(
-        &["global total effective macro", "batch"],
+        &["global total effective macro virtual logical", "batch"],
         "size train samples target sequences dim",
         "train.gradient_accumulation_steps",
         GLOBAL_BATCH,
@@ -243,7 +265,11 @@ pub(super) const TRAINING: &[Rule] = &[
         "train.batch_size",
         BATCH_NOTE,
     ),
-    rule(&["batch sequences"], "mini size train dim sequences interval model data", "train.batch_size"),
+    rule(
+        &["batch sequences"],
+        "mini size train dim sequences seq samples examples interval model data",
+        "train.batch_size",
+    ),
     // How long.
     noted(
         &["train total max", "tokens"],
@@ -255,7 +281,7 @@ pub(super) const TRAINING: &[Rule] = &[
     noted(&["epochs"], "max train total end stop limit", "train.max_steps", EPOCHS),
     rule(
         &["steps"],
-        "max total train optimizer end stop run limit target global maximum grad budget batches",
+        "max total train optimizer end stop run limit target global maximum grad budget batches loop planned required needed duration length",
         "train.max_steps",
     ),
     rule(&["batches"], "max total train limit per", "train.max_steps"),
@@ -286,5 +312,5 @@ pub(super) const TRAINING: &[Rule] = &[
         "max train data model context",
         "train.sequence_length",
     ),
-    rule(&["length"], "max tokens input", "train.sequence_length"),
+    rule(&["length"], "max tokens input cutoff train", "train.sequence_length"),
 ];
