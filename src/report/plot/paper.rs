@@ -76,7 +76,9 @@ impl Paper {
     }
 
     fn forget(&mut self) {
-        (self.rows, self.words) = (usize::MAX..0, usize::MAX..0);
+        for range in [&mut self.rows, &mut self.words] {
+            (range.start, range.end) = (usize::MAX, 0);
+        }
     }
 
     pub fn size(&self) -> (u32, u32) {
