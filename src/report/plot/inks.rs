@@ -9,6 +9,9 @@ pub type Rgb = [u8; 3];
 pub const BLANK: Ink = 0;
 /// As many as a byte can number. When the list is full the nearest colour of it is taken.
 const MOST: usize = 256;
+/// How many of them only areas on white paper may take: a picture with many lines has more mixtures at their edges than there are
+/// numbers, and a band must still have its own colour.
+const OF_AREAS: usize = 48;
 /// Steps in which a colour covers another: four for each of the four parts of a pixel.
 pub const STEPS: u16 = 16;
 
@@ -78,18 +81,20 @@ impl Inks {
             let change = (f32::from(new) - f32::from(*mixed)) * f32::from(step) / f32::from(STEPS);
             *mixed = (f32::from(*mixed) + change).round() as u8;
         }
-        let ink = self.number(mixed);
+        // A quarter of a colour on white is a band; other steps are edges.
+        let is_area = under == BLANK && step.is_multiple_of(STEPS / 4);
+        let ink = self.number(mixed, if is_area { MOST } else { MOST - OF_AREAS });
         self.mixed[place] = Some(ink);
         ink
     }
 
-    /// The number of a colour in the list, which grows by it if it has room.
-    fn number(&mut self, colour: Rgb) -> Ink {
+    /// The number of a colour in the list, which grows by it if it has fewer than `most`.
+    fn number(&mut self, colour: Rgb, most: usize) -> Ink {
         // The newest are the likeliest.
         if let Some(place) = self.colours.iter().rposition(|known| *known == colour) {
             return place as Ink;
         }
-        if self.colours.len() < MOST {
+        if self.colours.len() < most {
             self.colours.push(colour);
             return (self.colours.len() - 1) as Ink;
         }
