@@ -39,11 +39,17 @@ impl Run {
 /// written down counts, and without that the configuration of the newest run. A directory that cannot be read belongs to nothing.
 pub fn of(experiment: &Path, plan: Option<&[PlannedRun]>) -> Belonging {
     let mut runs: BTreeMap<String, Run> = BTreeMap::new();
+    // What cannot be read is not silently missing where a whole experiment is asked for.
+    let mut unreadable: Vec<String> = Vec::new();
     for (path, manifest) in scan::scan(experiment) {
         let dir = RunDir::open(&path);
         // Where nothing was trained there is nothing to compare, but the plan may want to know why.
-        if let Ok(manifest) = manifest {
-            runs.insert(dir.name(), Run { dir, manifest });
+        match manifest {
+            Ok(manifest) => {
+                runs.insert(dir.name(), Run { dir, manifest });
+            }
+            Err(_) if plan.is_none() => unreadable.push(dir.name()),
+            Err(_) => {}
         }
     }
     let recorded = if plan.is_none() { planned::read(experiment) } else { None };
@@ -76,7 +82,7 @@ pub fn of(experiment: &Path, plan: Option<&[PlannedRun]>) -> Belonging {
     // In the order in which runs are listed everywhere.
     let belongs = |path: &PathBuf| {
         let name = RunDir::open(path).name();
-        current.contains(&name.as_str()) || joined.contains(&name.as_str())
+        current.contains(&name.as_str()) || joined.contains(&name.as_str()) || unreadable.contains(&name)
     };
     belonging.current = scan::paths(experiment).into_iter().filter(belongs).collect();
     belonging
