@@ -14,6 +14,12 @@ pub(super) use values::for_value;
 use super::names::{self, EXTENDS, ForeignName, squashed, words};
 use super::schema::{self, KEYS, Key, SECTIONS};
 
+/// Whether a name may be one that a person wrote. What is longer is looked up nowhere: the words of a megabyte take their time.
+fn is_legible(name: &str) -> bool {
+    const LONGEST: usize = 200;
+    name.len() <= LONGEST
+}
+
 /// What to say about a name that is not a key.
 pub(super) struct Hint {
     /// The key meant, when there is little doubt.
@@ -43,6 +49,10 @@ enum Meaning {
 
 /// The hint for `name`, written in the section `written`, if any: one of ours or another program's.
 pub(super) fn for_key(written: Option<&str>, name: &str, spelling: Spelling) -> Hint {
+    let written = written.filter(|written| is_legible(written));
+    if !is_legible(name) {
+        return Hint { key: None, help: nothing_near(written.and_then(section_of), "") };
+    }
     // Whatever stands before the last dot or slash is a section too: `trainer.max_epochs`, `optimizer/lr`.
     let (prefix, leaf) = match name.trim_start_matches('-').rsplit_once(['.', '/', ':']) {
         Some((prefix, leaf)) if !leaf.is_empty() => (prefix.rsplit(['.', '/', ':']).next(), leaf),

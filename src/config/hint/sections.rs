@@ -2,7 +2,7 @@
 
 use super::super::names::{self, squashed};
 use super::super::schema::SECTIONS;
-use super::nearest;
+use super::{is_legible, nearest};
 
 /// What to say about a header that is none.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,6 +16,9 @@ pub(in super::super) enum SectionHint {
 
 /// The section meant by a wrong name.
 pub(in super::super) fn for_section(name: &str) -> SectionHint {
+    if !is_legible(name) {
+        return SectionHint::Unknown;
+    }
     if let Some(own) = SECTIONS.iter().find(|section| squashed(section) == squashed(name)) {
         return SectionHint::Meant(own, "");
     }

@@ -2,10 +2,13 @@
 
 use super::super::names::{self, squashed};
 use super::super::schema::{KEYS, Key, Kind};
-use super::nearest;
+use super::{is_legible, nearest};
 
 /// What to say about a word that the key does not take: the one that is meant, whose word it is, or that there is nothing of the kind.
 pub(in super::super) fn for_value(key: &Key, word: &str, words: &[&'static str]) -> Option<String> {
+    if !is_legible(word) {
+        return None;
+    }
     if let Some((ours, note)) = names::foreign_value(key.name, word) {
         return Some(match (ours, note) {
             ("", note) => note.to_owned(),
