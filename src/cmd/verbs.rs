@@ -156,6 +156,8 @@ mod tests {
         assert!(
             assignment("--batch_size=32").is_some_and(|text| text.ends_with("--set train.batch_size=32"))
         );
+        // What its section says is not lost.
+        assert!(said(&["wandb.project=x"]).contains("metrics.csv"), "{}", said(&["wandb.project=x"]));
         assert_eq!(said(&["runs/a=1/b"]), "");
     }
 }

@@ -68,7 +68,8 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
         "",
         "the optimizers are AdamW, SGD with momentum and Muon: no key of theirs is called so",
     ),
-    within("optimizer", "threshold clipping_threshold enabled", "optimizer.grad_clip"),
+    within("optimizer", "threshold clipping_threshold", "optimizer.grad_clip"),
+    noted("gradient_clipping", "enabled enable", "optimizer.grad_clip", "a number here; 0 switches it off"),
     noted("schedule", "step_size factor div_factor gamma power rate_decay", "", SHAPES),
     noted(
         "schedule",

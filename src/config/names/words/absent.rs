@@ -7,11 +7,16 @@ const fn no(all: &'static [&'static str], why: &'static str) -> Absent {
     Absent { all, why }
 }
 
-pub(in super::super) const ABSENT: &[Absent] = &[
+pub(in crate::config) const ABSENT: &[Absent] = &[
     // What would else be taken for another thing of which it has a word.
     no(&["beam beams"], SAMPLING),
     no(&["forcing"], LOSS),
     no(&["scan", "layers"], NO_COMPILE),
+    no(
+        &["grad", "noise"],
+        "gradients are used as they are computed, but that `optimizer.grad_clip` limits their norm",
+    ),
+    no(&["log", "memory gpu cpu"], MONITORED),
     no(&["controller"], ONE_DEVICE),
     no(&["plot plots figure figures"], LOGGED),
     no(&["accuracy perplexity bleu rouge"], MEASURED),
@@ -99,7 +104,7 @@ pub(in super::super) const ABSENT: &[Absent] = &[
         CLUSTER,
     ),
     no(&["hub huggingface push upload"], HUB),
-    no(&["early patience earlystopping plateau"], PATIENCE),
+    no(&["early patience earlystopping"], PATIENCE),
     no(&["delta", "min"], PATIENCE),
     no(&["stop", "train condition criterion"], PATIENCE),
     no(
@@ -149,8 +154,6 @@ pub(in super::super) const ABSENT: &[Absent] = &[
     ),
     no(&["sliding sdpa xformers"], ATTENTION),
     no(&["scale softmax reorder", "attention upcast"], ATTENTION),
-    no(&["logit logits", "softcap cap soft scale softcapping"], LOSS),
-    no(&["flash", "attention"], ATTENTION),
     no(&["rope rotary alibi xpos nope partial_rotary theta relative sinusoidal yarn"], POSITIONS),
     no(&["position", "kind embed encoding bias scaling learned"], POSITIONS),
     no(&["kv gqa mqa mla mha groups latent kvheads"], PLAIN_HEADS),
@@ -220,13 +223,13 @@ pub(in super::super) const ABSENT: &[Absent] = &[
     no(&["layerwise llrd layers", "decay lr"], ONE_RATE),
     no(
         &[
-            "trust preconditioner precondition preconditioning decouple decoupling amsgrad maximize dampening differentiable decoupled centered rho lookahead sam adafactor lion sophia shampoo soap adagrad rmsprop adadelta lamb lars galore",
+            "trust preconditioner precondition preconditioning decouple decoupling amsgrad maximize dampening differentiable decoupled centered rho sam adafactor lion sophia shampoo soap adagrad rmsprop adadelta lamb lars galore",
         ],
         "the optimizers are AdamW, SGD with momentum and Muon, without further variants: see `optimizer.kind`",
     ),
     no(
         &[
-            "beam beams penalty penalties repetition typical min_p minp ngram ngrams stop_words diversity contrastive eta epsilon_cutoff bad_words logprobs mirostat frequency_penalty presence_penalty",
+            "penalty penalties repetition typical min_p minp ngram ngrams stop_words diversity contrastive eta epsilon_cutoff bad_words logprobs mirostat frequency_penalty presence_penalty",
         ],
         SAMPLING,
     ),
@@ -246,22 +249,20 @@ pub(in super::super) const ABSENT: &[Absent] = &[
     ),
     no(&["output outdir workdir logdir savedir rundir overwrite"], FOLDERS),
     no(&["log logger progress bar tqdm rich console print wall histogram track mfu throughput"], LOGGED),
-    no(&["speed throughput flops"], LOGGED),
+    no(&["speed flops"], LOGGED),
     no(&["tokens samples steps", "second"], LOGGED),
     no(
         &["hydra defaults_list override"],
         "files build on each other by `extends`, and `--set KEY=VALUE` changes a key for one call",
     ),
     no(&["profile profiler profiling trace traces nvtx breakdown"], PROFILE),
-    no(&["dry fast_dev smoke sanity overfit debug fastdev"], DRY),
+    no(&["dry fast_dev smoke sanity debug fastdev"], DRY),
     no(&["label", "smoothing smooth"], LOSS),
     no(&["smoothing"], LOSS),
-    no(&["scaler scale", "loss grad"], SCALED),
     no(
         &["loss criterion", "fn function kind type weight scale weighting z reduction average chunk chunked"],
         LOSS,
     ),
-    no(&["z", "loss"], LOSS),
     no(&["hysteresis"], SCALED),
     no(
         &["callbacks callback plugins plugin hooks hook"],
@@ -310,7 +311,7 @@ pub(in super::super) const ABSENT: &[Absent] = &[
 ];
 
 /// What there is about a subject, for names that say something else of it.
-pub(in super::super) const TOPICS: &[(&str, &str)] = &[
+pub(in crate::config) const TOPICS: &[(&str, &str)] = &[
     ("eval", "of validation there are `train.eval_interval`, `train.eval_batches` and `data.val_fraction`"),
     ("checkpoint save", "of checkpoints there are `checkpoint.interval` and `checkpoint.keep_last`"),
     (

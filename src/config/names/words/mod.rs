@@ -7,7 +7,7 @@ mod absent;
 mod things;
 mod training;
 
-pub(super) use absent::{ABSENT, TOPICS};
+pub(in crate::config) use absent::{ABSENT, TOPICS};
 use things::THINGS;
 use training::TRAINING;
 
