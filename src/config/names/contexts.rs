@@ -44,7 +44,13 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
     within("data", "type name kind _target_ dataset_type", "data.corpus"),
     within("target", "type name kind monitor on what", "target.metric"),
     within("hardware", "type name kind backend platform target", "hardware.device"),
-    noted("sample", "type name kind method strategy mode", "", SAMPLING),
+    noted("sample", "type name kind method strategy mode early_stopping", "", SAMPLING),
+    noted(
+        "model",
+        "summary_type summary_use_proj summary_activation summary_proj_to_labels",
+        "",
+        "the model predicts the next token and nothing else: it has no head that sums a text up",
+    ),
     noted(
         "checkpoint",
         "type name kind format mode method strategy",

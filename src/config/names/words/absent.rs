@@ -17,14 +17,20 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
         "gradients are used as they are computed, but that `optimizer.grad_clip` limits their norm",
     ),
     no(&["log", "memory gpu cpu"], MONITORED),
+    no(&["profile profiler profiling trace traces nvtx breakdown"], PROFILE),
+    no(&["drop", "last"], "a batch is always full: windows of the text are drawn until it is"),
+    no(&["accumulate reduce", "grad", "dtype"], SINGLE_PRECISION),
+    no(&["momentum", "decay"], OPTIMIZERS),
+    no(&["preprocess preprocessing", "workers worker proc"], IN_MEMORY),
+    no(&["break"], FULL_WINDOWS),
+    no(&["tokens", "seen"], LOGGED),
+    no(&["step steps", "backward"], MEMORY_FREED),
+    no(&["save", "hf"], HUB),
     no(&["controller"], ONE_DEVICE),
     no(&["plot plots figure figures"], LOGGED),
     no(&["accuracy perplexity bleu rouge"], MEASURED),
     no(&["finetuning finetune", "kind"], WHOLE_MODEL),
-    no(
-        &["eps", "root"],
-        "the optimizers are AdamW, SGD with momentum and Muon, without further variants: see `optimizer.kind`",
-    ),
+    no(&["eps", "root"], OPTIMIZERS),
     no(&["scaler scale scaling hysteresis", "loss grad"], SCALED),
     no(&["gc garbage"], MEMORY_FREED),
     no(&["empty clear release", "cache memory"], MEMORY_FREED),
@@ -32,7 +38,7 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
         &["memory vram", "alloc allocator allocation limit fraction snapshot cleanup growth expandable max"],
         MEMORY_FREED,
     ),
-    no(&["override", "schedule optimizer checkpoint"], RESUME),
+    no(&["override reset", "schedule optimizer checkpoint"], RESUME),
     no(&["overfit overfitting"], OVERFIT),
     no(&["warmup", "batch"], "the batch has the same size at every step"),
     no(
@@ -109,7 +115,7 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
     no(&["stop", "train condition criterion"], PATIENCE),
     no(
         &[
-            "lora qlora dora peft adapter adapters quantization quantize quantized quant bnb 4bit 8bit gptq awq int8 int4 fp8 fp4 float8 nf4 freeze frozen unfreeze trainable prune pruning distill distillation teacher merge",
+            "lora loraplus qlora dora peft adapter adapters quantization quantize quantized quant bnb 4bit 8bit gptq awq int8 int4 fp8 fp4 float8 nf4 freeze frozen unfreeze trainable prune pruning distill distillation teacher merge",
         ],
         WHOLE_MODEL,
     ),
@@ -127,7 +133,7 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
     no(&["data sequences samples examples documents", "max limit subset"], WHOLE_TEXT),
     no(
         &[
-            "ddp fsdp fsdp2 replicas replica predivide postdivide zero zero1 zero2 zero3 distributed deepspeed dp pp tp cp sp hsdp parallel parallelism parallelize shard shards sharding sharded unsharded nccl gloo mpi rank ranks world node nodes master gpus horovod pipeline pipe offload nproc launcher torchrun tpu tpus allreduce allgather reduce processes comm communication hostfile elastic ngpu replicate",
+            "ddp fsdp fsdp2 replicas replica prescale predivide postdivide zero zero1 zero2 zero3 distributed deepspeed dp pp tp cp sp hsdp parallel parallelism parallelize shard shards sharding sharded unsharded nccl gloo mpi rank ranks world node nodes master gpus horovod pipeline pipe offload nproc launcher torchrun tpu tpus allreduce allgather reduce processes comm communication hostfile elastic ngpu replicate",
         ],
         ONE_DEVICE,
     ),
@@ -144,7 +150,6 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
         IN_MEMORY,
     ),
     no(&["stream streaming"], IN_MEMORY),
-    no(&["drop", "last"], "a batch is always full: windows of the text are drawn until it is"),
     no(
         &[
             "attention",
@@ -188,7 +193,7 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
         &["drop", "path layers layer"],
         "there is dropout of activations alone, `model.dropout`: whole layers are never dropped",
     ),
-    no(&["bos eos pad unk sep cls mask special added", "tokens id ids token"], SPECIAL),
+    no(&["bos eos eot pad unk sep cls mask special added", "tokens id ids token"], SPECIAL),
     no(
         &["chat template instruction conversation messages system_prompt sft reward dpo rlhf ppo grpo"],
         PLAIN_TEXT,
@@ -225,7 +230,7 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
         &[
             "trust preconditioner precondition preconditioning decouple decoupling amsgrad maximize dampening differentiable decoupled centered rho sam adafactor lion sophia shampoo soap adagrad rmsprop adadelta lamb lars galore",
         ],
-        "the optimizers are AdamW, SGD with momentum and Muon, without further variants: see `optimizer.kind`",
+        OPTIMIZERS,
     ),
     no(
         &[
@@ -255,7 +260,6 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
         &["hydra defaults_list override"],
         "files build on each other by `extends`, and `--set KEY=VALUE` changes a key for one call",
     ),
-    no(&["profile profiler profiling trace traces nvtx breakdown"], PROFILE),
     no(&["dry fast_dev smoke sanity debug fastdev"], DRY),
     no(&["label", "smoothing smooth"], LOSS),
     no(&["smoothing"], LOSS),
@@ -298,10 +302,7 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
     ),
     no(&["label labels"], TEXT_ALONE),
     no(&["memory gpu cpu resource", "metrics stats tracking usage monitor monitoring"], MONITORED),
-    no(
-        &["state states mu nu moment moments momentum exp_avg", "dtype bits"],
-        "weights, gradients and the optimizer's state are in single precision",
-    ),
+    no(&["state states mu nu moment moments momentum exp_avg", "dtype bits"], SINGLE_PRECISION),
     no(&["buffer buffers"], IN_MEMORY),
     no(
         &["grad", "norm"],
