@@ -206,11 +206,24 @@ fn nearest<'a>(name: &str, runs: impl Iterator<Item = &'a Read>) -> Option<Strin
     let metrics = crate::metric::METRICS.iter().map(|metric| metric.key);
     let mut all: Vec<&str> = names().collect();
     all.extend(keys.chain(metrics));
-    let likeness = |known: &str| {
-        let whole = strsim::normalized_damerau_levenshtein(name, known);
-        whole.max(strsim::normalized_damerau_levenshtein(leaf(name), leaf(known)) * 0.99)
-    };
-    let nearest = all.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    let spelled = nearest.filter(|known| likeness(known) >= LEAST);
+    // A section that is right makes no name of it right; it decides among equals.
+    let likeness = |known: &str| strsim::normalized_damerau_levenshtein(leaf(name), leaf(known));
+    let whole = |known: &str| strsim::normalized_damerau_levenshtein(name, known);
+    let order = |a: &&str, b: &&str| likeness(a).total_cmp(&likeness(b)).then(whole(a).total_cmp(&whole(b)));
+    let spelled = all.into_iter().max_by(order).filter(|known| likeness(known) >= LEAST);
     spelled.or_else(|| config::meant_key(name).0).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_only_taken_for_one_that_is_spelled_nearly_so_or_means_the_same_elsewhere() {
+        let nearest = |name| nearest(name, std::iter::empty());
+        assert_eq!(nearest("val_los").as_deref(), Some("val_loss"));
+        assert_eq!(nearest("lr").as_deref(), Some("optimizer.learning_rate"));
+        assert_eq!(nearest("optimizer.lr").as_deref(), Some("optimizer.learning_rate"));
+        assert_eq!((nearest("foo"), nearest("wandb.project")), (None, None));
+    }
 }
