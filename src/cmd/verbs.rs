@@ -75,7 +75,10 @@ pub fn assignment(word: &str) -> Option<String> {
         return None;
     }
     let (key, help) = config::meant_key(name);
-    let name = key.unwrap_or(name);
+    let Some(name) = key else {
+        let why = help.strip_prefix("there is no such key: ").unwrap_or(&help);
+        return Some(format!("`{word}` would set a key, but there is none called `{name}`: {why}"));
+    };
     let help = if help.is_empty() { String::new() } else { format!(" ({help})") };
     Some(format!("`{word}` sets a key: say --set {}{help}", quote(&format!("{name}={value}"))))
 }
@@ -156,6 +159,12 @@ mod tests {
         assert!(
             assignment("--batch_size=32").is_some_and(|text| text.ends_with("--set train.batch_size=32"))
         );
+        // What its section says is not lost.
+        let none = said(&["wandb.project=x"]);
+        assert!(
+            none.starts_with("`wandb.project=x` would set a key, but there is none called `wandb.project`")
+        );
+        assert!(none.contains("metrics.csv") && !none.contains("--set"), "{none}");
         assert_eq!(said(&["runs/a=1/b"]), "");
     }
 }

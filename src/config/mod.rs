@@ -112,7 +112,7 @@ pub fn meant_key(name: &str) -> (Option<&'static str>, String) {
     if let Some(key) = schema::key(name) {
         return (Some(key.name), String::new());
     }
-    let hint = hint::for_key(None, name, hint::Spelling::Dotted);
+    let hint = hint::for_dotted(name);
     let difference = match (&hint.key, hint.help.split_once("; ")) {
         (Some(_), Some((_, difference))) => difference.to_owned(),
         (Some(_), None) => String::new(),

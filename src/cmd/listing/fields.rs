@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Listed, Read};
-use crate::config::value_text;
+use crate::config::{self, value_text};
 use crate::error::Error;
 use crate::metric::{FIGURES, Figure, Metric, Statistic, Unit, metric};
 use crate::report::ending::Ending;
@@ -187,24 +187,43 @@ pub fn check<'a>(names: impl Iterator<Item = &'a str>, listed: &[Listed]) -> Res
         }
         let instead = match keys.as_slice() {
             [] => nearest(name, runs()),
-            several => several.join(" or "),
+            several => Some(several.join(" or ")),
         };
+        let instead = instead.map_or_else(String::new, |instead| format!("did you mean {instead}? "));
         return Err(Error::Usage(format!(
-            "{name:?} is neither a key of these runs nor a number that is known of them; did you mean {instead}? `runner explain` lists \
+            "{name:?} is neither a key of these runs nor a number that is known of them; {instead}`runner explain` lists \
              the keys, and `runner ls --json` shows the numbers"
         )));
     }
     Ok(())
 }
 
-fn nearest<'a>(name: &str, runs: impl Iterator<Item = &'a Read>) -> String {
+/// What is spelled nearly so, or the key that another program calls so. No hint is better than a wrong one.
+fn nearest<'a>(name: &str, runs: impl Iterator<Item = &'a Read>) -> Option<String> {
+    /// Of 1: two letters of five are wrong.
+    const LEAST: f64 = 0.6;
     let keys = runs.take(1).flat_map(|run| &run.config).map(|(key, _)| key.as_str());
     let metrics = crate::metric::METRICS.iter().map(|metric| metric.key);
     let mut all: Vec<&str> = names().collect();
     all.extend(keys.chain(metrics));
-    let likeness = |known: &str| {
-        let whole = strsim::normalized_damerau_levenshtein(name, known);
-        whole.max(strsim::normalized_damerau_levenshtein(leaf(name), leaf(known)) * 0.99)
-    };
-    all.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).unwrap_or_default().to_owned()
+    // A section that is right makes no name of it right; it decides among equals.
+    let likeness = |known: &str| strsim::normalized_damerau_levenshtein(leaf(name), leaf(known));
+    let whole = |known: &str| strsim::normalized_damerau_levenshtein(name, known);
+    let order = |a: &&str, b: &&str| likeness(a).total_cmp(&likeness(b)).then(whole(a).total_cmp(&whole(b)));
+    let spelled = all.into_iter().max_by(order).filter(|known| likeness(known) >= LEAST);
+    spelled.or_else(|| config::meant_key(name).0).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_only_taken_for_one_that_is_spelled_nearly_so_or_means_the_same_elsewhere() {
+        let nearest = |name| nearest(name, std::iter::empty());
+        assert_eq!(nearest("val_los").as_deref(), Some("val_loss"));
+        assert_eq!(nearest("lr").as_deref(), Some("optimizer.learning_rate"));
+        assert_eq!(nearest("optimizer.lr").as_deref(), Some("optimizer.learning_rate"));
+        assert_eq!((nearest("foo"), nearest("wandb.project")), (None, None));
+    }
 }

@@ -11,18 +11,6 @@ use super::value::value_text;
 use crate::config::name_of_run;
 use crate::facts::KeyChange;
 
-/// Whether a key decides what a run computes and records. Prose, what is compared with, how failures are met, and what only
-/// decides how fast the same numbers come do not.
-fn matters(key: &str) -> bool {
-    match key.split_once('.') {
-        Some(("experiment", leaf)) => leaf == "seed",
-        Some(("reference" | "on_failure", _)) => false,
-        Some(("data", leaf)) => leaf != "cache",
-        Some(("hardware", leaf)) => !matches!(leaf, "threads" | "monitor_interval_secs" | "requires"),
-        _ => true,
-    }
-}
-
 /// The keys in which `now` would compute or record something else than `before`, in the order of the manual. `adapted` is
 /// what was changed in `before` since its run was made; it does not count.
 pub fn differences(before: &RunPlan, adapted: &[KeyChange], now: &RunPlan) -> Vec<KeyChange> {
@@ -36,7 +24,10 @@ pub fn differences(before: &RunPlan, adapted: &[KeyChange], now: &RunPlan) -> Ve
         changed.map_or_else(|| text(resolved), |change| change.before.clone())
     };
     let mut changes = Vec::new();
-    let counts = |key: &str| matters(key) && now.optimizer.kind.reads_key(key) && !older(key);
+    let counts = |name: &str| {
+        let decides = schema::key(name).is_some_and(schema::Key::decides_numbers);
+        decides && now.optimizer.kind.reads_key(name) && !older(name)
+    };
     for resolved in now.resolved().iter().filter(|resolved| counts(resolved.key)) {
         let now = text(resolved);
         let before = before.iter().find(|other| other.key == resolved.key).map(original);

@@ -47,6 +47,12 @@ enum Meaning {
     Absent(&'static str),
 }
 
+/// The hint for a name that stands with its section, if any, where one line sets one key: `wandb.project`.
+pub(super) fn for_dotted(name: &str) -> Hint {
+    let (section, leaf) = name.split_once('.').map_or((None, name), |(section, leaf)| (Some(section), leaf));
+    for_key(section, leaf, Spelling::Dotted)
+}
+
 /// The hint for `name`, written in the section `written`, if any: one of ours or another program's.
 pub(super) fn for_key(written: Option<&str>, name: &str, spelling: Spelling) -> Hint {
     let written = written.filter(|written| is_legible(written));

@@ -3,7 +3,7 @@
 use toml::Value;
 
 use super::error::{ConfigError, Place};
-use super::hint::{self, Spelling};
+use super::hint;
 use super::manual::Manual;
 use super::names::{self, ForeignName};
 use super::schema::{self, KEYS, Key, Kind, SECTIONS};
@@ -45,9 +45,7 @@ pub fn explain(name: &str) -> Result<String, ConfigError> {
     if !choices.is_empty() {
         return Ok(choices.into_iter().map(|key| explain_choice(key, &leaf)).collect::<Vec<_>>().join("\n"));
     }
-    let section =
-        name.split_once('.').map(|(section, _)| section).filter(|section| SECTIONS.contains(section));
-    let hint = hint::for_key(section, name, Spelling::Dotted);
+    let hint = hint::for_dotted(name);
     let problem =
         ConfigError::new(Place::Argument(format!("explain {name}")), format!("nothing is called `{name}`"));
     Err(problem.key(name).help(hint.help))

@@ -159,6 +159,18 @@ impl Key {
         !matches!(self.section, "experiment" | "reference") || self.name == "experiment.seed"
     }
 
+    /// Whether it decides what a run computes and records: a run that has it otherwise is another run. Prose, what is compared with,
+    /// how failures are met, and what only decides how fast the same numbers come do not.
+    pub fn decides_numbers(&self) -> bool {
+        match self.section {
+            "experiment" => self.leaf == "seed",
+            "reference" | "on_failure" => false,
+            "data" => self.leaf != "cache",
+            "hardware" => !matches!(self.leaf, "threads" | "monitor_interval_secs" | "requires"),
+            _ => true,
+        }
+    }
+
     /// The shortest name that means this key alone: its leaf, or with its section where the leaf occurs twice.
     pub fn short_name(&self) -> &'static str {
         let shared = KEYS.iter().filter(|key| key.leaf == self.leaf).count() > 1;

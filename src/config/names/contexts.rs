@@ -44,7 +44,13 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
     within("data", "type name kind _target_ dataset_type", "data.corpus"),
     within("target", "type name kind monitor on what", "target.metric"),
     within("hardware", "type name kind backend platform target", "hardware.device"),
-    noted("sample", "type name kind method strategy mode", "", SAMPLING),
+    noted("sample", "type name kind method strategy mode early_stopping", "", SAMPLING),
+    noted(
+        "model",
+        "summary_type summary_use_proj summary_activation summary_proj_to_labels",
+        "",
+        "the model predicts the next token and nothing else: it has no head that sums a text up",
+    ),
     noted(
         "checkpoint",
         "type name kind format mode method strategy",
@@ -68,7 +74,8 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
         "",
         "the optimizers are AdamW, SGD with momentum and Muon: no key of theirs is called so",
     ),
-    within("optimizer", "threshold clipping_threshold enabled", "optimizer.grad_clip"),
+    within("optimizer", "threshold clipping_threshold", "optimizer.grad_clip"),
+    noted("gradient_clipping", "enabled enable", "optimizer.grad_clip", "a number here; 0 switches it off"),
     noted("schedule", "step_size factor div_factor gamma power rate_decay", "", SHAPES),
     noted(
         "schedule",

@@ -237,7 +237,7 @@ pub static MORE: &[ForeignName] = &[
     none("do_eval", HF, VALIDATES),
     none("do_predict", HF, "`runner eval` measures a trained model, `runner generate` lets it write"),
     none("fast_dev_run", LIGHTNING, DRY),
-    none("overfit_batches", LIGHTNING, DRY),
+    none("overfit_batches", LIGHTNING, OVERFIT),
     none("dry_run", COMMON, DRY),
     none("version", COMMON, "the version of the program is noted with each run"),
     none("weight_init", COMMON, INITIAL),

@@ -96,6 +96,10 @@ pub(super) const NOT_LOADED: &str =
     "nothing is loaded by code or from a hub: a folder with a model's files is named by `train.init_from`";
 pub(super) const BUILT_IN: &str =
     "the tokenizers are built in: `data.tokenizer` is \"gpt2\", \"char\" or \"byte\"";
+pub(super) const OPTIMIZERS: &str =
+    "the optimizers are AdamW, SGD with momentum and Muon, without further variants: see `optimizer.kind`";
+pub(super) const SINGLE_PRECISION: &str =
+    "weights, gradients and the optimizer's state are in single precision";
 pub(super) const NO_MUP: &str =
     "rates and initial weights do not depend on the width: a rate found for one width need not fit another";
 pub(super) const OVERFIT: &str =

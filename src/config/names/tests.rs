@@ -49,6 +49,20 @@ fn every_rule_of_words_leads_to_a_key() {
     }
 }
 
+/// The first that fits is taken.
+#[test]
+fn nothing_that_there_is_not_stands_behind_what_takes_all_its_names() {
+    let has_all = |all: &str, few: &str| few.split(' ').all(|word| all.split(' ').any(|one| one == word));
+    let mut before: Vec<&words::Absent> = Vec::new();
+    for absent in words::ABSENT {
+        let takes_all = |other: &&words::Absent| {
+            other.all.iter().all(|all| absent.all.iter().any(|few| has_all(all, few)))
+        };
+        assert!(!before.iter().any(takes_all), "{:?} is never reached", absent.all);
+        before.push(absent);
+    }
+}
+
 #[test]
 fn every_shared_name_is_a_key() {
     assert!(SHARED.iter().all(|(key, _)| schema::key(key).is_some()));

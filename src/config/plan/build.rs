@@ -1,6 +1,6 @@
 //! From a merged and validated configuration to a [`RunPlan`].
 
-use super::experiment::{RunPlan, Source};
+use super::experiment::RunPlan;
 use super::idle::idle_keys;
 use super::read::{Resolved, Setting};
 
@@ -29,16 +29,14 @@ pub(super) fn build(resolved: &Resolved, identity: Identity) -> RunPlan {
     plan
 }
 
-fn sources(resolved: &Resolved, named_after_file: bool, repeat: u64) -> Vec<Source> {
-    let unread: Vec<&str> = resolved.unread().map(|(setting, _)| setting.key.name).collect();
+fn sources(resolved: &Resolved, named_after_file: bool, repeat: u64) -> Vec<String> {
     let source = |(_, setting): &(usize, Setting)| {
         let source = setting.origin.source();
-        let text = match setting.key.name {
+        match setting.key.name {
             "experiment.name" if named_after_file => "name of the file".into(),
             "experiment.seed" if repeat > 0 => format!("{source}, repeat {repeat}"),
             _ => source,
-        };
-        Source { text, unread: unread.contains(&setting.key.name) }
+        }
     };
     resolved.settings.iter().map(source).collect()
 }

@@ -28,8 +28,8 @@ macro_rules! run_plan {
             $( pub $section: $Plan, )*
             /// Keys that someone set and that do nothing in this run.
             pub idle: Vec<IdleKey>,
-            /// Where each value came from, in the order of [`KEYS`].
-            pub(in crate::config) sources: Vec<Source>,
+            /// Where each value came from, as a person would name it, in the order of [`KEYS`].
+            pub(in crate::config) sources: Vec<String>,
         }
 
         impl RunPlan {
@@ -38,7 +38,7 @@ macro_rules! run_plan {
                 raw: RawPlan,
                 point: Vec<(String, Value)>,
                 repeat: u64,
-                sources: Vec<Source>,
+                sources: Vec<String>,
             ) -> RunPlan {
                 RunPlan { name: String::new(), point, repeat, $( $section: raw.$section, )* idle: Vec::new(), sources }
             }
@@ -83,14 +83,6 @@ macro_rules! run_plan {
 
 sections!(run_plan);
 
-/// Where a value came from, as a person would name it.
-#[derive(Clone, Debug, PartialEq)]
-pub(in crate::config) struct Source {
-    pub text: String,
-    /// It was written for the optimizer of this run, which does not read it.
-    pub unread: bool,
-}
-
 /// A key of a plan, its value, and its source as a person would name it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResolvedKey {
@@ -99,21 +91,14 @@ pub struct ResolvedKey {
     pub value: Value,
     /// `default`, `experiments/a.toml:12`, `sweep`, `--set`, `preset gpt2`.
     pub source: String,
-    /// It was written for the optimizer of this run, which does not read it.
-    pub unread: bool,
 }
 
 impl RunPlan {
     /// Every key as the plan has it now, in the order of `defaults.toml`, with where its value came from.
     pub fn resolved(&self) -> Vec<ResolvedKey> {
         let keys = KEYS.iter().zip(self.values()).zip(&self.sources);
-        keys.map(|((key, value), source)| ResolvedKey {
-            key: key.name,
-            value,
-            source: source.text.clone(),
-            unread: source.unread,
-        })
-        .collect()
+        keys.map(|((key, value), source)| ResolvedKey { key: key.name, value, source: source.clone() })
+            .collect()
     }
 
     /// One key of [`RunPlan::resolved`], by its dotted name.
@@ -125,7 +110,7 @@ impl RunPlan {
     pub(in crate::config) fn set_source(&mut self, name: &str, text: &str) {
         let place = KEYS.iter().position(|key| key.name == name);
         if let Some(source) = place.and_then(|place| self.sources.get_mut(place)) {
-            text.clone_into(&mut source.text);
+            text.clone_into(source);
         }
     }
 

@@ -50,12 +50,22 @@ const KIND: &str = "optimizer.kind";
 /// hear that nothing reads it.
 fn keys_of_another_optimizer(resolved: &Resolved) -> Vec<ConfigError> {
     let kind = resolved.raw.optimizer.kind;
-    let unread = resolved
-        .unread()
-        .filter(|(setting, _)| matches!(&setting.origin, Origin::Sweep(_) | Origin::Written(Place::Set(_))));
-    unread
-        .map(|(setting, leaf)| {
-            let words: Vec<&str> = OptimizerKind::readers(leaf).map(|reader| reader.facts().word).collect();
+    let chosen_by = resolved.setting(KIND).map_or(0, |(layer, _)| *layer);
+    // Written where the optimizer was chosen, or later. A sweep that chooses both is not meant: of its points each reads its own.
+    let is_meant = |layer: usize, origin: &Origin| match origin {
+        Origin::Sweep(_) => layer > chosen_by,
+        Origin::Written(Place::Set(_)) => layer >= chosen_by,
+        _ => false,
+    };
+    resolved
+        .settings
+        .iter()
+        .filter(|(layer, setting)| is_meant(*layer, &setting.origin))
+        .map(|(_, setting)| setting)
+        .filter(|setting| setting.key.section == "optimizer" && !kind.reads(setting.key.leaf))
+        .map(|setting| {
+            let words: Vec<&str> =
+                OptimizerKind::readers(setting.key.leaf).map(|reader| reader.facts().word).collect();
             let violation = Violation {
                 what: format!(
                     "`{}` is read by {} alone, and `optimizer.kind` is \"{}\"",

@@ -134,19 +134,6 @@ impl Resolved {
     pub fn setting(&self, name: &str) -> Option<&(usize, Setting)> {
         self.settings.iter().find(|(_, setting)| setting.key.name == name)
     }
-
-    /// Keys of `[optimizer]`, with their leaves, that were written where the optimizer was chosen, or later, and that it does not
-    /// read. A sweep that chooses both is not meant: of its points each reads its own.
-    pub fn unread(&self) -> impl Iterator<Item = (&Setting, &'static str)> {
-        let kind = self.raw.optimizer.kind;
-        let chosen_by = self.setting("optimizer.kind").map_or(0, |(layer, _)| *layer);
-        self.settings.iter().filter_map(move |(layer, setting)| {
-            let key = setting.key;
-            let since = if matches!(setting.origin, Origin::Sweep(_)) { chosen_by + 1 } else { chosen_by };
-            let meant = !setting.origin.is_default() && *layer >= since;
-            (meant && key.section == "optimizer" && !kind.reads(key.leaf)).then_some((setting, key.leaf))
-        })
-    }
 }
 
 impl Layer {

@@ -7,7 +7,7 @@ use toml::de::DeValue;
 
 use super::check::check;
 use super::error::{ConfigError, Place};
-use super::hint::{self, Spelling};
+use super::hint;
 use super::layers::{Layer, Setting};
 use super::odd;
 use super::provenance::Origin;
@@ -138,12 +138,13 @@ fn help_for(key: &Key, text: &str) -> Option<String> {
 
 fn unknown_key(place: Place, name: &str, findings: &mut Findings) {
     let problem = ConfigError::new(place, format!("unknown key `{name}`")).key(name);
-    let (section, leaf) = name.split_once('.').map_or((None, name), |(section, leaf)| (Some(section), leaf));
-    if matches!(section.unwrap_or(leaf), "sweep" | "extends") {
-        findings.add(problem.help("`--set` gives one value to one key; sweeps and `extends` stand in files"));
+    if matches!(name.split('.').next(), Some("sweep" | "extends")) {
+        findings.add(problem.help(
+            "`--set` sets one key, and several values make a sweep: `--set KEY=A,B`; other sweeps and `extends` stand in files",
+        ));
         return;
     }
-    let hint = hint::for_key(section, leaf, Spelling::Dotted);
+    let hint = hint::for_dotted(name);
     findings.doubt(hint.key);
     findings.add(problem.help(hint.help));
 }

@@ -5,7 +5,7 @@ use toml::{Spanned, Value};
 
 use super::document::Document;
 use super::error::{ConfigError, Place};
-use super::hint::{self, Spelling};
+use super::hint;
 use super::layers::Setting;
 use super::names;
 use super::provenance::Origin;
@@ -268,14 +268,13 @@ pub(in crate::config) fn too_many(place: &Place, count: Option<u64>) -> ConfigEr
 }
 
 fn unknown_axis(place: Place, name: &str, findings: &mut Findings) {
-    let (section, leaf) = name.split_once('.').map_or((None, name), |(section, leaf)| (Some(section), leaf));
     let problem =
         ConfigError::new(place, format!("unknown key `{}` in a sweep", shortened(name))).key(shortened(name));
-    if section.is_none() && SECTIONS.contains(&leaf) {
-        findings.add(problem.help(format!("name a key of it, for example `{leaf}.{}`", first_leaf(leaf))));
+    if SECTIONS.contains(&name) {
+        findings.add(problem.help(format!("name a key of it, for example `{name}.{}`", first_leaf(name))));
         return;
     }
-    let hint = hint::for_key(section, leaf, Spelling::Dotted);
+    let hint = hint::for_dotted(name);
     findings.doubt(hint.key);
     findings.add(problem.help(hint.help));
 }

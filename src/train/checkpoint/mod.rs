@@ -184,7 +184,7 @@ impl Checkpoints {
         self.last_bytes = Some(bytes);
         self.best = state.best;
         self.point_to_best()?;
-        point(&self.dir.last(), &path)?;
+        point(&self.dir.last(), &path).map_err(write_error(&self.dir.last()))?;
         self.saved.retain(|&step| step != state.step);
         self.saved.push(state.step);
         (self.by_stop, self.again) = (state.by_stop, false);
@@ -238,7 +238,7 @@ impl Checkpoints {
                 _ => Ok(()),
             };
         };
-        point(&pointer, &self.dir.checkpoint(step))
+        point(&pointer, &self.dir.checkpoint(step)).map_err(write_error(&pointer))
     }
 
     /// Better to say so before than to fill the disk up and take what others need.
@@ -293,9 +293,9 @@ impl Checkpoints {
 }
 
 /// Writes the name of the checkpoint at `path` into the file `pointer`.
-fn point(pointer: &Path, path: &Path) -> Result<(), CheckpointError> {
+fn point(pointer: &Path, path: &Path) -> std::io::Result<()> {
     let name = path.file_name().unwrap_or_default().display();
-    atomic::write(pointer, format!("{name}\n").as_bytes()).map_err(write_error(pointer))
+    atomic::write(pointer, format!("{name}\n").as_bytes())
 }
 
 /// The step of the checkpoint that the file `pointer`, a run's `best` or `last`, names.
@@ -317,12 +317,13 @@ pub fn drop_all_but(dir: &RunDir, kept: &BTreeSet<u64>) -> Result<(), StoreError
     let (left, dropped): (Vec<u64>, Vec<u64>) =
         checkpoints.steps()?.into_iter().partition(|step| kept.contains(step));
     // First, so that whoever is killed now leaves no name of what is gone.
-    if let Some(&newest) = left.last()
-        && pointed(&checkpoints.last()).is_some_and(|last| !left.contains(&last))
-    {
-        let name = checkpoints.checkpoint(newest).file_name().unwrap_or_default().display().to_string();
-        atomic::write(&checkpoints.last(), format!("{name}\n").as_bytes())
-            .map_err(failed(&checkpoints.last()))?;
+    let last = checkpoints.last();
+    if pointed(&last).is_some_and(|step| !left.contains(&step)) {
+        let changed = match left.last() {
+            Some(newest) => point(&last, &checkpoints.checkpoint(*newest)),
+            None => fs::remove_file(&last),
+        };
+        changed.map_err(failed(&last))?;
     }
     if pointed(&checkpoints.best()).is_some_and(|best| dropped.contains(&best)) {
         fs::remove_file(checkpoints.best()).map_err(failed(&checkpoints.best()))?;

@@ -110,7 +110,8 @@ impl Checkpoints {
                 )
             }));
             self.by_stop = state.by_stop;
-            point(&self.dir.last(), &self.dir.checkpoint(state.step))?;
+            point(&self.dir.last(), &self.dir.checkpoint(state.step))
+                .map_err(write_error(&self.dir.last()))?;
             self.point_to_best()?;
             // The process may have ended between a checkpoint and the deletion of those that it made superfluous.
             self.prune()?;

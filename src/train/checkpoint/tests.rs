@@ -278,4 +278,7 @@ fn pruning_leaves_no_name_of_a_checkpoint_that_is_gone() {
     assert_eq!((pointed(&checkpoints.best()), pointed(&checkpoints.last())), (None, Some(40)));
     let left = std::fs::read_dir(checkpoints.path()).unwrap().count();
     assert_eq!(left, 2, "the checkpoint and `last`");
+
+    drop_all_but(&dir, &BTreeSet::new()).unwrap();
+    assert_eq!(std::fs::read_dir(checkpoints.path()).unwrap().count(), 0);
 }

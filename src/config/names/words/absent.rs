@@ -7,19 +7,30 @@ const fn no(all: &'static [&'static str], why: &'static str) -> Absent {
     Absent { all, why }
 }
 
-pub(in super::super) const ABSENT: &[Absent] = &[
+pub(in crate::config) const ABSENT: &[Absent] = &[
     // What would else be taken for another thing of which it has a word.
     no(&["beam beams"], SAMPLING),
     no(&["forcing"], LOSS),
     no(&["scan", "layers"], NO_COMPILE),
+    no(
+        &["grad", "noise"],
+        "gradients are used as they are computed, but that `optimizer.grad_clip` limits their norm",
+    ),
+    no(&["log", "memory gpu cpu"], MONITORED),
+    no(&["profile profiler profiling trace traces nvtx breakdown"], PROFILE),
+    no(&["drop", "last"], "a batch is always full: windows of the text are drawn until it is"),
+    no(&["accumulate reduce", "grad", "dtype"], SINGLE_PRECISION),
+    no(&["momentum", "decay"], OPTIMIZERS),
+    no(&["preprocess preprocessing", "workers worker proc"], IN_MEMORY),
+    no(&["break"], FULL_WINDOWS),
+    no(&["tokens", "seen"], LOGGED),
+    no(&["step steps", "backward"], MEMORY_FREED),
+    no(&["save", "hf"], HUB),
     no(&["controller"], ONE_DEVICE),
     no(&["plot plots figure figures"], LOGGED),
     no(&["accuracy perplexity bleu rouge"], MEASURED),
     no(&["finetuning finetune", "kind"], WHOLE_MODEL),
-    no(
-        &["eps", "root"],
-        "the optimizers are AdamW, SGD with momentum and Muon, without further variants: see `optimizer.kind`",
-    ),
+    no(&["eps", "root"], OPTIMIZERS),
     no(&["scaler scale scaling hysteresis", "loss grad"], SCALED),
     no(&["gc garbage"], MEMORY_FREED),
     no(&["empty clear release", "cache memory"], MEMORY_FREED),
@@ -27,7 +38,7 @@ pub(in super::super) const ABSENT: &[Absent] = &[
         &["memory vram", "alloc allocator allocation limit fraction snapshot cleanup growth expandable max"],
         MEMORY_FREED,
     ),
-    no(&["override", "schedule optimizer checkpoint"], RESUME),
+    no(&["override reset", "schedule optimizer checkpoint"], RESUME),
     no(&["overfit overfitting"], OVERFIT),
     no(&["warmup", "batch"], "the batch has the same size at every step"),
     no(
@@ -99,12 +110,12 @@ pub(in super::super) const ABSENT: &[Absent] = &[
         CLUSTER,
     ),
     no(&["hub huggingface push upload"], HUB),
-    no(&["early patience earlystopping plateau"], PATIENCE),
+    no(&["early patience earlystopping"], PATIENCE),
     no(&["delta", "min"], PATIENCE),
     no(&["stop", "train condition criterion"], PATIENCE),
     no(
         &[
-            "lora qlora dora peft adapter adapters quantization quantize quantized quant bnb 4bit 8bit gptq awq int8 int4 fp8 fp4 float8 nf4 freeze frozen unfreeze trainable prune pruning distill distillation teacher merge",
+            "lora loraplus qlora dora peft adapter adapters quantization quantize quantized quant bnb 4bit 8bit gptq awq int8 int4 fp8 fp4 float8 nf4 freeze frozen unfreeze trainable prune pruning distill distillation teacher merge",
         ],
         WHOLE_MODEL,
     ),
@@ -122,7 +133,7 @@ pub(in super::super) const ABSENT: &[Absent] = &[
     no(&["data sequences samples examples documents", "max limit subset"], WHOLE_TEXT),
     no(
         &[
-            "ddp fsdp fsdp2 replicas replica predivide postdivide zero zero1 zero2 zero3 distributed deepspeed dp pp tp cp sp hsdp parallel parallelism parallelize shard shards sharding sharded unsharded nccl gloo mpi rank ranks world node nodes master gpus horovod pipeline pipe offload nproc launcher torchrun tpu tpus allreduce allgather reduce processes comm communication hostfile elastic ngpu replicate",
+            "ddp fsdp fsdp2 replicas replica prescale predivide postdivide zero zero1 zero2 zero3 distributed deepspeed dp pp tp cp sp hsdp parallel parallelism parallelize shard shards sharding sharded unsharded nccl gloo mpi rank ranks world node nodes master gpus horovod pipeline pipe offload nproc launcher torchrun tpu tpus allreduce allgather reduce processes comm communication hostfile elastic ngpu replicate",
         ],
         ONE_DEVICE,
     ),
@@ -139,7 +150,6 @@ pub(in super::super) const ABSENT: &[Absent] = &[
         IN_MEMORY,
     ),
     no(&["stream streaming"], IN_MEMORY),
-    no(&["drop", "last"], "a batch is always full: windows of the text are drawn until it is"),
     no(
         &[
             "attention",
@@ -149,8 +159,6 @@ pub(in super::super) const ABSENT: &[Absent] = &[
     ),
     no(&["sliding sdpa xformers"], ATTENTION),
     no(&["scale softmax reorder", "attention upcast"], ATTENTION),
-    no(&["logit logits", "softcap cap soft scale softcapping"], LOSS),
-    no(&["flash", "attention"], ATTENTION),
     no(&["rope rotary alibi xpos nope partial_rotary theta relative sinusoidal yarn"], POSITIONS),
     no(&["position", "kind embed encoding bias scaling learned"], POSITIONS),
     no(&["kv gqa mqa mla mha groups latent kvheads"], PLAIN_HEADS),
@@ -185,7 +193,7 @@ pub(in super::super) const ABSENT: &[Absent] = &[
         &["drop", "path layers layer"],
         "there is dropout of activations alone, `model.dropout`: whole layers are never dropped",
     ),
-    no(&["bos eos pad unk sep cls mask special added", "tokens id ids token"], SPECIAL),
+    no(&["bos eos eot pad unk sep cls mask special added", "tokens id ids token"], SPECIAL),
     no(
         &["chat template instruction conversation messages system_prompt sft reward dpo rlhf ppo grpo"],
         PLAIN_TEXT,
@@ -220,13 +228,13 @@ pub(in super::super) const ABSENT: &[Absent] = &[
     no(&["layerwise llrd layers", "decay lr"], ONE_RATE),
     no(
         &[
-            "trust preconditioner precondition preconditioning decouple decoupling amsgrad maximize dampening differentiable decoupled centered rho lookahead sam adafactor lion sophia shampoo soap adagrad rmsprop adadelta lamb lars galore",
+            "trust preconditioner precondition preconditioning decouple decoupling amsgrad maximize dampening differentiable decoupled centered rho sam adafactor lion sophia shampoo soap adagrad rmsprop adadelta lamb lars galore",
         ],
-        "the optimizers are AdamW, SGD with momentum and Muon, without further variants: see `optimizer.kind`",
+        OPTIMIZERS,
     ),
     no(
         &[
-            "beam beams penalty penalties repetition typical min_p minp ngram ngrams stop_words diversity contrastive eta epsilon_cutoff bad_words logprobs mirostat frequency_penalty presence_penalty",
+            "penalty penalties repetition typical min_p minp ngram ngrams stop_words diversity contrastive eta epsilon_cutoff bad_words logprobs mirostat frequency_penalty presence_penalty",
         ],
         SAMPLING,
     ),
@@ -246,22 +254,19 @@ pub(in super::super) const ABSENT: &[Absent] = &[
     ),
     no(&["output outdir workdir logdir savedir rundir overwrite"], FOLDERS),
     no(&["log logger progress bar tqdm rich console print wall histogram track mfu throughput"], LOGGED),
-    no(&["speed throughput flops"], LOGGED),
+    no(&["speed flops"], LOGGED),
     no(&["tokens samples steps", "second"], LOGGED),
     no(
         &["hydra defaults_list override"],
         "files build on each other by `extends`, and `--set KEY=VALUE` changes a key for one call",
     ),
-    no(&["profile profiler profiling trace traces nvtx breakdown"], PROFILE),
-    no(&["dry fast_dev smoke sanity overfit debug fastdev"], DRY),
+    no(&["dry fast_dev smoke sanity debug fastdev"], DRY),
     no(&["label", "smoothing smooth"], LOSS),
     no(&["smoothing"], LOSS),
-    no(&["scaler scale", "loss grad"], SCALED),
     no(
         &["loss criterion", "fn function kind type weight scale weighting z reduction average chunk chunked"],
         LOSS,
     ),
-    no(&["z", "loss"], LOSS),
     no(&["hysteresis"], SCALED),
     no(
         &["callbacks callback plugins plugin hooks hook"],
@@ -297,10 +302,7 @@ pub(in super::super) const ABSENT: &[Absent] = &[
     ),
     no(&["label labels"], TEXT_ALONE),
     no(&["memory gpu cpu resource", "metrics stats tracking usage monitor monitoring"], MONITORED),
-    no(
-        &["state states mu nu moment moments momentum exp_avg", "dtype bits"],
-        "weights, gradients and the optimizer's state are in single precision",
-    ),
+    no(&["state states mu nu moment moments momentum exp_avg", "dtype bits"], SINGLE_PRECISION),
     no(&["buffer buffers"], IN_MEMORY),
     no(
         &["grad", "norm"],
@@ -310,7 +312,7 @@ pub(in super::super) const ABSENT: &[Absent] = &[
 ];
 
 /// What there is about a subject, for names that say something else of it.
-pub(in super::super) const TOPICS: &[(&str, &str)] = &[
+pub(in crate::config) const TOPICS: &[(&str, &str)] = &[
     ("eval", "of validation there are `train.eval_interval`, `train.eval_batches` and `data.val_fraction`"),
     ("checkpoint save", "of checkpoints there are `checkpoint.interval` and `checkpoint.keep_last`"),
     (

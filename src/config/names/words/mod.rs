@@ -7,7 +7,7 @@ mod absent;
 mod things;
 mod training;
 
-pub(super) use absent::{ABSENT, TOPICS};
+pub(in crate::config) use absent::{ABSENT, TOPICS};
 use things::THINGS;
 use training::TRAINING;
 
@@ -257,6 +257,8 @@ fn join(parts: &mut Vec<String>) {
         ("early", "stopping", "earlystopping"),
         ("data", "loader", "dataloader"),
         ("adam", "w", "adamw"),
+        ("fine", "tune", "finetune"),
+        ("fine", "tuning", "finetuning"),
         ("fp", "16", "fp16"),
         ("bf", "16", "bf16"),
         ("l", "2", "l2"),
