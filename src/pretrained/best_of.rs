@@ -38,7 +38,7 @@ struct Candidate {
     results: Results,
 }
 
-/// The best of these runs, and in words why that. Runs that failed, diverged or were stopped do not count, nor do those of an older
+/// The best of these runs, and in words why that. Runs that failed, diverged or were stopped do not count, nor do those of another
 /// configuration where there are current ones. `asked`: a person wants the best by whatever number they all have.
 ///
 /// # Errors
@@ -72,7 +72,10 @@ pub fn choose(argument: &str, runs: &[PathBuf], asked: bool) -> Result<(RunDir, 
         }
         (some, all) if some == all => format!("the best of the {all} runs of {argument}"),
         (some, all) => {
-            format!("the best of {some} runs of {argument} ({} more did not finish or are older)", all - some)
+            format!(
+                "the best of {some} runs of {argument} ({} more did not finish or are configured otherwise)",
+                all - some
+            )
         }
     };
     Ok((chosen.dir.clone(), format!("{among}: {}, {}", criterion.words, units::loss(*best))))

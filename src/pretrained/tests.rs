@@ -127,8 +127,7 @@ fn of_several_runs_the_best_is_meant_where_it_is_clear_which_that_is() {
         assert_eq!(best(argument).unwrap(), "exp/seed=2", "{argument}");
     }
     let notes = found("exp").unwrap().notes;
-    let expected =
-        "the best of 2 runs of exp (1 more did not finish or are older): lowest validation loss, 1.250";
+    let expected = "the best of 2 runs of exp (1 more did not finish or are configured otherwise): lowest validation loss, 1.250";
     assert_eq!(notes, [expected]);
     assert_eq!(step_of(found("exp@last").unwrap()), 20);
     assert_eq!(found("exp/seed=1").unwrap().notes, Vec::<String>::new());

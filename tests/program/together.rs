@@ -41,7 +41,7 @@ fn compared(page: &str) -> usize {
 }
 
 fn older(page: &str) -> usize {
-    let older = page.split("## Runs of an older configuration\n").nth(1).unwrap_or_default();
+    let older = page.split("## Runs of another configuration\n").nth(1).unwrap_or_default();
     older.lines().filter(|line| line.contains("report.md)")).count()
 }
 
@@ -80,7 +80,7 @@ fn no_later_call_shrinks_a_comparison() {
             fs::remove_file(shop.path().join(path)).unwrap();
         }
         let call = shop.run(&["compare", "a"]).expect(0);
-        assert!(call.stdout.contains("8 runs of an older configuration are listed apart"), "{}", call.stdout);
+        assert!(call.stdout.contains("8 runs of another configuration are listed apart"), "{}", call.stdout);
         assert_eq!(shop.read("reports/a.md"), page, "{path}");
     }
     // What is compared beside it does not take its place.
