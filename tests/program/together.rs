@@ -67,7 +67,7 @@ fn no_later_call_shrinks_a_comparison() {
     assert!(call.stdout.contains(told), "{}", call.stdout);
     let page = shop.read("reports/a.md");
     assert_eq!(older(&page), 2, "{page}");
-    assert!(page.contains("`train.max_steps` `30`, now `60`"), "{page}");
+    assert!(page.contains("`train.max_steps`: `30`, above `60`"), "{page}");
     // All of them, as the file says now: these are the ones that count.
     shop.experiment("a.toml", &format!("{SWEEP}\n[schedule]\nwarmup_steps = 3\n"));
     shop.run(&["a.toml"]).expect(0);
