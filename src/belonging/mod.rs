@@ -1,5 +1,5 @@
 //! Which runs of an experiment belong together: those of its present plan, and others that differ from them in nothing but what is
-//! swept and in their seeds. All others are of an older configuration.
+//! swept and in their seeds. All others are of another configuration, mostly an older one.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,9 +13,9 @@ use crate::store::{RunDir, scan};
 /// The runs of an experiment's folder.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Belonging {
-    /// Those that are compared, in order of path.
+    /// Those that are compared, in order of path, and those that cannot be read: what became of them is not passed over in silence.
     pub current: Vec<PathBuf>,
-    /// Those of an older configuration, each with what changed from it to the present one.
+    /// Those of another configuration, each with what differs from it to the present one.
     pub older: Vec<(PathBuf, Vec<KeyChange>)>,
     /// Names of runs of the plan that were not made yet.
     pub missing: Vec<String>,
@@ -36,20 +36,17 @@ impl Run {
 }
 
 /// The runs in the folder of an experiment. `plan` is what its file plans, where there is one; otherwise the last plan that is
-/// written down counts, and without that the configuration of the newest run. A directory that cannot be read belongs to nothing.
+/// written down counts, and without that the configuration of the newest run.
 pub fn of(experiment: &Path, plan: Option<&[PlannedRun]>) -> Belonging {
     let mut runs: BTreeMap<String, Run> = BTreeMap::new();
-    // What cannot be read is not silently missing where a whole experiment is asked for.
     let mut unreadable: Vec<String> = Vec::new();
     for (path, manifest) in scan::scan(experiment) {
         let dir = RunDir::open(&path);
-        // Where nothing was trained there is nothing to compare, but the plan may want to know why.
         match manifest {
             Ok(manifest) => {
                 runs.insert(dir.name(), Run { dir, manifest });
             }
-            Err(_) if plan.is_none() => unreadable.push(dir.name()),
-            Err(_) => {}
+            Err(_) => unreadable.push(dir.name()),
         }
     }
     let recorded = if plan.is_none() { planned::read(experiment) } else { None };
@@ -65,6 +62,7 @@ pub fn of(experiment: &Path, plan: Option<&[PlannedRun]>) -> Belonging {
         ..Belonging::default()
     };
     let mut references = References::new(&runs, &current);
+    // Where nothing was trained there is nothing to compare.
     let rest: Vec<&str> = runs
         .iter()
         .filter(|(name, run)| !current.contains(&name.as_str()) && run.manifest.status != Status::Skipped)

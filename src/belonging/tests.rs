@@ -79,6 +79,18 @@ fn a_plan_whose_runs_are_partly_made_keeps_those_and_names_the_rest() {
 }
 
 #[test]
+fn a_run_that_cannot_be_read_stays_among_the_others_whoever_asks() {
+    let runs = tempfile::tempdir().unwrap();
+    let folder = runs.path().join("rates");
+    let plan = make(runs.path(), SWEEP, "2026-11-01T10:00:00Z");
+    std::fs::write(folder.join("learning_rate=0.003,seed=1337").join("manifest.toml"), "torn").unwrap();
+    for plan in [None, Some(plan.as_slice())] {
+        let found = of(&folder, plan);
+        assert_eq!((found.current.len(), found.older.len()), (2, 0));
+    }
+}
+
+#[test]
 fn an_empty_folder_has_nothing() {
     let runs = tempfile::tempdir().unwrap();
     assert_eq!(of(&runs.path().join("nothing"), None), Belonging::default());

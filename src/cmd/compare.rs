@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Print a JSON object instead of sentences: name, page and csv (paths), answer (the sentences), best (setting, result, outcome,
-    /// runs; best first), runs (the fields of `runner ls --json`, and sentence), left_out (run, reason), older (runs of an older
+    /// runs; best first), runs (the fields of `runner ls --json`, and sentence), left_out (run, reason), older (number of runs of another
     /// configuration), agreements (sentence, holds).
     #[arg(long)]
     json: bool,
@@ -38,8 +38,8 @@ pub struct Args {
 }
 
 const AFTER_HELP: &str = "\
-An experiment means its current runs: those that its file planned when it was trained last. Runs of an older configuration
-are listed at the end of the page, with what changed. What you write into reports/NAME.notes.md stands in the page.
+An experiment means its current runs: those that its file planned when it was trained last. Runs of another configuration
+are listed at the end of the page, with what differs. What you write into reports/NAME.notes.md stands in the page.
 
 Examples:
   runner compare lr-sweep
@@ -75,7 +75,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
                 unreadable = true;
                 together
                     .left_out
-                    .push(LeftOut { run: path.display().to_string(), reason: error.to_string() });
+                    .push(LeftOut { run: scan::id_of(&RunDir::open(&path)), reason: error.to_string() });
             }
         }
     }
@@ -117,7 +117,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         let them = if older.len() == 1 { "One run" } else { &format!("{} runs", older.len()) };
         let verb = if older.len() == 1 { "is" } else { "are" };
         terminal::out(format_args!(
-            "{them} of an older configuration {verb} listed apart, with what changed."
+            "{them} of another configuration {verb} listed apart, with what differs."
         ));
     }
     terminal::out(format_args!("{}", path.display()));

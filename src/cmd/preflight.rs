@@ -16,7 +16,7 @@ use crate::facts::DataInfo;
 use crate::launcher::Launcher;
 use crate::launcher::disk::{self, Wanted};
 use crate::launcher::prepare::{self, Place};
-use crate::pretrained::start::may_be_there;
+use crate::pretrained::start;
 use crate::pretrained::{Start, StartError};
 use crate::sinks::progress::Screen;
 use crate::store::Turn;
@@ -298,11 +298,7 @@ fn find_starts(plans: Vec<RunPlan>, launcher: &Launcher) -> Result<Vec<(RunPlan,
 fn start_of(plan: &RunPlan, runs_dir: &Path) -> Result<Option<Start>, StartError> {
     match &plan.train.init_from {
         Some(path) if *plan.hardware.device == DeviceChoice::Scripted => {
-            if may_be_there(path) {
-                Ok(None)
-            } else {
-                Err(StartError::Missing)
-            }
+            start::look(path, runs_dir).map(|()| None)
         }
         _ => Start::find(plan, runs_dir),
     }

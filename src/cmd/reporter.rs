@@ -19,7 +19,7 @@ use crate::report::{
 };
 use crate::sinks::progress::Screen;
 use crate::store::manifest::Manifest;
-use crate::store::{RunDir, RunRecord, read};
+use crate::store::{RunDir, RunRecord, read, scan};
 use crate::terminal;
 
 /// A run to be reported.
@@ -59,7 +59,7 @@ enum Task {
 pub struct Compare {
     /// Those of this call, which the verdicts are about.
     pub ended: Vec<Ended>,
-    /// Further ones, for the page alone; what cannot be read of them was not asked for.
+    /// Further ones, for the page alone, which names those that cannot be read.
     pub others: Vec<PathBuf>,
     pub left_out: Vec<LeftOut>,
     /// Where the page is written, if one is wanted.
@@ -208,7 +208,13 @@ fn compared(runs: Compare) -> Compared {
     let verdicts = agreements.iter().map(|one| Verdict { sentence: one.sentence(), holds: one.holds() });
     let verdicts = verdicts.collect();
     let page = page.map(|page| {
-        records.extend(others.iter().filter_map(|path| read(path).ok()));
+        for path in others {
+            match read(&path) {
+                Ok(record) => records.push(record),
+                Err(error) => left_out
+                    .push(LeftOut { run: scan::id_of(&RunDir::open(&path)), reason: error.to_string() }),
+            }
+        }
         records.retain(|record| !page.older.iter().any(|older| older.dir == record.dir.path()));
         let PageOf { name, again, reports_dir, older } = page;
         guarded("the comparison", || {

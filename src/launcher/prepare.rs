@@ -87,7 +87,8 @@ impl Launcher {
 
     /// In words, what this machine lacks for the plan.
     pub fn unmet(&self, plan: &RunPlan) -> Option<String> {
-        unmet(plan.hardware.requirements(), plan.train.init_from.as_deref(), &self.machine)
+        let init_from = plan.train.init_from.as_deref();
+        unmet(plan.hardware.requirements(), init_from, &self.runs_dir, &self.machine)
     }
 
     /// As [`Launcher::unmet`], for a run whose directory is gone on with.

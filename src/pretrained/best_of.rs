@@ -38,7 +38,7 @@ struct Candidate {
     results: Results,
 }
 
-/// The best of these runs, and in words why that. Runs that failed, diverged or were stopped do not count, nor do those of an older
+/// The best of these runs, and in words why that. Runs that failed, diverged or were stopped do not count, nor do those of another
 /// configuration where there are current ones. `asked`: a person wants the best by whatever number they all have.
 ///
 /// # Errors
@@ -72,7 +72,10 @@ pub fn choose(argument: &str, runs: &[PathBuf], asked: bool) -> Result<(RunDir, 
         }
         (some, all) if some == all => format!("the best of the {all} runs of {argument}"),
         (some, all) => {
-            format!("the best of {some} runs of {argument} ({} more did not finish or are older)", all - some)
+            format!(
+                "the best of {some} runs of {argument} ({} more did not finish or are configured otherwise)",
+                all - some
+            )
         }
     };
     Ok((chosen.dir.clone(), format!("{among}: {}, {}", criterion.words, units::loss(*best))))
@@ -114,14 +117,14 @@ fn value(criterion: &Criterion, one: &Candidate) -> Option<f64> {
 
 /// The number that decides, or why none does.
 fn criterion(candidates: &[Candidate], asked: bool) -> Result<&'static Criterion, String> {
-    let target = |one: &Candidate| one.manifest.target.as_ref().map(|target| target.metric.clone());
-    let shared = candidates.windows(2).all(|pair| target(&pair[0]) == target(&pair[1]));
+    let metric = |one: &Candidate| one.manifest.target.as_ref().map(|target| target.metric.clone());
+    let shared = candidates.windows(2).all(|pair| metric(&pair[0]) == metric(&pair[1]));
     if !shared && !asked {
         return Err(", which aim at different targets".to_owned());
     }
     // Who aims at the train loss does not ask how well the model does elsewhere.
-    let aims_at_train_loss =
-        shared && candidates.first().and_then(target).is_some_and(|metric| metric != "val_loss");
+    let target = candidates.first().and_then(|one| one.manifest.target.as_ref());
+    let aims_at_train_loss = shared && target.is_some_and(|target| !target.is_of_validation());
     for criterion in CRITERIA.iter().filter(|criterion| !(criterion.by_validation && aims_at_train_loss)) {
         let measured = candidates.iter().filter(|one| value(criterion, one).is_some()).count();
         if measured == candidates.len() {

@@ -117,10 +117,8 @@ pub fn find(
     wanted: impl Into<Wanted>,
 ) -> Result<Pretrained, PretrainedError> {
     let mut wanted = wanted.into();
-    let argument = argument.strip_suffix(BEST).map_or(argument, |name| {
-        wanted.best_run = true;
-        name.trim_end()
-    });
+    wanted.best_run |= argument.ends_with(BEST);
+    let argument = without_best(argument);
     let path = home::expand(Path::new(argument))
         .map_err(|error| PretrainedError::File { path: argument.into(), reason: error.to_string() })?;
     if path.exists() {
@@ -159,12 +157,17 @@ pub fn find_run(
     argument: &str,
     best_run: bool,
 ) -> Result<(RunDir, Option<String>), PretrainedError> {
-    let name = argument.strip_suffix(BEST).map_or(argument, str::trim_end);
-    let best_run = best_run || name != argument;
+    let best_run = best_run || argument.ends_with(BEST);
+    let name = without_best(argument);
     match scan::resolve(runs_dir, name)?.as_slice() {
         [run] => Ok((RunDir::open(run), None)),
         several => best_of::choose(name, several, best_run).map(|(dir, why)| (dir, Some(why))),
     }
+}
+
+/// The name alone.
+fn without_best(argument: &str) -> &str {
+    argument.strip_suffix(BEST).map_or(argument, str::trim_end)
 }
 
 /// The checkpoint that stands behind the `@`.

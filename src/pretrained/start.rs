@@ -226,14 +226,24 @@ fn not_found(name: &str, error: PretrainedError) -> StartError {
 
 /// The path in front of `@500` or ` --best`.
 fn base(text: &str) -> PathBuf {
-    let text = text.strip_suffix(super::BEST).unwrap_or(text);
+    let text = super::without_best(text);
     PathBuf::from(scan::split_checkpoint(text).map_or(text, |(run, _)| run))
 }
 
-/// Whether what `train.init_from` names may be there: of a name only a search among the runs can tell.
-pub fn may_be_there(given: &Path) -> bool {
+/// Looks whether there is anything under what `train.init_from` names, without reading it.
+///
+/// # Errors
+/// When there is nothing: no such path, or no run, experiment or tag of that name in `runs_dir`.
+pub fn look(given: &Path, runs_dir: &Path) -> Result<(), StartError> {
     let text = given.to_string_lossy();
-    given.exists() || config::name_of_run(&text).is_some() || base(&text).exists()
+    match config::name_of_run(&text) {
+        Some(name) => match scan::resolve(runs_dir, super::without_best(name)) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(not_found(name, error.into())),
+        },
+        None if given.exists() || base(&text).exists() => Ok(()),
+        None => Err(StartError::Missing),
+    }
 }
 
 fn absolute(path: &Path) -> String {

@@ -127,8 +127,7 @@ fn of_several_runs_the_best_is_meant_where_it_is_clear_which_that_is() {
         assert_eq!(best(argument).unwrap(), "exp/seed=2", "{argument}");
     }
     let notes = found("exp").unwrap().notes;
-    let expected =
-        "the best of 2 runs of exp (1 more did not finish or are older): lowest validation loss, 1.250";
+    let expected = "the best of 2 runs of exp (1 more did not finish or are configured otherwise): lowest validation loss, 1.250";
     assert_eq!(notes, [expected]);
     assert_eq!(step_of(found("exp@last").unwrap()), 20);
     assert_eq!(found("exp/seed=1").unwrap().notes, Vec::<String>::new());
@@ -145,6 +144,11 @@ fn of_several_runs_the_best_is_meant_where_it_is_clear_which_that_is() {
     assert!(best("exp").unwrap_err().contains("different targets"));
     finish(&dirs[2], Some(1.0), 0.5, Some("train_loss"));
     assert_eq!(best("exp").unwrap(), "exp/seed=1");
+    // Bits per byte are measured on the text for validation too.
+    for (dir, val, train) in [(&dirs[0], 1.5, 0.25), (&dirs[1], 1.25, 1.0), (&dirs[2], 1.0, 0.5)] {
+        finish(dir, Some(val), train, Some("val_bits_per_byte"));
+    }
+    assert_eq!(best("exp").unwrap(), "exp/seed=3");
 
     // Losses of different texts do not compare, whatever is asked for.
     let mut manifest = dirs[2].read_manifest().unwrap();

@@ -204,4 +204,6 @@ fn all_left_out(comparison: &Comparison, given: &[LeftOut]) -> Vec<LeftOut> {
 #[cfg(test)]
 mod answer_tests;
 #[cfg(test)]
+mod ending_tests;
+#[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ use crate::facts::{
     CostInfo, DataInfo, DeviceInfo, EstimateInfo, HostInfo, InitFrom, KeyChange, ModelInfo, Reference,
     Status, StepPart, StopReason,
 };
+use crate::metric::{Metric, metric};
 
 /// Version of the run directory's format. Readers accept this one and older ones.
 pub const FORMAT_VERSION: u32 = 1;
@@ -218,6 +219,13 @@ pub struct TargetInfo {
     /// The value that was below the threshold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reached_value: Option<f64>,
+}
+
+impl TargetInfo {
+    /// Whether it asks how well the model does on text that it was not trained on.
+    pub fn is_of_validation(&self) -> bool {
+        metric(&self.metric).is_some_and(Metric::is_of_validation)
+    }
 }
 
 /// Where the wall time between loading and the end of a run went. The first five add up to all of it.

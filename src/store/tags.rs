@@ -217,11 +217,7 @@ pub fn add(
     plain::write_new(&copy.join(FILE), text).map_err(failed(&path))?;
     let publish = || {
         atomic::sync_dir(&copy)?;
-        // Out of sight first: a name is of the old checkpoint or of the new one.
-        if path.exists() {
-            fs::rename(&path, aside.path().join("before"))?;
-        }
-        fs::rename(&copy, &path)?;
+        put_in_place(&copy, &path, &aside.path().join("before"))?;
         atomic::sync_dir(&tags)
     };
     publish().map_err(failed(&path))?;
@@ -231,6 +227,20 @@ pub fn add(
     let sha256 = weights_sum(&path).unwrap_or_default();
     let Said { tagged_at, note, .. } = said;
     Ok(Tag { name: name.to_owned(), dir: dir.clone(), step, tagged_at, sha256, note })
+}
+
+/// Moves a folder to where another may be, which goes to `before`: a name is of the old checkpoint or of the new one. After an error
+/// it is of the old one still, which `before` would take along when it is deleted.
+fn put_in_place(new: &Path, path: &Path, before: &Path) -> io::Result<()> {
+    let had = path.exists();
+    if had {
+        fs::rename(path, before)?;
+    }
+    let moved = fs::rename(new, path);
+    if moved.is_err() && had {
+        fs::rename(before, path)?;
+    }
+    moved
 }
 
 /// Takes a name away, and the copy that it kept. The run's own checkpoints stay.

@@ -117,3 +117,15 @@ fn an_unknown_name_is_answered_with_near_ones() {
     let error = existing(runs.path(), "paper-v2").unwrap_err().to_string();
     assert!(error.contains("did you mean paper-v1?"), "{error}");
 }
+
+#[test]
+fn a_name_stays_with_its_checkpoint_where_it_cannot_be_moved() {
+    let runs = tempfile::tempdir().unwrap();
+    let dir = run(runs.path(), "a", "seed=1", &[100]);
+    let tag = add(runs.path(), &dir, 100, "v1", "", false).unwrap();
+    let aside = tempfile::tempdir_in(runs.path()).unwrap();
+    let nothing = aside.path().join("tag");
+    assert!(put_in_place(&nothing, &tag.path(), &aside.path().join("before")).is_err());
+    drop(aside);
+    assert_eq!(find(runs.path(), "v1"), Some(tag));
+}

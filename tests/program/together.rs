@@ -41,7 +41,7 @@ fn compared(page: &str) -> usize {
 }
 
 fn older(page: &str) -> usize {
-    let older = page.split("## Runs of an older configuration\n").nth(1).unwrap_or_default();
+    let older = page.split("## Runs of another configuration\n").nth(1).unwrap_or_default();
     older.lines().filter(|line| line.contains("report.md)")).count()
 }
 
@@ -67,7 +67,7 @@ fn no_later_call_shrinks_a_comparison() {
     assert!(call.stdout.contains(told), "{}", call.stdout);
     let page = shop.read("reports/a.md");
     assert_eq!(older(&page), 2, "{page}");
-    assert!(page.contains("`train.max_steps` `30`, now `60`"), "{page}");
+    assert!(page.contains("`train.max_steps`: `30`, above `60`"), "{page}");
     // All of them, as the file says now: these are the ones that count.
     shop.experiment("a.toml", &format!("{SWEEP}\n[schedule]\nwarmup_steps = 3\n"));
     shop.run(&["a.toml"]).expect(0);
@@ -80,7 +80,7 @@ fn no_later_call_shrinks_a_comparison() {
             fs::remove_file(shop.path().join(path)).unwrap();
         }
         let call = shop.run(&["compare", "a"]).expect(0);
-        assert!(call.stdout.contains("8 runs of an older configuration are listed apart"), "{}", call.stdout);
+        assert!(call.stdout.contains("8 runs of another configuration are listed apart"), "{}", call.stdout);
         assert_eq!(shop.read("reports/a.md"), page, "{path}");
     }
     // What is compared beside it does not take its place.

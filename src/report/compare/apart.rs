@@ -10,7 +10,8 @@ use crate::report::ending;
 use crate::store::{RunDir, scan};
 use crate::units;
 
-/// A run of the experiment that was configured otherwise than those that are compared.
+/// A run of the experiment that was configured otherwise than those that are compared: mostly before the file was changed, but as
+/// well after it, with `--set`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Older {
     pub dir: PathBuf,
@@ -31,12 +32,12 @@ pub fn add(page: &str, notes: &str, older: &[Older], reports_dir: &Path) -> Stri
     parts.join("\n\n") + "\n"
 }
 
-/// One row per run of an older configuration, with what changed since.
+/// One row per run of another configuration, with what differs.
 fn section(older: &[Older], reports_dir: &Path) -> String {
     if older.is_empty() {
         return String::new();
     }
-    let columns = ["Run", "Outcome", "Best loss", "Changed since: before, and now"];
+    let columns = ["Run", "Outcome", "Best loss", "Differs in"];
     let mut table = Table::new(&columns.map(|name| (name, Align::Left)));
     for run in older {
         let dir = RunDir::open(&run.dir);
@@ -52,7 +53,7 @@ fn section(older: &[Older], reports_dir: &Path) -> String {
             Err(_) => ("unreadable".to_owned(), None),
         };
         let loss = loss.unwrap_or_else(|| units::MISSING.to_owned());
-        table.row([name, escape(&outcome), loss, changed(&run.changes)]);
+        table.row([name, escape(&outcome), loss, differences(&run.changes)]);
     }
     let what = if older.len() == 1 { "This run was" } else { "These runs were" };
     let text = format!(
@@ -65,17 +66,17 @@ fn section(older: &[Older], reports_dir: &Path) -> String {
     } else {
         table
     };
-    format!("## Runs of an older configuration\n\n{text}{table}")
+    format!("## Runs of another configuration\n\n{text}{table}")
 }
 
-/// `train.max_steps` 100, now 200; ...
-fn changed(changes: &[KeyChange]) -> String {
+/// `train.max_steps`: 100, above 200; ...
+fn differences(changes: &[KeyChange]) -> String {
     let shown = changes.iter().take(KEYS_SHOWN).map(|change| {
         let short = |text: &str| {
             let cut: String = text.chars().take(40).collect();
             code(&if cut.len() < text.len() { format!("{cut}...") } else { cut })
         };
-        format!("{} {}, now {}", code(&change.key), short(&change.before), short(&change.now))
+        format!("{}: {}, above {}", code(&change.key), short(&change.before), short(&change.now))
     });
     let mut parts: Vec<String> = shown.collect();
     if changes.len() > KEYS_SHOWN {
@@ -90,7 +91,7 @@ mod tests {
     use crate::report::fixture;
 
     #[test]
-    fn notes_stand_below_the_answer_and_older_runs_at_the_end() {
+    fn notes_stand_below_the_answer_and_runs_of_another_configuration_at_the_end() {
         let folder = tempfile::tempdir().unwrap();
         let record = fixture::run(folder.path(), "rates", "seed=1", 100, 1.5);
         fixture::save(&record);
@@ -103,7 +104,7 @@ mod tests {
             "{text}"
         );
         let end = "| [`rates/seed=1`](../rates/seed%3D1/report.md) | finished | 1.6";
-        assert!(text.contains(end) && text.contains("`train.max_steps` `100`, now `200` |\n"), "{text}");
+        assert!(text.contains(end) && text.contains("`train.max_steps`: `100`, above `200` |\n"), "{text}");
         assert_eq!(add(page, "", &[], folder.path()), page);
         assert_eq!(add("# a\n\nb\n", "## N\n", &[], folder.path()), "# a\n\nb\n\n## N\n");
     }

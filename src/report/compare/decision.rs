@@ -202,6 +202,46 @@ mod tests {
         assert!(matches!(compare(&close[0], &close[1], noise(&close)), Certainty::NotApart(_)));
     }
 
+    /// What SciPy 1.17 gives: `ttest_ind(equal_var=False)`, `f_oneway`, and `t.sf` of the pooled t, which ordinary least squares on
+    /// dummies gives too.
+    #[test]
+    fn tests_give_the_numbers_of_scipy() {
+        let near = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-9, "{found} {expected}");
+        let of = |a: &Spread, b: &Spread, noise| match compare(a, b, noise) {
+            Certainty::Apart(test) | Certainty::NotApart(test) => test,
+            other => panic!("{other:?}"),
+        };
+        for (values, t, degrees, p) in [
+            (
+                [&[1.31, 1.35, 1.33][..], &[1.42, 1.36, 1.47, 1.40]],
+                3.220470240730162,
+                4.305083520138843,
+                0.029043470790740634,
+            ),
+            ([&[2.10, 2.40], &[2.55, 2.52, 2.61]], 2.035249709325701, 1.0626758408276489, 0.2790816107247627),
+        ] {
+            let two = spreads(&values);
+            let test = of(&two[0], &two[1], noise(&two));
+            assert_eq!(test.pooled, None);
+            near(test.t, t);
+            near(test.degrees, degrees);
+            near(test.p, p);
+        }
+        let three = spreads(&[&[1.00, 1.04], &[1.10, 1.13, 1.12], &[1.30, 1.22]]);
+        let test = of(&three[0], &three[1], noise(&three));
+        assert!(test.pooled.is_some() && test.degrees == 4.0);
+        near(test.t, 3.1688785153072874);
+        near(test.p, 0.033894207427854775);
+        let all = analysis(&three).unwrap();
+        near(all.f, 26.20895522388063);
+        near(all.p, 0.00502673497382491);
+        // A single run has the variance of the others: Student's test.
+        let single = spreads(&[&[1.0, 1.04, 0.99], &[1.2]]);
+        let test = of(&single[0], &single[1], noise(&single));
+        near(test.t, 6.219209871725776);
+        near(test.p, 0.024892793089256675);
+    }
+
     #[test]
     fn more_settings_say_together_how_much_seeds_differ() {
         let three = spreads(&[&[1.0, 1.1], &[1.3], &[2.0, 2.1]]);

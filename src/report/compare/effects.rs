@@ -231,6 +231,28 @@ mod tests {
         }
     }
 
+    /// The sums of squares of nested least-squares fits on dummies, as NumPy gives them, over the whole sum.
+    #[test]
+    fn the_parts_of_a_grid_are_those_of_an_analysis_of_variance() {
+        let cells = [
+            cell(&[0, 0], &[1.50, 1.54]),
+            cell(&[0, 1], &[1.30, 1.33]),
+            cell(&[0, 2], &[1.42, 1.40]),
+            cell(&[1, 0], &[1.45, 1.41]),
+            cell(&[1, 1], &[1.10, 1.16]),
+            cell(&[1, 2], &[1.38, 1.45]),
+        ];
+        let effects = grid(&cells, 2, 6).unwrap();
+        for (found, expected) in [
+            (effects.keys[0], 0.1298076923076923),
+            (effects.keys[1], 0.739049145299145),
+            (effects.together, 0.09642094017094029),
+            (effects.seeds, 0.034722222222222224),
+        ] {
+            assert!((found - expected).abs() < 1e-9, "{found} {expected}");
+        }
+    }
+
     #[test]
     fn values_that_lack_a_combination_are_left_out() {
         let mut cells: Vec<Cell> =
@@ -248,6 +270,10 @@ mod tests {
         let xs: Vec<f64> = (0..9).map(f64::from).collect();
         let bowl: Vec<f64> = xs.iter().map(|x| 3.0 + (x - 4.0).powi(2)).collect();
         assert!(rest_of_parabola(&xs, &bowl).0 < 1e-9);
+        // As `numpy.polyfit` of degree 2 over the logarithm leaves them.
+        let rates = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1].map(f64::ln);
+        let losses = [2.1, 1.8, 1.5, 1.35, 1.3, 1.42, 1.7, 2.2];
+        assert!((rest_of_parabola(&rates, &losses).0 - 0.014397313096113421).abs() < 1e-9);
         let saw: Vec<f64> = (0..9).map(|x| f64::from(x % 2)).collect();
         assert!(rest_of_parabola(&xs, &saw).0 > 1.5);
     }

@@ -140,4 +140,11 @@ mod tests {
         // An experiment may be called so.
         assert_eq!((file_name("a.notes"), notes_file("a")), ("a-notes".to_owned(), "a.notes.md".to_owned()));
     }
+
+    #[test]
+    fn names_cannot_leave_the_reports_folder() {
+        assert_eq!(file_name("../../etc/passwd"), "-..-etc-passwd");
+        assert_eq!(file_name("README"), "comparison-README");
+        assert_eq!(file_name(""), "comparison-");
+    }
 }

@@ -86,7 +86,7 @@ fn is_usable(kind: Kind, comparison: &Comparison) -> bool {
         Kind::StepsToTarget => target.is_some() && same_step_size(comparison),
         Kind::TokensToTarget => target.is_some(),
         // Who aims at the train loss does not ask how well the model does elsewhere.
-        Kind::ValLoss => target.is_none_or(|target| target.metric.starts_with("val_")),
+        Kind::ValLoss => target.is_none_or(TargetInfo::is_of_validation),
         Kind::TrainLoss => true,
     }
 }

@@ -126,9 +126,7 @@ fn told_keys<'a>(view: &'a View, most: usize) -> Vec<&'a Varied> {
 }
 
 fn cells_of(view: &View, key: &Varied) -> Vec<String> {
-    let unplaced = (0..view.comparison.groups.len()).filter(|index| !view.places.contains(index));
-    let order = view.places.iter().copied().chain(unplaced);
-    order.map(|index| code(&key.words[key.at[index]])).collect()
+    view.order().map(|index| code(&key.words[key.at[index]])).collect()
 }
 
 fn counts(groups: &[&Group]) -> Column {

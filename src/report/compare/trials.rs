@@ -83,10 +83,8 @@ fn edge(place: &Place, style: Style) -> Option<String> {
     let next: Vec<String> = place.next.iter().map(|value| style.code(value)).collect();
     let (end, side) = match place.at {
         At::Inside => return None,
-        At::Lowest => ("lowest", "lower"),
-        At::Highest => ("highest", "higher"),
-        At::LowestSound => ("lowest", "lower"),
-        At::HighestSound => ("highest", "higher"),
+        At::Lowest | At::LowestSound => ("lowest", "lower"),
+        At::Highest | At::HighestSound => ("highest", "higher"),
     };
     if matches!(place.at, At::LowestSound | At::HighestSound) {
         let between =

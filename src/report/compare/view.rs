@@ -47,9 +47,14 @@ impl<'a> View<'a> {
             && groups.windows(2).any(|pair| pair[0].experiment == pair[1].experiment)
     }
 
-    /// The groups from the best to the worst, and then those that have no place, in the order of the grid.
-    pub fn sorted(&self) -> Vec<&'a Group<'a>> {
+    /// Indices of the groups from the best to the worst, and then of those that have no place, in the order of the grid.
+    pub fn order(&self) -> impl Iterator<Item = usize> {
         let unplaced = (0..self.comparison.groups.len()).filter(|index| !self.places.contains(index));
-        self.places.iter().copied().chain(unplaced).map(|index| &self.comparison.groups[index]).collect()
+        self.places.iter().copied().chain(unplaced)
+    }
+
+    /// The groups in the same order.
+    pub fn sorted(&self) -> Vec<&'a Group<'a>> {
+        self.order().map(|index| &self.comparison.groups[index]).collect()
     }
 }

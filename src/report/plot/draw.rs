@@ -9,6 +9,7 @@ use plotters::style::{FontDesc, FontFamily, TextStyle};
 use super::axis::Range;
 use super::canvas::{FONT, Picture, PlotError, SCALE};
 use super::decimate::decimate;
+use super::sheet::cut;
 use super::{Chart, Colour, Level, Panel, Series, Stroke, WIDTH};
 
 pub(super) const INK: RGBColor = RGBColor(38, 43, 51);
@@ -38,6 +39,8 @@ const PANEL_HEAD: i32 = 30;
 const FOOT: i32 = 50;
 const SWATCH: i32 = 26;
 const TEXT: i32 = 13;
+/// Most characters of an entry of a legend: what fits on a page.
+pub(super) const LABEL: usize = 100;
 
 /// A chart with ranges settled and its legend set in rows.
 pub struct Layout<'a> {
@@ -56,16 +59,11 @@ enum Entry<'a> {
 impl Entry<'_> {
     /// The label, cut to what fits on a page.
     fn label(&self) -> String {
-        const MOST: usize = 100;
         let label = match self {
             Entry::Series(label, _) => label,
             Entry::Level(level) => level.label.as_str(),
         };
-        if label.chars().count() <= MOST {
-            return label.to_owned();
-        }
-        let kept: String = label.chars().take(MOST - 1).collect();
-        format!("{}…", kept.trim_end())
+        cut(label, LABEL)
     }
 }
 
@@ -148,20 +146,35 @@ fn legend_rows<'a>(panels: &[(&'a Panel, Range)]) -> Vec<Vec<(Entry<'a>, i32)>> 
     if entries.len() < 2 {
         return Vec::new();
     }
-    let mut rows: Vec<Vec<(Entry, i32)>> = vec![Vec::new()];
-    let mut x = 16;
-    for entry in entries {
-        let width = SWATCH + 8 + text_width(&entry.label()) + 22;
-        if x + width > WIDTH as i32 && x > 16 {
-            rows.push(Vec::new());
-            x = 16;
-        }
-        if let Some(row) = rows.last_mut() {
-            row.push((entry, x));
-        }
-        x += width;
+    let labels: Vec<String> = entries.iter().map(Entry::label).collect();
+    let mut rows: Vec<Vec<(Entry, i32)>> = Vec::new();
+    for (entry, (row, x)) in entries.into_iter().zip(legend_places(&labels)) {
+        rows.resize_with(row + 1, Vec::new);
+        rows[row].push((entry, x));
     }
     rows
+}
+
+/// Row and left edge of each entry of a legend, from left to right in as many rows as they need. Several rows have their entries below
+/// each other where that takes no more of them.
+pub(super) fn legend_places(labels: &[String]) -> Vec<(usize, i32)> {
+    let widths: Vec<i32> = labels.iter().map(|label| SWATCH + 8 + text_width(label) + 22).collect();
+    let room = WIDTH as i32 - 16;
+    let (mut row, mut x) = (0, 16);
+    let mut flowing = Vec::new();
+    for width in &widths {
+        if x + width > WIDTH as i32 && x > 16 {
+            (row, x) = (row + 1, 16);
+        }
+        flowing.push((row, x));
+        x += width;
+    }
+    let widest = widths.iter().copied().max().unwrap_or(room);
+    let columns = (room / widest.max(1)).max(1) as usize;
+    if row == 0 || labels.len().div_ceil(columns) > row + 1 {
+        return flowing;
+    }
+    (0..labels.len()).map(|at| (at / columns, 16 + (at % columns) as i32 * widest)).collect()
 }
 
 /// Generous for a font of [`TEXT`] pixels: SVGs are shown in whatever font is there.

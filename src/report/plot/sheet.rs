@@ -182,15 +182,11 @@ impl Sheet {
         if entries.len() < 2 {
             return;
         }
-        let mut x = 16.0;
-        for (text, ink, swatch) in entries {
-            let text = cut(text, 100);
-            let width = SWATCH + 8.0 + f64::from(text_width(&text)) + 22.0;
-            if x + width > WIDE && x > 16.0 {
-                x = 16.0;
-                self.height += LEGEND_ROW;
-            }
-            let y = self.height + LEGEND_ROW / 2.0;
+        let texts: Vec<String> = entries.iter().map(|(text, ..)| cut(text, draw::LABEL)).collect();
+        let places = draw::legend_places(&texts);
+        for ((text, (_, ink, swatch)), (row, x)) in texts.iter().zip(entries).zip(&places) {
+            let x = f64::from(*x);
+            let y = self.height + (*row as f64 + 0.5) * LEGEND_ROW;
             let ends = vec![(x, y), (x + SWATCH, y)];
             match swatch {
                 Swatch::Line => self.line(ends, *ink, 2.4),
@@ -198,10 +194,10 @@ impl Sheet {
                 Swatch::Dot => self.dot((x + SWATCH / 2.0, y), 4.0, *ink),
                 Swatch::Ring => self.ring((x + SWATCH / 2.0, y), 3.0, *ink),
             }
-            self.words(&text, (x + SWATCH + 8.0, y), DARK, Side::Left);
-            x += width;
+            self.words(text, (x + SWATCH + 8.0, y), DARK, Side::Left);
         }
-        self.height += LEGEND_ROW;
+        let rows = places.last().map_or(0, |(row, _)| row + 1);
+        self.height += rows as f64 * LEGEND_ROW;
     }
 
     /// Lines of a grid, the words along both axes and their titles: the y axis's above the frame, the x axis's below it. Of words

@@ -132,3 +132,19 @@ fn a_long_run_is_drawn_with_few_points() {
     let (svg, _) = drawn(&chart(falling(100_000), Scale::Log)).unwrap();
     assert!(svg.len() < 100_000, "{} bytes", svg.len());
 }
+
+#[test]
+fn entries_of_a_legend_in_several_rows_stand_below_each_other() {
+    let labels = |texts: &[&str]| -> Vec<String> { texts.iter().map(|text| (*text).to_owned()).collect() };
+    let long = "1. learning_rate = 3e-4, n_embd = 64";
+    let even =
+        draw::legend_places(&labels(&[long, "2. learning_rate = 1e-3, n_embd = 6", long, "3 more settings"]));
+    let (rows, xs): (Vec<usize>, Vec<i32>) = even.into_iter().unzip();
+    assert_eq!(rows, [0, 0, 1, 1]);
+    assert_eq!((xs[0], xs[1]), (xs[2], xs[3]));
+    // One that is very long does not make more rows of the others.
+    let uneven = draw::legend_places(&labels(&["a", "b", "c", &"d".repeat(90)]));
+    assert_eq!(uneven.iter().map(|place| place.0).collect::<Vec<_>>(), [0, 0, 0, 1]);
+    assert!(uneven[1].1 < uneven[2].1);
+    assert_eq!(draw::legend_places(&labels(&["a", "b"])).iter().map(|place| place.0).max(), Some(0));
+}

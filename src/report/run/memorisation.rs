@@ -48,7 +48,7 @@ fn share(step: u64, found: &Memorisation) -> String {
 fn purpose(page: &Page) -> &'static str {
     let manifest = &page.record.manifest;
     let held_back = manifest.data.as_ref().is_some_and(|data| data.val_tokens > 0);
-    let on_train_loss = manifest.target.as_ref().is_some_and(|target| target.metric != "val_loss");
+    let on_train_loss = manifest.target.as_ref().is_some_and(|target| !target.is_of_validation());
     match (held_back, on_train_loss) {
         (false, true) => {
             "The run was asked to memorise: its target is a low loss on the training text, and no text was held out. A high share \
@@ -153,7 +153,9 @@ mod tests {
         assert!(words(0, Some("train_loss_ema")).contains("was asked to memorise"));
         assert!(words(0, None).contains("only these numbers show how much the model recites"));
         assert!(words(9, Some("train_loss")).contains("which reciting can reach"));
-        assert!(words(9, Some("val_loss")).contains("reciting was not the goal"));
+        for metric in ["val_loss", "val_bits_per_byte"] {
+            assert!(words(9, Some(metric)).contains("reciting was not the goal"));
+        }
         assert!(words(9, None).contains("reciting was not the goal"));
     }
 

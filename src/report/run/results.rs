@@ -1,7 +1,7 @@
 //! The numbers that the run came down to.
 
 use crate::markdown::{Align, Table};
-use crate::metric::{FIGURES, Statistic, Unit, metric};
+use crate::metric::{FIGURES, Statistic, Unit};
 use crate::units::{self, MISSING, optional};
 
 use super::Page;
@@ -89,11 +89,7 @@ fn memorised(page: &Page) -> String {
     let whole = units::loss(corpus);
     let threshold = page.record.manifest.target.as_ref().map(|target| target.threshold);
     let reached = page.summary.target.is_some_and(|_| {
-        page.record
-            .manifest
-            .target
-            .as_ref()
-            .is_some_and(|target| metric(&target.metric).is_none_or(|metric| !metric.is_of_validation()))
+        page.record.manifest.target.as_ref().is_some_and(|target| !target.is_of_validation())
     });
     let text = match threshold.filter(|_| reached) {
         Some(threshold) if corpus < threshold => format!(
