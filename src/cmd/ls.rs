@@ -69,7 +69,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     } else if args.csv {
         terminal::out(csv_text(&found)?.trim_end());
     } else if found.is_empty() {
-        let there = scan::scan(&args.folders.runs_dir).len();
+        let there = scan::paths(&args.folders.runs_dir).len();
         terminal::out(match there {
             0 => format!(
                 "no runs in {}; `runner experiments/quickstart.toml` makes one",

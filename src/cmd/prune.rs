@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::args::Folders;
-use super::listing::{Filter, Read, gather};
+use super::listing::{Filter, gather};
 use super::sure::Sure;
 use crate::error::{Error, Exit};
 use crate::launcher::again::may_be_retried;
@@ -42,7 +42,7 @@ struct Pruning {
     name: String,
     dir: RunDir,
     kept: BTreeSet<u64>,
-    dropped: Vec<u64>,
+    dropped: BTreeSet<u64>,
     bytes: u64,
     /// Why more is kept than was asked for.
     why: Option<&'static str>,
@@ -63,7 +63,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
             Ok(_) if dir.writer().is_some() => {
                 terminal::err(format_args!("{} is being trained: left as it is", listed.name));
             }
-            Ok(run) => match plan(&listed.name, dir, run, &args.keep, &needed) {
+            Ok(run) => match plan(&listed.name, dir, &run.manifest, &args.keep, &needed) {
                 Ok(pruning) => prunings.extend(pruning.filter(|pruning| !pruning.dropped.is_empty())),
                 Err(error) => {
                     terminal::err(format_args!("error: {error}"));
@@ -95,25 +95,40 @@ pub fn run(args: Args) -> Result<Exit, Error> {
     if !args.sure.may(&format!("Delete {count} for good?"))? {
         return Ok(exit);
     }
-    for pruning in prunings {
-        let done = pruning
-            .dir
-            .lock()
-            .map_err(Error::from)
-            .and_then(|_lock| Ok(checkpoint::drop_all_but(&pruning.dir, &pruning.kept)?));
-        if let Err(error) = done {
-            terminal::err(format_args!("error: {}: {error}", pruning.name));
-            exit = Exit::Internal;
+    // Whoever was asked may have taken hours to answer.
+    let needed = beginnings(&args.folders.runs_dir);
+    let mut freed = 0;
+    for pruning in &prunings {
+        match prune(pruning, &args.keep, &needed) {
+            Ok(bytes) => freed += bytes,
+            Err(error) => {
+                terminal::err(format_args!("error: {}: {error}", pruning.name));
+                exit = Exit::Internal;
+            }
         }
     }
-    terminal::out(format_args!("freed {bytes}"));
+    terminal::out(format_args!("freed {}", units::bytes(freed as f64)));
     Ok(exit)
+}
+
+/// Deletes what was told of, and of that only what is still not needed: the run may have been trained on since then. Says how much
+/// that freed.
+fn prune(told: &Pruning, keep: &[Keep], needed: &BTreeSet<PathBuf>) -> Result<u64, StoreError> {
+    let Pruning { name, dir, .. } = told;
+    let _lock = dir.lock()?;
+    let Some(now) = plan(name, dir.clone(), &dir.read_manifest_now()?, keep, needed)? else { return Ok(0) };
+    let steps = dir.checkpoints().steps()?.into_iter();
+    let (dropped, kept): (BTreeSet<u64>, BTreeSet<u64>) =
+        steps.partition(|step| told.dropped.contains(step) && now.dropped.contains(step));
+    let bytes = bytes_of(dir, &dropped);
+    checkpoint::drop_all_but(dir, &kept)?;
+    Ok(bytes)
 }
 
 fn plan(
     name: &str,
     dir: RunDir,
-    run: &Read,
+    manifest: &Manifest,
     keep: &[Keep],
     needed: &BTreeSet<PathBuf>,
 ) -> Result<Option<Pruning>, StoreError> {
@@ -133,7 +148,7 @@ fn plan(
             (Keep::Last, _) => kept.insert(last),
         };
     }
-    if resumes(&run.manifest) && kept.insert(last) {
+    if resumes(manifest) && kept.insert(last) {
         why = Some("the last is where it resumes");
     }
     for &step in &steps {
@@ -142,8 +157,8 @@ fn plan(
             why = Some("another run begins from it");
         }
     }
-    let dropped: Vec<u64> = steps.into_iter().filter(|step| !kept.contains(step)).collect();
-    let bytes = dropped.iter().map(|&step| freed_bytes(&checkpoints.checkpoint(step))).sum();
+    let dropped: BTreeSet<u64> = steps.into_iter().filter(|step| !kept.contains(step)).collect();
+    let bytes = bytes_of(&dir, &dropped);
     Ok(Some(Pruning { name: name.to_owned(), dir, kept, dropped, bytes, why }))
 }
 
@@ -159,6 +174,12 @@ pub fn beginnings(runs_dir: &Path) -> BTreeSet<PathBuf> {
         .filter(resumes)
         .filter_map(|manifest| PathBuf::from(manifest.init_from?.weights).parent()?.canonicalize().ok())
         .collect()
+}
+
+/// What deleting these checkpoints frees.
+fn bytes_of(dir: &RunDir, steps: &BTreeSet<u64>) -> u64 {
+    let checkpoints = dir.checkpoints();
+    steps.iter().map(|&step| freed_bytes(&checkpoints.checkpoint(step))).sum()
 }
 
 /// Bytes of the files in a checkpoint's folder that no tag has too: those stay on the disk.
@@ -180,4 +201,26 @@ fn of_its_own(meta: &std::fs::Metadata) -> u64 {
 #[cfg(not(unix))]
 fn of_its_own(meta: &std::fs::Metadata) -> u64 {
     meta.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fixture;
+
+    #[test]
+    fn checkpoints_that_came_after_the_question_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut manifest = fixture::manifest("exp", "seed=1");
+        let dir = RunDir::create(folder.path(), "exp", "seed=1", &mut manifest, "", |_| Ok(())).unwrap();
+        let make = |step| std::fs::create_dir_all(dir.checkpoints().checkpoint(step)).unwrap();
+        [10, 20, 30].into_iter().for_each(make);
+        let told = plan("exp/seed=1", dir.clone(), &manifest, &[Keep::Last], &BTreeSet::new()).unwrap();
+        let told = told.unwrap();
+        assert_eq!(told.dropped, [10, 20].into());
+        [40, 50].into_iter().for_each(make);
+        std::fs::write(dir.checkpoints().best(), "step-000020\n").unwrap();
+        prune(&told, &[Keep::Best], &BTreeSet::new()).unwrap();
+        assert_eq!(dir.checkpoints().steps().unwrap(), [20, 30, 40, 50]);
+    }
 }

@@ -1,6 +1,7 @@
 //! `runner rm RUN...`: moves runs to the trash, brings them back, or empties it.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
@@ -94,10 +95,10 @@ fn throw_away(args: &Args) -> Result<Exit, Error> {
         return Ok(exit);
     }
     let when = Timestamp::now();
-    let mut moved = 0;
+    let mut places = Vec::new();
     for run in &free {
         match trash::throw_away(&args.folders.runs_dir, &RunDir::open(&run.path), when) {
-            Ok(_) => moved += 1,
+            Ok(place) => places.push(place),
             Err(error) => {
                 terminal::err(format_args!("error: {}: {error}", run.name));
                 exit = Exit::Internal;
@@ -106,8 +107,20 @@ fn throw_away(args: &Args) -> Result<Exit, Error> {
     }
     terminal::out(format_args!(
         "moved {}; `runner rm --restore` brings back what is in the trash",
-        units::counted(moved, "run")
+        units::counted(places.len() as u64, "run")
     ));
+    let found: BTreeSet<PathBuf> =
+        trash::list(&args.folders.runs_dir).into_iter().map(|one| one.path).collect();
+    let outside = places.iter().filter(|place| !found.contains(*place));
+    let outside: BTreeSet<&Path> = outside.filter_map(|place| trash::base(place)).collect();
+    for folder in outside {
+        terminal::out(format_args!(
+            "some lay outside of {} and are in {}: bring those back with `runner rm --restore --runs-dir {}`",
+            args.folders.runs_dir.display(),
+            folder.join(trash::FOLDER).display(),
+            crate::shell::quote(&folder.display().to_string())
+        ));
+    }
     Ok(exit)
 }
 
@@ -126,8 +139,10 @@ fn remark(path: &Path) -> String {
 
 fn restore(args: &Args) -> Result<Exit, Error> {
     let thrown = trash::list(&args.folders.runs_dir);
-    let fits =
-        |name: &str, one: &Thrown| one.name == name || Path::new(&one.name).parent() == Some(Path::new(name));
+    let fits = |name: &str, one: &Thrown| {
+        let (name, known) = (Path::new(name), Path::new(&one.name));
+        known == name || known.parent() == Some(name) || one.from == name
+    };
     for name in &args.runs {
         if !thrown.iter().any(|one| fits(name, one)) {
             return Err(Error::Usage(not_there(name, &thrown)));
@@ -199,7 +214,7 @@ fn empty(args: &Args) -> Result<Exit, Error> {
     if !args.sure.may(&format!("Delete {count} for good?"))? {
         return Ok(Exit::Success);
     }
-    trash::empty(&args.folders.runs_dir)?;
+    trash::empty(&args.folders.runs_dir, &thrown)?;
     terminal::out(format_args!("freed {}", units::bytes(bytes as f64)));
     Ok(Exit::Success)
 }

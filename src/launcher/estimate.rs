@@ -28,6 +28,8 @@ struct Witness {
     /// Of all that the run did, divided by its steps.
     secs_per_step: f64,
     how: How,
+    /// Others trained at the same time: it took longer than it takes with the machine for itself.
+    shared: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +67,7 @@ impl Past {
             tokens_per_step: question.tokens_per_step,
             secs_per_step,
             how: How::Probe,
+            shared: false,
         });
         true
     }
@@ -72,8 +75,9 @@ impl Past {
     /// How long all steps of the plan will take; `None` where nothing is known to tell it from.
     pub fn estimate(&self, plan: &RunPlan, cost: Option<&Cost>) -> Option<EstimateInfo> {
         let question = Question::of(plan, cost?);
-        let alike: Vec<&Witness> = self.witnesses.iter().filter(|one| question.concerns(one)).collect();
-        let same: Vec<&Witness> = alike.iter().copied().filter(|one| question.is_answered_by(one)).collect();
+        let asked: Vec<&Witness> = self.witnesses.iter().filter(|one| question.concerns(one)).collect();
+        let same = undisturbed(asked.iter().copied().filter(|one| question.is_answered_by(one)).collect());
+        let alike = undisturbed(asked);
         let steps = plan.train.max_steps as f64;
         let (secs_per_step, from) = if let Some(latest) = same.last() {
             let asked: Vec<f64> = same.iter().rev().take(ASKED).map(|one| one.secs_per_step).collect();
@@ -113,6 +117,7 @@ impl Witness {
             tokens_per_step: manifest.run.tokens_per_step,
             secs_per_step: results.elapsed_secs / results.steps as f64,
             how: How::Run,
+            shared: shared_the_machine(manifest),
         })
     }
 }
@@ -150,6 +155,16 @@ impl Question {
     }
 }
 
+/// Those that had the machine for themselves; where there are none, the others are better than nothing.
+fn undisturbed(witnesses: Vec<&Witness>) -> Vec<&Witness> {
+    let alone: Vec<&Witness> = witnesses.iter().copied().filter(|one| !one.shared).collect();
+    if alone.is_empty() { witnesses } else { alone }
+}
+
+fn shared_the_machine(manifest: &Manifest) -> bool {
+    manifest.attempts.iter().any(|attempt| attempt.runs_at_once.is_some_and(|runs| runs > 1))
+}
+
 /// Seconds of a step of so much arithmetic: between the nearest smaller and larger steps that were seen, and beyond them in
 /// proportion.
 fn between(witnesses: &[&Witness], flops: f64) -> Option<f64> {
@@ -174,7 +189,8 @@ fn between(witnesses: &[&Witness], flops: f64) -> Option<f64> {
 }
 
 /// How far estimates were off: least and most of the seconds that runs took, divided by those that were expected, and how many runs
-/// there were. Of runs that took all of their steps in one attempt.
+/// there were. Of runs that took all of their steps in one attempt, and were not one of several at the same time: what is estimated is the
+/// time with the machine for itself.
 pub fn kept_promises<'a>(manifests: impl Iterator<Item = &'a Manifest>) -> Option<(f64, f64, usize)> {
     let ratios: Vec<f64> = manifests.filter_map(taken_over_expected).collect();
     let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
@@ -184,7 +200,9 @@ pub fn kept_promises<'a>(manifests: impl Iterator<Item = &'a Manifest>) -> Optio
 
 fn taken_over_expected(manifest: &Manifest) -> Option<f64> {
     let (results, estimate) = (manifest.results.as_ref()?, manifest.estimate.as_ref()?);
-    let whole = results.steps == manifest.run.max_steps && manifest.attempts.len() == 1;
+    let whole = results.steps == manifest.run.max_steps
+        && manifest.attempts.len() == 1
+        && !shared_the_machine(manifest);
     (whole && estimate.secs > 0.0).then(|| results.elapsed_secs / estimate.secs)
 }
 
@@ -255,6 +273,24 @@ mod tests {
     }
 
     #[test]
+    fn runs_that_shared_the_machine_are_asked_only_where_no_other_is_known() {
+        let (plan, cost) = plan(16, 10);
+        let at_once = |runs_at_once, secs| {
+            let mut manifest = run(&plan, &cost, 10, secs);
+            manifest.begin_attempt(0, 1, here());
+            manifest.attempts[0].runs_at_once = Some(runs_at_once);
+            (manifest.results, manifest.time) =
+                (run(&plan, &cost, 10, secs).results, Some(TimeInfo::default()));
+            manifest
+        };
+        let runs = [at_once(1, 5.0), at_once(4, 20.0), at_once(4, 22.0)];
+        let secs =
+            |runs: &[Manifest]| Past::of(runs.iter(), &here()).estimate(&plan, Some(&cost)).unwrap().secs;
+        assert!((secs(&runs) - 5.0).abs() < 1e-9);
+        assert!((secs(&runs[1..]) - 21.0).abs() < 1e-9);
+    }
+
+    #[test]
     fn other_sizes_lie_between_those_that_were_seen() {
         let (small, middle, large) = (plan(16, 10), plan(32, 10), plan(64, 10));
         let runs = [run(&small.0, &small.1, 10, 10.0), run(&large.0, &large.1, 10, 40.0)];
@@ -287,7 +323,9 @@ mod tests {
         };
         let mut twice = with(1.0, Some(9.0));
         twice.attempts.push(Attempt { number: 2, ..twice.attempts[0].clone() });
-        let all = [with(12.0, Some(10.0)), with(8.0, Some(10.0)), with(5.0, None), twice];
+        let mut shared = with(30.0, Some(10.0));
+        shared.attempts[0].runs_at_once = Some(4);
+        let all = [with(12.0, Some(10.0)), with(8.0, Some(10.0)), with(5.0, None), twice, shared];
         assert_eq!(kept_promises(all.iter()), Some((0.8, 1.2, 2)));
         assert_eq!(kept_promises(all[2..].iter()), None);
     }

@@ -111,9 +111,8 @@ impl Launcher {
     }
 
     /// Makes a directory for the run, with `changed_since` as what distinguishes it from an earlier one of its name, and what it is
-    /// expected to take. `start` is what
-    /// its `train.init_from` means now, where that was looked at: the run keeps to it. For a run that would be trained here, a
-    /// requirement that is not met is recorded as `skipped`.
+    /// expected to take. `start` is what its `train.init_from` means now, where that was looked at: the run keeps to it. For a run
+    /// that would be trained here, a requirement that is not met is recorded as `skipped`.
     ///
     /// # Errors
     /// When the run directory cannot be written.

@@ -152,7 +152,8 @@ fn hostile() -> Vec<String> {
     names.extend([
         "x".repeat(101),
         "x".repeat(300),
-        "../".repeat(200),
+        // Not the root itself: what means runs would be searched for below it, through all of the machine.
+        "../".repeat(200) + "x",
         "long".repeat(25_000),
         "*".repeat(2_000),
     ]);

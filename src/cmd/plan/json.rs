@@ -2,12 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::outlook::{Prospect, Total};
+use super::outlook::{Prospect, State, Total};
 use super::{device, name};
 use crate::engine;
 use crate::store::manifest::ChangedSince;
-
-use super::outlook::State;
 
 pub fn value(prospects: &[Prospect], promises: Option<(f64, f64, usize)>, warnings: &[String]) -> Value {
     let count = |word: &str| prospects.iter().filter(|one| one.state.word() == word).count();
