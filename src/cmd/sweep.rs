@@ -229,7 +229,14 @@ impl Sweep {
         match kept {
             0 => {}
             // Nobody has waited for anything.
-            _ if trained == 0 => counts = vec![format!("{kept} skipped, done before")],
+            _ if trained == 0 => {
+                let failed = others().filter(|run| run.manifest.status == Status::Failed).count();
+                counts = vec![match failed {
+                    0 => format!("{kept} skipped, done before"),
+                    _ if failed == kept => format!("{kept} skipped, failed before"),
+                    _ => format!("{kept} skipped: {} done before, {failed} failed before", kept - failed),
+                }];
+            }
             1 => counts.push("1 kept as it was".to_owned()),
             _ => counts.push(format!("{kept} kept as they were")),
         }
