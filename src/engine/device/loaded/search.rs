@@ -122,6 +122,8 @@ fn site_packages() -> Vec<PathBuf> {
     let real = python.as_deref().and_then(|python| python.canonicalize().ok());
     let own = python.iter().chain(&real).filter_map(|python| Some(python.parent()?.parent()?.to_owned()));
     let of_user = env::var_os("HOME").map(|home| PathBuf::from(home).join(".local"));
+    // What pyenv puts on the PATH starts one of several Pythons, which lie below it.
+    let own = own.flat_map(|prefix| [vec![prefix.clone()], below(&prefix.join("versions"), "3")].concat());
     let prefixes: Vec<PathBuf> =
         active.chain(own).chain(of_user).chain([PathBuf::from("/usr/local")]).collect();
     let mut folders = Vec::new();
