@@ -142,6 +142,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("glob", &["cmd/args", "store/pattern"]),
     ("include_dir", &["export/source"]),
     ("indicatif", &["sinks/progress"]),
+    ("libloading", &["engine/device/loaded"]),
     ("nvml_wrapper", &["monitor"]),
     ("parquet", &["data/table"]),
     ("plotters", &["report/plot"]),
@@ -157,7 +158,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("tower_http", &["serve"]),
     ("ureq", &["data"]),
     ("walkdir", &["data"]),
-    ("zstd", &["data/form", "data/reader/tests", "store/archive"]),
+    ("zstd", &["build/pack", "data/form", "data/reader/tests", "ops/cuda/carried", "store/archive"]),
 ];
 
 /// The rooms of `src/config`, in the order in which a value goes through them: a room knows those before it, and none after it.
@@ -175,8 +176,8 @@ const OPENINGS: &[&str] = &[
     "fs::write",
 ];
 
-/// Who else opens files below `src/`: those of the system, which are always there and always answer.
-const MAY_OPEN: &[&str] = &["files", "launcher/death", "monitor"];
+/// Who else opens files below `src/`: those of the system, which are always there and always answer, and those of the build.
+const MAY_OPEN: &[&str] = &["build", "files", "launcher/death", "monitor"];
 
 struct Source {
     /// Below `src/`, without the ending: `report/plot`.

@@ -27,7 +27,7 @@ pub fn ids(split: &Split) -> Vec<u32> {
 }
 
 /// The real Tiny Shakespeare: in `$RUNNER_TEST_DATA/tinyshakespeare/`, or beside the project in
-/// `../shared/data/tinyshakespeare/`. Tests that read it are ignored where `src/build.rs` has not found it.
+/// `../shared/data/tinyshakespeare/`. Tests that read it are ignored where `src/build` has not found it.
 pub fn tiny_shakespeare() -> String {
     let folder = match std::env::var_os("RUNNER_TEST_DATA") {
         Some(folder) => PathBuf::from(folder),

@@ -3,7 +3,7 @@
 use super::look::{Answer, Fact, Gpus};
 use super::{Finding, Section};
 use crate::engine::device::kernels::{Kernels, Version};
-use crate::engine::device::{ComputeMode, CudaDevice, CudaProblem, build_command};
+use crate::engine::device::{ComputeMode, CudaDevice, CudaProblem, build_command, cublas_package};
 use crate::units;
 
 /// A share of memory that other programs may have without being mentioned: a desktop takes some.
@@ -20,6 +20,7 @@ pub(super) fn sections(gpus: &Gpus) -> Vec<Section> {
     }
     vec![
         Section::new("CUDA driver", driver(gpus)),
+        Section::new("cuBLAS", cublas(gpus)),
         Section::new("Kernels", kernels(gpus)),
         Section::new("Devices", devices),
     ]
@@ -34,34 +35,21 @@ fn without_cuda(gpus: &Gpus) -> Vec<Finding> {
         return vec![Finding::note("no NVIDIA GPU was found: runs train on the processor")];
     }
     let what = if names.is_empty() { "an NVIDIA driver".to_owned() } else { names.join(", ") };
-    let mut findings = vec![
+    vec![
         Finding::note(format!(
             "{what} is here, and this binary was built without CUDA: runs train on the processor"
         ))
-        .mend(how_to_build(inventory.and_then(|found| found.cuda), lowest_capability(gpus))),
-    ];
-    if !gpus.nvidia_smi {
-        findings.push(Finding::note(
-            "`nvidia-smi` is not on the PATH, and a build with CUDA asks it for the GPU",
-        ));
-    }
-    findings
+        .mend(format!(
+            "take a binary with CUDA, or build one: with a CUDA toolkit (`nvcc`), in the source folder, `{}` (the README's section on GPUs \
+             says more)",
+            build_command(lowest_capability(gpus))
+        )),
+    ]
 }
 
 fn lowest_capability(gpus: &Gpus) -> Option<Version> {
     let listed = gpus.look.inventory().into_iter().flat_map(|found| &found.gpus);
     listed.filter_map(|gpu| gpu.capability).map(|(major, minor)| Version::new(major, minor)).min()
-}
-
-fn how_to_build(newest_cuda: Option<(u32, u32)>, capability: Option<Version>) -> String {
-    let toolkit = newest_cuda.map_or_else(
-        || "a CUDA toolkit".to_owned(),
-        |(major, minor)| format!("a CUDA toolkit not newer than {major}.{minor}"),
-    );
-    let command = build_command(capability);
-    format!(
-        "install {toolkit}, then, in the source folder, `{command}` (the README's section on GPUs has every card)"
-    )
 }
 
 fn driver(gpus: &Gpus) -> Vec<Finding> {
@@ -77,12 +65,15 @@ fn driver(gpus: &Gpus) -> Vec<Finding> {
     }
     findings.extend(look.facts.iter().filter_map(|fact| match fact {
         Fact::Unusable { reason } => Some(problem(reason)),
+        Fact::NoDriver { reason } => Some(no_driver(gpus, reason)),
+        // Said already: it comes with the driver.
+        Fact::NoInventory { .. } if no_driver_here(gpus) => None,
         Fact::NoInventory { reason } => {
             Some(Finding::note(format!("no NVML ({reason}): the columns gpu_* of metrics.csv stay empty")))
         }
         _ => None,
     }));
-    if look.devices().next().is_none() && !gpus.nvidia_smi {
+    if look.devices().next().is_none() && !gpus.nvidia_smi && !no_driver_here(gpus) {
         findings.push(Finding::note("`nvidia-smi`, which comes with the driver, is not on the PATH"));
     }
     if let Some(death) = &look.death {
@@ -94,6 +85,46 @@ fn driver(gpus: &Gpus) -> Vec<Finding> {
     findings
 }
 
+fn no_driver_here(gpus: &Gpus) -> bool {
+    gpus.look.facts.iter().any(|fact| matches!(fact, Fact::NoDriver { .. }))
+}
+
+/// A machine without the driver's library. Where there is no sign of a GPU either, nothing is wrong with that.
+fn no_driver(gpus: &Gpus, reason: &str) -> Finding {
+    if gpus.kernel_module || gpus.nvidia_smi {
+        return Finding::problem(format!(
+            "NVIDIA's driver is here, and its library for CUDA was not found: {reason}"
+        ))
+        .mend("install the driver's package with libcuda (in a container: give it the GPU with `--gpus all`), or put the library's folder \
+               into LD_LIBRARY_PATH");
+    }
+    Finding::note(format!("no NVIDIA driver is installed ({reason}): runs train on the processor")).mend(
+        "where there is an NVIDIA GPU, install its driver; this binary needs no other version of itself then",
+    )
+}
+
+fn cublas(gpus: &Gpus) -> Vec<Finding> {
+    let look = &gpus.look;
+    let findings = look.facts.iter().filter_map(|fact| match fact {
+        Fact::Library { name, opened, version } => {
+            let version = version.as_ref().map_or_else(String::new, |version| format!(" {version}"));
+            Some(Finding::ok(format!("{name}{version}: {}", opened.display())))
+        }
+        Fact::NoCublas { reason } => {
+            let package = cublas_package(look.driver().map(|driver| driver.major).filter(|&major| major > 0));
+            let mend = format!(
+                "`pip install {package}` in the Python environment that is active when the program starts (PyTorch's has it), or put the \
+                 folder of `libcublas.so` into LD_LIBRARY_PATH"
+            );
+            let text = format!("cuBLAS, for matrix products on GPUs, was not found: {reason}");
+            // Without a driver it would be of no use.
+            Some(if no_driver_here(gpus) { Finding::note(text) } else { Finding::problem(text) }.mend(mend))
+        }
+        _ => None,
+    });
+    findings.collect()
+}
+
 /// From an error's text, whose last parts say what to do.
 fn problem(reason: &str) -> Finding {
     match reason.split_once("; ") {
@@ -103,48 +134,25 @@ fn problem(reason: &str) -> Finding {
 }
 
 fn kernels(gpus: &Gpus) -> Vec<Finding> {
-    let Some(kernels) = gpus.kernels else {
+    let Some(kernels) = &gpus.kernels else {
         return vec![
-            Finding::problem("this binary has no kernels, or cannot be read")
-                .mend("build again with `cargo build --release --features cuda`, without dfdx/ci-check"),
+            Finding::problem("this binary has no kernels")
+                .mend("build again with `cargo build --release --features cuda` where `nvcc` is"),
         ];
     };
-    let Kernels { toolkit, ptx, capability } = kernels;
-    let driver = gpus.look.driver().filter(|&version| version > Version::new(0, 0));
+    let Kernels { toolkit, ptx, capability, compiled } = kernels;
+    let code: Vec<String> = compiled.iter().map(Version::to_string).collect();
+    let code = if code.is_empty() { String::new() } else { format!("; code for {}", code.join(", ")) };
+    let oldest = kernels.oldest_driver();
     let mut findings = vec![Finding::ok(format!(
-        "compiled for compute capability {capability} by CUDA {toolkit} (PTX {ptx})"
+        "for compute capability {capability} and newer, with drivers for CUDA {oldest} and newer{code} (compiled by CUDA {toolkit}, PTX \
+         {ptx})"
     ))];
-    if let Some(driver) = driver.filter(|&driver| kernels.oldest_driver() > driver) {
-        findings.push(problem(&CudaProblem::DriverTooOld { driver, kernels }.to_string()));
+    let driver = gpus.look.driver().filter(|&version| version > Version::new(0, 0));
+    if let Some(driver) = driver.filter(|&driver| oldest > driver) {
+        findings.push(problem(&CudaProblem::DriverTooOld { driver, kernels: kernels.clone() }.to_string()));
     }
-    findings.extend(gpus.look.facts.iter().flat_map(|fact| compiler(fact, kernels, driver)));
     findings
-}
-
-/// The compiler that dfdx calls while a run is on, if the fact is about that.
-fn compiler(fact: &Fact, kernels: Kernels, driver: Option<Version>) -> Vec<Finding> {
-    let Fact::Compiler { version, made, missing_files } = fact else { return Vec::new() };
-    let name = version.map_or_else(|| "NVRTC".to_owned(), |version| format!("NVRTC {version}"));
-    if !missing_files.is_empty() {
-        let gone: Vec<String> = missing_files.iter().map(|path| path.display().to_string()).collect();
-        let text = format!(
-            "{name} needs files of the build while a run is on, and these are gone: {}",
-            gone.join(", ")
-        );
-        return vec![
-            Finding::problem(text).mend("build again here, and keep target/ and the toolkit where they are"),
-        ];
-    }
-    vec![match made {
-        Err(error) => Finding::problem(format!("{name} cannot compile a kernel: {error}"))
-            .mend("install NVRTC of the toolkit that this binary was built with, or build again with the one that is here"),
-        // Another library than the build's can come first in the search. What is too new in the build was told already.
-        Ok(made) if made.ptx > kernels.ptx && driver.is_some_and(|driver| made.oldest_driver() > driver) => {
-            Finding::problem(format!("{name} makes kernels that are too new for the driver"))
-                .mend("install a newer driver, or put an older toolkit's lib64 folder first in LD_LIBRARY_PATH")
-        }
-        Ok(_) => Finding::ok(format!("{name} compiles kernels while a run is on")),
-    }]
 }
 
 fn device(gpus: &Gpus, device: &CudaDevice) -> Vec<Finding> {
@@ -183,16 +191,14 @@ fn device(gpus: &Gpus, device: &CudaDevice) -> Vec<Finding> {
             .mend("have an administrator run `nvidia-smi --compute-mode=0`, or take another device"),
         ),
     }
-    if let Some(kernels) = gpus.kernels {
+    if let Some(kernels) = &gpus.kernels {
+        let driver = gpus.look.driver().unwrap_or(kernels.toolkit);
         if !kernels.run_on(*capability) {
-            let (name, capability) = (name.clone(), *capability);
+            let (name, capability, kernels) = (name.clone(), *capability, kernels.clone());
             findings.push(problem(&CudaProblem::DeviceTooOld { name, capability, kernels }.to_string()));
-        } else if kernels.capability < *capability {
+        } else if kernels.are_translated(*capability, driver) {
             findings.push(Finding::note(format!(
-                "cuda:{ordinal}: the kernels were compiled for {}; they run, and a build with CUDA_COMPUTE_CAP={} can use what \
-                 is new in {capability}",
-                kernels.capability,
-                capability.digits()
+                "cuda:{ordinal}: the driver translates the kernels for it, which takes some seconds when it meets them first"
             )));
         }
     }

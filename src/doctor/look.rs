@@ -45,11 +45,19 @@ pub enum Fact {
     Unusable {
         reason: String,
     },
-    /// The compiler for kernels that dfdx makes while a run is on.
-    Compiler {
-        version: Option<Version>,
-        made: Result<Kernels, String>,
-        missing_files: Vec<PathBuf>,
+    /// A library that was found: what it was opened by, which is a path or a name that the system's loader knows, and its release.
+    Library {
+        name: String,
+        opened: PathBuf,
+        version: Option<String>,
+    },
+    /// There is no driver on this machine: what the system says.
+    NoDriver {
+        reason: String,
+    },
+    /// There is no cuBLAS on this machine.
+    NoCublas {
+        reason: String,
     },
     /// The device was opened, and has this memory in bytes.
     Opened {
@@ -89,13 +97,12 @@ pub struct Gpus {
 
 /// Asks a child for each question, and for each device that might work.
 pub fn ask() -> Gpus {
-    let program = std::env::current_exe().ok();
-    let kernels = program.as_deref().and_then(|program| Kernels::read(program).ok()?);
+    let kernels = Kernels::of_this_program();
     let look = ask_child(Question::Look);
     let devices: Vec<CudaDevice> = look.devices().cloned().collect();
     let driver = look.driver();
     let may_work = |device: &&CudaDevice| {
-        kernels.is_none_or(|kernels| {
+        kernels.as_ref().is_none_or(|kernels| {
             kernels.run_on(device.capability) && driver.is_none_or(|driver| kernels.oldest_driver() <= driver)
         })
     };
@@ -176,21 +183,30 @@ fn look() {
     });
     #[cfg(feature = "cuda")]
     {
-        let unusable = |problem: device::CudaProblem| Fact::Unusable { reason: problem.to_string() };
+        let unusable = |problem: device::CudaProblem| match problem {
+            device::CudaProblem::NoDriverLibrary { reason } => Fact::NoDriver { reason },
+            other => Fact::Unusable { reason: other.to_string() },
+        };
         match device::cuda_driver() {
-            Ok(version) => say(&Fact::Driver { version }),
+            Ok(version) => {
+                say(&Fact::Driver { version });
+                match device::cuda_devices_listed() {
+                    Ok(count) => (0..count).for_each(|ordinal| {
+                        say(&device::cuda_device(ordinal).map_or_else(unusable, Fact::Device));
+                    }),
+                    Err(problem) => say(&unusable(problem)),
+                }
+            }
             Err(problem) => say(&unusable(problem)),
         }
-        match device::cuda_devices() {
-            Ok(count) => (0..count)
-                .for_each(|ordinal| say(&device::cuda_device(ordinal).map_or_else(unusable, Fact::Device))),
-            Err(reason) => say(&Fact::Unusable { reason }),
+        match device::cublas() {
+            Some((opened, version)) => say(&Fact::Library { name: "cuBLAS".to_owned(), opened, version }),
+            None => match device::check_cublas() {
+                Err(device::CudaProblem::NoCublas { reason, .. }) => say(&Fact::NoCublas { reason }),
+                Err(other) => say(&unusable(other)),
+                Ok(()) => {}
+            },
         }
-        say(&Fact::Compiler {
-            version: device::compiler_version(),
-            made: device::check_compiler(),
-            missing_files: device::missing_build_files(),
-        });
     }
 }
 

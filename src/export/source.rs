@@ -51,7 +51,7 @@ mod tests {
         for name in [
             "src/main.rs",
             "src/export/source.rs",
-            "src/build.rs",
+            "src/build/main.rs",
             "src/data/corpora/salt-crown.txt",
             "Cargo.lock",
         ] {

@@ -32,8 +32,8 @@ fn every_gpu_is_described_and_computes_something() {
         &call,
         &[
             "ok       driver",
-            "compiled for compute capability",
-            "ok       NVRTC",
+            "ok       cuBLAS",
+            "for compute capability 7.5 and newer, with drivers for CUDA 11.4 and newer",
             "cuda:0 Emulated CUDA device 0: compute capability 8.0, 8.0 GiB free of 8.0 GiB",
             "ok       cuda:0 computes what the processor does (matrix product",
             "cuda:1 Emulated CUDA device 1",
@@ -57,23 +57,35 @@ fn a_busy_gpu_is_a_problem_and_the_other_one_is_well() {
 #[test]
 #[cfg_attr(not(cuda_emulator), ignore = "needs the emulator in the driver's place: .ci/cuda-emulated")]
 fn a_driver_or_a_gpu_that_is_too_old_is_seen_before_anything_is_computed() {
-    let call = doctor(&[("CUDA_EMULATOR_DRIVER", "12040")]).expect(2);
+    let call = doctor(&[("CUDA_EMULATOR_DRIVER", "11020")]).expect(2);
     shows(
         &call,
-        &["CUDA 12.4 and older", "problem  the driver knows CUDA up to 12.4", "-> install a newer driver"],
+        &["CUDA 11.2 and older", "problem  the driver knows CUDA up to 11.2", "-> install a newer driver"],
     );
     assert!(!call.stdout.contains("computes"), "{}", call.stdout);
-    let old = [("CUDA_EMULATOR_COMPUTE_CAPABILITY", "7.5")];
+    let old = [("CUDA_EMULATOR_COMPUTE_CAPABILITY", "7.0")];
     let call = doctor(&old).expect(2);
     shows(
         &call,
-        &[
-            "problem  Emulated CUDA device 0 has compute capability 7.5",
-            "before_sm80.h",
-            "CUDA_COMPUTE_CAP=75",
-        ],
+        &["problem  Emulated CUDA device 0 has compute capability 7.0", "RUNNER_CUDA_ARCHITECTURES=70"],
     );
     assert!(!call.stdout.contains("computes"), "{}", call.stdout);
+}
+
+#[test]
+#[cfg_attr(not(cuda_emulator), ignore = "needs the emulator in the driver's place: .ci/cuda-emulated")]
+fn drivers_and_gpus_of_many_years_compute() {
+    for (driver, capability) in [("11040", "7.5"), ("12040", "8.9"), ("13000", "9.0"), ("13000", "12.0")] {
+        let variables = [("CUDA_EMULATOR_DRIVER", driver), ("CUDA_EMULATOR_COMPUTE_CAPABILITY", capability)];
+        let call = doctor(&variables).expect(0);
+        shows(
+            &call,
+            &[
+                &format!("compute capability {capability}"),
+                "ok       cuda:0 computes what the processor does",
+            ],
+        );
+    }
 }
 
 #[test]

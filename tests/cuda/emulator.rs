@@ -12,11 +12,18 @@ pub struct Emulator {
 
 static TURN: Mutex<()> = Mutex::new(());
 
+/// The library that the program under test opens as its driver, or one and the same with it when that has happened.
+fn driver() -> Library {
+    // SAFETY: neither the emulator nor NVIDIA's driver does anything when it is loaded.
+    let driver = unsafe { Library::new("libcuda.so.1") };
+    driver.unwrap_or_else(|error| panic!("{error}: run .ci/cuda-emulated"))
+}
+
 /// Fails unless the driver in this process is the emulator. Where `cuda_emulator` is not set, these tests are ignored.
 pub fn expect() {
     // SAFETY: the emulator's `control.rs` has this signature.
-    let version = unsafe { Library::this().get::<extern "C" fn() -> u32>(b"cuda_emulator_version\0") };
-    assert!(version.is_ok(), "the CUDA emulator is not in the driver's place: run .ci/cuda-emulated");
+    let version = unsafe { driver().get::<extern "C" fn() -> u32>(b"cuda_emulator_version\0").is_ok() };
+    assert!(version, "the CUDA emulator is not in the driver's place: run .ci/cuda-emulated");
 }
 
 impl Emulator {
@@ -25,7 +32,7 @@ impl Emulator {
     pub fn take() -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         expect();
-        let emulator = Self { library: Library::this(), _turn: turn };
+        let emulator = Self { library: driver(), _turn: turn };
         emulator.fail_allocations(0, 0);
         emulator
     }

@@ -10,20 +10,25 @@ fn gpu(ordinal: usize, name: &str, capability: Version) -> CudaDevice {
     CudaDevice { ordinal, name: name.to_owned(), capability, memory_bytes: 16 << 30, compute_mode }
 }
 
+/// With code for an A100.
 fn kernels_of(toolkit: Version, ptx: Version, capability: Version) -> Kernels {
-    Kernels { toolkit, ptx, capability }
+    Kernels { toolkit, ptx, capability, compiled: vec![A100] }
 }
 
 /// A machine with one A100 on which all is well.
 fn healthy() -> Gpus {
     let version = Version::new(13, 0);
-    let kernels = kernels_of(version, Version::new(9, 0), A100);
+    let kernels = kernels_of(version, Version::new(7, 8), T4);
     let inventory = Inventory { driver: Some("580.65".to_owned()), cuda: Some((13, 0)), gpus: Vec::new() };
     let facts = vec![
         Fact::Inventory(inventory),
         Fact::Driver { version },
         Fact::Device(gpu(0, "NVIDIA A100", A100)),
-        Fact::Compiler { version: Some(version), made: Ok(kernels), missing_files: Vec::new() },
+        Fact::Library {
+            name: "cuBLAS".to_owned(),
+            opened: "/opt/venv/nvidia/cu13/lib/libcublas.so.13".into(),
+            version: Some("13.0.2".to_owned()),
+        },
     ];
     let differences = vec![("matrix product".to_owned(), 1.2e-7)];
     let computed =
@@ -73,8 +78,8 @@ fn a_healthy_machine_is_all_well() {
         text,
         [
             "driver 580.65: runs programs of CUDA 13.0 and older",
-            "compiled for compute capability 8.0 by CUDA 13.0 (PTX 9.0)",
-            "NVRTC 13.0 compiles kernels while a run is on",
+            "cuBLAS 13.0.2: /opt/venv/nvidia/cu13/lib/libcublas.so.13",
+            "for compute capability 7.5 and newer, with drivers for CUDA 11.8 and newer; code for 8.0 (compiled by CUDA 13.0, PTX 7.8)",
             "cuda:0 NVIDIA A100: compute capability 8.0, 15.0 GiB free of 16.0 GiB",
             "cuda:0 computes what the processor does (matrix product 1e-7), in 1.5 s",
         ]
@@ -82,34 +87,78 @@ fn a_healthy_machine_is_all_well() {
 }
 
 #[test]
-fn a_driver_that_is_older_than_the_kernels_is_told_both_ways_out() {
-    let older = Fact::Driver { version: Version::new(12, 4) };
+fn a_driver_that_is_older_than_the_kernels_language_is_a_problem() {
+    let older = Fact::Driver { version: Version::new(11, 4) };
     let mut gpus = changed(|fact| matches!(fact, Fact::Driver { .. }), older);
     gpus.computed.clear();
     let text = problem_of(&gpus);
-    assert_says(
-        &text,
-        &["CUDA up to 12.4", "need 13.0 -> install a newer driver, or", "toolkit not newer than 12.4"],
-    );
+    assert_says(&text, &["CUDA up to 11.4", "need 11.8 -> install a newer driver"]);
 }
 
 #[test]
 fn kernels_for_a_newer_device_than_there_is_are_a_problem() {
-    let mut gpus = changed(|fact| matches!(fact, Fact::Device(_)), Fact::Device(gpu(0, "Tesla T4", T4)));
+    let volta = Fact::Device(gpu(0, "Tesla V100", Version::new(7, 0)));
+    let mut gpus = changed(|fact| matches!(fact, Fact::Device(_)), volta);
     gpus.computed.clear();
     assert_says(
         &problem_of(&gpus),
-        &["Tesla T4 has compute capability 7.5", "-> build again with `", "CUDA_COMPUTE_CAP=75"],
+        &["Tesla V100 has compute capability 7.0", "-> build again with `RUNNER_CUDA_ARCHITECTURES=70"],
+    );
+}
+
+/// The only note.
+#[track_caller]
+fn note_of(gpus: &Gpus) -> String {
+    let notes: Vec<Finding> = findings(gpus).into_iter().filter(|one| one.mark != Mark::Ok).collect();
+    assert_eq!((notes.len(), notes[0].mark), (1, Mark::Note), "{notes:#?}");
+    format!("{} -> {}", notes[0].text, notes[0].mend.as_deref().unwrap_or_default())
+}
+
+#[test]
+fn kernels_that_the_driver_has_to_translate_are_a_note() {
+    let newer = Fact::Device(gpu(0, "NVIDIA H100", Version::new(9, 0)));
+    assert_says(
+        &note_of(&changed(|fact| matches!(fact, Fact::Device(_)), newer)),
+        &["cuda:0: the driver translates"],
+    );
+    let older = Fact::Driver { version: Version::new(12, 4) };
+    assert_says(
+        &note_of(&changed(|fact| matches!(fact, Fact::Driver { .. }), older)),
+        &["cuda:0: the driver translates"],
     );
 }
 
 #[test]
-fn kernels_for_an_older_device_are_a_note() {
-    let newer = Fact::Device(gpu(0, "NVIDIA H100", Version::new(9, 0)));
-    let findings = findings(&changed(|fact| matches!(fact, Fact::Device(_)), newer));
-    let notes: Vec<&Finding> = findings.iter().filter(|one| one.mark != Mark::Ok).collect();
-    assert_eq!((notes.len(), notes[0].mark), (1, Mark::Note));
-    assert_says(&notes[0].text, &["compiled for 8.0", "CUDA_COMPUTE_CAP=90"]);
+fn a_machine_without_a_driver_is_well_and_is_told_what_it_lacks() {
+    let mut gpus = Gpus { kernel_module: false, nvidia_smi: false, ..healthy() };
+    gpus.computed.clear();
+    gpus.look.facts = vec![
+        Fact::NoInventory { reason: "no file".to_owned() },
+        Fact::NoDriver { reason: "libcuda.so.1: no such file".to_owned() },
+        Fact::NoCublas { reason: "libcublas.so.13: no such file".to_owned() },
+    ];
+    let found = findings(&gpus);
+    assert!(found.iter().all(|one| one.mark != Mark::Problem), "{found:#?}");
+    let text = found.iter().map(|one| format!("{} -> {}", one.text, one.mend.as_deref().unwrap_or_default()));
+    let text = text.collect::<Vec<_>>().join("\n");
+    assert_says(
+        &text,
+        &["libcuda.so.1: no such file", "train on the processor", "cuBLAS", "`pip install nvidia-cublas`"],
+    );
+    assert!(!text.contains("NVML") && !text.contains("nvidia-smi"), "{text}");
+    // With the driver's kernel module loaded it is broken.
+    gpus.kernel_module = true;
+    assert_says(&problem_of(&gpus), &["its library for CUDA was not found: libcuda.so.1", "--gpus all"]);
+}
+
+#[test]
+fn a_missing_cublas_is_a_problem_with_the_package_for_the_driver() {
+    let missing = Fact::NoCublas { reason: "libcublas.so.12: no such file".to_owned() };
+    let mut gpus = changed(|fact| matches!(fact, Fact::Library { .. }), missing);
+    gpus.computed.clear();
+    assert_says(&problem_of(&gpus), &["cuBLAS", "libcublas.so.12", "`pip install nvidia-cublas`"]);
+    gpus.look.facts[1] = Fact::Driver { version: Version::new(12, 4) };
+    assert_says(&problem_of(&gpus), &["`pip install nvidia-cublas-cu12`"]);
 }
 
 #[test]
@@ -166,40 +215,6 @@ fn a_device_that_is_taken_or_closed_says_so() {
 }
 
 #[test]
-fn files_that_are_gone_since_the_build_are_named() {
-    let gone = Fact::Compiler {
-        version: Some(Version::new(13, 0)),
-        made: Err("NVRTC_ERROR_COMPILATION: cannot open \"cuda_utils.cuh\"".to_owned()),
-        missing_files: vec!["/old/target/out/cuda_utils.cuh".into()],
-    };
-    let text = problem_of(&changed(|fact| matches!(fact, Fact::Compiler { .. }), gone));
-    assert_says(
-        &text,
-        &["these are gone: /old/target/out/cuda_utils.cuh -> build again here, and keep target/"],
-    );
-}
-
-#[test]
-fn a_compiler_that_does_not_work_is_a_problem_with_what_it_says() {
-    let made = Err("NVRTC_ERROR_BUILTIN_OPERATION_FAILURE: no builtins".to_owned());
-    let fact = Fact::Compiler { version: None, made, missing_files: Vec::new() };
-    let text = problem_of(&changed(|fact| matches!(fact, Fact::Compiler { .. }), fact));
-    assert_says(
-        &text,
-        &["NVRTC cannot compile a kernel: NVRTC_ERROR_BUILTIN_OPERATION_FAILURE: no builtins"],
-    );
-}
-
-#[test]
-fn a_compiler_that_is_newer_than_the_driver_is_a_problem_though_the_build_was_right() {
-    let newer = kernels_of(Version::new(13, 1), Version::new(9, 1), A100);
-    let fact =
-        Fact::Compiler { version: Some(Version::new(13, 1)), made: Ok(newer), missing_files: Vec::new() };
-    let text = problem_of(&changed(|fact| matches!(fact, Fact::Compiler { .. }), fact));
-    assert_says(&text, &["NVRTC 13.1 makes kernels that are too new for the driver", "LD_LIBRARY_PATH"]);
-}
-
-#[test]
 fn a_missing_management_library_is_a_note() {
     let gpus = changed(
         |fact| matches!(fact, Fact::Inventory(_)),
@@ -222,11 +237,8 @@ fn a_gpu_that_this_binary_cannot_use_comes_with_how_to_build() {
         assert_eq!((found.len(), found[0].mark), (1, Mark::Note));
         found[0].mend.clone().unwrap_or_default()
     };
-    assert_says(
-        &build((8, 9)),
-        &["toolkit not newer than 12.4", "`CUDA_COMPUTE_CAP=89 cargo build --release --features cuda`"],
-    );
-    assert_says(&build((7, 5)), &["CUDA_COMPUTE_CAP=75", "before_sm80.h"]);
+    assert_says(&build((8, 9)), &["`nvcc`", "`cargo build --release --features cuda`"]);
+    assert_says(&build((7, 0)), &["RUNNER_CUDA_ARCHITECTURES=70"]);
 }
 
 #[test]

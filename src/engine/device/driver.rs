@@ -5,17 +5,39 @@
 use std::collections::BTreeSet;
 use std::ffi::{CStr, c_char, c_int};
 use std::mem::MaybeUninit;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys::{self, CUdevice, CUdevice_attribute, CUresult};
 
 use super::kernels::{Kernels, Version};
-use super::problem::CudaProblem;
+use super::loaded;
+use super::problem::{CudaProblem, cublas_package};
 use super::{ComputeMode, CudaDevice};
+
+/// Whether the driver's library is here.
+fn check_library() -> Result<(), CudaProblem> {
+    let problem = |missing: &loaded::Missing| CudaProblem::NoDriverLibrary { reason: missing.reason.clone() };
+    loaded::driver().map(drop).map_err(problem)
+}
+
+/// Whether cuBLAS is here.
+pub fn check_cublas() -> Result<(), CudaProblem> {
+    loaded::cublas().map(drop).map_err(|missing| CudaProblem::NoCublas {
+        reason: missing.reason.clone(),
+        package: cublas_package(loaded::driver_major()),
+    })
+}
+
+/// The cuBLAS that was found: what it was opened by, and its release where it tells.
+pub fn cublas() -> Option<(PathBuf, Option<String>)> {
+    loaded::cublas().ok().map(|library| (library.opened.clone(), library.cublas_version()))
+}
 
 /// The newest CUDA release whose programs the driver runs. Needs no device.
 pub fn version() -> Result<Version, CudaProblem> {
+    check_library()?;
     let mut version: c_int = 0;
     // SAFETY: the function writes one integer, to a variable that outlives the call.
     unsafe { sys::cuDriverGetVersion(&mut version) }.result().map_err(no_driver)?;
@@ -26,6 +48,7 @@ pub fn version() -> Result<Version, CudaProblem> {
 
 /// Number of devices, which is at least one.
 pub fn count() -> Result<usize, CudaProblem> {
+    check_library()?;
     let visible = || std::env::var("CUDA_VISIBLE_DEVICES").ok();
     let count = match result::init().and_then(|()| result::device::get_count()) {
         Err(DriverError(CUresult::CUDA_ERROR_NO_DEVICE)) => 0,
@@ -114,8 +137,7 @@ pub fn check_pools(device: &CudaDevice) -> Result<(), CudaProblem> {
 
 /// Whether this program's kernels can run with this driver, on this device.
 pub fn check_kernels(device: &CudaDevice) -> Result<(), CudaProblem> {
-    // Unknown where the program cannot be read: the driver would still say it.
-    let Some(kernels) = kernels() else { return Ok(()) };
+    let Some(kernels) = Kernels::of_this_program() else { return Ok(()) };
     let driver = version()?;
     if kernels.oldest_driver() > driver {
         return Err(CudaProblem::DriverTooOld { driver, kernels });
@@ -125,12 +147,6 @@ pub fn check_kernels(device: &CudaDevice) -> Result<(), CudaProblem> {
         return Err(CudaProblem::DeviceTooOld { name, capability, kernels });
     }
     Ok(())
-}
-
-/// What the kernels in this program were compiled for; `None` where it has none or cannot be read.
-pub fn kernels() -> Option<Kernels> {
-    static KERNELS: OnceLock<Option<Kernels>> = OnceLock::new();
-    *KERNELS.get_or_init(|| Kernels::read(&std::env::current_exe().ok()?).ok()?)
 }
 
 /// Opens the device once in the life of this process, to see whether it lets us in, and gives it back.
@@ -179,7 +195,7 @@ pub fn unusable(error: DriverError) -> CudaProblem {
 fn no_driver(error: DriverError) -> CudaProblem {
     let mend = match error.0 {
         CUresult::CUDA_ERROR_STUB_LIBRARY => {
-            "the program found the toolkit's stub in the driver's place: take folders named `stubs` out of LD_LIBRARY_PATH"
+            "the toolkit's stub stands in the driver's place: take folders named `stubs` out of LD_LIBRARY_PATH"
         }
         CUresult::CUDA_ERROR_SYSTEM_DRIVER_MISMATCH => {
             "the driver's library and its kernel module are not of one version, as after an update: reboot"

@@ -1,13 +1,7 @@
 //! What the GPU kernels in this program were compiled for, and what they need of a driver and a device.
-//!
-//! dfdx's kernels are text in NVIDIA's intermediate language, PTX, which says at its head what it is. So the program itself is
-//! asked, which knows better than any record of the build: cargo may have reused kernels of an earlier one.
 
 use std::fmt;
-use std::io::{self, Read};
-use std::path::Path;
 
-use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
 /// A version or a compute capability: `13.0`, `7.5`.
@@ -22,11 +16,9 @@ impl Version {
         Self { major, minor }
     }
 
-    /// From `13.0` at the start of a text, whatever follows.
-    fn parse(text: &str) -> Option<Self> {
-        let (major, rest) = text.split_once('.')?;
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-        Some(Self { major: major.parse().ok()?, minor: rest[..digits].parse().ok()? })
+    /// As compilers name an architecture: `75` for 7.5.
+    pub const fn of_digits(digits: u32) -> Self {
+        Self::new(digits / 10, digits % 10)
     }
 
     /// As compilers name an architecture: `75` for 7.5.
@@ -41,24 +33,46 @@ impl fmt::Display for Version {
     }
 }
 
-/// The head of the kernels in a program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The kernels in a program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kernels {
     /// The CUDA release of the compiler.
     pub toolkit: Version,
-    /// The version of the language, which the driver must know.
+    /// The version of their language, PTX, which the driver must know.
     pub ptx: Version,
-    /// The compute capability that they were compiled for.
+    /// The compute capability from which on they run: the driver translates them for newer ones.
     pub capability: Version,
+    /// Compute capabilities for which there is code besides, that needs no translation.
+    pub compiled: Vec<Version>,
 }
 
 impl Kernels {
+    /// Those of this program; `None` in a build without CUDA, or one that checked types only.
+    pub fn of_this_program() -> Option<Self> {
+        #[cfg(feature = "cuda")]
+        {
+            use crate::ops::cuda::carried::{LANGUAGE, RELEASE, architectures};
+            let (texts, code) = architectures();
+            let versions = |digits: Vec<u32>| digits.into_iter().map(Version::of_digits);
+            Some(Self {
+                toolkit: Version::new(RELEASE.0, RELEASE.1),
+                ptx: Version::new(LANGUAGE.0, LANGUAGE.1),
+                capability: versions(texts).next()?,
+                compiled: versions(code).collect(),
+            })
+        }
+        #[cfg(not(feature = "cuda"))]
+        None
+    }
+
     /// The oldest CUDA release whose driver can load them.
     ///
     /// # Source
-    /// NVIDIA, PTX ISA, release notes: 8.0 to 8.5 came with CUDA 12.0 to 12.5, 8.6 to 8.8 with 12.7 to 12.9, 9.x with 13.x.
+    /// NVIDIA, PTX ISA, release notes: 7.x came with CUDA 11.x, 8.0 to 8.5 with CUDA 12.0 to 12.5, 8.6 to 8.8 with 12.7 to 12.9, 9.x with
+    /// 13.x.
     pub fn oldest_driver(&self) -> Version {
         match (self.ptx.major, self.ptx.minor) {
+            (7, minor) => Version::new(11, minor),
             (8, minor @ 0..=5) => Version::new(12, minor),
             (8, minor @ 6..=8) => Version::new(12, minor + 1),
             (9, minor) => Version::new(13, minor),
@@ -66,105 +80,68 @@ impl Kernels {
         }
     }
 
-    /// Whether a device of this compute capability can run them: the driver translates them for newer devices, not for older.
+    /// Whether a device of this compute capability can run them.
     pub fn run_on(&self, capability: Version) -> bool {
         self.capability <= capability
     }
 
-    /// Reads the head of the first kernel in `program`; `None` where there is none, as in a build without CUDA or one that
-    /// only checked types.
-    pub fn read(program: &Path) -> io::Result<Option<Self>> {
-        Self::find(crate::files::plain::open(program)?)
-    }
-
-    /// The head of a kernel that was compiled just now.
-    pub fn in_text(kernel: &str) -> Option<Self> {
-        Self::find(kernel.as_bytes()).ok()?
-    }
-
-    fn find(mut program: impl Read) -> io::Result<Option<Self>> {
-        const PIECE: usize = 1 << 20;
-        let finder = memmem::Finder::new(HEAD);
-        let mut text = Vec::with_capacity(PIECE + HEAD_LEN);
-        loop {
-            let read = program.by_ref().take(PIECE as u64).read_to_end(&mut text)?;
-            for start in finder.find_iter(&text) {
-                // A head at the edge is complete with the next piece.
-                let end = (start + HEAD_LEN).min(text.len());
-                if let Some(kernels) = Self::parse(&String::from_utf8_lossy(&text[start..end])) {
-                    return Ok(Some(kernels));
-                }
-            }
-            if read == 0 {
-                return Ok(None);
-            }
-            text.drain(..text.len().saturating_sub(HEAD_LEN));
-        }
-    }
-
-    /// From a text that starts with [`HEAD`].
-    fn parse(text: &str) -> Option<Self> {
-        let after = |word: &str| text.split_once(word).map(|(_, rest)| rest);
-        // `sm_90a` are kernels for one architecture and no other; `nvcc` is not asked for these by dfdx.
-        let target = after("\n.target sm_")?;
-        let digits = target.find(|c: char| !c.is_ascii_digit())?;
-        let capability: u32 = target[..digits].parse().ok()?;
-        Some(Self {
-            toolkit: Version::parse(after("release ")?)?,
-            ptx: Version::parse(after("\n.version ")?)?,
-            capability: Version::new(capability / 10, capability % 10),
-        })
+    /// Whether a driver has to translate them for a device, which takes seconds when that is new to it: there is no code for the device's
+    /// generation, or the code is of a newer release than the driver.
+    pub fn are_translated(&self, capability: Version, driver: Version) -> bool {
+        let fits = |code: &Version| code.major == capability.major && code.minor <= capability.minor;
+        driver.major < self.toolkit.major || !self.compiled.iter().any(fits)
     }
 }
-
-/// How the interesting part of a kernel's head begins.
-const HEAD: &[u8] = b"// Cuda compilation tools, release ";
-/// A head is shorter than this.
-const HEAD_LEN: usize = 512;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const PTX: &str = "//\n// Cuda compilation tools, release 12.6, V12.6.85\n// Based on NVVM 7.0.1\n//\n\n\
-                       .version 8.5\n.target sm_120\n.address_size 64\n";
-    const KERNELS: Kernels =
-        Kernels { toolkit: Version::new(12, 6), ptx: Version::new(8, 5), capability: Version::new(12, 0) };
-
-    #[test]
-    fn the_head_of_the_kernels_is_found_wherever_it_lies() {
-        for before in [0, 7, (1 << 20) - 100, 1 << 20, (2 << 20) - 3] {
-            let mut program = vec![0xC3; before];
-            // Programs that look for heads have the beginning of one in them.
-            program.splice(0..0, HEAD.iter().copied());
-            program.extend_from_slice(PTX.as_bytes());
-            program.extend_from_slice(&[0x90; 3000]);
-            assert_eq!(Kernels::find(program.as_slice()).expect("readable"), Some(KERNELS), "{before}");
+    fn kernels() -> Kernels {
+        Kernels {
+            toolkit: Version::new(13, 0),
+            ptx: Version::new(7, 4),
+            capability: Version::new(7, 5),
+            compiled: vec![Version::new(8, 0), Version::new(9, 0)],
         }
     }
 
     #[test]
-    fn a_program_without_kernels_has_none() {
-        assert_eq!(Kernels::find(&[0; 5000][..]).expect("readable"), None);
-        assert_eq!(Kernels::find(&PTX.as_bytes()[..80]).expect("readable"), None);
+    fn kernels_run_on_their_own_architecture_and_newer_ones() {
+        let kernels = kernels();
+        assert!(kernels.run_on(Version::new(7, 5)) && kernels.run_on(Version::new(12, 0)));
+        assert!(!kernels.run_on(Version::new(7, 0)));
     }
 
     #[test]
-    fn kernels_run_on_their_own_architecture_and_newer_ones() {
-        let kernels = Kernels { capability: Version::new(8, 0), ..KERNELS };
-        assert!(kernels.run_on(Version::new(8, 0)) && kernels.run_on(Version::new(12, 0)));
-        assert!(!kernels.run_on(Version::new(7, 5)));
+    fn code_runs_as_it_is_within_its_generation_and_with_a_driver_of_its_release() {
+        let kernels = kernels();
+        let driver = Version::new(13, 1);
+        for (capability, translated) in
+            [((8, 0), false), ((8, 9), false), ((9, 0), false), ((7, 5), true), ((12, 0), true)]
+        {
+            let capability = Version::new(capability.0, capability.1);
+            assert_eq!(kernels.are_translated(capability, driver), translated, "{capability}");
+        }
+        assert!(kernels.are_translated(Version::new(9, 0), Version::new(12, 8)));
     }
 
     #[test]
     fn the_driver_must_know_the_language_of_the_kernels() {
-        let oldest = |toolkit: (u32, u32), ptx: (u32, u32)| {
-            let (toolkit, ptx) = (Version::new(toolkit.0, toolkit.1), Version::new(ptx.0, ptx.1));
-            Kernels { toolkit, ptx, ..KERNELS }.oldest_driver().to_string()
-        };
-        assert_eq!(oldest((12, 6), (8, 5)), "12.5");
-        assert_eq!(oldest((12, 8), (8, 7)), "12.8");
-        assert_eq!(oldest((13, 0), (9, 0)), "13.0");
-        assert_eq!(oldest((11, 8), (7, 8)), "11.8");
+        let oldest =
+            |ptx: (u32, u32)| Kernels { ptx: Version::new(ptx.0, ptx.1), ..kernels() }.oldest_driver();
+        let expected =
+            [((7, 4), "11.4"), ((7, 8), "11.8"), ((8, 5), "12.5"), ((8, 7), "12.8"), ((9, 0), "13.0")];
+        for (ptx, driver) in expected {
+            assert_eq!(oldest(ptx).to_string(), driver, "{ptx:?}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "cuda")]
+    fn this_program_has_kernels_for_every_card_from_7_5_on_and_drivers_that_are_years_old() {
+        let kernels = Kernels::of_this_program().expect("a program with CUDA");
+        assert!(kernels.run_on(Version::new(7, 5)), "{kernels:?}");
+        assert!(kernels.oldest_driver() <= Version::new(12, 0), "{kernels:?}");
     }
 }

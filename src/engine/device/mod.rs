@@ -3,16 +3,14 @@
 //!
 //! # Building for a GPU
 //!
-//! - Driver and toolkit: drivers from 525 on run CUDA 12.0, those from 580 on 13.0; a newer 12.x or 13.x needs a newer driver. `nvidia-smi`
-//!   prints the newest release that a driver runs as *CUDA Version*. Cards before the V100 were not tried at all.
+//! - A build needs `nvcc` and nothing else of NVIDIA's: no card, no driver, no cuBLAS. It compiles dfdx's kernels and this program's to text
+//!   in NVIDIA's intermediate language, which drivers from CUDA 11.4 on translate for every card from compute capability 7.5 on, and a
+//!   release build to code for the cards that people have; `RUNNER_CUDA_ARCHITECTURES` says for which. See `src/build/kernels.rs` and
+//!   `src/ops/cuda/table.rs`.
 //! - `before_sm80.h` keeps `nvcc` from refusing dfdx's half-precision functions (`__hmax_nan has already been defined`) for cards before
 //!   compute capability 8.0.
-//! - After a change of toolkit run `cargo clean` first: cargo does not see it. Build on the machine where it will run, and keep `target/` and the
-//!   toolkit in place: dfdx compiles some kernels while a run is on, from files in both. A build needs `nvidia-smi` on the PATH, and a
-//!   toolkit that knows the first card it lists.
-//! - A binary with CUDA does not start where there is no driver, not even for the processor: `error while loading shared libraries:
-//!   libcuda.so.1: cannot open shared object file`. If the message names `libnvrtc` or `libcublas`, the toolkit is missing from
-//!   `LD_LIBRARY_PATH`. Build without the feature for machines without a GPU.
+//! - The binary carries its kernels, and reads no file of the build or of a toolkit when it runs. The driver and cuBLAS are opened when a
+//!   device is asked for, see `loaded`: it starts and trains on the processor where there are none.
 //! - `hardware.device = "cuda:1"` is the second card that CUDA counts; `CUDA_VISIBLE_DEVICES` hides cards from it.
 //! - f16: passes run in half precision with dynamic loss scaling, weights, optimizer and checkpoints are f32, so that checkpoints move
 //!   between devices and precisions. Dropout masks are drawn on the processor, the same for every device, and copied. When a card's
@@ -23,26 +21,24 @@ use serde::{Deserialize, Serialize};
 
 use super::EngineError;
 
-#[cfg(feature = "cuda")]
-mod compiler;
 mod cpu;
 #[cfg(feature = "cuda")]
 mod driver;
 pub mod kernels;
+#[cfg(feature = "cuda")]
+mod loaded;
 mod problem;
 #[cfg(feature = "cuda")]
 mod trial;
 
-#[cfg(feature = "cuda")]
-pub use compiler::{check_compiler, compiler_version, missing_build_files};
 pub use cpu::{
     BF16_GAINS_NOTHING, Bf16Kernel, KernelState, ProductKernels, ProductSpeed, bf16_gains, bf16_kernels,
     bf16_products, bf16_widens, f32_products, product_kernels,
 };
 #[cfg(feature = "cuda")]
-pub use driver::{check_kernels, check_open, kernels as cuda_kernels, version as cuda_driver};
+pub use driver::{check_cublas, check_kernels, check_open, cublas, version as cuda_driver};
 use kernels::Version;
-pub use problem::{CudaProblem, build_command};
+pub use problem::{CudaProblem, build_command, cublas_package};
 
 /// A GPU, as its driver describes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,9 +65,14 @@ pub enum ComputeMode {
     Prohibited,
 }
 
-/// Number of CUDA devices that there are, or why there are none.
+/// Number of CUDA devices that can be trained on as far as libraries go, or why there are none.
 pub fn cuda_devices() -> Result<usize, String> {
-    count().map_err(|problem| problem.to_string())
+    count().and_then(|count| libraries().map(|()| count)).map_err(|problem| problem.to_string())
+}
+
+/// Number of CUDA devices that the driver has, whether or not they can be used.
+pub fn cuda_devices_listed() -> Result<usize, CudaProblem> {
+    count()
 }
 
 /// Checks that the CUDA device of this ordinal can be used: that it is there, that driver and device can run this program's
@@ -106,7 +107,7 @@ fn refused(ordinal: usize, problem: CudaProblem) -> EngineError {
 mod asked {
     use super::{CudaDevice, CudaProblem, driver};
 
-    pub use super::driver::{count, id, memory};
+    pub use super::driver::{check_cublas as libraries, count, id, memory};
     pub use super::trial::compute;
 
     /// The CUDA device of this ordinal.
@@ -116,6 +117,7 @@ mod asked {
 
     pub fn usable(ordinal: usize) -> Result<(), CudaProblem> {
         let device = driver::device(ordinal)?;
+        libraries()?;
         driver::check_kernels(&device)?;
         driver::check_pools(&device)?;
         driver::check_open(ordinal)
@@ -128,6 +130,10 @@ mod asked {
     use super::{CudaDevice, CudaProblem};
 
     pub fn count() -> Result<usize, CudaProblem> {
+        Err(CudaProblem::NotBuilt)
+    }
+
+    pub fn libraries() -> Result<(), CudaProblem> {
         Err(CudaProblem::NotBuilt)
     }
 
@@ -155,7 +161,7 @@ mod asked {
 }
 
 pub use asked::{compute, cuda_device};
-use asked::{count, id, memory, usable};
+use asked::{count, id, libraries, memory, usable};
 
 #[cfg(all(test, not(feature = "cuda")))]
 mod tests {

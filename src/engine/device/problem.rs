@@ -6,10 +6,24 @@ use super::kernels::{Kernels, Version};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CudaProblem {
     #[error(
-        "this binary was built without CUDA; with the CUDA toolkit (nvcc) and NVIDIA's driver installed, build one with \
-         `cargo build --release --features cuda`"
+        "this binary was built without CUDA; with the CUDA toolkit (nvcc) installed, build one with `cargo build --release \
+         --features cuda`"
     )]
     NotBuilt,
+    #[error(
+        "NVIDIA's driver is not installed here ({reason}); install it where there is an NVIDIA GPU; with hardware.device = \
+         \"auto\" or \"cpu\" runs train on the processor"
+    )]
+    NoDriverLibrary { reason: String },
+    #[error(
+        "cuBLAS, NVIDIA's library for matrix products, was not found ({reason}); `pip install {package}` in the Python environment that \
+         is active when the program starts, or put the folder of `libcublas.so` into LD_LIBRARY_PATH"
+    )]
+    NoCublas {
+        reason: String,
+        /// PyPI's, for this driver.
+        package: &'static str,
+    },
     #[error("the CUDA driver does not start: {reason}; {mend}")]
     NoDriver { reason: String, mend: &'static str },
     #[error(
@@ -30,13 +44,12 @@ pub enum CudaProblem {
         visible: Option<String>,
     },
     #[error(
-        "the driver knows CUDA up to {driver}, and the kernels of this binary, compiled with CUDA {}, need {}; install a \
-         newer driver, or build again with a toolkit not newer than {driver}, after `cargo clean`", .kernels.toolkit, .kernels.oldest_driver()
+        "the driver knows CUDA up to {driver}, and the kernels of this binary need {}; install a newer driver", .kernels.oldest_driver()
     )]
     DriverTooOld { driver: Version, kernels: Kernels },
     #[error(
-        "{name} has compute capability {capability}, and the kernels of this binary were compiled for {} and newer; build \
-         again with `{}`", .kernels.capability, build_command(Some(*.capability))
+        "{name} has compute capability {capability}, and this binary has kernels for {} and newer; build again with `{}` and a toolkit \
+         that still knows such cards", .kernels.capability, build_command(Some(*.capability))
     )]
     DeviceTooOld { name: String, capability: Version, kernels: Kernels },
     #[error(
@@ -58,18 +71,24 @@ pub enum CudaProblem {
     Unusable { reason: String },
 }
 
-/// The command, to be called in the source folder, that builds for a device of this compute capability; for the one that
-/// `nvidia-smi` names where it is not known.
+/// The command, to be called in the source folder, that builds for all usual devices and one of this compute capability.
 pub fn build_command(capability: Option<Version>) -> String {
     let command = "cargo build --release --features cuda";
     match capability {
-        // See the header: nvcc refuses some of dfdx's functions without it.
-        Some(capability) if capability < Version::new(8, 0) => format!(
-            "NVCC_APPEND_FLAGS=\"-include $PWD/src/engine/device/before_sm80.h\" CUDA_COMPUTE_CAP={} {command}",
-            capability.digits()
-        ),
-        Some(capability) => format!("CUDA_COMPUTE_CAP={} {command}", capability.digits()),
-        None => command.to_owned(),
+        // What a build makes otherwise runs on everything from here on.
+        Some(capability) if capability < Version::new(7, 5) => {
+            format!("RUNNER_CUDA_ARCHITECTURES={} {command}", capability.digits())
+        }
+        _ => command.to_owned(),
+    }
+}
+
+/// PyPI's package with cuBLAS for a driver of this major release.
+pub fn cublas_package(driver: Option<u32>) -> &'static str {
+    match driver {
+        Some(11) => "nvidia-cublas-cu11",
+        Some(12) => "nvidia-cublas-cu12",
+        _ => "nvidia-cublas",
     }
 }
 
@@ -81,30 +100,36 @@ fn hidden_by(visible: Option<&str>) -> String {
 mod tests {
     use super::*;
 
-    const KERNELS: Kernels =
-        Kernels { toolkit: Version::new(13, 0), ptx: Version::new(9, 0), capability: Version::new(8, 0) };
+    fn kernels() -> Kernels {
+        let (toolkit, ptx) = (Version::new(13, 0), Version::new(7, 4));
+        Kernels { toolkit, ptx, capability: Version::new(7, 5), compiled: Vec::new() }
+    }
 
     #[test]
-    fn an_old_driver_is_told_both_ways_out() {
-        let text = CudaProblem::DriverTooOld { driver: Version::new(12, 4), kernels: KERNELS }.to_string();
-        assert!(text.contains("up to 12.4") && text.contains("need 13.0"), "{text}");
-        assert!(text.contains("newer driver") && text.contains("toolkit not newer than 12.4"), "{text}");
+    fn an_old_driver_is_told_what_is_needed() {
+        let text = CudaProblem::DriverTooOld { driver: Version::new(11, 2), kernels: kernels() }.to_string();
+        assert!(text.contains("up to 11.2") && text.contains("need 11.4; install a newer driver"), "{text}");
     }
 
     #[test]
     fn an_old_device_is_told_how_to_build_for_it() {
-        let capability = Version::new(7, 5);
-        let text = CudaProblem::DeviceTooOld { name: "Tesla T4".to_owned(), capability, kernels: KERNELS };
+        let capability = Version::new(7, 0);
+        let text =
+            CudaProblem::DeviceTooOld { name: "Tesla V100".to_owned(), capability, kernels: kernels() };
         let text = text.to_string();
-        assert!(text.contains("Tesla T4 has compute capability 7.5"), "{text}");
-        assert!(text.contains("CUDA_COMPUTE_CAP=75 cargo build --release --features cuda"), "{text}");
-        assert!(text.contains("-include $PWD/src/engine/device/before_sm80.h"), "{text}");
+        assert!(text.contains("Tesla V100 has compute capability 7.0"), "{text}");
         assert!(
-            std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join("src/engine/device/before_sm80.h")
-                .is_file()
+            text.contains("RUNNER_CUDA_ARCHITECTURES=70 cargo build --release --features cuda"),
+            "{text}"
         );
-        assert!(!build_command(Some(Version::new(8, 6))).contains("before_sm80"));
+        assert_eq!(build_command(Some(Version::new(8, 6))), build_command(None));
+    }
+
+    #[test]
+    fn the_package_with_cublas_goes_with_the_driver() {
+        assert_eq!(cublas_package(Some(12)), "nvidia-cublas-cu12");
+        assert_eq!(cublas_package(Some(13)), "nvidia-cublas");
+        assert_eq!(cublas_package(None), "nvidia-cublas");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use ::dfdx::dtypes::f16;
 use ::dfdx::prelude::*;
 
 use super::driver;
+use crate::ops::cuda::load_kernels;
 
 /// Sizes that are multiples of nothing, and larger than one block of threads.
 const ROWS: usize = 37;
@@ -27,9 +28,10 @@ const KINDS: [(&str, f64); 5] = [
 /// What the device says, or the first kind that differs by too much.
 ///
 /// # Panics
-/// dfdx panics where it cannot compile a kernel: call this in a process of its own.
+/// A driver may end the process, and dfdx may panic: call this in a process of its own.
 pub fn compute(ordinal: usize) -> Result<Vec<(String, f64)>, String> {
     let device = Cuda::try_build(ordinal, 0).map_err(in_words)?;
+    load_kernels(&device).map_err(|error| error.to_string())?;
     let found = results(&device).map_err(in_words)?;
     let expected = results(&Cpu::default()).map_err(|error| error.to_string())?;
     let mut differences = Vec::new();

@@ -1,4 +1,4 @@
-// What dfdx's kernels leave out: work on gradients that never become tensors. Compiled when a run starts. It includes no header and wants no particular GPU, so that it compiles for all of them and wherever the library is.
+// What dfdx's kernels leave out: work on gradients that never become tensors. Compiled by the build for all kinds of GPUs.
 
 typedef unsigned long long count;
 

@@ -7,6 +7,7 @@ use dfdx::prelude::*;
 
 use super::{Buffer, F16, Mixed, Ops, OutOfMemory, Transfer};
 
+pub mod carried;
 mod kernels;
 #[cfg(test)]
 mod tests;
@@ -17,10 +18,10 @@ use kernels::MAX_BLOCKS;
 impl Ops<f32> for Cuda {}
 impl Ops<F16> for Cuda {}
 
-/// Makes a device ready for the operations of this module, which fail before.
+/// Makes a device ready for dfdx's operations and those of this module, which fail before.
 pub fn load_kernels(device: &Cuda) -> Result<(), KernelError> {
     let device = driver(device).map_err(KernelError::Device)?;
-    kernels::load(&device)
+    carried::load(&device)
 }
 
 /// The driver's device behind dfdx's.

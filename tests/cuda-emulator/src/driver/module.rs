@@ -5,7 +5,7 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use super::state::{Loaded, pointer};
+use super::state::{Decoded, Loaded, pointer};
 use super::{CudaError, Driver, answer, give};
 use crate::machine::decode;
 use crate::ptx;
@@ -85,24 +85,13 @@ impl Driver {
     /// Loads PTX for the current device: the module's handle.
     fn load(&mut self, text: &CStr) -> Result<usize, CudaError> {
         let device = self.working()?;
-        let refused = |reason: String| {
-            eprintln!("CUDA emulator: {reason}");
-            CudaError::INVALID_PTX
-        };
         let text = text.to_str().map_err(|_| refused("the module is not PTX".to_owned()))?;
+        if let Some(known) = self.decoded.get(text).cloned() {
+            self.check(known.version, &known.target)?;
+            return Ok(self.keep(Loaded { kernels: known.kernels, device, globals: Vec::new() }));
+        }
         let module = ptx::parse(text).map_err(|error| refused(error.to_string()))?;
-        let (major, minor) = module.version;
-        let known = self.settings.driver_version;
-        if driver_for_ptx(module.version) > known {
-            eprintln!("CUDA emulator: PTX {major}.{minor} is newer than driver {known} knows");
-            return Err(CudaError::UNSUPPORTED_PTX_VERSION);
-        }
-        let (major, minor) = self.settings.compute_capability;
-        let target =
-            module.target.trim_start_matches("sm_").trim_end_matches(char::is_alphabetic).parse::<u32>();
-        if !target.is_ok_and(|target| target <= 10 * major + minor) {
-            return Err(refused(format!("{} is not for a device of {major}.{minor}", module.target)));
-        }
+        self.check(module.version, &module.target)?;
         let mut addresses = HashMap::new();
         for global in &module.globals {
             let address =
@@ -114,15 +103,39 @@ impl Driver {
             }
             addresses.insert(global.name.clone(), address);
         }
-        let loaded = Loaded {
-            kernels: decode(&module, &addresses),
-            device,
-            globals: addresses.into_values().collect(),
-        };
+        let kernels = Arc::new(decode(&module, &addresses));
+        if addresses.is_empty() {
+            let (version, target, kernels) = (module.version, module.target, Arc::clone(&kernels));
+            self.decoded.insert(text.to_owned(), Decoded { version, target, kernels });
+        }
+        Ok(self.keep(Loaded { kernels, device, globals: addresses.into_values().collect() }))
+    }
+
+    fn keep(&mut self, loaded: Loaded) -> usize {
         let handle = self.new_handle();
         self.modules.insert(handle, Arc::new(loaded));
-        Ok(handle)
+        handle
     }
+
+    /// Whether the driver knows a text's version, and the device can run what it is for.
+    fn check(&self, version: (u32, u32), target: &str) -> Result<(), CudaError> {
+        let known = self.settings.driver_version;
+        if driver_for_ptx(version) > known {
+            eprintln!("CUDA emulator: PTX {}.{} is newer than driver {known} knows", version.0, version.1);
+            return Err(CudaError::UNSUPPORTED_PTX_VERSION);
+        }
+        let (major, minor) = self.settings.compute_capability;
+        let number = target.trim_start_matches("sm_").trim_end_matches(char::is_alphabetic).parse::<u32>();
+        if number.is_ok_and(|number| number <= 10 * major + minor) {
+            return Ok(());
+        }
+        Err(refused(format!("{target} is not for a device of {major}.{minor}")))
+    }
+}
+
+fn refused(reason: String) -> CudaError {
+    eprintln!("CUDA emulator: {reason}");
+    CudaError::INVALID_PTX
 }
 
 /// The first driver that takes a version of PTX, by the release notes in NVIDIA's PTX manual.

@@ -1,6 +1,6 @@
 //! All that the driver knows: one for the process, behind a lock.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::c_void;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -27,10 +27,18 @@ pub struct Device {
 
 /// A loaded module.
 pub struct Loaded {
-    pub kernels: Kernels,
+    pub kernels: Arc<Kernels>,
     /// Device and addresses of its global variables.
     pub device: usize,
     pub globals: Vec<u64>,
+}
+
+/// What comes of a text.
+#[derive(Clone)]
+pub struct Decoded {
+    pub version: (u32, u32),
+    pub target: String,
+    pub kernels: Arc<Kernels>,
 }
 
 /// What a kernel or a function of cuBLAS did so far.
@@ -47,6 +55,9 @@ pub struct Driver {
     pub memory: Memory,
     pub devices: Vec<Device>,
     pub modules: BTreeMap<usize, Arc<Loaded>>,
+    /// Texts without global variables, which are the same wherever they are loaded: a program loads the same ones on each device, and
+    /// tests open a device many times.
+    pub decoded: HashMap<String, Decoded>,
     /// Handles of kernels: the module and the program in it.
     pub functions: BTreeMap<usize, (Arc<Loaded>, usize)>,
     pub streams: BTreeSet<usize>,
@@ -73,6 +84,7 @@ impl Driver {
             memory: Memory::default(),
             devices: (0..settings.devices).map(|_| Device::default()).collect(),
             modules: BTreeMap::new(),
+            decoded: HashMap::new(),
             functions: BTreeMap::new(),
             streams: BTreeSet::new(),
             events: BTreeMap::new(),

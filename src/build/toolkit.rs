@@ -1,0 +1,77 @@
+//! NVIDIA's compiler.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A toolkit that compiles kernels.
+pub struct Toolkit {
+    nvcc: PathBuf,
+    /// What `nvcc --version` prints.
+    pub version: String,
+    /// As 13 and 0.
+    pub release: (u32, u32),
+    /// As 75 for 7.5, lowest first.
+    pub architectures: Vec<u32>,
+}
+
+impl Toolkit {
+    /// That of `$CUDA_PATH`, `$CUDA_HOME` or `$CUDA_ROOT`, of the PATH, or in a usual place.
+    ///
+    /// # Errors
+    /// Where there is one and it does not work.
+    pub fn find() -> Result<Option<Self>, String> {
+        let variables = ["CUDA_PATH", "CUDA_HOME", "CUDA_ROOT"];
+        for variable in variables {
+            println!("cargo::rerun-if-env-changed={variable}");
+        }
+        let named = variables.into_iter().filter_map(env::var_os).map(|root| Path::new(&root).join("bin"));
+        let path = env::var_os("PATH").unwrap_or_default();
+        let usual = ["/usr/local/cuda/bin", "/opt/cuda/bin"].map(PathBuf::from);
+        let folders = named.chain(env::split_paths(&path)).chain(usual);
+        let file = if cfg!(windows) { "nvcc.exe" } else { "nvcc" };
+        let Some(nvcc) = folders.map(|folder| folder.join(file)).find(|nvcc| nvcc.is_file()) else {
+            println!("cargo::rerun-if-env-changed=PATH");
+            return Ok(None);
+        };
+        println!("cargo::rerun-if-changed={}", nvcc.display());
+        let version = said(&nvcc, "--version")?;
+        let release = version.split_once("release ").and_then(|(_, rest)| {
+            let (major, rest) = rest.split_once('.')?;
+            let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+            Some((major.parse().ok()?, rest[..digits].parse().ok()?))
+        });
+        let release =
+            release.ok_or_else(|| format!("{} does not say its release: {version}", nvcc.display()))?;
+        let listed = said(&nvcc, "--list-gpu-code")?;
+        let mut architectures: Vec<u32> =
+            listed.lines().filter_map(|line| line.trim().strip_prefix("sm_")?.parse().ok()).collect();
+        architectures.sort_unstable();
+        architectures.dedup();
+        Ok(Some(Self { nvcc, version, release, architectures }))
+    }
+
+    pub fn nvcc(&self) -> Command {
+        Command::new(&self.nvcc)
+    }
+
+    pub fn ptxas(&self) -> Command {
+        let beside = self.nvcc.with_file_name(if cfg!(windows) { "ptxas.exe" } else { "ptxas" });
+        if beside.is_file() { Command::new(beside) } else { Command::new("ptxas") }
+    }
+}
+
+fn said(nvcc: &Path, argument: &str) -> Result<String, String> {
+    run(Command::new(nvcc).arg(argument))
+}
+
+/// Runs a program to its good end: what it printed.
+///
+/// # Errors
+/// The command and what it said.
+pub fn run(command: &mut Command) -> Result<String, String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+    if output.status.success() { Ok(stdout) } else { Err(format!("{command:?} fails:\n{stdout}{stderr}")) }
+}
