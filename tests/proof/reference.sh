@@ -82,7 +82,7 @@ choose_text() {
         mkdir -p "$out/data/tinyshakespeare" && ln -sf "$file" "$out/data/tinyshakespeare/input.txt"
         export RUNNER_DATA_DIR=$out/data
     else
-        reads="$(basename "$file"), which is not Tiny Shakespeare" text=('data.corpus=""' "data.path=$file")
+        reads="$(basename "$file"), which is not Tiny Shakespeare" text=('data.corpus=""' "data.path=$(json_string "$file")")
     fi
 }
 
