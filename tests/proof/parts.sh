@@ -20,7 +20,7 @@ part_doctor() {
     call -o doctor.json "$runner" doctor --json
     local code=$? computed
     no_card=""
-    if command -v nvidia-smi >/dev/null; then call -o nvidia-smi.txt nvidia-smi; fi
+    if command -v nvidia-smi >/dev/null; then call -o nvidia-smi.txt timeout 10 nvidia-smi; fi
     [ "$code" -ne 124 ] || { fell 124; return; }
     figure "runner" "$(sed -n 's/.*"text": "\(runner [^"]*\)".*/\1/p' doctor.json | head -n 1)"
     figure "processor" "$(sed -n 's/.*"text": "\([^"]* cores[^"]*\)".*/\1/p' doctor.json | head -n 1)"
@@ -139,7 +139,7 @@ part_resume() {
 memory_in_use() {
     local mib
     command -v nvidia-smi >/dev/null || return
-    mib=$(nvidia-smi -i "${CUDA_VISIBLE_DEVICES:-0}" --query-gpu=memory.used --format=csv,noheader,nounits 2>/dev/null | head -n 1)
+    mib=$(timeout 10 nvidia-smi -i "${CUDA_VISIBLE_DEVICES:-0}" --query-gpu=memory.used --format=csv,noheader,nounits 2>/dev/null | head -n 1)
     [[ $mib =~ ^[0-9]+$ ]] && echo $((mib * 1048576))
 }
 
