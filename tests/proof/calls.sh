@@ -66,11 +66,11 @@ fell() {
 
 # Whether the run in this folder was skipped, as one that needs a GPU is without one: then the reason is set.
 was_skipped() { # folder of a run
-    grep -qs '^status = "skipped"' "$1/manifest.toml" || return 1
-    because=$(sed -n 's/^message = "\(.*\)"$/\1/p' "$1/manifest.toml")
+    [ "$(of_manifest "$1" status)" = skipped ] || return 1
+    because=$(of_manifest "$1" message)
 }
 
-of_manifest() { # folder of a run, key: its first value, without quotes
-    sed -n "s/^$2 = \"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p" "$1/manifest.toml" 2>/dev/null | head -n 1
+# A value on one line of a run's manifest, the first one of its name, without the quotes, of which there may be one or three.
+of_manifest() { # folder of a run, key
+    sed -n "s/^$2 = [\"']*\(.*[^\"']\)[\"']*\$/\1/p" "$1/manifest.toml" 2>/dev/null | head -n 1
 }
-

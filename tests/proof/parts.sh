@@ -42,7 +42,7 @@ part_doctor() {
 }
 
 # What an error says where there is no GPU, or no driver for it.
-readonly without_card='no CUDA device|needs a CUDA GPU|CUDA driver does not start|built without CUDA'
+readonly without_card='no CUDA device|needs a CUDA GPU|driver does not start|driver is not installed|built without CUDA'
 no_card=""
 
 # What the doctor found of this kind (problem, note), without how fast the program was built to be.
