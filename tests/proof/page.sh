@@ -14,7 +14,7 @@ page() {
     {
         printf '# runner on a GPU\n\n'
         printf '%s, at most %s min%s; %s s so far. `%s`, %s.\n' "$started" "$minutes" "${tiny:+, TINY: the figures mean nothing}" "$SECONDS" \
-            "$("$runner" --version 2>/dev/null)" "$(uname -srm)"
+            "$called" "$(uname -srm)"
         [ ! -f "$bundle/BUILD" ] || printf '%s.\n' "$(paste -sd' ' "$bundle/BUILD")"
         printf '\n| part | verdict | time | |\n|---|---|---:|---|\n'
         for part in $all_parts; do
