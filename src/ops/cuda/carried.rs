@@ -36,7 +36,7 @@ struct Pack {
 }
 
 mod generated {
-    use super::{Image, Module, Pack};
+    use super::*;
 
     include!(concat!(env!("OUT_DIR"), "/carried.rs"));
 }
