@@ -39,6 +39,8 @@
 //! | operation | a method of the trait in [`ops`] with a body composed from dfdx operations; its fused twin in `ops/cpu` |
 //! | device | one arm in [`engine::open`] |
 //! | number format | a variant of `DtypeKind` with its word in `config/keys/rows/hardware.rs`, and what it is refused for in `config/plan/rules.rs`; on a GPU a type in `ops/format.rs`, on the processor an `Operand` in `ops/cpu` |
+//! | kernel for GPUs | a `.cu` file in `ops/cuda`, which the build compiles and the program carries; for an operation of dfdx's that was not used on a GPU before, its row in `ops/cuda/table.rs` |
+//! | function of NVIDIA's libraries | its row in `engine/device/loaded/forwards.rs` |
 //! | kernel for bf16 | a file in `ops/cpu/bf16`, a variant of its `Kernel` |
 //! | report section | a function and its entry in the `SECTIONS` of [`report`] |
 //! | picture of a comparison | a file in `report/compare/figures`, its line in the `PLANS` there |

@@ -25,7 +25,7 @@ pub fn write_nothing(out: &Path) -> Result<(), String> {
                 pub fn present() -> bool {\n    // SAFETY: a program that calls this does not link.\n    \
                 unsafe { nvcc_was_not_found_so_that_this_build_has_no_kernels() };\n    false\n}\n\
                 pub const RELEASE: (u32, u32) = (0, 0);\npub const LANGUAGE: (u32, u32) = (0, 0);\n\
-                pub static IMAGES: &[Image] = &[];\npub static PACKS: &[Pack] = &[];\n";
+                pub static IMAGES: &[super::Image] = &[];\npub static PACKS: &[super::Pack] = &[];\n";
     write(&out.join("carried.rs"), text.as_bytes())
 }
 
@@ -34,17 +34,18 @@ pub fn write_all(out: &Path, compiled: &Compiled<'_>) -> Result<(), String> {
     let Compiled { release, folder, names, texts, code } = compiled;
     let mut list = String::new();
     let mut language = (0, 0);
-    list.push_str("pub fn present() -> bool {\n    true\n}\npub static IMAGES: &[Image] = &[\n");
+    list.push_str("pub fn present() -> bool {\n    true\n}\npub static IMAGES: &[super::Image] = &[\n");
     for (name, modules) in *names {
         let text = read(&folder.join(format!("{name}.{}.ptx", texts[0])))?;
         let kernels: Vec<&str> = text.lines().filter_map(kernel).collect();
-        let _ = writeln!(list, "    Image {{ modules: &[");
+        let _ = writeln!(list, "    super::Image {{ modules: &[");
         for module in *modules {
             let functions: Vec<&&str> = kernels.iter().filter(|kernel| belongs(kernel, module)).collect();
             if functions.is_empty() {
                 return Err(format!("{name}.cu has no kernel for the module {module}"));
             }
-            let _ = writeln!(list, "        Module {{ name: {module:?}, functions: &{functions:?} }},");
+            let _ =
+                writeln!(list, "        super::Module {{ name: {module:?}, functions: &{functions:?} }},");
         }
         let _ = writeln!(list, "    ] }},");
         for architecture in *texts {
@@ -53,7 +54,7 @@ pub fn write_all(out: &Path, compiled: &Compiled<'_>) -> Result<(), String> {
                 language.max(version(&text).ok_or_else(|| format!("{name}.cu: text without a version"))?);
         }
     }
-    list.push_str("];\npub static PACKS: &[Pack] = &[\n");
+    list.push_str("];\npub static PACKS: &[super::Pack] = &[\n");
     let packs = texts.iter().map(|one| (one, "ptx")).chain(code.iter().map(|one| (one, "cubin")));
     for (architecture, ending) in packs {
         let mut whole = Vec::new();
@@ -73,7 +74,7 @@ pub fn write_all(out: &Path, compiled: &Compiled<'_>) -> Result<(), String> {
         let compiled = ending == "cubin";
         let _ = writeln!(
             list,
-            "    Pack {{ architecture: {architecture}, compiled: {compiled}, lengths: &{lengths:?}, \
+            "    super::Pack {{ architecture: {architecture}, compiled: {compiled}, lengths: &{lengths:?}, \
              packed: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/kernels/{file}\")) }},"
         );
     }

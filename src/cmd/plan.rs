@@ -72,7 +72,10 @@ Fields of --json, null where something is not known:
 
 pub fn run(args: Args) -> Result<Exit, Error> {
     let launcher = Launcher::new().among(&args.runs_dir);
-    let planned = load_plans(&args.selection, &launcher, prepare::Place::Here)?;
+    // As on a cluster's login node: what is planned there is trained where the driver is.
+    let no_driver = engine::device::driver_is_missing();
+    let place = if no_driver { prepare::Place::Elsewhere } else { prepare::Place::Here };
+    let planned = load_plans(&args.selection, &launcher, place)?;
     let earlier: Vec<Manifest> = scan(&args.runs_dir).into_iter().filter_map(|(_, run)| run.ok()).collect();
     let mut past = launcher.past(earlier.iter());
     if args.probe {
@@ -89,6 +92,7 @@ pub fn run(args: Args) -> Result<Exit, Error> {
         .chain(short_of_memory(&planned, &launcher))
         .chain(short_of_disk)
         .chain(slow_to_stop(&planned))
+        .chain(no_driver.then(|| unusable_devices(&planned)).into_iter().flatten())
         .collect();
     let promises = kept_promises(earlier.iter());
     if args.json {
@@ -223,6 +227,18 @@ fn slow_to_stop(planned: &[Planned]) -> Option<String> {
         saving.filter_map(|run| Some((run.cost.as_ref()?.checkpoint_bytes(&run.plan.optimizer.kind), run)));
     let (bytes, run) = sizes.max_by_key(|(bytes, _)| *bytes)?;
     Some(format!("{}: {}", name(run), grace::beforehand(bytes)?))
+}
+
+/// In words, which devices runs ask for that are not on this machine. Each is told once.
+fn unusable_devices(planned: &[Planned]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for error in planned.iter().filter_map(|run| engine::check_device(&run.plan).err()) {
+        let warning = format!("{error}; this machine can plan such a run and not train it");
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
+    warnings
 }
 
 /// Whether the run is to train in a number format that is slow on this processor.

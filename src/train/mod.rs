@@ -139,7 +139,9 @@ fn train_plan(
     // Once, at the beginning: who goes on with a run knows it.
     let gains_nothing = go_on.is_none() && here.kernel.is_some() && !engine::device::bf16_gains();
     let gains_nothing = gains_nothing.then(|| engine::device::BF16_GAINS_NOTHING.to_owned());
-    let notices = notices.into_iter().chain(other_kernel).chain(gains_nothing).collect();
+    let automatic = matches!(*plan.hardware.device, DeviceChoice::Auto);
+    let passed_over = automatic.then(engine::device::gpu_passed_over).flatten();
+    let notices = notices.into_iter().chain(other_kernel).chain(gains_nothing).chain(passed_over).collect();
     let mut attempt = 1;
     if let Some(this) = manifest.attempts.last_mut() {
         this.from_step = go_on.as_ref().map_or(0, |go_on| go_on.state.step);

@@ -5,6 +5,7 @@
 //! real GPU cannot be told to fail. Without it these tests are ignored.
 #![cfg(all(feature = "cuda", unix))]
 
+mod alone;
 mod doctor;
 mod emulator;
 mod memory;

@@ -8,7 +8,7 @@ use super::emulator::expect;
 use super::shop::{Call, Shop};
 
 /// A model so small that an emulated GPU trains it in a moment, with everything that a run can do.
-const SMALL: &str = r#"
+pub const SMALL: &str = r#"
 [model]
 n_layer = 1
 n_head = 2

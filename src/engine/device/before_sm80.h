@@ -1,4 +1,4 @@
-// Lets nvcc compile dfdx 0.13 for GPUs before compute capability 8.0 (V100, T4, RTX 20). The README says how it is used.
+// Lets nvcc compile dfdx 0.13 for GPUs before compute capability 8.0 (V100, T4, RTX 20). `src/build/kernels.rs` has nvcc include it.
 //
 // For these, dfdx brings functions of its own for the larger and the smaller of two half-precision numbers, which CUDA had only
 // from 8.0 on when dfdx was written. Newer toolkits have them for every GPU, under the same names, and nvcc refuses the second

@@ -70,6 +70,17 @@ pub fn cuda_devices() -> Result<usize, String> {
     count().and_then(|count| libraries().map(|()| count)).map_err(|problem| problem.to_string())
 }
 
+/// Whether this binary could use a GPU and the driver's library is not on this machine.
+pub fn driver_is_missing() -> bool {
+    matches!(count(), Err(CudaProblem::NoDriverLibrary { .. }))
+}
+
+/// Why a run that leaves the choice of a device to the program is on the processor though there is a GPU: a library is missing.
+pub fn gpu_passed_over() -> Option<String> {
+    count().ok()?;
+    libraries().err().map(|problem| format!("there is a GPU, and the run is on the processor: {problem}"))
+}
+
 /// Number of CUDA devices that the driver has, whether or not they can be used.
 pub fn cuda_devices_listed() -> Result<usize, CudaProblem> {
     count()

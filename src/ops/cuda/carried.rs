@@ -14,17 +14,20 @@ use cudarc::nvrtc::Ptx;
 use super::kernels::KernelError;
 
 /// A file of kernels, compiled.
+#[allow(dead_code, reason = "a build that checks types only has none")]
 struct Image {
     modules: &'static [Module],
 }
 
 /// A name under which a device keeps kernels.
+#[allow(dead_code, reason = "a build that checks types only has none")]
 struct Module {
     name: &'static str,
     functions: &'static [&'static str],
 }
 
 /// All images for one kind of GPUs.
+#[allow(dead_code, reason = "a build that checks types only has none")]
 struct Pack {
     /// The compute capability without its point.
     architecture: u32,
@@ -36,8 +39,6 @@ struct Pack {
 }
 
 mod generated {
-    use super::*;
-
     include!(concat!(env!("OUT_DIR"), "/carried.rs"));
 }
 
