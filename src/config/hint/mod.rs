@@ -64,7 +64,8 @@ pub(super) fn for_key(written: Option<&str>, name: &str, spelling: Spelling) -> 
         Some((prefix, leaf)) if !leaf.is_empty() => (prefix.rsplit(['.', '/', ':']).next(), leaf),
         _ => (None, name),
     };
-    let written = prefix.filter(|prefix| section_of(prefix).is_some()).or(written);
+    let is_header = |prefix: &&str| section_of(prefix).is_some() || names::section(prefix).is_some();
+    let written = prefix.filter(is_header).or(written);
     let section = written.and_then(section_of);
     if let Some(("", why)) = written.and_then(names::section) {
         return told(Meaning::Absent(why), None, leaf, spelling);
@@ -130,8 +131,30 @@ fn meaning(written: Option<&str>, section: Option<&'static str>, leaf: &str) -> 
         return None;
     }
     let (name, header) = (words::Words::of(leaf), words::Words::of(written.unwrap_or_default()));
-    let rule = words::rule(&name, section, &header)?;
-    schema::key(rule.key).map(|key| Meaning::Key(key, rule.note))
+    if let Some(rule) = words::rule(&name, section, &header) {
+        return schema::key(rule.key).map(|key| Meaning::Key(key, rule.note));
+    }
+    meaning(written, section, &words::without_denial(leaf)?).and_then(denied)
+}
+
+/// What `no_checkpoints` says, where `checkpoints` says this. A key that has no value for "none" is not what is meant.
+fn denied(meaning: Meaning) -> Option<Meaning> {
+    let key = match meaning {
+        Meaning::Absent(why) => return Some(Meaning::Absent(why)),
+        Meaning::Key(key, _) | Meaning::Nearest(key) => key,
+        Meaning::Foreign(foreign) => match schema::key(foreign.key) {
+            Some(key) => key,
+            None => return Some(Meaning::Foreign(foreign)),
+        },
+        Meaning::Own(keys) => match keys[..] {
+            [key] => key,
+            _ => return None,
+        },
+    };
+    match key.kind {
+        schema::Kind::Switch => Some(Meaning::Key(key, names::OTHER_WAY)),
+        _ => key.zero.map(|_| Meaning::Key(key, names::ZERO_IS_OFF)),
+    }
 }
 
 /// A plural is the same word.
@@ -179,6 +202,7 @@ fn after_its_section(leaf: &str) -> Option<Meaning> {
         // `eval_batch_size` is not `train.batch_size`.
         let whole = !matches!(head.as_str(), "eval" | "val");
         let own = schema::keys_of(section).find(|key| whole && is_spelled(key, &rest));
+        let section = if whole { section } else { "" };
         own.map(|key| Meaning::Own(vec![key])).or_else(|| in_context(&head, section, &rest))
     })
 }
@@ -248,6 +272,10 @@ fn nothing_near(section: Option<&str>, leaf: &str) -> String {
         };
     }
     if let Some(keys) = words::topic(&words::Words::of(leaf)) {
+        return format!("there is no such key; {keys}");
+    }
+    let subject = words::subject(&words::Words::of(leaf)).filter(|_| section.and_then(names::whole).is_none());
+    if let Some(keys) = subject {
         return format!("there is no such key; {keys}");
     }
     match section {

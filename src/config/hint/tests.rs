@@ -29,7 +29,7 @@ fn misspellings_lead_to_the_nearest_key_and_nonsense_to_none() {
     assert_eq!(help(Some("train"), "batchSize"), "it is written `batch_size`");
     assert_eq!(help(Some("train"), "batch_sise"), "did you mean `batch_size`?");
     assert_eq!(help(Some("model"), "wieght_decay"), "did you mean `weight_decay` in [optimizer]?");
-    assert!(help(Some("target"), "zzzzzz").starts_with("the keys of [target] are metric, threshold"));
+    assert!(help(Some("target"), "zzzzzz").ends_with("the keys of [target] are metric, threshold"));
     // A slip in another program's name.
     assert!(help(Some("schedule"), "wramup_iters").starts_with("the key is `warmup_steps`"));
 }

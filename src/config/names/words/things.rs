@@ -31,14 +31,14 @@ pub(super) const THINGS: &[Rule] = &[
     ),
     rule(
         &["dropout"],
-        "rate prob p probability attention hidden embed mlp model layers transformer train classifier summary first drop residual heads final output weights softmax",
+        "rate prob p probability attention activation relu act prepost module hidden embed mlp model layers transformer train classifier summary first drop residual heads final output weights softmax",
         "model.dropout",
     ),
     noted(
-        &["no without disable", "bias"],
+        &["not", "bias"],
         "linear mlp attention layers norm layernorm all terms qkv proj",
         "model.bias",
-        "the other way round: true there is false here",
+        OTHER_WAY,
     ),
     rule(
         &["bias"],
@@ -59,8 +59,14 @@ pub(super) const THINGS: &[Rule] = &[
     ),
     rule(&["random sequential fixed", "windows chunks"], "data train order", "data.order"),
     noted(
+        &["not", "shuffle shuffling"],
+        "data train samples examples buffer",
+        "data.order",
+        "true there is \"sequential\" here, false \"fixed_windows\"",
+    ),
+    noted(
         &["shuffle shuffling"],
-        "data train samples buffer interval epochs each dim windows indices sequences chunks documents",
+        "data train samples examples merged before merging buffer interval epochs each first dim windows indices sequences chunks documents",
         "data.order",
         "true is \"fixed_windows\", false is \"sequential\"",
     ),
@@ -77,6 +83,7 @@ pub(super) const THINGS: &[Rule] = &[
         "sample interleave train rates corpora",
         "data.weights",
     ),
+    rule(&["cached"], "data tokens tokenized", "data.cache"),
     rule(&["encoding encoder"], "kind model data", "data.tokenizer"),
     rule(&["separator delimiter"], "document doc data tokens string", "data.separator"),
     rule(&["append add insert", "eos eod"], "tokens document end", "data.separator"),
@@ -98,7 +105,7 @@ pub(super) const THINGS: &[Rule] = &[
     rule(&["device"], "kind train compute cuda map", "hardware.device"),
     noted(
         &["dtype"],
-        "train model weights compute kind param mixed torch parameter half full pure opt level scaler grad pt bits default backend memory efficient eval",
+        "train model weights activation downcast compute kind param mixed torch parameter half full pure opt level scaler grad pt bits default backend memory efficient eval apex",
         "hardware.dtype",
         MIXED,
     ),

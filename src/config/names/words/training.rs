@@ -25,7 +25,7 @@ pub(super) const TRAINING: &[Rule] = &[
     ),
     rule(&["recompute remat recomputation rematerialization"], "layers", "train.activation_checkpointing"),
     // Validation.
-    rule(&["eval", "interval"], "steps train model loss during run", "train.eval_interval"),
+    rule(&["eval", "interval"], "steps train model loss during run min max set", "train.eval_interval"),
     rule(&["eval", "steps"], "train run between per", "train.eval_interval"),
     noted(&["eval", "epochs"], "per interval train", "train.eval_interval", EPOCHS_BETWEEN),
     noted(&["eval", "interval steps", "epochs"], "train", "train.eval_interval", EPOCHS_BETWEEN),
@@ -69,7 +69,7 @@ pub(super) const TRAINING: &[Rule] = &[
     // Checkpoints.
     rule(
         &["keep", "last checkpoint save max total"],
-        "steps models recent k limit latest",
+        "steps models recent k limit latest most by age",
         "checkpoint.keep_last",
     ),
     noted(
@@ -95,13 +95,13 @@ pub(super) const TRAINING: &[Rule] = &[
     rule(&["keep last", "checkpoint", "last keep k limit"], "max", "checkpoint.keep_last"),
     rule(
         &["save checkpoint", "interval"],
-        "steps model models state train weights save between",
+        "steps model models state train weights save between min max batches k",
         "checkpoint.interval",
     ),
     rule(&["save checkpoint", "steps"], "model train between per", "checkpoint.interval"),
     noted(
         &["save checkpoint", "interval steps", "epochs"],
-        "model train",
+        "model train k",
         "checkpoint.interval",
         EPOCHS_BETWEEN,
     ),
@@ -128,14 +128,20 @@ pub(super) const TRAINING: &[Rule] = &[
         "max new text",
         "sample.max_new_tokens",
     ),
-    rule(&["temperature"], "sample softmax text decode", "sample.temperature"),
-    rule(&["topk"], "sample text filter filtering tokens logits", "sample.top_k"),
-    rule(&["topp nucleus"], "sample text filter filtering p", "sample.top_p"),
+    rule(&["temperature"], "sample softmax text decode random", "sample.temperature"),
+    rule(&["topk"], "random sample text filter filtering tokens logits", "sample.top_k"),
+    rule(&["topp nucleus"], "random sample text filter filtering p", "sample.top_p"),
     // Warm-up and what follows it.
-    noted(&["warmup", "quota"], "steps lr linear schedule train", "schedule.warmup_steps", RATIO),
+    noted(&["warmup", "fraction"], "steps lr linear schedule train", "schedule.warmup_steps", RATIO),
     noted(&["warmup", "epochs"], "lr linear schedule", "schedule.warmup_steps", EPOCHS),
     noted(&["warmup", "tokens"], "lr linear schedule max", "schedule.warmup_steps", TOKENS),
     noted(&["warmup", "samples examples"], "lr", "schedule.warmup_steps", SEQUENCES),
+    noted(
+        &["momentum", "schedule"],
+        "muon kind",
+        "optimizer.momentum_warmup_steps",
+        "Muon's momentum alone changes, linearly from momentum_start",
+    ),
     rule(&["momentum", "warmup"], "steps muon interval", "optimizer.momentum_warmup_steps"),
     rule(&["momentum", "init"], "muon warmup", "optimizer.momentum_start"),
     rule(
@@ -144,7 +150,7 @@ pub(super) const TRAINING: &[Rule] = &[
         "schedule.warmup_steps",
     ),
     rule(&["warmup"], "linear schedule train", "schedule.warmup_steps"),
-    noted(&["decay stable", "quota"], "steps lr linear schedule length wsd", "schedule.decay_steps", RATIO),
+    noted(&["decay stable", "fraction"], "steps lr linear schedule length wsd", "schedule.decay_steps", RATIO),
     noted(&["decay", "epochs"], "lr linear schedule cosine", "schedule.decay_steps", EPOCHS),
     noted(&["decay", "tokens"], "lr linear schedule", "schedule.decay_steps", TOKENS),
     noted(&["decay", "samples examples"], "lr", "schedule.decay_steps", SEQUENCES),
@@ -183,6 +189,12 @@ pub(super) const TRAINING: &[Rule] = &[
         "adamw muon layers optimizer",
         "optimizer.adamw_learning_rate",
         "with kind = \"muon\" one rate for embeddings, layer norms and biases together; otherwise all have `learning_rate`",
+    ),
+    noted(
+        &["adamw", "lr", "fraction"],
+        "optimizer muon",
+        "optimizer.adamw_learning_rate",
+        "a share of Muon's rate there, a learning rate here",
     ),
     rule(&["adamw", "lr"], "optimizer muon max peak", "optimizer.adamw_learning_rate"),
     rule(
@@ -224,6 +236,7 @@ pub(super) const TRAINING: &[Rule] = &[
     rule(&["grad max", "norm"], "max l2 total limit threshold global clip", "optimizer.grad_clip"),
     rule(&["grad", "max limit threshold"], "norm", "optimizer.grad_clip"),
     rule(&["optimizer"], "kind choice train model", "optimizer.kind"),
+    noted(&["muon adamw sgd"], "optimizer", "optimizer.kind", "\"adamw\", \"sgd\" or \"muon\""),
     // How much text at a time.
     rule(
         &["grad batch microbatch batches", "accumulate"],
@@ -240,6 +253,12 @@ pub(super) const TRAINING: &[Rule] = &[
         "batch grad global",
         "train.gradient_accumulation_steps",
         "forward and backward passes per step",
+    ),
+    noted(
+        &["tokens", "fwdbwd forward fwd microbatch micro pass"],
+        "per batch interval backward device",
+        "train.batch_size",
+        "in sequences here: tokens / sequence_length",
     ),
     noted(
         &["batch steps", "tokens"],
@@ -284,7 +303,7 @@ pub(super) const TRAINING: &[Rule] = &[
         "max total train optimizer end stop run limit target global maximum grad budget batches loop planned required needed duration length",
         "train.max_steps",
     ),
-    rule(&["batches"], "max total train limit per", "train.max_steps"),
+    rule(&["batches"], "max total train limit per subset", "train.max_steps"),
     rule(&["max total limit budget", "time"], "train run limit runtime total job", "train.max_time"),
     rule(&["runtime walltime wallclock"], "max limit time total", "train.max_time"),
     rule(&["time", "limit budget"], "max run job", "train.max_time"),
