@@ -91,6 +91,23 @@ pub(super) fn for_key(written: Option<&str>, name: &str, spelling: Spelling) -> 
     }
 }
 
+/// The hint for a name in `[sweep]`, which has no keys of its own.
+pub(super) fn for_sweep(name: &str) -> String {
+    const VARIED: &str = "keys to vary stand in [sweep.grid], each with ";
+    let others = || format!("{VARIED}every other; in [[sweep.zip]] together");
+    if !is_legible(name) {
+        return others();
+    }
+    if let Some(foreign) = names::in_section("sweep", &squashed(name)) {
+        return schema::key(foreign.key).map_or_else(
+            || foreign.note.to_owned(),
+            |key| format!("the key is {}{}", spelled(key, None, Spelling::Leaf), aside(foreign.note)),
+        );
+    }
+    let key = for_key(None, name, Spelling::Dotted).key;
+    key.map_or_else(others, |key| format!("{VARIED}a list of its values: {} = [...]", key.name))
+}
+
 fn meaning_or_absent(written: Option<&str>, section: Option<&'static str>, leaf: &str) -> Option<Meaning> {
     meaning(written, section, leaf).or_else(|| words::absent(&words::Words::of(leaf)).map(Meaning::Absent))
 }
@@ -133,6 +150,9 @@ fn meaning(written: Option<&str>, section: Option<&'static str>, leaf: &str) -> 
     let (name, header) = (words::Words::of(leaf), words::Words::of(written.unwrap_or_default()));
     if let Some(rule) = words::rule(&name, section, &header) {
         return schema::key(rule.key).map(|key| Meaning::Key(key, rule.note));
+    }
+    if let Some(foreign) = names::foreign_plural(leaf) {
+        return Some(Meaning::Foreign(foreign));
     }
     meaning(written, section, &words::without_denial(leaf)?).and_then(denied)
 }
@@ -262,9 +282,15 @@ fn own(keys: &[&'static Key], section: Option<&str>, spelling: Spelling) -> Hint
 }
 
 /// What there is about the same thing, or in the same section.
-fn nothing_near(section: Option<&str>, leaf: &str) -> String {
+fn nothing_near(section: Option<&'static str>, leaf: &str) -> String {
     if let Some(rest) = bag(leaf) {
-        return match section_of(&rest) {
+        let own = section_of(&rest).filter(|_| names::section(&rest).is_none_or(|(_, note)| note.is_empty()));
+        let alone = own.is_none().then(|| meaning(None, section, &rest)).flatten();
+        if let Some(Hint { key: Some(key), .. }) = alone.map(|one| told(one, section, &rest, Spelling::Leaf)) {
+            let key = spelled(key, section, Spelling::Leaf);
+            return format!("there is no such key: of it there is {key} alone");
+        }
+        return match own {
             Some(section) => {
                 format!("there is no such key: what it holds are keys of [{section}], each for itself")
             }

@@ -60,6 +60,15 @@ pub fn foreign_name(name: &str) -> Option<&'static ForeignName> {
     all().find(|foreign| squashed(foreign.name) == name)
 }
 
+/// The entry of a name that differs by being one or several. Where a rule says more of the name it is asked first: `gpu_id` is not `gpu_ids`.
+pub(super) fn foreign_plural(name: &str) -> Option<&'static ForeignName> {
+    let name = squashed(name);
+    match name.strip_suffix('s') {
+        Some(one) => foreign_name(one),
+        None => foreign_name(&format!("{name}s")),
+    }
+}
+
 /// The entry of a name that means something of its own in this section, squashed.
 pub(super) fn in_section(section: &str, name: &str) -> Option<&'static ForeignName> {
     let section = squashed(section);
@@ -84,11 +93,6 @@ pub(super) fn whole(section: &str) -> Option<&'static str> {
         "target" => Some("a run ends early by one thing alone, a metric that falls below a threshold"),
         _ => None,
     }
-}
-
-/// What to say of a word that other programs have in their sweeps.
-pub(super) fn sweep_word(name: &str) -> Option<&'static str> {
-    in_section("sweep", &squashed(name)).filter(|foreign| foreign.key.is_empty()).map(|foreign| foreign.note)
 }
 
 /// What to say of a value of `train.init_from` that means something else than a model in other programs, or one that is to be

@@ -41,6 +41,12 @@ pub(super) const CHECKPOINTS: &str = "a checkpoint holds all that a run needs to
                                       `runner export` writes the weights alone";
 pub(super) const NO_HOOKS: &str = "there are no hooks: what a run does is in its file alone";
 pub(super) const EACH_FOR_ITSELF: &str = "settings are keys of their sections, each for itself; `runner explain` lists them";
+pub(super) const MUONS_SHARE: &str =
+    "with kind = \"muon\" the blocks' matrices are Muon's, and embeddings, layer norms and biases AdamW's";
+pub(super) const ORDERED: &str = "which window comes when is told by `data.order` and `experiment.seed`";
+pub(super) const RUNNER_FILE: &str = "`runner FILE` trains what its file says, and no other program";
+pub(super) const ONE_WAY: &str = "there is one way to train: the next token of the text";
+pub(super) const COUNTED: &str = "steps are counted by the program; `train.max_steps` says when a run ends";
 pub(super) const DECODER: &str = "the model is a decoder, GPT-2";
 pub(super) const EXPORT: &str = "`runner export RUN` writes a trained model for other programs";
 pub(super) const NOTED: &str = "the version of the program, the machine and the whole configuration are noted with each run";

@@ -151,6 +151,7 @@ pub(super) fn any_other(key: &str) -> Option<&'static str> {
         "schedule.kind" => Some(NO_SUCH_SHAPE),
         "model.preset" => Some(GPT2_ALONE),
         "data.corpus" => Some(OWN_TEXT),
+        "hardware.device" => Some("a run computes on one device: \"cuda:1\" is the second GPU"),
         _ => None,
     }
 }

@@ -239,6 +239,8 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
     ),
     no(&["norm"], LAYER_NORM),
     no(&["average averaged avg moving"], EMA),
+    no(&["rng"], SEEDED),
+    no(&["train", "kind"], ONE_WAY),
     no(&["softmax flash fa2 fa3"], ATTENTION),
     no(&["word words"], BUILT_IN),
     no(&["impl implementation backend library"], NO_COMPILE),
@@ -294,6 +296,7 @@ pub(in crate::config) const SUBJECTS: &[(&str, &str)] = &[
         "of failures there are, in [on_failure], further attempts for each kind (`retry_killed` and others) and `timeout`",
     ),
     ("log metric metrics", LOGGED),
+    ("loss losses", LOSS),
     (
         "layers embed context",
         "of the model's sizes there are `n_layer`, `n_head`, `n_embd`, `block_size` and `vocab_size` in [model]",

@@ -102,6 +102,7 @@ pub(super) const THINGS: &[Rule] = &[
         "hardware.device",
         "\"cuda:1\" is the second GPU",
     ),
+    noted(&["gpu cuda"], "device train run on", "hardware.device", "\"cuda\", \"cpu\", or \"auto\" for what there is"),
     rule(&["device"], "kind train compute cuda map", "hardware.device"),
     noted(
         &["dtype"],
@@ -129,8 +130,8 @@ pub(super) const THINGS: &[Rule] = &[
     rule(&["smoothing", "factor alpha beta weights decay"], "ema", "train.ema_decay"),
     // The experiment.
     rule(
-        &["experiment exp project study group", "name id title group"],
-        "run kind experiment group",
+        &["experiment exp project study group job", "name id title group"],
+        "run kind experiment group base",
         "experiment.name",
     ),
     noted(

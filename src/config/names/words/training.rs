@@ -24,6 +24,10 @@ pub(super) const TRAINING: &[Rule] = &[
         "train.activation_checkpointing",
     ),
     rule(&["recompute remat recomputation rematerialization"], "layers", "train.activation_checkpointing"),
+    // What is switched off.
+    noted(&["not", "checkpoint save"], "model models train", "checkpoint.interval", ZERO_IS_OFF),
+    noted(&["not", "eval"], "train", "train.eval_interval", ZERO_IS_OFF),
+    noted(&["not", "sample"], "text", "sample.interval", ZERO_IS_OFF),
     // Validation.
     rule(&["eval", "interval"], "steps train model loss during run min max set", "train.eval_interval"),
     rule(&["eval", "steps"], "train run between per", "train.eval_interval"),
@@ -154,7 +158,13 @@ pub(super) const TRAINING: &[Rule] = &[
     noted(&["decay", "epochs"], "lr linear schedule cosine", "schedule.decay_steps", EPOCHS),
     noted(&["decay", "tokens"], "lr linear schedule", "schedule.decay_steps", TOKENS),
     noted(&["decay", "samples examples"], "lr", "schedule.decay_steps", SEQUENCES),
-    noted(&["decay", "init end"], "lr steps schedule wsd", "schedule.decay_steps", DECAY_STEPS),
+    noted(
+        &["decay", "init"],
+        "lr steps schedule wsd",
+        "schedule.decay_steps",
+        "linear and cosine fall from the end of the warm-up on; for \"warmup-stable-decay\" it is how many of the last steps decay",
+    ),
+    noted(&["decay", "end"], "lr steps schedule wsd", "schedule.decay_steps", DECAY_STEPS),
     noted(&["stable", "steps"], "lr phase warmup wsd", "schedule.decay_steps", DECAY_STEPS),
     noted(
         &["decay cosine cos", "steps"],
