@@ -84,7 +84,12 @@ pub(super) fn for_key(written: Option<&str>, name: &str, spelling: Spelling) -> 
         .or_else(|| meaning(written, section, leaf))
         .or_else(|| typo(section, leaf).map(Meaning::Nearest))
         .or_else(|| words::respelled(leaf).and_then(|leaf| meaning_or_absent(written, section, &leaf)))
-        .or_else(|| words::absent_in(&words::Words::of(leaf), &header).map(Meaning::Absent));
+        .or_else(|| {
+            // What it holds has its place.
+            let is_bag = bag(leaf).is_some_and(|rest| section_of(&rest).is_some());
+            let why = words::absent_in(&words::Words::of(leaf), &header).filter(|_| !is_bag);
+            why.map(Meaning::Absent)
+        });
     match meaning {
         Some(meaning) => told(meaning, section, leaf, spelling),
         None => Hint { key: None, help: nothing_near(section, leaf) },
@@ -103,6 +108,9 @@ pub(super) fn for_sweep(name: &str) -> String {
             || foreign.note.to_owned(),
             |key| format!("the key is {}{}", spelled(key, None, Spelling::Leaf), aside(foreign.note)),
         );
+    }
+    if let Some(why) = words::absent(&words::Words::of(name)) {
+        return why.to_owned();
     }
     let key = for_key(None, name, Spelling::Dotted).key;
     key.map_or_else(others, |key| format!("{VARIED}a list of its values: {} = [...]", key.name))
@@ -223,7 +231,11 @@ fn after_its_section(leaf: &str) -> Option<Meaning> {
         let whole = !matches!(head.as_str(), "eval" | "val");
         let own = schema::keys_of(section).find(|key| whole && is_spelled(key, &rest));
         let section = if whole { section } else { "" };
-        own.map(|key| Meaning::Own(vec![key])).or_else(|| in_context(&head, section, &rest))
+        let foreign = || {
+            let inside = |foreign: &&ForeignName| foreign.key.split('.').next() == Some(section);
+            names::foreign_name(&rest).filter(inside).map(Meaning::Foreign)
+        };
+        own.map(|key| Meaning::Own(vec![key])).or_else(|| in_context(&head, section, &rest)).or_else(foreign)
     })
 }
 
@@ -297,7 +309,17 @@ fn nothing_near(section: Option<&'static str>, leaf: &str) -> String {
             None => "there is no such key: settings are keys of their sections, each for itself; `runner explain` lists them".into(),
         };
     }
-    if let Some(keys) = words::topic(&words::Words::of(leaf)) {
+    // A section of its own, written as a key of another.
+    match section_of(leaf).map_or_else(|| names::section(leaf), |own| Some((own, ""))) {
+        Some(("", why)) => return format!("there is no such key: {why}"),
+        Some((own, _)) if section.is_some_and(|section| section != own) && SECTIONS.contains(&own) => {
+            return format!("there is no such key: what it holds are keys of [{own}], each for itself");
+        }
+        _ => {}
+    }
+    // Samples of data are no samples of text that the model writes.
+    let of_data = |keys: &&str| section == Some("data") && keys.starts_with("of samples");
+    if let Some(keys) = words::topic(&words::Words::of(leaf)).filter(|keys| !of_data(keys)) {
         return format!("there is no such key; {keys}");
     }
     let subject = words::subject(&words::Words::of(leaf)).filter(|_| section.and_then(names::whole).is_none());
@@ -317,9 +339,13 @@ fn nothing_near(section: Option<&'static str>, leaf: &str) -> String {
 /// What stands before the end of a name that means several settings together: `optimizer_kwargs`, `model_config`.
 fn bag(leaf: &str) -> Option<String> {
     const ENDS: &[&str] = &["args", "kwargs", "config", "cfg", "conf", "dict", "opts"];
+    /// These count or name something else as well: `num_params`.
+    const OF_SECTIONS: &[&str] = &["params", "parameters", "settings", "options", "arguments"];
     let parts = words::parts(leaf);
     let (last, rest) = parts.split_last()?;
-    (ENDS.contains(&last.as_str()) && !rest.is_empty()).then(|| rest.join("_"))
+    let (last, rest) = (last.as_str(), rest.join("_"));
+    let ends = ENDS.contains(&last) || OF_SECTIONS.contains(&last) && section_of(&rest).is_some();
+    (ends && !rest.is_empty()).then_some(rest)
 }
 
 fn spelled(key: &Key, section: Option<&str>, spelling: Spelling) -> String {

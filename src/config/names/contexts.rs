@@ -39,7 +39,7 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
         "model.preset",
     ),
     within("tokenizer", "type name kind path model identifier class _target_ file dir", "data.tokenizer"),
-    within("data", "type name kind _target_ dataset_type", "data.corpus"),
+    within("data", "type name kind _target_ dataset_type id identifier name_or_path", "data.corpus"),
     within("target", "type name kind monitor on what", "target.metric"),
     within("hardware", "type name kind backend platform target", "hardware.device"),
     noted("sample", "type name kind method strategy mode early_stopping", "", SAMPLING),
@@ -106,11 +106,11 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
     noted("warmup", "steps iters duration length num_steps", "schedule.warmup_steps", ""),
     noted("warmup", "ratio fraction", "schedule.warmup_steps", RATIO),
     noted("warmup", "kind type", "", WARMUP_SHAPE),
-    noted("optimizer train", "norm_type", "", "it is the L2 norm of all gradients together that is clipped"),
+    noted("optimizer train", "norm_type", "", L2),
     // Sizes.
     noted(
         "model",
-        "max_length max_len max_seq max_seq_len max_seq_length seq_len maximum_length seq_length length max_sequence_length seqlen window_size window",
+        "seq max_length max_len max_seq max_seq_len max_seq_length seq_len maximum_length seq_length length max_sequence_length seqlen window_size window",
         "model.block_size",
         MODEL_LENGTH,
     ),
@@ -296,7 +296,7 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
     within("sample", "p", "sample.top_p"),
     noted(
         "sample",
-        "path file dir folder directory out",
+        "path file dir folder directory out destination_path output_path out_path output_file",
         "",
         "samples are in the run's `samples.jsonl` and in its report",
     ),

@@ -47,6 +47,7 @@ pub(super) const ORDERED: &str = "which window comes when is told by `data.order
 pub(super) const RUNNER_FILE: &str = "`runner FILE` trains what its file says, and no other program";
 pub(super) const ONE_WAY: &str = "there is one way to train: the next token of the text";
 pub(super) const COUNTED: &str = "steps are counted by the program; `train.max_steps` says when a run ends";
+pub(super) const L2: &str = "it is the L2 norm of all gradients together that is clipped";
 pub(super) const DECODER: &str = "the model is a decoder, GPT-2";
 pub(super) const EXPORT: &str = "`runner export RUN` writes a trained model for other programs";
 pub(super) const NOTED: &str = "the version of the program, the machine and the whole configuration are noted with each run";

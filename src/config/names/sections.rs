@@ -6,6 +6,9 @@ use super::notes::*;
 pub(super) static FOREIGN_SECTIONS: &[(&str, &str, &str)] = &[
     ("run", "experiment", ""),
     ("meta", "experiment", ""),
+    ("exp", "experiment", ""),
+    ("exp_manager", "experiment", ""),
+    ("resume", "", RESUME),
     ("project", "experiment", ""),
     ("general", "experiment", ""),
     ("main", "experiment", ""),

@@ -54,7 +54,7 @@ const VALUES: &[(&str, &[Value])] = &[
             is("cyclic triangular", "", NO_SUCH_SHAPE),
             both("cos", "warmup", "cosine", "with `warmup_steps`"),
             both("cos", "min", "cosine", "with `min_lr`"),
-            is("cosine cosann", "cosine", ""),
+            is("cos", "cosine", ""),
             is("poly", "linear", "which is the polynomial of power 1, the only one"),
             both("linear", "warmup", "linear", "with `warmup_steps`"),
             is("linear", "linear", ""),

@@ -24,7 +24,7 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
     no(&["lr schedule decay", "lambda lambdas"], SHAPES),
     no(&["query key qk", "scaling scale"], ATTENTION),
     no(&["skip", "connection connections residual"], GPT2_BLOCKS),
-    no(&["direction minimize"], SMALLER),
+    no(&["direction directions minimize"], SMALLER),
     no(
         &[
             "wandb tensorboard tb mlflow tracker trackers neptune comet comet_ml clearml aim swanlab trackio visdom entity telemetry webhook slack discord",
@@ -163,7 +163,7 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
     ),
     no(
         &[
-            "penalty penalties repetition typical min_p minp ngram ngrams stop_words diversity contrastive eta epsilon_cutoff bad_words logprobs mirostat frequency_penalty presence_penalty",
+            "penalty penalties repetition typical min_p minp ngram ngrams stop_words diversity contrastive epsilon_cutoff bad_words logprobs mirostat frequency_penalty presence_penalty",
         ],
         SAMPLING,
     ),
@@ -253,12 +253,15 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
     no(&["consumed"], RESUME),
     no(&["overflow underflow"], SCALED),
     no(&["download"], NOT_LOADED),
-    no(&["export"], EXPORT),
+    no(&["export onnx torchscript gguf"], EXPORT),
+    no(&["not", "train"], "`runner eval RUN` measures a trained model on a text"),
+    no(&["initialization initialisation initializations"], INITIAL),
+    no(&["keys key", "ignore load missing extra"], NOT_LOADED),
+    no(&["init offset", "epochs steps"], RESUME),
     no(&["bench"], MEASURED),
-    no(&["offline online anonymous"], SERVICE),
     no(&["csv tkps tps dump"], LOGGED),
     no(&["metadata git commit"], NOTED),
-    no(&["classes image images img patch vision pixel audio video"], TEXT_ALONE),
+    no(&["classes image images img media patch vision pixel audio video"], TEXT_ALONE),
     no(&["shared", "fs file filesystem"], FOLDERS),
     no(&["trial trials startup liar"], NO_SEARCH),
 ];

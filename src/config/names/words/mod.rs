@@ -79,7 +79,7 @@ const SAME: &[(&str, &str)] = &[
     ("batches", "batches"),
     ("layers", "layer layers block blocks depth"),
     ("heads", "head heads nhead nheads"),
-    ("dim", "dim dims dimension dimensions d width size units channels features"),
+    ("dim", "dim dims dimension dimensions d width size sz units channels features"),
     ("hidden", "hidden model residual resid"),
     ("vocab", "vocab vocabulary"),
     ("data", "data dataset datasets corpus corpora text texts"),
@@ -87,10 +87,10 @@ const SAME: &[(&str, &str)] = &[
         "path",
         "path paths file files filename filenames dir dirs directory folder root prefix location url urls uri uris glob pattern",
     ),
-    ("fraction", "fraction frac ratio share percent percentage pct proportion portion perc"),
+    ("fraction", "fraction fract frac ratio share percent percentage pct proportion portion perc"),
     (
         "quota",
-        "fraction frac ratio share factor scale multiplier mult percent percentage pct rate proportion",
+        "fraction fract frac ratio share factor scale multiplier mult percent percentage pct rate proportion",
     ),
     (
         "kind",
@@ -127,6 +127,8 @@ const SAME: &[(&str, &str)] = &[
     ("resume", "resume resuming continue continuing autoresume resumed"),
     ("activation", "activation activations act nonlinearity"),
     ("bias", "bias biases"),
+    ("cosine", "cos cosine"),
+    ("split", "split splits"),
     ("mlp", "mlp ffn ff feedforward intermediate inner"),
 ];
 
@@ -177,6 +179,9 @@ const EMPTY: &[&str] = &[
     "count",
     "gpt",
     "gpt2",
+    "lm",
+    "llm",
+    "megatron",
     "my",
     "desired",
 ];
@@ -291,7 +296,7 @@ pub(in crate::config) fn is_known(part: &str) -> bool {
 /// Words of this field that lie near others.
 const OTHERS: &[&str] = &[
     "best", "test", "rest", "total", "large", "small", "lower", "higher", "learning", "rate", "mean", "base",
-    "case", "catch", "patch", "mask", "task", "page", "note", "mode", "node", "code", "load", "loss",
+    "case", "catch", "patch", "match", "watch", "taken", "later", "stops", "mask", "task", "page", "note", "mode", "node", "code", "load", "loss",
 ];
 
 /// Every word that a slip of the keyboard may have meant.

@@ -83,6 +83,7 @@ pub(super) const THINGS: &[Rule] = &[
         "sample interleave train rates corpora",
         "data.weights",
     ),
+    rule(&["json jsonl parquet csv txt", "data path"], "train input", "data.path"),
     rule(&["cached"], "data tokens tokenized", "data.cache"),
     rule(&["encoding encoder"], "kind model data", "data.tokenizer"),
     rule(&["separator delimiter"], "document doc data tokens string", "data.separator"),
@@ -106,7 +107,7 @@ pub(super) const THINGS: &[Rule] = &[
     rule(&["device"], "kind train compute cuda map", "hardware.device"),
     noted(
         &["dtype"],
-        "train model weights activation downcast compute kind param mixed torch parameter half full pure opt level scaler grad pt bits default backend memory efficient eval apex",
+        "train model weights activation downcast compute kind param mixed torch parameter half full pure opt level scaler grad pt bits default backend memory efficient eval apex backbone",
         "hardware.dtype",
         MIXED,
     ),

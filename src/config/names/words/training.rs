@@ -24,6 +24,7 @@ pub(super) const TRAINING: &[Rule] = &[
         "train.activation_checkpointing",
     ),
     rule(&["recompute remat recomputation rematerialization"], "layers", "train.activation_checkpointing"),
+    rule(&["memory", "saving efficient", "grad"], "", "train.activation_checkpointing"),
     // What is switched off.
     noted(&["not", "checkpoint save"], "model models train", "checkpoint.interval", ZERO_IS_OFF),
     noted(&["not", "eval"], "train", "train.eval_interval", ZERO_IS_OFF),
@@ -59,13 +60,19 @@ pub(super) const TRAINING: &[Rule] = &[
     ),
     rule(&["holdout"], "fraction data", "data.val_fraction"),
     noted(
+        &["split"],
+        "data string fraction set train eval dim proportions",
+        "data.val_fraction",
+        "only the share for validation is given",
+    ),
+    noted(
         &["train", "split fraction"],
         "data set dim",
         "data.val_fraction",
         "give the share for validation: 1 - the share for training",
     ),
     noted(
-        &["eval", "data path"],
+        &["eval", "data path set"],
         "bin set txt jsonl json name train file parquet",
         "data.val_fraction",
         "there is no file for validation alone: its text is cut from the end of the corpus",
@@ -99,7 +106,7 @@ pub(super) const TRAINING: &[Rule] = &[
     rule(&["keep last", "checkpoint", "last keep k limit"], "max", "checkpoint.keep_last"),
     rule(
         &["save checkpoint", "interval"],
-        "steps model models state train weights save between min max batches k",
+        "steps model models state train weights save between min max batches k last permanent",
         "checkpoint.interval",
     ),
     rule(&["save checkpoint", "steps"], "model train between per", "checkpoint.interval"),
@@ -154,7 +161,7 @@ pub(super) const TRAINING: &[Rule] = &[
         "schedule.warmup_steps",
     ),
     rule(&["warmup"], "linear schedule train", "schedule.warmup_steps"),
-    noted(&["decay stable", "fraction"], "steps lr linear schedule length wsd", "schedule.decay_steps", RATIO),
+    noted(&["decay stable", "fraction"], "steps lr linear schedule length wsd cosine", "schedule.decay_steps", RATIO),
     noted(&["decay", "epochs"], "lr linear schedule cosine", "schedule.decay_steps", EPOCHS),
     noted(&["decay", "tokens"], "lr linear schedule", "schedule.decay_steps", TOKENS),
     noted(&["decay", "samples examples"], "lr", "schedule.decay_steps", SEQUENCES),
@@ -175,13 +182,13 @@ pub(super) const TRAINING: &[Rule] = &[
     noted(&["lr schedule", "steps length"], "max total schedule", "schedule.decay_steps", DECAY_STEPS),
     noted(
         &["min final end floor lowest target", "lr", "quota"],
-        "peak max schedule decay value cosine",
+        "peak max schedule decay value cosine wsd polynomial linear",
         "schedule.min_lr",
         LR_SHARE,
     ),
     rule(
         &["min final end floor lowest last", "lr"],
-        "schedule decay value absolute cosine limit",
+        "schedule decay value absolute cosine limit wsd polynomial linear power",
         "schedule.min_lr",
     ),
     noted(&["schedule", "min final end", "quota"], "lr", "schedule.min_lr", LR_SHARE),
@@ -250,7 +257,7 @@ pub(super) const TRAINING: &[Rule] = &[
     // How much text at a time.
     rule(
         &["grad batch microbatch batches", "accumulate"],
-        "steps batches size interval factor microbatch",
+        "steps batches size interval factor microbatch device train",
         "train.gradient_accumulation_steps",
     ),
     rule(
