@@ -15,12 +15,10 @@ pub(in super::super) fn for_value(key: &Key, word: &str, words: &[&'static str])
     if let Some(own) = words.iter().find(|own| squashed(own) == squashed(word)) {
         return Some(did_you_mean(own));
     }
-    if let Some(other) = owner(key, word) {
-        return Some(other);
-    }
     names::value_by_words(key.name, word)
         .filter(|(ours, _)| *ours != word)
         .map(told)
+        .or_else(|| owner(key, word))
         .or_else(|| nearest::word(&word.to_lowercase(), words.iter().copied()).map(did_you_mean))
         .or_else(|| names::any_other_value(key.name).map(str::to_owned))
 }

@@ -351,6 +351,7 @@ pub static MORE: &[ForeignName] = &[
     none("div_factor", TORCH, SHAPES),
     same("backbone", "model.preset", COMMON),
     same("llm_backbone", "model.preset", "H2O LLM Studio"),
+    differs("after", "train.max_steps", "Marian", "in steps here"),
     none("user_dir", FAIRSEQ, NO_HOOKS),
     none("iter_num", NANOGPT, COUNTED),
     none("local_iter_num", NANOGPT, COUNTED),

@@ -59,7 +59,7 @@ const VALUES: &[(&str, &[Value])] = &[
             both("linear", "warmup", "linear", "with `warmup_steps`"),
             is("linear", "linear", ""),
             both("const", "warmup", "constant", "with `warmup_steps`"),
-            is("constant flat fixed", "constant", ""),
+            is("const flat fixed", "constant", ""),
         ],
     ),
     (

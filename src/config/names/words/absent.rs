@@ -182,7 +182,7 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
         FOLDERS,
     ),
     no(&["output outdir workdir logdir savedir rundir overwrite"], FOLDERS),
-    no(&["log logger progress bar tqdm rich console print wall histogram track mfu throughput"], LOGGED),
+    no(&["log logger disp progress bar tqdm rich console print wall histogram track mfu throughput"], LOGGED),
     no(&["speed flops"], LOGGED),
     no(&["tokens samples steps", "second"], LOGGED),
     no(

@@ -194,8 +194,8 @@ impl Words {
     pub fn of(name: &str) -> Words {
         let mut parts = parts(name);
         // `no_of_layers` counts, `no_shuffle` denies.
-        if parts.first().is_some_and(|first| first == "no") && parts.get(1).is_some_and(|next| next != "of") {
-            parts[0] = "not".to_owned();
+        if let Some(index) = denial(&parts) {
+            parts[index] = "not".to_owned();
         }
         split(&mut parts);
         join(&mut parts);
@@ -277,10 +277,20 @@ pub(in crate::config) fn subject(name: &Words) -> Option<&'static str> {
 
 /// A name without the word that denies it: `disable_shuffling`, `no_checkpoints`, `skip_eval`.
 pub(in crate::config) fn without_denial(name: &str) -> Option<String> {
-    let parts = parts(name);
-    let (first, rest) = parts.split_first()?;
-    let denies = senses(first).any(|sense| sense == "not") && rest.first().is_some_and(|next| next != "of");
-    denies.then(|| rest.join("_"))
+    let mut parts = parts(name);
+    let denies = |first: &String| senses(first).any(|sense| sense == "not");
+    let index = if parts.first().is_some_and(denies) { Some(0) } else { None }.or_else(|| denial(&parts))?;
+    parts.remove(index);
+    let denied = !parts.is_empty() && parts.first().is_none_or(|first| index > 0 || first != "of");
+    denied.then(|| parts.join("_"))
+}
+
+/// Where a name denies: `no_shuffle`, `transformer-no-bias`, and not `no_of_layers`.
+fn denial(parts: &[String]) -> Option<usize> {
+    let next = |index: usize| parts.get(index + 1);
+    (0..parts.len()).find(|index| {
+        matches!(parts[*index].as_str(), "no" | "without") && next(*index).is_some_and(|next| next != "of")
+    })
 }
 
 /// Whether a part of a name is a word with a meaning here, so that it is hardly a slip of the keyboard.

@@ -80,6 +80,7 @@ pub(super) fn join(parts: &mut Vec<String>) {
         ("rms", "norm", "layernorm"),
         ("feed", "forward", "mlp"),
         ("batch", "size", "batch"),
+        ("batch", "count", "batches"),
         ("micro", "batch", "microbatch"),
         ("micro", "batches", "microbatch"),
         ("early", "stop", "earlystopping"),

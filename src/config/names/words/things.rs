@@ -36,13 +36,13 @@ pub(super) const THINGS: &[Rule] = &[
     ),
     noted(
         &["not", "bias"],
-        "linear mlp attention layers norm layernorm all terms qkv proj",
+        "linear mlp attention layers norm layernorm all terms qkv proj transformer",
         "model.bias",
         OTHER_WAY,
     ),
     rule(
         &["bias"],
-        "linear mlp attention layers norm layernorm all add include terms qkv proj model projection dense weights head key query",
+        "linear mlp attention layers norm layernorm all add include terms transformer qkv proj model projection dense weights head key query",
         "model.bias",
     ),
     rule(
@@ -191,7 +191,7 @@ pub(super) const THINGS: &[Rule] = &[
             "pretrained init initial start warmstart finetune from base",
             "from weights path model checkpoint pretrained",
         ],
-        "load hf model or restore with base huggingface initial start checkpoint weights",
+        "load hf model or restore with base huggingface initial start checkpoint weights name id",
         "train.init_from",
     ),
     rule(
