@@ -320,11 +320,11 @@ fn nothing_near(section: Option<&'static str>, leaf: &str) -> String {
     // Samples of data are no samples of text that the model writes.
     let of_data = |keys: &&str| section == Some("data") && keys.starts_with("of samples");
     if let Some(keys) = words::topic(&words::Words::of(leaf)).filter(|keys| !of_data(keys)) {
-        return format!("there is no such key; {keys}");
+        return no_such(keys);
     }
     let subject = words::subject(&words::Words::of(leaf)).filter(|_| section.and_then(names::whole).is_none());
     if let Some(keys) = subject {
-        return format!("there is no such key; {keys}");
+        return no_such(keys);
     }
     match section {
         Some(section) => {
@@ -334,6 +334,12 @@ fn nothing_near(section: Option<&'static str>, leaf: &str) -> String {
         }
         None => "`runner explain` lists all keys".into(),
     }
+}
+
+/// What there is instead, or why there is nothing.
+fn no_such(instead: &str) -> String {
+    let sign = if instead.starts_with("of ") { ';' } else { ':' };
+    format!("there is no such key{sign} {instead}")
 }
 
 /// What stands before the end of a name that means several settings together: `optimizer_kwargs`, `model_config`.

@@ -31,7 +31,7 @@ const VALUES: &[(&str, &[Value])] = &[
         "optimizer.kind",
         &[
             is(
-                "galore apollo schedulefree grokadam adammini ademamix adamax adamp adan radam nadam stableadam sophia shampoo soap lamb lars \
+                "galore apollo schedulefree grokadam adammini ademamix adamax adan radam nadam stableadam sophia shampoo soap lamb lars \
                  adafactor adagrad adadelta rmsprop lbfgs prodigy dadapt lomo mars psgd kron sm3 madgrad yogi adabelief novograd tiger dion came rprop ftrl \
                  lion",
                 "",

@@ -254,7 +254,7 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
     no(&["overflow underflow"], SCALED),
     no(&["download"], NOT_LOADED),
     no(&["export onnx torchscript gguf"], EXPORT),
-    no(&["not", "train"], "`runner eval RUN` measures a trained model on a text"),
+    no(&["objective"], ONE_WAY),
     no(&["initialization initialisation initializations"], INITIAL),
     no(&["keys key", "ignore load missing extra"], NOT_LOADED),
     no(&["init offset", "epochs steps"], RESUME),

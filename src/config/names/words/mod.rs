@@ -278,7 +278,8 @@ pub(in crate::config) fn subject(name: &Words) -> Option<&'static str> {
 /// A name without the word that denies it: `disable_shuffling`, `no_checkpoints`, `skip_eval`.
 pub(in crate::config) fn without_denial(name: &str) -> Option<String> {
     let mut parts = parts(name);
-    let denies = |first: &String| senses(first).any(|sense| sense == "not");
+    // What is skipped may be another thing: special tokens in what is written, rows in what is read.
+    let denies = |first: &String| matches!(first.as_str(), "no" | "not" | "disable" | "disabled" | "without");
     let index = if parts.first().is_some_and(denies) { Some(0) } else { None }.or_else(|| denial(&parts))?;
     parts.remove(index);
     let denied = !parts.is_empty() && parts.first().is_none_or(|first| index > 0 || first != "of");

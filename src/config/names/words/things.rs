@@ -31,7 +31,7 @@ pub(super) const THINGS: &[Rule] = &[
     ),
     rule(
         &["dropout"],
-        "rate prob p probability attention activation relu act prepost module hidden embed mlp model layers transformer train classifier summary first drop residual heads final output weights softmax",
+        "rate prob p probability res attention activation relu act prepost module hidden embed mlp model layers transformer train classifier summary first drop residual heads final output weights softmax",
         "model.dropout",
     ),
     noted(
@@ -88,7 +88,7 @@ pub(super) const THINGS: &[Rule] = &[
     rule(&["encoding encoder"], "kind model data", "data.tokenizer"),
     rule(&["separator delimiter"], "document doc data tokens string", "data.separator"),
     rule(&["append add insert", "eos eod"], "tokens document end", "data.separator"),
-    rule(&["tokenizer"], "kind path model vocab bpe kind kwargs json", "data.tokenizer"),
+    rule(&["tokenizer"], "kind path model vocab bpe hf kwargs json", "data.tokenizer"),
     rule(
         &["data input documents document docs", "path"],
         "train input local jsonl txt raw prefix bin json list source remote prepared preprocessed processed tokenized",
