@@ -1,12 +1,13 @@
-"""A GPT-2 training step in PyTorch on the CPU: the yardstick that `compare.py` holds `runner` against.
+"""A GPT-2 training step in PyTorch: the yardstick that `compare.py` holds `runner` against on the CPU, and `.ci/gpu-proof` on a GPU.
 
 Two models of equal architecture and parameters: Hugging Face's `GPT2LMHeadModel`, which most people use, and `Gpt2`
 below, which is as little between a user and PyTorch's kernels as one can write down. A step is forward, backward, AdamW
 (fused) and setting the gradients to none, which is what `step.toml` says for `runner`. Tokens are random: a dense model
-takes the same time for any text.
+takes the same time for any text. On a GPU f32 is computed in f32 (TF32 is off), and copying the tokens there is part of a step.
 
-    pip install torch transformers
+    pip install torch transformers                                                 # the minimal model needs torch alone
     python benches/pytorch.py minimal --layers 4 --heads 4 --width 128 --steps 5    # a line of JSON for each step
+    python benches/pytorch.py minimal --device cuda --dtype bf16 --layers 12 --heads 12 --width 768
     python benches/pytorch.py --check                                               # do the two models agree?
 """
 
@@ -20,8 +21,12 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import islice
 
-if absent := [package for package in ("torch", "transformers") if find_spec(package) is None]:
-    raise SystemExit(f"{' and '.join(absent)} not found; install with `pip install torch transformers`")
+def need(package: str) -> None:
+    if find_spec(package) is None:
+        raise SystemExit(f"{package} not found; install with `pip install {package}`")
+
+
+need("torch")
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +43,8 @@ class Size:
     layers: int
     heads: int
     width: int
+    vocabulary: int = VOCABULARY
+    block_size: int = BLOCK_SIZE
 
 
 class Attention(nn.Module):
@@ -79,8 +86,8 @@ class Gpt2(nn.Module):
 
     def __init__(self, size: Size) -> None:
         super().__init__()
-        self.tokens = nn.Embedding(VOCABULARY, size.width)
-        self.positions = nn.Embedding(BLOCK_SIZE, size.width)
+        self.tokens = nn.Embedding(size.vocabulary, size.width)
+        self.positions = nn.Embedding(size.block_size, size.width)
         self.blocks = nn.Sequential(*(Block(size) for _ in range(size.layers)))
         self.norm = nn.LayerNorm(size.width)
         for name, parameter in self.named_parameters():
@@ -97,13 +104,14 @@ class Gpt2(nn.Module):
 
 def hugging_face(size: Size) -> nn.Module:
     """`GPT2LMHeadModel` of this size with random weights."""
+    need("transformers")
     # Imported here because it takes time and memory that a run of the other model should not pay for.
     from transformers import GPT2Config, GPT2LMHeadModel
 
     return GPT2LMHeadModel(
         GPT2Config(
-            vocab_size=VOCABULARY,
-            n_positions=BLOCK_SIZE,
+            vocab_size=size.vocabulary,
+            n_positions=size.block_size,
             n_embd=size.width,
             n_layer=size.layers,
             n_head=size.heads,
@@ -118,11 +126,11 @@ def hugging_face(size: Size) -> nn.Module:
 MODELS: dict[str, Callable[[Size], nn.Module]] = {"huggingface": hugging_face, "minimal": Gpt2}
 
 
-def batches(batch_size: int, length: int) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(batch_size: int, length: int, vocabulary: int = VOCABULARY) -> Iterator[tuple[Tensor, Tensor]]:
     """Endless random batches (batch, length): token ids, and for each the id that follows."""
     random = torch.Generator().manual_seed(1337)
     while True:
-        windows = torch.randint(VOCABULARY, (batch_size, length + 1), generator=random)
+        windows = torch.randint(vocabulary, (batch_size, length + 1), generator=random)
         yield windows[:, :-1].contiguous(), windows[:, 1:].contiguous()
 
 
@@ -131,7 +139,7 @@ def loss_of(model: nn.Module, ids: Tensor, targets: Tensor, dtype: torch.dtype) 
 
     Hugging Face's own (`labels=`) is the same number one place shifted, and copies the logits once more.
     """
-    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+    with torch.autocast(ids.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
         out = model(ids)
         logits = out if isinstance(out, Tensor) else out.logits
         return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
@@ -139,10 +147,11 @@ def loss_of(model: nn.Module, ids: Tensor, targets: Tensor, dtype: torch.dtype) 
 
 @dataclass(frozen=True)
 class Step:
-    """Seconds that a step took, and its loss before the update."""
+    """Seconds that a step took, its loss before the update, and the most GPU memory that tensors have had so far."""
 
     secs: float
     loss: float
+    gpu_bytes: int | None = None
 
 
 def train(
@@ -150,13 +159,17 @@ def train(
 ) -> Iterator[Step]:
     """Endless steps with PyTorch's defaults for AdamW but for the learning rate."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, fused=True)
+    device = next(model.parameters()).device
     for ids, targets in data:
         start = time.perf_counter()
-        loss = loss_of(model, ids, targets, dtype)
+        loss = loss_of(model, ids.to(device), targets.to(device), dtype)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        yield Step(time.perf_counter() - start, loss.item())
+        # On a GPU this waits for all of the step: it comes after the update in the same queue.
+        value = loss.item()
+        secs = time.perf_counter() - start
+        yield Step(secs, value, torch.cuda.max_memory_allocated() if device.type == "cuda" else None)
 
 
 def copy_weights(source: nn.Module, target: Gpt2) -> None:
@@ -193,10 +206,13 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--heads", type=int, default=4)
     parser.add_argument("--width", type=int, default=128)
+    parser.add_argument("--vocabulary", type=int, default=VOCABULARY)
+    parser.add_argument("--block-size", type=int, default=BLOCK_SIZE)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--sequence-length", type=int, default=128)
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--dtype", choices=["f32", "bf16"], default="f32", help="bf16: autocast, weights stay in f32")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--check", action="store_true", help="compare the two models instead")
     parser.add_argument("--versions", action="store_true", help="print the versions of the packages instead")
@@ -206,11 +222,18 @@ def main() -> None:
     if args.check:
         check()
     elif args.versions:
-        print(f"torch {version('torch')}, transformers {version('transformers')}")
+        found = [package for package in ("torch", "transformers") if find_spec(package)]
+        print(", ".join(f"{package} {version(package)}" for package in found))
     else:
-        model = MODELS[args.model](Size(args.layers, args.heads, args.width)).train()
+        if args.device == "cuda" and not torch.cuda.is_available():
+            raise SystemExit("PyTorch finds no CUDA device: `python -c 'import torch; torch.zeros(1).cuda()'` says why")
+        # The default, but environment and configuration of a machine may have changed it.
+        torch.set_float32_matmul_precision("highest")
+        size = Size(args.layers, args.heads, args.width, args.vocabulary, args.block_size)
+        model = MODELS[args.model](size).train().to(args.device)
         dtype = torch.bfloat16 if args.dtype == "bf16" else torch.float32
-        for step in islice(train(model, batches(args.batch_size, args.sequence_length), dtype), args.steps):
+        data = batches(args.batch_size, args.sequence_length, args.vocabulary)
+        for step in islice(train(model, data, dtype), args.steps):
             print(json.dumps(asdict(step)), flush=True)
 
 

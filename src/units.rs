@@ -1,9 +1,17 @@
-//! Numbers as people read them. A missing number is `-` and never 0.
+//! Numbers, and lists of things, as people read them. A missing number is `-` and never 0.
 
 use crate::metric::Unit;
 
 /// How a missing number prints.
 pub const MISSING: &str = "-";
+
+/// `a`, `a and b`, `a, b and c`, with this word before the last.
+pub fn listed(parts: &[String], before_last: &str) -> String {
+    match parts.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} {before_last} {last}", rest.join(", ")),
+        _ => parts.concat(),
+    }
+}
 
 /// `7,827`.
 pub fn count(value: u64) -> String {

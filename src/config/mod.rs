@@ -27,7 +27,7 @@ pub use error::{ConfigError, ConfigErrors, Line, Place};
 pub(crate) use fixture::frozen_text;
 pub use frozen::{adapted, differences, pinned, read_frozen, render_frozen};
 pub use keys::{DEFAULTS, explain, explain_all, json_schema, name_of_run, schema, value_text};
-pub use plan::{IdleKey, experiment};
+pub use plan::{IdleKey, experiment, idle_sentences};
 pub use read::MAX_RUNS;
 
 use experiment::RunPlan;

@@ -53,7 +53,7 @@ impl Tokenizer {
     }
 
     /// The tokenizer `char` with these characters, each of them once.
-    pub(super) fn of_characters(distinct: Vec<char>) -> Tokenizer {
+    pub fn of_characters(distinct: Vec<char>) -> Tokenizer {
         Tokenizer::Char { vocabulary: CharVocabulary::of_distinct(distinct) }
     }
 

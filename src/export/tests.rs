@@ -100,6 +100,54 @@ fn added_tokens_stay(tokenizer: &Tokenizer) {
     }
 }
 
+/// As transformers 5.24 writes the folder anew when a model that it has loaded, or trained further, is saved.
+#[test]
+fn an_export_that_another_library_has_saved_again_is_read() {
+    let characters = Tokenizer::build(TokenizerKind::Char, "abc \n");
+    let with_token = |base: Tokenizer| {
+        let token = AddedToken::special(base.vocab_size() as u32, "<|user|>");
+        Tokenizer::of_parts(Parts::new(base, vec![token])).unwrap()
+    };
+    for tokenizer in [
+        characters.clone(),
+        Tokenizer::Byte,
+        Tokenizer::Gpt2,
+        with_token(characters),
+        with_token(Tokenizer::Byte),
+    ] {
+        let (folder, model) = model(true, tokenizer.clone());
+        let out = folder.path().join("out");
+        hugging_face(&model, &out, false).unwrap();
+        fs::remove_file(out.join(crate::data::TOKENIZER_FILE)).unwrap();
+        let path = out.join("tokenizer.json");
+        let mut fast: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        fast["model"]["ignore_merges"] = false.into();
+        let text =
+            |id: &str, type_id: u32| serde_json::json!({ "Sequence": { "id": id, "type_id": type_id } });
+        fast["post_processor"] = serde_json::json!({
+            "type": "TemplateProcessing", "single": [text("A", 0)], "pair": [text("A", 0), text("B", 1)], "special_tokens": {},
+        });
+        fs::write(&path, fast.to_string()).unwrap();
+        if tokenizer.name() != "gpt2" {
+            fs::write(out.join("tokenizer_config.json"), r#"{ "tokenizer_class": "TokenizersBackend" }"#)
+                .unwrap();
+        }
+        let again = pretrained::open(&out, Which::Best).unwrap();
+        let text = "a<|user|>cab b\n";
+        assert_eq!(again.tokenizer.encode_prompt(text), tokenizer.encode_prompt(text), "{tokenizer:?}");
+        assert_eq!((again.tokenizer.name(), again.notes.len()), (tokenizer.name(), 0));
+        assert_eq!(logits(&again), logits(&model));
+        // Characters in another order would be other tokens.
+        if tokenizer.name() == "char" {
+            fast["model"]["vocab"]["a"] = 3.into();
+            fast["model"]["vocab"]["b"] = 2.into();
+            fs::write(&path, fast.to_string()).unwrap();
+            let error = pretrained::open(&out, Which::Best).map(|_| ()).unwrap_err().to_string();
+            assert!(error.contains("tokenizer.json") && error.contains("can be used"), "{error}");
+        }
+    }
+}
+
 #[test]
 fn an_export_says_that_special_tokens_are_text_as_in_training() {
     let (folder, model) = model(true, Tokenizer::Gpt2);

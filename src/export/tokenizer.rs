@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::data::tokenizer::spelling::{printable, spelled};
+use crate::data::tokenizer::spelling::{as_key, printable, spelled};
 use crate::data::tokenizer::{AddedToken, END_OF_TEXT_NAME, Parts, Tokenizer};
 use crate::data::write_tokenizer;
 use crate::files::plain;
@@ -20,10 +20,8 @@ pub fn write(folder: &Path, tokenizer: &Tokenizer, block_size: usize) -> io::Res
     let put = |name: &str, json: &Value| plain::write_new(&folder.join(name), format!("{json:#}\n"));
     let parts = tokenizer.parts();
     let base = &parts.base;
-    let mut vocab = match base {
-        Tokenizer::Char { .. } => vocabulary(base, |bytes| String::from_utf8_lossy(bytes).into_owned()),
-        _ => vocabulary(base, printable),
-    };
+    let mut vocab: Map<String, Value> =
+        spelled(base, as_key(base)).map(|(text, id)| (text, json!(id))).collect();
     // Hugging Face counts added tokens from the end of the vocabulary, whatever ids a file gives them, but for those that it has there.
     for token in &parts.tokens {
         vocab.entry(token.content.clone()).or_insert(json!(token.id));
@@ -43,11 +41,6 @@ pub fn write(folder: &Path, tokenizer: &Tokenizer, block_size: usize) -> io::Res
     put("tokenizer.json", &whole(&fast, &parts))?;
     put("tokenizer_config.json", &config(&parts, block_size))?;
     write_tokenizer(folder, tokenizer)
-}
-
-/// Every token's text, as `spell` writes its bytes, and its id.
-fn vocabulary(tokenizer: &Tokenizer, spell: fn(&[u8]) -> String) -> Map<String, Value> {
-    spelled(tokenizer, spell).map(|(text, id)| (text, json!(id))).collect()
 }
 
 /// GPT-2's merges in their order, which is that of the ids: the two parts of which each token of several bytes is made. They are
@@ -189,7 +182,7 @@ mod tests {
 
     #[test]
     fn the_vocabulary_of_gpt2_is_spelled_as_everywhere() {
-        let vocab = vocabulary(&Tokenizer::Gpt2, printable);
+        let vocab: HashMap<String, u32> = spelled(&Tokenizer::Gpt2, as_key(&Tokenizer::Gpt2)).collect();
         assert_eq!(vocab.len(), 50_257);
         for (text, id) in
             [("!", 0), ("\u{120}the", 262), ("\u{10a}", 198), ("hello", 31_373), (END_OF_TEXT_NAME, 50_256)]

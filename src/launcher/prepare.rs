@@ -39,7 +39,7 @@ pub fn idle(plan: &RunPlan, place: Place) -> Vec<String> {
             key.source
         )
     });
-    plan.idle.iter().map(ToString::to_string).chain(many).collect()
+    config::idle_sentences(&plan.idle).into_iter().chain(many).collect()
 }
 
 /// What all runs of one call share.

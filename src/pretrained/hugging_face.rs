@@ -2,6 +2,7 @@
 
 mod added;
 mod tokenizer;
+mod vocabulary;
 mod weights;
 
 use std::io::Read;

@@ -14,10 +14,7 @@ pub fn adaptation(manifest: &Manifest) -> Option<String> {
     };
     let mut parts = vec![verb(first, " went")];
     parts.extend(rest.iter().map(|change| verb(change, "")));
-    let changes = match parts.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
-        _ => parts.concat(),
-    };
+    let changes = units::listed(&parts, "and");
     if !keeps_tokens(&manifest.adapted) {
         return Some(format!("To get the run through, {changes}."));
     }

@@ -64,7 +64,8 @@ pub(super) fn for_key(written: Option<&str>, name: &str, spelling: Spelling) -> 
         Some((prefix, leaf)) if !leaf.is_empty() => (prefix.rsplit(['.', '/', ':']).next(), leaf),
         _ => (None, name),
     };
-    let written = prefix.filter(|prefix| section_of(prefix).is_some()).or(written);
+    let is_header = |prefix: &&str| section_of(prefix).is_some() || names::section(prefix).is_some();
+    let written = prefix.filter(is_header).or(written);
     let section = written.and_then(section_of);
     if let Some(("", why)) = written.and_then(names::section) {
         return told(Meaning::Absent(why), None, leaf, spelling);
@@ -83,11 +84,36 @@ pub(super) fn for_key(written: Option<&str>, name: &str, spelling: Spelling) -> 
         .or_else(|| meaning(written, section, leaf))
         .or_else(|| typo(section, leaf).map(Meaning::Nearest))
         .or_else(|| words::respelled(leaf).and_then(|leaf| meaning_or_absent(written, section, &leaf)))
-        .or_else(|| words::absent_in(&words::Words::of(leaf), &header).map(Meaning::Absent));
+        .or_else(|| {
+            // What it holds has its place.
+            let is_bag = bag(leaf).is_some_and(|rest| section_of(&rest).is_some());
+            let why = words::absent_in(&words::Words::of(leaf), &header).filter(|_| !is_bag);
+            why.map(Meaning::Absent)
+        });
     match meaning {
         Some(meaning) => told(meaning, section, leaf, spelling),
         None => Hint { key: None, help: nothing_near(section, leaf) },
     }
+}
+
+/// The hint for a name in `[sweep]`, which has no keys of its own.
+pub(super) fn for_sweep(name: &str) -> String {
+    const VARIED: &str = "keys to vary stand in [sweep.grid], each with ";
+    let others = || format!("{VARIED}every other; in [[sweep.zip]] together");
+    if !is_legible(name) {
+        return others();
+    }
+    if let Some(foreign) = names::in_section("sweep", &squashed(name)) {
+        return schema::key(foreign.key).map_or_else(
+            || foreign.note.to_owned(),
+            |key| format!("the key is {}{}", spelled(key, None, Spelling::Leaf), aside(foreign.note)),
+        );
+    }
+    if let Some(why) = words::absent(&words::Words::of(name)) {
+        return why.to_owned();
+    }
+    let key = for_key(None, name, Spelling::Dotted).key;
+    key.map_or_else(others, |key| format!("{VARIED}a list of its values: {} = [...]", key.name))
 }
 
 fn meaning_or_absent(written: Option<&str>, section: Option<&'static str>, leaf: &str) -> Option<Meaning> {
@@ -130,8 +156,33 @@ fn meaning(written: Option<&str>, section: Option<&'static str>, leaf: &str) -> 
         return None;
     }
     let (name, header) = (words::Words::of(leaf), words::Words::of(written.unwrap_or_default()));
-    let rule = words::rule(&name, section, &header)?;
-    schema::key(rule.key).map(|key| Meaning::Key(key, rule.note))
+    if let Some(rule) = words::rule(&name, section, &header) {
+        return schema::key(rule.key).map(|key| Meaning::Key(key, rule.note));
+    }
+    if let Some(foreign) = names::foreign_plural(leaf) {
+        return Some(Meaning::Foreign(foreign));
+    }
+    meaning(written, section, &words::without_denial(leaf)?).and_then(denied)
+}
+
+/// What `no_checkpoints` says, where `checkpoints` says this. A key that has no value for "none" is not what is meant.
+fn denied(meaning: Meaning) -> Option<Meaning> {
+    let key = match meaning {
+        Meaning::Absent(why) => return Some(Meaning::Absent(why)),
+        Meaning::Key(key, _) | Meaning::Nearest(key) => key,
+        Meaning::Foreign(foreign) => match schema::key(foreign.key) {
+            Some(key) => key,
+            None => return Some(Meaning::Foreign(foreign)),
+        },
+        Meaning::Own(keys) => match keys[..] {
+            [key] => key,
+            _ => return None,
+        },
+    };
+    match key.kind {
+        schema::Kind::Switch => Some(Meaning::Key(key, names::OTHER_WAY)),
+        _ => key.zero.map(|_| Meaning::Key(key, names::ZERO_IS_OFF)),
+    }
 }
 
 /// A plural is the same word.
@@ -179,7 +230,12 @@ fn after_its_section(leaf: &str) -> Option<Meaning> {
         // `eval_batch_size` is not `train.batch_size`.
         let whole = !matches!(head.as_str(), "eval" | "val");
         let own = schema::keys_of(section).find(|key| whole && is_spelled(key, &rest));
-        own.map(|key| Meaning::Own(vec![key])).or_else(|| in_context(&head, section, &rest))
+        let section = if whole { section } else { "" };
+        let foreign = || {
+            let inside = |foreign: &&ForeignName| foreign.key.split('.').next() == Some(section);
+            names::foreign_name(&rest).filter(inside).map(Meaning::Foreign)
+        };
+        own.map(|key| Meaning::Own(vec![key])).or_else(|| in_context(&head, section, &rest)).or_else(foreign)
     })
 }
 
@@ -238,17 +294,37 @@ fn own(keys: &[&'static Key], section: Option<&str>, spelling: Spelling) -> Hint
 }
 
 /// What there is about the same thing, or in the same section.
-fn nothing_near(section: Option<&str>, leaf: &str) -> String {
+fn nothing_near(section: Option<&'static str>, leaf: &str) -> String {
     if let Some(rest) = bag(leaf) {
-        return match section_of(&rest) {
+        let own = section_of(&rest).filter(|_| names::section(&rest).is_none_or(|(_, note)| note.is_empty()));
+        let alone = own.is_none().then(|| meaning(None, section, &rest)).flatten();
+        if let Some(Hint { key: Some(key), .. }) = alone.map(|one| told(one, section, &rest, Spelling::Leaf)) {
+            let key = spelled(key, section, Spelling::Leaf);
+            return format!("there is no such key: of it there is {key} alone");
+        }
+        return match own {
             Some(section) => {
                 format!("there is no such key: what it holds are keys of [{section}], each for itself")
             }
             None => "there is no such key: settings are keys of their sections, each for itself; `runner explain` lists them".into(),
         };
     }
-    if let Some(keys) = words::topic(&words::Words::of(leaf)) {
-        return format!("there is no such key; {keys}");
+    // A section of its own, written as a key of another.
+    match section_of(leaf).map_or_else(|| names::section(leaf), |own| Some((own, ""))) {
+        Some(("", why)) => return format!("there is no such key: {why}"),
+        Some((own, _)) if section.is_some_and(|section| section != own) && SECTIONS.contains(&own) => {
+            return format!("there is no such key: what it holds are keys of [{own}], each for itself");
+        }
+        _ => {}
+    }
+    // Samples of data are no samples of text that the model writes.
+    let of_data = |keys: &&str| section == Some("data") && keys.starts_with("of samples");
+    if let Some(keys) = words::topic(&words::Words::of(leaf)).filter(|keys| !of_data(keys)) {
+        return no_such(keys);
+    }
+    let subject = words::subject(&words::Words::of(leaf)).filter(|_| section.and_then(names::whole).is_none());
+    if let Some(keys) = subject {
+        return no_such(keys);
     }
     match section {
         Some(section) => {
@@ -260,12 +336,22 @@ fn nothing_near(section: Option<&str>, leaf: &str) -> String {
     }
 }
 
+/// What there is instead, or why there is nothing.
+fn no_such(instead: &str) -> String {
+    let sign = if instead.starts_with("of ") { ';' } else { ':' };
+    format!("there is no such key{sign} {instead}")
+}
+
 /// What stands before the end of a name that means several settings together: `optimizer_kwargs`, `model_config`.
 fn bag(leaf: &str) -> Option<String> {
     const ENDS: &[&str] = &["args", "kwargs", "config", "cfg", "conf", "dict", "opts"];
+    /// These count or name something else as well: `num_params`.
+    const OF_SECTIONS: &[&str] = &["params", "parameters", "settings", "options", "arguments"];
     let parts = words::parts(leaf);
     let (last, rest) = parts.split_last()?;
-    (ENDS.contains(&last.as_str()) && !rest.is_empty()).then(|| rest.join("_"))
+    let (last, rest) = (last.as_str(), rest.join("_"));
+    let ends = ENDS.contains(&last) || OF_SECTIONS.contains(&last) && section_of(&rest).is_some();
+    (ends && !rest.is_empty()).then_some(rest)
 }
 
 fn spelled(key: &Key, section: Option<&str>, spelling: Spelling) -> String {

@@ -11,6 +11,10 @@ pub(super) fn key(name: &str, keys: impl Iterator<Item = &'static Key>) -> Optio
     let name = parts.join("_");
     let is_slip = |leaf: &str| {
         let leaf = words::parts(leaf);
+        // A short word for another is no slip: `wa_interval` is not `eval_interval`.
+        if leaf.len() == parts.len() && !parts.iter().zip(&leaf).all(|(part, own)| is_near(part, own)) {
+            return false;
+        }
         parts.iter().filter(|part| !leaf.contains(part)).all(|part| !words::is_known(part))
     };
     keys.filter(|key| !matches!(key.section, "reference" | "scripted"))
@@ -19,6 +23,12 @@ pub(super) fn key(name: &str, keys: impl Iterator<Item = &'static Key>) -> Optio
         .filter(|(_, key)| is_slip(key.leaf))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, key)| key)
+}
+
+/// Whether one word is the other, or a slip of it.
+fn is_near(part: &str, own: &str) -> bool {
+    let shorter = part.len().min(own.len());
+    part == own || shorter >= 3 && damerau_levenshtein(part, own) * 3 <= shorter + 2
 }
 
 /// The nearest of some words.

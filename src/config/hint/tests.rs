@@ -29,7 +29,7 @@ fn misspellings_lead_to_the_nearest_key_and_nonsense_to_none() {
     assert_eq!(help(Some("train"), "batchSize"), "it is written `batch_size`");
     assert_eq!(help(Some("train"), "batch_sise"), "did you mean `batch_size`?");
     assert_eq!(help(Some("model"), "wieght_decay"), "did you mean `weight_decay` in [optimizer]?");
-    assert!(help(Some("target"), "zzzzzz").starts_with("the keys of [target] are metric, threshold"));
+    assert!(help(Some("target"), "zzzzzz").ends_with("the keys of [target] are metric, threshold"));
     // A slip in another program's name.
     assert!(help(Some("schedule"), "wramup_iters").starts_with("the key is `warmup_steps`"));
 }
@@ -67,4 +67,35 @@ fn values_have_hints_too() {
     assert!(hint("schedule.kind", "cosine_with_restarts").contains("\"cosine\"? it falls once"));
     assert!(hint("optimizer.kind", "wsd").ends_with("write kind = \"warmup-stable-decay\" in [schedule]"));
     assert!(hint("schedule.kind", "adamw").ends_with("write kind = \"adamw\" in [optimizer]"));
+}
+
+#[test]
+fn what_other_programs_have_in_their_sweeps_is_told_apart_from_keys_to_vary() {
+    assert!(for_sweep("method").contains("nothing is searched"));
+    assert_eq!(for_sweep("study_name"), "the key is `name` in [experiment]");
+    assert!(for_sweep("lr").ends_with("each with a list of its values: optimizer.learning_rate = [...]"));
+    assert!(for_sweep("zzzz").starts_with("keys to vary stand in [sweep.grid], each with every other"));
+}
+
+#[test]
+fn a_switch_that_denies_is_told_the_other_way_round() {
+    assert!(help(Some("model"), "no_bias").starts_with("the key is `bias`; the other way round"));
+    assert!(help(Some("train"), "disable_shuffling").contains("true there is \"sequential\" here"));
+    assert_eq!(help(Some("checkpoint"), "no_checkpoints"), "the key is `interval`; 0 switches it off");
+    assert!(help(Some("train"), "skip_eval").starts_with("the key is `eval_interval`; 0 switches"));
+    // A count is no denial.
+    assert!(help(Some("model"), "no_of_layers").starts_with("the key is `n_layer`"));
+}
+
+#[test]
+fn settings_of_what_is_one_key_here_say_so() {
+    let hint = help(Some("train"), "gradient_checkpointing_kwargs");
+    assert_eq!(hint, "there is no such key: of it there is `activation_checkpointing` alone");
+    assert!(help(Some("train"), "optimizer_kwargs").ends_with("what it holds are keys of [optimizer], each for itself"));
+}
+
+#[test]
+fn words_written_together_are_taken_apart() {
+    assert!(help(Some("train"), "evalevery").starts_with("the key is `eval_interval`"));
+    assert!(help(Some("model"), "qkvbias").starts_with("the key is `bias`"));
 }

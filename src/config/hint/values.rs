@@ -9,20 +9,26 @@ pub(in super::super) fn for_value(key: &Key, word: &str, words: &[&'static str])
     if !is_legible(word) {
         return None;
     }
-    if let Some((ours, note)) = names::foreign_value(key.name, word) {
-        return Some(match (ours, note) {
-            ("", note) => note.to_owned(),
-            (ours, "") => did_you_mean(ours),
-            (ours, note) => format!("{} {note}", did_you_mean(ours)),
-        });
+    if let Some(meant) = names::foreign_value(key.name, word) {
+        return Some(told(meant));
     }
     if let Some(own) = words.iter().find(|own| squashed(own) == squashed(word)) {
         return Some(did_you_mean(own));
     }
-    if let Some(other) = owner(key, word) {
-        return Some(other);
+    names::value_by_words(key.name, word)
+        .filter(|(ours, _)| *ours != word)
+        .map(told)
+        .or_else(|| owner(key, word))
+        .or_else(|| nearest::word(&word.to_lowercase(), words.iter().copied()).map(did_you_mean))
+        .or_else(|| names::any_other_value(key.name).map(str::to_owned))
+}
+
+fn told(meant: (&str, &str)) -> String {
+    match meant {
+        ("", note) => note.to_owned(),
+        (ours, "") => did_you_mean(ours),
+        (ours, note) => format!("{} {note}", did_you_mean(ours)),
     }
-    nearest::word(&word.to_lowercase(), words.iter().copied()).map(did_you_mean)
 }
 
 /// Another key that takes the word.

@@ -122,8 +122,5 @@ impl Kind {
 fn one_of(words: &[&str]) -> String {
     let quoted: Vec<String> =
         words.iter().filter(|word| !word.is_empty()).map(|word| format!("\"{word}\"")).collect();
-    match quoted.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
-        _ => quoted.concat(),
-    }
+    units::listed(&quoted, "or")
 }

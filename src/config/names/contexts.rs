@@ -24,8 +24,6 @@ const PROMPT_TOO: &str = "without the prompt, which Hugging Face counts too";
 const ONE_EACH: &str = "each prompt is continued once: list it several times for several samples";
 const OFF: &str = "0 switches them off";
 const MEMORY: &str = "write requires = [\"min_memory_gb=16\"]";
-const FORM: &str =
-    "the form of a file is recognised: text, JSON lines, Parquet, token ids (.bin), packed or not";
 
 /// Names with spaces between them that mean one thing in these sections.
 pub(super) static CONTEXTS: &[ForeignName] = &[
@@ -41,7 +39,7 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
         "model.preset",
     ),
     within("tokenizer", "type name kind path model identifier class _target_ file dir", "data.tokenizer"),
-    within("data", "type name kind _target_ dataset_type", "data.corpus"),
+    within("data", "type name kind _target_ dataset_type id identifier name_or_path", "data.corpus"),
     within("target", "type name kind monitor on what", "target.metric"),
     within("hardware", "type name kind backend platform target", "hardware.device"),
     noted("sample", "type name kind method strategy mode early_stopping", "", SAMPLING),
@@ -57,13 +55,18 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
         "",
         "a checkpoint holds all that a run needs to go on; `runner export` writes other formats",
     ),
-    noted(
-        "train",
-        "type kind mode _target_ strategy",
-        "",
-        "there is one way to train: the next token of the text",
-    ),
+    noted("train", "type kind mode _target_", "", ONE_WAY),
+    noted("train", "strategy", "", ONE_DEVICE),
     within("train", "name", "experiment.name"),
+    within("train", "input inputs input_file input_files text texts json_input", "data.path"),
+    noted("train", "loss loss_fn loss_function criterion", "", LOSS),
+    noted("train", "task stage recipe recipe_name", "", ONE_WAY),
+    noted("data", "skip offset start_offset max_size take", "", WHOLE_TEXT),
+    within("target", "metrics", "target.metric"),
+    noted("target", "start_from_epoch cooldown restore_best_weights", "", PATIENCE),
+    within("sweep", "study_name experiment_name sweep_name", "experiment.name"),
+    noted("sweep", "max_failures max_restarts", "on_failure.retry_error", RETRIES),
+    noted("sweep", "multivariate group seed n_startup_trials n_ei_candidates", "", NO_SEARCH),
     // The optimizer and its schedule.
     within("optimizer", "step_size rate", "optimizer.learning_rate"),
     within("optimizer", "decay", "optimizer.weight_decay"),
@@ -85,7 +88,7 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
     ),
     noted(
         "schedule",
-        "final_div_factor",
+        "final_div_factor div_final final_div",
         "schedule.min_lr",
         "a divisor of the first rate there, a learning rate here",
     ),
@@ -103,11 +106,11 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
     noted("warmup", "steps iters duration length num_steps", "schedule.warmup_steps", ""),
     noted("warmup", "ratio fraction", "schedule.warmup_steps", RATIO),
     noted("warmup", "kind type", "", WARMUP_SHAPE),
-    noted("optimizer train", "norm_type", "", "it is the L2 norm of all gradients together that is clipped"),
+    noted("optimizer train", "norm_type", "", L2),
     // Sizes.
     noted(
         "model",
-        "max_length max_len max_seq max_seq_len max_seq_length seq_len maximum_length seq_length length max_sequence_length seqlen window_size window",
+        "seq max_length max_len max_seq max_seq_len max_seq_length seq_len maximum_length seq_length length max_sequence_length seqlen window_size window",
         "model.block_size",
         MODEL_LENGTH,
     ),
@@ -203,12 +206,14 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
         "train.init_from",
         "the model to go on from: a run's name, or a folder",
     ),
+    noted("hardware", "max_wait keep_alive volume_size priority", "", CLUSTER),
     noted("hardware", "memory_limit max_memory memory_fraction", "", MEMORY_FREED),
     // A sweep as other programs write it.
     noted(
         "sweep",
-        "method strategy search search_alg algorithm sampler pruner scheduler early_terminate run_cap max_trials n_trials num_samples budget \
-         iterations max_concurrent count num_trials stop timeout",
+        "method strategy search search_alg searcher algorithm sampler pruner scheduler early_terminate run_cap max_trials n_trials num_samples budget \
+         iterations count num_trials stop timeout eta reduction_factor grace_period max_t min_iter max_iter brackets s strict early_stopping \
+         early_stopping_type time_budget_s max_jobs warm_start prior initial_points bayes random hyperband",
         "",
         NO_SEARCH,
     ),
@@ -229,6 +234,19 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
         "program command entity project",
         "",
         "`runner FILE` trains all that the file's [sweep.grid] says",
+    ),
+    noted(
+        "sweep",
+        "n_jobs jobs parallel workers max_parallel max_parallel_jobs max_concurrent max_concurrent_trials concurrency num_workers",
+        "",
+        JOBS,
+    ),
+    noted(
+        "sweep",
+        "min max low high lower upper distribution mu sigma q log log_scale uniform log_uniform log_uniform_values loguniform normal \
+         int_uniform categorical constant choice probabilities value",
+        "",
+        LISTED,
     ),
     noted("sweep", "name", "experiment.name", ""),
     noted("sweep", "seeds repeats repetitions num_seeds", "experiment.repeats", REPEATS),
@@ -278,7 +296,7 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
     within("sample", "p", "sample.top_p"),
     noted(
         "sample",
-        "path file dir folder directory out",
+        "path file dir folder directory out destination_path output_path out_path output_file",
         "",
         "samples are in the run's `samples.jsonl` and in its report",
     ),

@@ -94,7 +94,7 @@ pub static FOREIGN: &[ForeignName] = &[
         "split_special_tokens",
         "data.special_tokens",
         HF,
-        "the other way round: true there is false here",
+        OTHER_WAY,
     ),
     same("tokenizer_name", "data.tokenizer", HF),
     same("tokenizer_type", "data.tokenizer", MEGATRON),

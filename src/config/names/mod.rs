@@ -10,6 +10,7 @@ mod shared;
 #[cfg(test)]
 mod tests;
 mod values;
+mod value_words;
 pub(super) mod words;
 
 use contexts::CONTEXTS;
@@ -18,6 +19,7 @@ pub use keys::FOREIGN;
 pub(super) use more::EXTENDS;
 use more::MORE;
 use sections::FOREIGN_SECTIONS;
+pub(super) use notes::{OTHER_WAY, ZERO_IS_OFF};
 pub use shared::SHARED;
 use values::{FOREIGN_VALUES, INIT_WORDS};
 
@@ -58,6 +60,15 @@ pub fn foreign_name(name: &str) -> Option<&'static ForeignName> {
     all().find(|foreign| squashed(foreign.name) == name)
 }
 
+/// The entry of a name that differs by being one or several. Where a rule says more of the name it is asked first: `gpu_id` is not `gpu_ids`.
+pub(super) fn foreign_plural(name: &str) -> Option<&'static ForeignName> {
+    let name = squashed(name);
+    match name.strip_suffix('s') {
+        Some(one) => foreign_name(one),
+        None => foreign_name(&format!("{name}s")),
+    }
+}
+
 /// The entry of a name that means something of its own in this section, squashed.
 pub(super) fn in_section(section: &str, name: &str) -> Option<&'static ForeignName> {
     let section = squashed(section);
@@ -78,13 +89,10 @@ pub(super) fn whole(section: &str) -> Option<&'static str> {
             Some("a checkpoint holds all that a run needs to go on, and how it is written is not chosen")
         }
         "data" => Some(notes::AS_IT_IS),
+        "hardware" => Some("a run computes on one device of one machine, and what a cluster is asked for is said there"),
+        "target" => Some("a run ends early by one thing alone, a metric that falls below a threshold"),
         _ => None,
     }
-}
-
-/// What to say of a word that other programs have in their sweeps.
-pub(super) fn sweep_word(name: &str) -> Option<&'static str> {
-    in_section("sweep", &squashed(name)).filter(|foreign| foreign.key.is_empty()).map(|foreign| foreign.note)
 }
 
 /// What to say of a value of `train.init_from` that means something else than a model in other programs, or one that is to be
@@ -125,6 +133,16 @@ pub(super) fn section(name: &str) -> Option<(&'static str, &'static str)> {
         let own = super::schema::SECTIONS.iter().find(|section| squashed(section) == bare);
         own.map(|own| (*own, "")).or_else(|| find(bare))
     })
+}
+
+/// As [`foreign_value`], by what the value is made of.
+pub(super) fn value_by_words(key: &str, word: &str) -> Option<(&'static str, &'static str)> {
+    value_words::meant(key, word)
+}
+
+/// What to say of a value of this key that nothing is known of.
+pub(super) fn any_other_value(key: &str) -> Option<&'static str> {
+    value_words::any_other(key)
 }
 
 /// The word of ours for another program's value of this key (empty: there is none), and what to say of it.

@@ -54,7 +54,7 @@ fn every_rule_of_words_leads_to_a_key() {
 fn nothing_that_there_is_not_stands_behind_what_takes_all_its_names() {
     let has_all = |all: &str, few: &str| few.split(' ').all(|word| all.split(' ').any(|one| one == word));
     let mut before: Vec<&words::Absent> = Vec::new();
-    for absent in words::ABSENT {
+    for absent in words::absences() {
         let takes_all = |other: &&words::Absent| {
             other.all.iter().all(|all| absent.all.iter().any(|few| has_all(all, few)))
         };
@@ -89,6 +89,25 @@ fn every_foreign_section_and_value_leads_to_one_of_ours_or_says_why_not() {
 }
 
 #[test]
+fn what_a_value_is_made_of_leads_to_one_of_ours_or_says_why_not() {
+    for (key, ours, note) in value_words::all() {
+        assert!(!(ours.is_empty() && note.is_empty()), "{key} leads nowhere");
+        let Kind::Choice(words) = schema::key(key).expect(key).kind else { panic!("{key} is no choice") };
+        assert!(ours.is_empty() || words.contains(&ours), "{key} = {ours}");
+    }
+    let meant = |key, word| value_by_words(key, word).map(|(ours, _)| ours);
+    assert_eq!(meant("optimizer.kind", "paged_adamw_8bit"), Some("adamw"));
+    assert_eq!(meant("optimizer.kind", "torch.optim.SGD"), Some("sgd"));
+    assert_eq!(meant("optimizer.kind", "schedule_free_radam"), Some(""));
+    assert_eq!(meant("schedule.kind", "get_cosine_with_hard_restarts_schedule_with_warmup"), Some("cosine"));
+    assert_eq!(meant("hardware.dtype", "torch.bfloat16"), Some("bf16"));
+    assert_eq!(meant("model.preset", "openai/gpt2_345M"), Some("gpt2-medium"));
+    assert_eq!(meant("data.order", "RandomSampler"), Some("shuffled_epochs"));
+    assert_eq!(meant("target.metric", "validation/cross_entropy"), Some("val_loss"));
+    assert_eq!(meant("target.metric", "zzz"), None);
+}
+
+#[test]
 fn words_that_are_no_models_say_what_to_do_instead() {
     for (words, note) in INIT_WORDS {
         assert!(words.split(' ').all(|word| init_word(word) == Some(note)), "{words}");
@@ -97,6 +116,4 @@ fn words_that_are_no_models_say_what_to_do_instead() {
     assert!(init_word("Resume").is_some_and(|note| note.contains("runner resume")));
     assert!(init_word("gpt2-xl").is_some_and(|note| note.contains("hf download")));
     assert_eq!(init_word("lr-sweep"), None);
-    assert!(sweep_word("method").is_some_and(|note| note.contains("nothing is searched")));
-    assert_eq!(sweep_word("grd"), None);
 }

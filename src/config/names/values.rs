@@ -59,6 +59,9 @@ pub(super) static FOREIGN_VALUES: &[(&str, &str, &str, &str)] = &[
     ("schedule.kind", "warmupdecaylr", "linear", "with `warmup_steps`"),
     ("schedule.kind", "warmupcosinelr", "cosine", "with `warmup_steps`"),
     ("schedule.kind", "fixed", "constant", ""),
+    ("schedule.kind", "no", "constant", ""),
+    ("schedule.kind", "off", "constant", ""),
+    ("schedule.kind", "null", "constant", ""),
     ("schedule.kind", "none", "constant", ""),
     ("schedule.kind", "linear_with_warmup", "linear", "with `warmup_steps`"),
     ("schedule.kind", "linear_decay_with_warmup", "linear", "with `warmup_steps`"),
@@ -164,12 +167,7 @@ pub(super) static FOREIGN_VALUES: &[(&str, &str, &str, &str)] = &[
     ("data.tokenizer", "bytes", "byte", ""),
     ("data.tokenizer", "byte_level", "byte", ""),
     ("data.tokenizer", "utf-8", "byte", ""),
-    (
-        "data.tokenizer",
-        "word",
-        "",
-        "words are not tokens of any tokenizer here: \"gpt2\" has parts of words, \"char\" characters",
-    ),
+    ("data.tokenizer", "word", "", NO_WORDS),
     ("data.corpus", "shakespeare", "tinyshakespeare", ""),
     ("data.corpus", "shakespeare_char", "tinyshakespeare", ""),
     ("data.corpus", "tiny_shakespeare", "tinyshakespeare", ""),
@@ -231,12 +229,7 @@ pub(super) static FOREIGN_VALUES: &[(&str, &str, &str, &str)] = &[
     ("hardware.dtype", "bf16-true", "bf16", "weights stay in full precision"),
     ("hardware.dtype", "float64", "", "there is no double precision: \"f32\" is the most exact"),
     ("hardware.dtype", "fp64", "", "there is no double precision: \"f32\" is the most exact"),
-    (
-        "hardware.dtype",
-        "fp8",
-        "",
-        "there are \"bf16\" on the processor and \"f16\" on a GPU, and nothing smaller",
-    ),
+    ("hardware.dtype", "fp8", "", NOTHING_SMALLER),
     (
         "hardware.dtype",
         "int8",
@@ -266,9 +259,13 @@ pub(super) static INIT_WORDS: &[(&str, &str)] = &[
     ),
 ];
 
-const NO_SUCH_OPTIMIZER: &str =
+pub(super) const NO_SUCH_OPTIMIZER: &str =
     "there is no such optimizer: \"adamw\" is the usual one, \"muon\" the one that often needs fewer steps";
-const NO_SUCH_SHAPE: &str = "there is no such shape: \"cosine\" and \"linear\" fall once, \"warmup-stable-decay\" falls at the end, \"constant\" stays";
-const GPT2_ALONE: &str =
+pub(super) const NO_SUCH_SHAPE: &str = "there is no such shape: \"cosine\" and \"linear\" fall once, \"warmup-stable-decay\" falls at the end, \"constant\" stays";
+pub(super) const GPT2_ALONE: &str =
     "models are GPT-2's: \"gpt2\" and its larger ones, or sizes of your own without a preset";
-const OWN_TEXT: &str = "it is not among the known ones: text of your own is named by `path`, a file or a folder (.txt, .jsonl, .parquet, nanoGPT's .bin)";
+pub(super) const OWN_TEXT: &str = "it is not among the known ones: text of your own is named by `path`, a file or a folder (.txt, .jsonl, .parquet, nanoGPT's .bin)";
+pub(super) const NO_WORDS: &str =
+    "words are not tokens of any tokenizer here: \"gpt2\" has parts of words, \"char\" characters";
+pub(super) const NOTHING_SMALLER: &str =
+    "there are \"bf16\" on the processor and \"f16\" on a GPU, and nothing smaller";

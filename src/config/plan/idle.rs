@@ -1,7 +1,6 @@
 //! Keys that were set and do nothing beside the others: a floor for a learning rate that never falls. Nothing is wrong with the run, but
 //! whoever set them expects something of them.
 
-use std::fmt;
 use std::path::Path;
 
 use toml::Value;
@@ -11,6 +10,7 @@ use super::read::{Origin, Resolved, Setting};
 use super::schema::{self, RawPlan};
 use super::value::{shortened, value_text};
 use crate::facts::optimizer::OptimizerKind;
+use crate::units;
 
 /// A key that has no effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,16 +22,35 @@ pub struct IdleKey {
     /// Where it was set: `a.toml:12`, also of a file that this one extends, or `--set`.
     pub place: String,
     pub why: String,
-    /// What to do.
+    /// What to do instead of leaving it out; empty where there is nothing.
     pub help: String,
 }
 
-impl fmt::Display for IdleKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key, value, place, why, help } = self;
-        let value = value.as_ref().map_or_else(String::new, |value| format!(" = {value}"));
-        write!(f, "`{key}{value}` ({place}) has no effect: {why}; {help}")
+/// What is told of these keys, a sentence for each reason: one switch may leave many keys of its section without effect.
+pub fn idle_sentences(keys: &[IdleKey]) -> Vec<String> {
+    let mut groups: Vec<Vec<&IdleKey>> = Vec::new();
+    for key in keys {
+        let same = |group: &&mut Vec<&IdleKey>| group[0].why == key.why && group[0].help == key.help;
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(key),
+            None => groups.push(vec![key]),
+        }
     }
+    groups.iter().map(|group| sentence(group)).collect()
+}
+
+fn sentence(group: &[&IdleKey]) -> String {
+    let name = |one: &&IdleKey| match &one.value {
+        Some(value) => format!("`{} = {value}`", one.key),
+        None => format!("`{}`", one.key),
+    };
+    let mut places: Vec<&str> = group.iter().map(|one| one.place.as_str()).collect();
+    places.dedup();
+    let Some(IdleKey { why, help, .. }) = group.first() else { return String::new() };
+    let help = if help.is_empty() { String::new() } else { format!("{help}, or ") };
+    let (verb, object) = if group.len() == 1 { ("has", "it") } else { ("have", "them") };
+    let names = units::listed(&group.iter().map(name).collect::<Vec<_>>(), "and");
+    format!("{names} ({}) {verb} no effect: {why}; {help}leave {object} out", places.join(", "))
 }
 
 /// Why keys do nothing, and what to do.
@@ -46,7 +65,7 @@ struct Rule {
     idle: fn(&RawPlan) -> Option<Reason>,
 }
 
-const LEAVE_OUT: &str = "leave it out";
+const NOTHING_ELSE: &str = "";
 
 fn reason(idle: bool, why: impl Into<String>, help: &'static str) -> Option<Reason> {
     idle.then(|| Reason { why: why.into(), help })
@@ -59,7 +78,7 @@ static RULES: &[Rule] = &[
             reason(
                 raw.schedule.kind == ScheduleKind::Constant,
                 "`schedule.kind` is \"constant\", and the learning rate never falls",
-                "set `schedule.kind` to \"linear\", \"cosine\" or \"warmup-stable-decay\", or leave it out",
+                "set `schedule.kind` to \"linear\", \"cosine\" or \"warmup-stable-decay\"",
             )
         },
     },
@@ -69,7 +88,7 @@ static RULES: &[Rule] = &[
             reason(
                 raw.target.threshold.is_none(),
                 "there is no target: `target.threshold` is 0",
-                "set the loss to reach as `target.threshold`, or leave it out",
+                "set the loss to reach as `target.threshold`",
             )
         },
     },
@@ -79,7 +98,7 @@ static RULES: &[Rule] = &[
             reason(
                 raw.checkpoint.interval == 0,
                 "`checkpoint.interval` is 0, and there are no checkpoints",
-                "set `checkpoint.interval` above 0, or leave it out",
+                "set `checkpoint.interval` above 0",
             )
         },
     },
@@ -90,11 +109,7 @@ static RULES: &[Rule] = &[
                 true => "`data.val_fraction` is 0, and there is no text to validate on",
                 false => "`train.eval_interval` is 0, and nothing is validated",
             };
-            reason(
-                raw.data.val_fraction == 0.0 || raw.train.eval_interval == 0,
-                why,
-                "set both above 0, or leave it out",
-            )
+            reason(raw.data.val_fraction == 0.0 || raw.train.eval_interval == 0, why, "set both above 0")
         },
     },
     Rule {
@@ -110,7 +125,7 @@ static RULES: &[Rule] = &[
             reason(
                 raw.sample.interval == 0,
                 "`sample.interval` is 0, and there are no samples",
-                "set `sample.interval` above 0, or leave it out",
+                "set `sample.interval` above 0",
             )
         },
     },
@@ -120,7 +135,7 @@ static RULES: &[Rule] = &[
             reason(
                 raw.sample.temperature == 0.0,
                 "`sample.temperature` is 0, which always takes the likeliest token",
-                "set `sample.temperature` above 0, or leave it out",
+                "set `sample.temperature` above 0",
             )
         },
     },
@@ -130,7 +145,7 @@ static RULES: &[Rule] = &[
             reason(
                 raw.sample.top_k == 1,
                 "`sample.top_k` is 1, which always takes the likeliest token",
-                "set `sample.top_k` above 1, or to 0 for all tokens, or leave it out",
+                "set `sample.top_k` above 1, or to 0 for all tokens",
             )
         },
     },
@@ -140,7 +155,7 @@ static RULES: &[Rule] = &[
             reason(
                 raw.optimizer.weight_decay == 0.0,
                 "`optimizer.weight_decay` is 0",
-                "set `optimizer.weight_decay` above 0, or leave it out",
+                "set `optimizer.weight_decay` above 0",
             )
         },
     },
@@ -150,13 +165,13 @@ static RULES: &[Rule] = &[
             reason(
                 raw.optimizer.momentum_warmup_steps == 0,
                 "`optimizer.momentum_warmup_steps` is 0, and momentum does not warm up",
-                "set `optimizer.momentum_warmup_steps` above 0, or leave it out",
+                "set `optimizer.momentum_warmup_steps` above 0",
             )
         },
     },
     Rule {
         keys: &["data.separator"],
-        idle: |raw| reason(is_one_document(raw), "the text is a single document", LEAVE_OUT),
+        idle: |raw| reason(is_one_document(raw), "the text is a single document", NOTHING_ELSE),
     },
     Rule {
         keys: &["data.text_column"],
@@ -164,7 +179,7 @@ static RULES: &[Rule] = &[
             reason(
                 is_one_document(raw),
                 "the text is no table and has no JSON lines",
-                "leave it out, or name a .jsonl or .parquet file as `data.path`",
+                "name a .jsonl or .parquet file as `data.path`",
             )
         },
     },
@@ -175,7 +190,7 @@ static RULES: &[Rule] = &[
             reason(
                 tokenizer != "gpt2",
                 format!("the tokenizer {tokenizer} has no token `<|endoftext|>`"),
-                "set `data.tokenizer = \"gpt2\"`, or leave it out",
+                "set `data.tokenizer = \"gpt2\"`",
             )
         },
     },
@@ -185,7 +200,7 @@ static RULES: &[Rule] = &[
             reason(
                 raw.data.path.count() == 0,
                 "the known corpora are small, and their tokens are made in a moment",
-                LEAVE_OUT,
+                NOTHING_ELSE,
             )
         },
     },
@@ -195,14 +210,18 @@ static RULES: &[Rule] = &[
             reason(
                 raw.data.path.count() == 1,
                 "there is a single text, which is all that is trained on",
-                "list several as `data.path`, or leave it out",
+                "list several as `data.path`",
             )
         },
     },
     Rule {
         keys: &["hardware.monitor_interval_secs"],
         idle: |raw| {
-            reason(is_scripted(raw), "`hardware.device` is \"scripted\", which computes nothing", LEAVE_OUT)
+            reason(
+                is_scripted(raw),
+                "`hardware.device` is \"scripted\", which computes nothing",
+                NOTHING_ELSE,
+            )
         },
     },
     Rule {
@@ -219,7 +238,7 @@ static RULES: &[Rule] = &[
             reason(
                 retries == 0,
                 "every `retry_...` of [on_failure] is 0, and nothing is tried again",
-                "set the one that is meant above 0, or leave it out",
+                "set the one that is meant above 0",
             )
         },
     },
@@ -230,7 +249,7 @@ static RULES: &[Rule] = &[
             reason(
                 never,
                 "`on_failure.timeout` is 0, and a run may be silent as long as it likes",
-                "set `on_failure.timeout`, \"2h\" for example, or leave it out",
+                "set `on_failure.timeout`, \"2h\" for example",
             )
         },
     },
@@ -240,7 +259,7 @@ static RULES: &[Rule] = &[
             reason(
                 raw.train.batch_size == 1,
                 "`train.batch_size` is 1 and cannot be halved",
-                "raise `train.batch_size`, or leave it out",
+                "raise `train.batch_size`",
             )
         },
     },
@@ -250,7 +269,7 @@ static RULES: &[Rule] = &[
             reason(
                 raw.scripted.fail_at == 0,
                 "`scripted.fail_at` is 0, and it does not fail",
-                "set `scripted.fail_at` above 0, or leave it out",
+                "set `scripted.fail_at` above 0",
             )
         },
     },
@@ -299,7 +318,7 @@ pub(super) fn idle_alone(resolved: &Resolved) -> Option<IdleKey> {
         value: Some(value_text(&setting.value)),
         place,
         why: "there is one run, with nothing to compare".to_owned(),
-        help: "add a [sweep.grid], or leave it out".to_owned(),
+        help: "add a [sweep.grid], ".to_owned(),
     })
 }
 
@@ -319,7 +338,7 @@ fn why(raw: &RawPlan, setting: &Setting) -> Option<(String, String)> {
     }
     if key.section == SCRIPTED && !is_scripted(raw) {
         let why = "[scripted] is read with `hardware.device = \"scripted\"` alone".to_owned();
-        return Some((why, LEAVE_OUT.to_owned()));
+        return Some((why, NOTHING_ELSE.to_owned()));
     }
     if says_nothing(&setting.value) {
         return None;
@@ -332,8 +351,8 @@ fn why(raw: &RawPlan, setting: &Setting) -> Option<(String, String)> {
 fn of_another_optimizer(kind: OptimizerKind, key: &schema::Key) -> (String, String) {
     let readers: Vec<String> =
         OptimizerKind::readers(key.leaf).map(|kind| format!("\"{}\"", kind.facts().word)).collect();
-    let why = format!("{} does not read it", kind.facts().word);
-    (why, format!("it is for `optimizer.kind = {}`", readers.join("` or `")))
+    let why = format!("`optimizer.kind` is \"{}\"", kind.facts().word);
+    (why, format!("set `optimizer.kind = {}`", readers.join("` or `")))
 }
 
 /// What switches something off that is off does not disappoint anybody.

@@ -11,7 +11,7 @@ mod select;
 mod validate;
 
 pub(super) use expand::expand;
-pub use idle::IdleKey;
+pub use idle::{IdleKey, idle_sentences};
 pub(super) use select::select;
 
 use super::keys::{parse, schema, value};

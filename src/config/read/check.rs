@@ -307,7 +307,7 @@ mod tests {
             (
                 "model.preset",
                 "\"gpt3\"",
-                "`model.preset` must be \"gpt2\", \"gpt2-medium\", \"gpt2-large\" or \"gpt2-xl\", not the string \"gpt3\" | did you mean \"gpt2\"?",
+                "`model.preset` must be \"gpt2\", \"gpt2-medium\", \"gpt2-large\" or \"gpt2-xl\", not the string \"gpt3\" | models are GPT-2's: \"gpt2\" and its larger ones, or sizes of your own without a preset",
             ),
             (
                 "data.corpus",

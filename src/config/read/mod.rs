@@ -20,7 +20,7 @@ pub use sweep::MAX_RUNS;
 pub(super) use sweep::too_many;
 
 use super::keys::{Manual, parse, run_reference, schema, value};
-use super::{error, hint, names};
+use super::{error, hint};
 
 /// What a key makes of a value, where it takes it.
 #[cfg(test)]

@@ -7,7 +7,6 @@ use super::document::Document;
 use super::error::{ConfigError, Place};
 use super::hint;
 use super::layers::Setting;
-use super::names;
 use super::provenance::Origin;
 use super::schema::{self, Key, SECTIONS};
 use super::sections::{Findings, checked, shown};
@@ -151,9 +150,7 @@ pub(in crate::config) fn read(
             (name, _) => findings.add(
                 ConfigError::new(place, format!("unknown key `{}` in [sweep]", shortened(name)))
                     .key(format!("sweep.{}", shortened(name)))
-                    .help(names::sweep_word(name).unwrap_or(
-                        "keys to vary stand in [sweep.grid], each with every other; in [[sweep.zip]] together",
-                    )),
+                    .help(hint::for_sweep(name)),
             ),
         }
     }

@@ -1,23 +1,31 @@
 //! Keys that were set and do nothing.
 
-use super::super::{IdleKey, render_frozen};
+use super::super::{IdleKey, idle_sentences, render_frozen};
 use super::{Folder, LoadOptions, plan, plans_with};
 
 /// What is told of the runs of a file, each once, without the folder that it lies in.
 fn told(text: &str, set: &[&str]) -> Vec<String> {
     let mut told: Vec<String> = Vec::new();
-    for key in plans_with(text, set).into_iter().flat_map(|plan| plan.idle) {
+    for plan in plans_with(text, set) {
+        for sentence in sentences(plan.idle) {
+            if !told.contains(&sentence) {
+                told.push(sentence);
+            }
+        }
+    }
+    told
+}
+
+fn sentences(keys: Vec<IdleKey>) -> Vec<String> {
+    let here = |key: IdleKey| {
         let place = match key.place.rsplit_once('/') {
             Some((before, file)) if before.starts_with("swept at ") => format!("swept at {file}"),
             Some((_, file)) => file.to_owned(),
             None => key.place.clone(),
         };
-        let text = IdleKey { place, ..key }.to_string();
-        if !told.contains(&text) {
-            told.push(text);
-        }
-    }
-    told
+        IdleKey { place, ..key }
+    };
+    idle_sentences(&keys.into_iter().map(here).collect::<Vec<_>>())
 }
 
 fn keys(text: &str) -> Vec<&'static str> {
@@ -39,6 +47,21 @@ fn a_key_without_effect_is_told_with_value_place_reason_and_what_to_do() {
     assert!(
         set[0].starts_with("`checkpoint.keep_last = 5` (--set) has no effect: `checkpoint.interval` is 0"),
         "{set:?}"
+    );
+}
+
+#[test]
+fn keys_that_one_switch_leaves_without_effect_are_told_in_one_sentence() {
+    let text = "[sample]\nprompts = [\"a\"]\ntop_k = 3\n[checkpoint]\nkeep_last = 3\n";
+    let told = told(text, &["sample.interval=0", "checkpoint.interval=0"]);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told.contains(
+            &"`sample.prompts = [\"a\"]` and `sample.top_k = 3` (a.toml:2, a.toml:3) have no effect: `sample.interval` is 0, and there are no \
+              samples; set `sample.interval` above 0, or leave them out"
+                .to_owned()
+        ),
+        "{told:?}"
     );
 }
 
@@ -131,9 +154,13 @@ fn an_inherited_key_is_told_with_the_file_that_has_it() {
         ("a.toml", "extends = \"parent.toml\"\n[optimizer]\nkind = \"adamw\"\n"),
     ]);
     let plans = folder.load(&["a.toml"], &LoadOptions::default()).expect("valid");
-    let told: Vec<String> = plans[0].idle.iter().map(ToString::to_string).collect();
-    assert_eq!(told.len(), 1);
-    assert!(told[0].contains("parent.toml:3) has no effect: adamw does not read it"), "{told:?}");
+    assert_eq!(
+        sentences(plans[0].idle.clone()),
+        [
+            "`optimizer.momentum = 0.8` (parent.toml:3) has no effect: `optimizer.kind` is \"adamw\"; set `optimizer.kind = \"sgd\"` or \
+             `\"muon\"`, or leave it out"
+        ]
+    );
 }
 
 #[test]

@@ -19,6 +19,14 @@ pub fn printable(bytes: &[u8]) -> String {
     bytes.iter().map(char_of).collect()
 }
 
+/// How this tokenizer's tokens are written there: bytes as characters that can be seen, characters as themselves.
+pub fn as_key(base: &Tokenizer) -> fn(&[u8]) -> String {
+    match base {
+        Tokenizer::Char { .. } => |bytes| String::from_utf8_lossy(bytes).into_owned(),
+        _ => printable,
+    }
+}
+
 /// Every token of a tokenizer as it is written in such files, with its id; `spell` writes the bytes of one.
 pub fn spelled(tokenizer: &Tokenizer, spell: fn(&[u8]) -> String) -> impl Iterator<Item = (String, u32)> {
     (0..tokenizer.vocab_size() as u32).filter_map(move |id| {

@@ -1,15 +1,14 @@
 //! The tokenizer of a folder, put together from its files as transformers 5 does.
 
-use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
 use super::added::{self, Files};
+use super::vocabulary::{self, Vocabulary, merges_of};
 use super::{read_object, read_text};
 use crate::data::TOKENIZER_FILE;
-use crate::data::tokenizer::spelling::{printable, spelled};
-use crate::data::tokenizer::{AddedToken, END_OF_TEXT_NAME, Parts, Tokenizer};
+use crate::data::tokenizer::{Parts, Tokenizer};
 use crate::model::ModelConfig;
 use crate::pretrained::PretrainedError;
 
@@ -55,7 +54,10 @@ pub fn read(
         None => (VOCABULARY, object(VOCABULARY)?),
     };
     let vocabulary = match &vocabulary {
-        Some(vocabulary) => Vocabulary::of(vocabulary).map_err(at(vocabulary_file))?,
+        Some(vocabulary) => {
+            let base = fast.as_ref().and_then(|fast| vocabulary::base_of_exported(fast, vocabulary));
+            Vocabulary::of(base.unwrap_or(Tokenizer::Gpt2), vocabulary).map_err(at(vocabulary_file))?
+        }
         None if fast.is_some() => {
             let reason = "it has no vocabulary of the kind BPE".to_owned();
             return Err(PretrainedError::File { path: folder.join(FAST), reason });
@@ -69,20 +71,20 @@ pub fn read(
             );
             return Err(PretrainedError::File { path: folder.join(FAST), reason });
         }
-        None => Vocabulary::gpt2(),
+        None => Vocabulary::plain(Tokenizer::Gpt2),
     };
     match &fast {
-        Some(fast) => Vocabulary::check_merges(merges_of(fast)).map_err(at(FAST))?,
+        Some(fast) => vocabulary.check_merges(merges_of(fast)).map_err(at(FAST))?,
         None if folder.join(MERGES).is_file() => {
             let text = read_text(&folder.join(MERGES))?;
             let lines = text.lines().filter(|line| !line.starts_with("#version") && !line.is_empty());
-            Vocabulary::check_merges(lines.map(|line| line.split_once(' ').unwrap_or((line, ""))))
-                .map_err(at(MERGES))?;
+            let merges = lines.map(|line| line.split_once(' ').unwrap_or((line, "")));
+            vocabulary.check_merges(merges).map_err(at(MERGES))?;
         }
         None => {}
     }
     let add_prefix_space = match &fast {
-        Some(fast) if !is_gpt2_class => prefix_space(fast).map_err(at(FAST))?,
+        Some(fast) if !is_gpt2_class => vocabulary.prefix_space(fast).map_err(at(FAST))?,
         _ => tokenizer_config.get("add_prefix_space").and_then(Value::as_bool).unwrap_or(false),
     };
     let files = Files {
@@ -118,112 +120,6 @@ pub fn read(
     let notes = notes.collect();
     let tokenizer = Tokenizer::of_parts(parts).map_err(at(if fast.is_some() { FAST } else { CONFIG }))?;
     Ok(Found { tokenizer, notes })
-}
-
-/// The vocabulary of a folder, which is GPT-2's and may have more.
-struct Vocabulary {
-    base: Tokenizer,
-    ids: HashMap<String, u32>,
-    /// What GPT-2's does not have.
-    rest: Vec<(String, u32)>,
-}
-
-const NOT_GPT2: &str = "GPT-2's own tokenizer, with whatever tokens were added to it, and those of this program's exports can be used";
-
-impl Vocabulary {
-    fn gpt2() -> Self {
-        let base = Tokenizer::Gpt2;
-        Self { ids: spelled(&base, printable).collect(), base, rest: Vec::new() }
-    }
-
-    fn of(vocabulary: &Map<String, Value>) -> Result<Self, String> {
-        let mut gpt2 = Self::gpt2();
-        for (text, &id) in &gpt2.ids {
-            let found = vocabulary.get(text);
-            if found.and_then(Value::as_u64) != Some(id.into()) {
-                let found = found.map_or("no id".to_owned(), |found| found.to_string());
-                return Err(format!(
-                    "this is not GPT-2's vocabulary: {text:?} has {found} here and {id} there; {NOT_GPT2}"
-                ));
-            }
-        }
-        for (text, id) in vocabulary.iter().filter(|(text, _)| !gpt2.ids.contains_key(*text)) {
-            let known = id.as_u64().and_then(|id| u32::try_from(id).ok());
-            let id = known.ok_or_else(|| format!("the token {text:?} has the id {id}, which is none"))?;
-            gpt2.rest.push((text.clone(), id));
-        }
-        gpt2.ids.extend(gpt2.rest.iter().cloned());
-        Ok(gpt2)
-    }
-
-    /// Looks whether words are put together as by GPT-2: each merge makes the next token.
-    fn check_merges<'a>(merges: impl Iterator<Item = (&'a str, &'a str)>) -> Result<(), String> {
-        let mut tokens = spelled(&Tokenizer::Gpt2, printable).skip(256).map(|(text, _)| text);
-        let mut merges = merges.map(|(first, second)| format!("{first}{second}"));
-        match tokens.by_ref().zip(merges.by_ref()).find(|(token, merge)| token != merge) {
-            // The last token is made by no merge.
-            None if tokens.next().is_none() => Ok(()),
-            None => Err(format!("its merges are fewer than GPT-2's; {NOT_GPT2}")),
-            Some((token, _)) if token == END_OF_TEXT_NAME => {
-                Err(format!("its merges are more than GPT-2's; {NOT_GPT2}"))
-            }
-            Some((token, merge)) => Err(format!(
-                "its merges are not GPT-2's: one makes {merge:?} instead of {token:?}; {NOT_GPT2}"
-            )),
-        }
-    }
-
-    /// The added tokens, and the entries of the vocabulary that no text leads to.
-    fn with_rest(&self, mut tokens: Vec<AddedToken>) -> Vec<AddedToken> {
-        let added: BTreeSet<u32> = tokens.iter().map(|token| token.id).collect();
-        let rest = self
-            .rest
-            .iter()
-            .filter(|(text, id)| !added.contains(id) && !tokens.iter().any(|token| token.content == *text));
-        let rest: Vec<AddedToken> = rest
-            .map(|(text, id)| AddedToken {
-                special: false,
-                only_written: true,
-                ..AddedToken::special(*id, text.as_str())
-            })
-            .collect();
-        tokens.extend(rest);
-        tokens
-    }
-}
-
-/// The merges of a `tokenizer.json`: texts of two parts, or pairs.
-fn merges_of(fast: &Map<String, Value>) -> impl Iterator<Item = (&str, &str)> {
-    let merges = fast.get("model").and_then(|model| model.get("merges")?.as_array());
-    merges.into_iter().flatten().map(|merge| match merge {
-        Value::String(merge) => merge.split_once(' ').unwrap_or((merge, "")),
-        merge => {
-            let part = |place: usize| merge.get(place).and_then(Value::as_str).unwrap_or_default();
-            (part(0), part(1))
-        }
-    })
-}
-
-/// Whether a `tokenizer.json` puts a space before texts, if it cuts them as GPT-2 does.
-fn prefix_space(fast: &Map<String, Value>) -> Result<bool, String> {
-    let normalizer = fast.get("normalizer").unwrap_or(&Value::Null);
-    if !normalizer.is_null() {
-        return Err(format!(
-            "`normalizer` is {normalizer}: GPT-2's tokenizer has none, and only that can be used"
-        ));
-    }
-    let cutter = fast.get("pre_tokenizer").unwrap_or(&Value::Null);
-    let one = match cutter.get("pretokenizers").and_then(Value::as_array).map(Vec::as_slice) {
-        Some([one]) => one,
-        _ => cutter,
-    };
-    let cuts_words = one.get("use_regex").and_then(Value::as_bool).unwrap_or(true);
-    if one.get("type").and_then(Value::as_str) != Some("ByteLevel") || !cuts_words {
-        return Err(format!(
-            "`pre_tokenizer` is {cutter}: only GPT-2's, ByteLevel with use_regex, can be used"
-        ));
-    }
-    Ok(one.get("add_prefix_space").and_then(Value::as_bool).unwrap_or(false))
 }
 
 /// The tokens that a `post_processor` puts before and after a text.

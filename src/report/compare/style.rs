@@ -1,6 +1,7 @@
 //! The same sentences for a page and for a terminal.
 
 use crate::markdown;
+use crate::units;
 
 /// How words are set apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,10 +54,7 @@ fn plain(text: &str) -> String {
 
 /// `a`, `a and b`, `a, b and c`.
 pub fn listed(parts: &[String]) -> String {
-    match parts.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
-        _ => parts.concat(),
-    }
+    units::listed(parts, "and")
 }
 
 /// Small numbers as words, as at the start of a sentence they should be: `two seeds`.

@@ -157,11 +157,11 @@ impl DrawingBackend for Bitmap<'_> {
         path: I,
         style: &S,
     ) -> Drawn {
-        let radius = f64::from(style.stroke_width()) / 2.0;
+        let pen = Pen::new(f64::from(style.stroke_width()) / 2.0);
         let mut before: Option<BackendCoord> = None;
         for point in path {
             if let Some(before) = before {
-                self.stroke(before, point, radius);
+                self.stroke(before, point, &pen);
             }
             before = Some(point);
         }
@@ -179,7 +179,7 @@ impl DrawingBackend for Bitmap<'_> {
         if !fill {
             return plotters_backend::rasterizer::draw_circle(self, center, radius, style, fill);
         }
-        self.stroke(center, center, f64::from(radius));
+        self.stroke(center, center, &Pen::new(f64::from(radius)));
         self.0.ink(style.color().rgb, style.color().alpha);
         Ok(())
     }
@@ -231,14 +231,13 @@ impl DrawingBackend for Bitmap<'_> {
 }
 
 impl Bitmap<'_> {
-    /// Adds what lies within `radius` of the line from `a` to `b` to the shape, row by row. The shape is convex, so the part of a row
-    /// within it lies between the outermost ends of the two discs and of the band between them.
-    fn stroke(&mut self, a: BackendCoord, b: BackendCoord, radius: f64) {
+    /// Adds what lies within the pen's radius of the line from `a` to `b` to the shape, row by row. The shape is convex, so the part of a
+    /// row within it lies between the outermost ends of the two discs and of the band between them.
+    fn stroke(&mut self, a: BackendCoord, b: BackendCoord, pen: &Pen) {
+        let radius = pen.radius;
         let (ax, ay) = (f64::from(a.0), f64::from(a.1));
         let (bx, by) = (f64::from(b.0), f64::from(b.1));
         let length = (bx - ax).hypot(by - ay).max(f64::MIN_POSITIVE);
-        let (nx, ny) = ((ay - by) / length * radius, (bx - ax) / length * radius);
-        let corners = [(ax + nx, ay + ny), (bx + nx, by + ny), (bx - nx, by - ny), (ax - nx, ay - ny)];
         let top = (ay.min(by) - radius - 0.5).ceil() as i32;
         let bottom = (ay.max(by) + radius - 0.5).floor() as i32;
         let straight = straight_rows(a, b);
@@ -255,6 +254,7 @@ impl Bitmap<'_> {
                 self.0.fill((nearest(middle - half), row), (nearest(middle + half), row + 1));
             }
         }
+        let sides = sides((ax, ay), (bx, by), radius / length);
         for row in (top..=bottom).filter(|row| !straight.contains(row) && !between.contains(row)) {
             let y = f64::from(row) + 0.5;
             let (mut left, mut right) = (f64::INFINITY, f64::NEG_INFINITY);
@@ -262,16 +262,14 @@ impl Bitmap<'_> {
                 left = left.min(x - by);
                 right = right.max(x + by);
             };
-            for (cx, cy) in [(ax, ay), (bx, by)] {
-                let inside = radius.powi(2) - (y - cy).powi(2);
-                if inside >= 0.0 {
-                    reach(cx, inside.sqrt());
+            for (x, cy) in [(ax, a.1), (bx, b.1)] {
+                if let Some(half) = pen.half_width(row, cy) {
+                    reach(x, half);
                 }
             }
-            for (index, &(px, py)) in corners.iter().enumerate() {
-                let (qx, qy) = corners[(index + 1) % corners.len()];
-                if (py - y) * (qy - y) <= 0.0 && py != qy {
-                    reach(px + (qx - px) * (y - py) / (qy - py), 0.0);
+            for side in &sides {
+                if (side.from..=side.to).contains(&y) {
+                    reach(side.x + side.slope * (y - side.from), 0.0);
                 }
             }
             if left <= right {
@@ -279,6 +277,49 @@ impl Bitmap<'_> {
             }
         }
     }
+}
+
+/// A round pen.
+struct Pen {
+    radius: f64,
+    /// Half the width of its disc in the rows from the middle outwards.
+    half_widths: Vec<f64>,
+}
+
+impl Pen {
+    fn new(radius: f64) -> Self {
+        let rows = (radius + 0.5).max(0.0) as usize;
+        let half = |row: usize| (radius.powi(2) - (row as f64 + 0.5).powi(2)).max(0.0).sqrt();
+        Self { radius, half_widths: (0..rows).map(half).collect() }
+    }
+
+    /// That of a row whose disc has its middle at the upper edge of row `middle`; `None` where the disc does not reach.
+    fn half_width(&self, row: i32, middle: i32) -> Option<f64> {
+        let away = if row >= middle { row - middle } else { middle - row - 1 };
+        self.half_widths.get(usize::try_from(away).ok()?).copied()
+    }
+}
+
+/// A side of a band, downwards.
+struct Side {
+    from: f64,
+    to: f64,
+    /// Where it is at `from`, and how far it goes with each row.
+    x: f64,
+    slope: f64,
+}
+
+/// The sides of the band from `a` to `b` that are not level. `share` is the band's half width in lengths of the line.
+fn sides((ax, ay): (f64, f64), (bx, by): (f64, f64), share: f64) -> [Side; 4] {
+    let (nx, ny) = ((ay - by) * share, (bx - ax) * share);
+    let corners = [(ax + nx, ay + ny), (bx + nx, by + ny), (bx - nx, by - ny), (ax - nx, ay - ny)];
+    std::array::from_fn(|index| {
+        let (p, q) = (corners[index], corners[(index + 1) % corners.len()]);
+        let (upper, lower) = if p.1 < q.1 { (p, q) } else { (q, p) };
+        // A level one lies in no row's middle, or gives no other ends than its neighbours.
+        let to = if upper.1 == lower.1 { f64::NEG_INFINITY } else { lower.1 };
+        Side { from: upper.1, to, x: upper.0, slope: (lower.0 - upper.0) / (lower.1 - upper.1) }
+    })
 }
 
 /// The rows of a vertical line that lie between its round ends: all of them are alike.

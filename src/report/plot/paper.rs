@@ -65,12 +65,18 @@ impl Paper {
         (self.width, self.height) = (width, height);
         self.inks.clear();
         let (across, down) = (width / BAND, height / BAND);
-        self.pixels.clear();
+        // Most of a page is blank: only what was drawn on is wiped.
+        for (row, drawn) in self.pixels.chunks_exact_mut(across).zip(&mut self.drawn) {
+            for block in blocks(std::mem::take(drawn), across) {
+                row[block].fill(BLANK);
+            }
+        }
         self.pixels.resize(across * down, BLANK);
-        self.drawn.clear();
         self.drawn.resize(down, 0);
         // A shape that was begun and never inked is none of this picture's.
-        self.shape.clear();
+        if !self.rows.is_empty() {
+            self.shape.fill(0);
+        }
         self.shape.resize(WORDS * height, 0);
         self.forget();
     }

@@ -3,92 +3,20 @@
 use super::Absent;
 use crate::config::names::notes::*;
 
-const fn no(all: &'static [&'static str], why: &'static str) -> Absent {
+pub(super) const fn no(all: &'static [&'static str], why: &'static str) -> Absent {
     Absent { all, why }
 }
 
 pub(in crate::config) const ABSENT: &[Absent] = &[
-    // What would else be taken for another thing of which it has a word.
-    no(&["beam beams"], SAMPLING),
-    no(&["forcing"], LOSS),
-    no(&["scan", "layers"], NO_COMPILE),
-    no(
-        &["grad", "noise"],
-        "gradients are used as they are computed, but that `optimizer.grad_clip` limits their norm",
-    ),
-    no(&["log", "memory gpu cpu"], MONITORED),
-    no(&["profile profiler profiling trace traces nvtx breakdown"], PROFILE),
-    no(&["drop", "last"], "a batch is always full: windows of the text are drawn until it is"),
-    no(&["accumulate reduce", "grad", "dtype"], SINGLE_PRECISION),
-    no(&["momentum", "decay"], OPTIMIZERS),
-    no(&["preprocess preprocessing", "workers worker proc"], IN_MEMORY),
-    no(&["break"], FULL_WINDOWS),
-    no(&["tokens", "seen"], LOGGED),
-    no(&["step steps", "backward"], MEMORY_FREED),
-    no(&["save", "hf"], HUB),
-    no(&["controller"], ONE_DEVICE),
-    no(&["plot plots figure figures"], LOGGED),
-    no(&["accuracy perplexity bleu rouge"], MEASURED),
-    no(&["finetuning finetune", "kind"], WHOLE_MODEL),
-    no(&["eps", "root"], OPTIMIZERS),
-    no(&["scaler scale scaling hysteresis", "loss grad"], SCALED),
-    no(&["gc garbage"], MEMORY_FREED),
-    no(&["empty clear release", "cache memory"], MEMORY_FREED),
-    no(
-        &["memory vram", "alloc allocator allocation limit fraction snapshot cleanup growth expandable max"],
-        MEMORY_FREED,
-    ),
-    no(&["override reset", "schedule optimizer checkpoint"], RESUME),
-    no(&["overfit overfitting"], OVERFIT),
-    no(&["warmup", "batch"], "the batch has the same size at every step"),
-    no(
-        &["reset", "position attention mask"],
-        "a window is read as one text, across the documents in it, as in GPT-2",
-    ),
-    no(&["steps batches", "per", "epochs"], STEPS_ALONE),
-    no(&["mup coord coordcheck"], NO_MUP),
-    no(&["base", "width hidden", "mult multiplier"], NO_MUP),
-    no(&["pruner asha hyperband bohb pbt bayes bayesian tpe optuna searcher hyperopt"], NO_SEARCH),
-    no(&["bucket", "size cap mb allgather reduce"], ONE_DEVICE),
-    no(
-        &[
-            "sync overlap rdzv rendezvous addr port machines hosts nnodes standalone endpoint broadcast contiguous",
-        ],
-        ONE_DEVICE,
-    ),
-    no(&["find", "unused"], ONE_DEVICE),
-    no(&["eager eagerly torchdynamo matmul cublas nvfuser bettertransformer"], NO_COMPILE),
-    no(&["steps", "execution"], NO_COMPILE),
-    no(&["assistant completion_only completions"], PLAIN_TEXT),
-    no(&["completion user turn turns inputs input response", "loss train only mask masked"], PLAIN_TEXT),
-    no(&["column columns", "remove drop unused keep length input label"], TEXT_ALONE),
-    no(&["class", "weights"], LOSS),
-    no(&["criterion"], LOSS),
-    no(&["collate collator collation"], FULL_WINDOWS),
-    no(
-        &["hellaswag mmlu icl gauntlet downstream benchmarks lambada arc few shots fewshot lm_eval core"],
-        MEASURED,
-    ),
-    no(
-        &[
-            "linebreaks linebreak newline newlines lowercase lower uppercase dedup deduplicate clean cleaning preprocess preprocessing preprocessor",
-        ],
-        AS_IT_IS,
-    ),
-    no(&["remote revision auth"], NOT_LOADED),
-    no(&["low", "memory"], NOT_LOADED),
-    no(&["queue"], IN_MEMORY),
-    no(&["prefix", "space"], BUILT_IN),
-    no(&["tokenizer", "fast slow legacy"], BUILT_IN),
     no(
         &["summary"],
         "`runner plan FILE` shows the model's parameters and the work of a run, `ls RUN` what it did",
     ),
-    no(&["suppress suppressed forced force guidance watermark renormalize processor processors"], SAMPLING),
+    no(&["suppress suppressed forced guidance watermark renormalize processor processors"], SAMPLING),
     no(&["bad", "words tokens"], SAMPLING),
     no(&["bad", "epochs steps"], PATIENCE),
     no(
-        &["bad skip invalid corrupt malformed empty", "lines rows records documents documents examples"],
+        &["bad skip invalid corrupt malformed empty", "lines rows records documents examples inputs"],
         AS_IT_IS,
     ),
     no(&["wd", "kind schedule incr init final end cosine linear"], "weight decay is the same at every step"),
@@ -96,7 +24,7 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
     no(&["lr schedule decay", "lambda lambdas"], SHAPES),
     no(&["query key qk", "scaling scale"], ATTENTION),
     no(&["skip", "connection connections residual"], GPT2_BLOCKS),
-    no(&["direction minimize"], SMALLER),
+    no(&["direction directions minimize"], SMALLER),
     no(
         &[
             "wandb tensorboard tb mlflow tracker trackers neptune comet comet_ml clearml aim swanlab trackio visdom entity telemetry webhook slack discord",
@@ -105,7 +33,7 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
     ),
     no(
         &[
-            "slurm sbatch partition qos ntasks nodelist mail exclusive constraint reservation sbatch_args submitit pbs lsf kubernetes k8s job account gres mem",
+            "slurm sbatch qos ntasks nodelist mail reservation submitit pbs lsf kubernetes k8s job gres",
         ],
         CLUSTER,
     ),
@@ -159,20 +87,21 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
     ),
     no(&["sliding sdpa xformers"], ATTENTION),
     no(&["scale softmax reorder", "attention upcast"], ATTENTION),
-    no(&["rope rotary alibi xpos nope partial_rotary theta relative sinusoidal yarn"], POSITIONS),
+    no(&["rope rotary alibi xpos nope partial_rotary theta sinusoidal sinu yarn cope rpe pose"], POSITIONS),
+    no(&["relative rel", "position bias buckets attention embed distance positions"], POSITIONS),
     no(&["position", "kind embed encoding bias scaling learned"], POSITIONS),
-    no(&["kv gqa mqa mla mha groups latent kvheads"], PLAIN_HEADS),
+    no(&["kv gqa mqa mla mha latent kvheads multiquery"], PLAIN_HEADS),
     no(&["query", "group grouped multi groups"], PLAIN_HEADS),
     no(&["key", "heads"], PLAIN_HEADS),
-    no(&["pack packing packed pad padding bucket bucketing truncation truncate group"], FULL_WINDOWS),
+    no(&["pack packing packed pad padding bucket bucketing truncation truncate"], FULL_WINDOWS),
     no(
         &["cache"],
         "tokens of large texts are kept by `data.cache`; generation keeps keys and values by itself",
     ),
     no(&["swiglu geglu glu gated gelu relu silu swish"], GELU),
     no(
-        &["activation", "checkpoint offload"],
-        "whole layers are computed again: `train.activation_checkpointing` is true or false",
+        &["activation", "checkpoint offload offloading"],
+        WHOLE_LAYERS,
     ),
     no(&["activation"], GELU),
     no(&["mlp expansion multiple_of"], MLP),
@@ -180,8 +109,8 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
     no(&["clip", "kind"], CLIP_VALUE),
     no(&["tie tied tying untie"], TIED),
     no(&["share shared", "embed input output weights layers"], TIED),
-    no(&["initializer std xavier kaiming orthogonal sigma stddev"], INITIAL),
-    no(&["init", "kernel dense kind method fn range scale gain device weight std"], INITIAL),
+    no(&["initializer std xavier kaiming glorot lecun orthogonal sigma stddev"], INITIAL),
+    no(&["init", "kernel dense kind method fn range scale gain device cpu weight std"], INITIAL),
     no(&["layernorm prenorm postnorm"], LAYER_NORM),
     no(&["qk", "norm"], LAYER_NORM),
     no(&["norm", "kind eps affine pre post first position bias qk embed final"], LAYER_NORM),
@@ -198,7 +127,7 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
         &["chat template instruction conversation messages system_prompt sft reward dpo rlhf ppo grpo"],
         PLAIN_TEXT,
     ),
-    no(&["is", "decoder encoder"], "the model is a decoder, GPT-2"),
+    no(&["is", "decoder encoder"], DECODER),
     no(
         &[
             "compile compiled dynamo inductor cudagraph cudagraphs graph graphs jit triton fused foreach capturable kernel kernels tf32 cudnn benchmark bottleneck xla tensorcores fusion autotune liger apex",
@@ -217,7 +146,7 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
     no(
         &[
             "lr schedule decay",
-            "factor rate gamma step div mode power start cycles last interval multiplier mult",
+            "factor rate gamma step div mode power start cycles last interval",
         ],
         SHAPES,
     ),
@@ -234,7 +163,7 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
     ),
     no(
         &[
-            "penalty penalties repetition typical min_p minp ngram ngrams stop_words diversity contrastive eta epsilon_cutoff bad_words logprobs mirostat frequency_penalty presence_penalty",
+            "penalty penalties repetition typical min_p minp ngram ngrams stop_words diversity contrastive epsilon_cutoff bad_words logprobs mirostat frequency_penalty presence_penalty",
         ],
         SAMPLING,
     ),
@@ -253,7 +182,7 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
         FOLDERS,
     ),
     no(&["output outdir workdir logdir savedir rundir overwrite"], FOLDERS),
-    no(&["log logger progress bar tqdm rich console print wall histogram track mfu throughput"], LOGGED),
+    no(&["log logger disp progress bar tqdm rich console print wall histogram track mfu throughput"], LOGGED),
     no(&["speed flops"], LOGGED),
     no(&["tokens samples steps", "second"], LOGGED),
     no(
@@ -269,10 +198,10 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
     ),
     no(&["hysteresis"], SCALED),
     no(
-        &["callbacks callback plugins plugin hooks hook"],
-        "there are no hooks: what a run does is in its file alone",
+        &["callbacks callback cbs plugins plugin hooks hook handler handlers"],
+        NO_HOOKS,
     ),
-    no(&["env environment conda docker image container venv module modules pythonpath pip"], CLUSTER),
+    no(&["env environment conda docker container venv pythonpath pip"], CLUSTER),
     no(&["eval", "batch accumulation accumulate loader device"], VALIDATES),
     no(&["eval", "before first init start begin end final last sanity"], VALIDATES),
     no(&["eval", "only"], "`runner eval RUN` measures a trained model on a text"),
@@ -288,11 +217,11 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
     ),
     no(
         &["save", "only async weights_only safetensors format end final exit optimizer state rng"],
-        "a checkpoint holds all that a run needs to go on, at each `checkpoint.interval`, at the end and when it is stopped; `runner export` writes the weights alone",
+        CHECKPOINTS,
     ),
     no(
         &["checkpoint", "async format kind only end final exit save"],
-        "a checkpoint holds all that a run needs to go on, at each `checkpoint.interval`, at the end and when it is stopped; `runner export` writes the weights alone",
+        CHECKPOINTS,
     ),
     no(
         &[
@@ -309,6 +238,32 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
         "of gradients there is `optimizer.grad_clip`; their norm is in `metrics.csv` at each step",
     ),
     no(&["norm"], LAYER_NORM),
+    no(&["average averaged avg moving"], EMA),
+    no(&["rng"], SEEDED),
+    no(&["train", "kind"], ONE_WAY),
+    no(&["softmax flash fa2 fa3"], ATTENTION),
+    no(&["word words"], BUILT_IN),
+    no(&["impl implementation backend library"], NO_COMPILE),
+    no(&["cross encoder seq2seq rnn lstm gru cnn bidir bidirectional"], DECODER),
+    no(&["llama mistral mixtral qwen falcon gemma bloom roberta"], ONLY_GPT2),
+    no(&["adaptive layerscale deepnorm macaron sandwich unet hyperconnections talking"], GPT2_BLOCKS),
+    no(&["axis axes mesh partitions partitioner partitioning elasticity ssh offloading"], ONE_DEVICE),
+    no(&["missing unexpected strict universal partial", "load keys params weights"], NOT_LOADED),
+    no(&["reset", "state states meters trainer counters steps loop"], RESUME),
+    no(&["consumed"], RESUME),
+    no(&["overflow underflow"], SCALED),
+    no(&["download"], NOT_LOADED),
+    no(&["export onnx torchscript gguf"], EXPORT),
+    no(&["objective"], ONE_WAY),
+    no(&["initialization initialisation initializations"], INITIAL),
+    no(&["keys key", "ignore load missing extra"], NOT_LOADED),
+    no(&["init offset", "epochs steps"], RESUME),
+    no(&["bench"], MEASURED),
+    no(&["csv tkps tps dump"], LOGGED),
+    no(&["metadata git commit"], NOTED),
+    no(&["classes image images img media patch vision pixel audio video"], TEXT_ALONE),
+    no(&["shared", "fs file filesystem"], FOLDERS),
+    no(&["trial trials startup liar"], NO_SEARCH),
 ];
 
 /// What there is about a subject, for names that say something else of it.
@@ -329,5 +284,29 @@ pub(in crate::config) const TOPICS: &[(&str, &str)] = &[
         "data",
         "of the text there are `corpus`, `path`, `weights`, `text_column`, `separator`, `val_fraction` and `order` in [data]",
     ),
-    ("attention heads", "of attention there are `model.n_head` and `model.dropout`"),
+    ("attention", ATTENTION),
+    ("heads", "of attention there are `model.n_head` and `model.dropout`"),
+];
+
+/// As [`TOPICS`], where a section has no reason of its own.
+pub(in crate::config) const SUBJECTS: &[(&str, &str)] = &[
+    (
+        "optimizer momentum adamw muon sgd betas beta1 beta2 wd nesterov",
+        "of the optimizer there are `kind`, `learning_rate`, `beta1`, `beta2`, `eps`, `momentum`, `weight_decay` and `grad_clip` in [optimizer], and more for Muon",
+    ),
+    (
+        "retries timeout failure failures fault faults crash",
+        "of failures there are, in [on_failure], further attempts for each kind (`retry_killed` and others) and `timeout`",
+    ),
+    ("log metric metrics", LOGGED),
+    ("loss losses", LOSS),
+    (
+        "layers embed context",
+        "of the model's sizes there are `n_layer`, `n_head`, `n_embd`, `block_size` and `vocab_size` in [model]",
+    ),
+    ("device gpu cuda dtype threads", "of the machine there are `device`, `dtype` and `threads` in [hardware]"),
+    ("seed random", "of chance there are `experiment.seed` and `sample.seed`"),
+    ("seq seqlen length tokens", "of lengths there are `model.block_size`, `train.sequence_length` and `sample.max_new_tokens`"),
+    ("steps epochs time duration", "a run ends at `train.max_steps`, `train.max_time` or `target.threshold`"),
+    ("run runs experiment project", "of names there are `name`, `run`, `description` and `tags` in [experiment]"),
 ];

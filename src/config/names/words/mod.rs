@@ -4,10 +4,15 @@
 //! left over may change the meaning, and a wrong hint is worse than none. Section headers count as words that may fill a group.
 
 mod absent;
+mod first;
+mod parts;
 mod things;
 mod training;
 
-pub(in crate::config) use absent::{ABSENT, TOPICS};
+use absent::{ABSENT, SUBJECTS, TOPICS};
+use first::FIRST;
+use parts::{join, split};
+pub(in crate::config) use parts::parts;
 use things::THINGS;
 use training::TRAINING;
 
@@ -32,16 +37,17 @@ pub(in crate::config) struct Absent {
 
 /// Words that are written in many ways, each in one. Of several words, the parts stand together.
 const SAME: &[(&str, &str)] = &[
+    ("not", "not no without disable disabled skip omit"),
     ("lr", "lr lr0 lrate learningrate"),
     ("steps", "step steps iter iters iteration iterations update updates"),
     (
         "eval",
-        "eval evals evaluation evaluations evaluate evaluating val valid validation validations validate dev test testing evaluator",
+        "eval evals evaluation evaluations evaluate evaluating val valid validation validations validate dev test testing evaluator evaluators",
     ),
-    ("checkpoint", "checkpoint checkpoints checkpointing ckpt ckpts chkpt snapshot snapshots"),
+    ("checkpoint", "checkpoint checkpoints checkpointing checkpointer checkpointers ckpt ckpts chkpt snapshot snapshots"),
     ("save", "save saves saving saved"),
     ("load", "load loads loading loaded reload"),
-    ("interval", "interval intervals freq frequency every period per cadence"),
+    ("interval", "interval intervals freq frequency every each period per cadence"),
     ("max", "max maximum"),
     ("min", "min minimum"),
     ("warmup", "warmup warmups rampup ramp"),
@@ -73,22 +79,22 @@ const SAME: &[(&str, &str)] = &[
     ("batches", "batches"),
     ("layers", "layer layers block blocks depth"),
     ("heads", "head heads nhead nheads"),
-    ("dim", "dim dims dimension dimensions d width size units channels features"),
+    ("dim", "dim dims dimension dimensions d width size sz units channels features"),
     ("hidden", "hidden model residual resid"),
     ("vocab", "vocab vocabulary"),
     ("data", "data dataset datasets corpus corpora text texts"),
     (
         "path",
-        "path paths file files filename filenames dir directory folder root prefix location url uri glob pattern",
+        "path paths file files filename filenames dir dirs directory folder root prefix location url urls uri uris glob pattern",
     ),
-    ("fraction", "fraction frac ratio share percent percentage pct proportion portion perc"),
+    ("fraction", "fraction fract frac ratio share percent percentage pct proportion portion perc"),
     (
         "quota",
-        "fraction frac ratio share factor scale multiplier mult percent percentage pct rate proportion",
+        "fraction fract frac ratio share factor scale multiplier mult percent percentage pct rate proportion",
     ),
     (
         "kind",
-        "kind type name class cls policy strategy style algorithm algo function fn method mode impl identifier id target",
+        "kind type name class cls policy strategy style algorithm algo function fn method mode impl identifier id",
     ),
     ("train", "train training trainer pretrain pretraining fit"),
     ("adamw", "adam adamw"),
@@ -120,6 +126,9 @@ const SAME: &[(&str, &str)] = &[
     ("position", "pos position positions positional wpe"),
     ("resume", "resume resuming continue continuing autoresume resumed"),
     ("activation", "activation activations act nonlinearity"),
+    ("bias", "bias biases"),
+    ("cosine", "cos cosine"),
+    ("split", "split splits"),
     ("mlp", "mlp ffn ff feedforward intermediate inner"),
 ];
 
@@ -170,6 +179,9 @@ const EMPTY: &[&str] = &[
     "count",
     "gpt",
     "gpt2",
+    "lm",
+    "llm",
+    "megatron",
     "my",
     "desired",
 ];
@@ -181,6 +193,11 @@ pub(in crate::config) struct Words(Vec<(String, Vec<&'static str>)>);
 impl Words {
     pub fn of(name: &str) -> Words {
         let mut parts = parts(name);
+        // `no_of_layers` counts, `no_shuffle` denies.
+        if let Some(index) = denial(&parts) {
+            parts[index] = "not".to_owned();
+        }
+        split(&mut parts);
         join(&mut parts);
         parts.retain(|part| !EMPTY.contains(&part.as_str()));
         Words(parts.into_iter().map(|part| (part.clone(), senses(&part).collect())).collect())
@@ -201,89 +218,9 @@ fn senses(part: &str) -> impl Iterator<Item = &'static str> {
     SAME.iter().filter(move |(_, forms)| forms.split(' ').any(|form| form == part)).map(|(word, _)| *word)
 }
 
-/// `maxStepsTotal`, `max-steps_total` and `MAX_STEPS.total` in lower case, apart.
-pub(in crate::config) fn parts(name: &str) -> Vec<String> {
-    let mut parts = vec![String::new()];
-    let signs: Vec<char> = name.chars().collect();
-    for (index, sign) in signs.iter().enumerate() {
-        let after_lower = index > 0 && (signs[index - 1].is_lowercase() || signs[index - 1].is_ascii_digit());
-        let ends_capitals = index > 0
-            && signs[index - 1].is_uppercase()
-            && signs.get(index + 1).is_some_and(|next| next.is_lowercase());
-        if !sign.is_alphanumeric() {
-            parts.push(String::new());
-            continue;
-        }
-        if sign.is_uppercase() && (after_lower || ends_capitals) {
-            parts.push(String::new());
-        }
-        if let Some(last) = parts.last_mut() {
-            last.extend(sign.to_lowercase());
-        }
-    }
-    parts.retain(|part| !part.is_empty());
-    parts
-}
-
-/// Pairs of words that are one.
-fn join(parts: &mut Vec<String>) {
-    const PAIRS: &[(&str, &str, &str)] = &[
-        ("learning", "rate", "lr"),
-        ("weight", "decay", "wd"),
-        ("warm", "up", "warmup"),
-        ("ramp", "up", "warmup"),
-        ("cool", "down", "cooldown"),
-        ("drop", "out", "dropout"),
-        ("beta", "1", "beta1"),
-        ("beta", "2", "beta2"),
-        ("top", "k", "topk"),
-        ("beta", "one", "beta1"),
-        ("beta", "two", "beta2"),
-        ("warm", "start", "warmstart"),
-        ("top", "p", "topp"),
-        ("seq", "len", "seqlen"),
-        ("seq", "length", "seqlen"),
-        ("sequence", "length", "seqlen"),
-        ("sequence", "len", "seqlen"),
-        ("max", "len", "seqlen"),
-        ("max", "length", "seqlen"),
-        ("layer", "norm", "layernorm"),
-        ("rms", "norm", "layernorm"),
-        ("feed", "forward", "mlp"),
-        ("batch", "size", "batch"),
-        ("micro", "batch", "microbatch"),
-        ("micro", "batches", "microbatch"),
-        ("early", "stop", "earlystopping"),
-        ("early", "stopping", "earlystopping"),
-        ("data", "loader", "dataloader"),
-        ("adam", "w", "adamw"),
-        ("fine", "tune", "finetune"),
-        ("fine", "tuning", "finetuning"),
-        ("fp", "16", "fp16"),
-        ("bf", "16", "bf16"),
-        ("l", "2", "l2"),
-        ("time", "out", "timeout"),
-        ("pre", "trained", "pretrained"),
-        ("tensor", "board", "tensorboard"),
-        ("lm", "head", "lmhead"),
-        ("un", "embedding", "unembed"),
-        ("learn", "rate", "lr"),
-        ("random", "state", "seed"),
-        ("batch", "norm", "batchnorm"),
-        ("check", "point", "checkpoint"),
-    ];
-    let mut index = 0;
-    while index + 1 < parts.len() {
-        let pair =
-            PAIRS.iter().find(|(first, second, _)| parts[index] == *first && parts[index + 1] == *second);
-        match pair {
-            Some((_, _, one)) => {
-                parts[index] = (*one).to_owned();
-                parts.remove(index + 1);
-            }
-            None => index += 1,
-        }
-    }
+/// Of what there is not; the first that fits is taken.
+pub(in crate::config) fn absences() -> impl Iterator<Item = &'static Absent> {
+    FIRST.iter().chain(ABSENT)
 }
 
 /// All rules; the first that fits is taken.
@@ -324,13 +261,37 @@ pub(in crate::config) fn absent_in(name: &Words, header: &Words) -> Option<&'sta
             && absent.all.iter().any(|group| name.has(group))
     };
     // What the name says by itself is surer.
-    let alone = ABSENT.iter().find(|absent| absent.all.iter().all(|group| name.has(group)));
-    alone.or_else(|| ABSENT.iter().find(fits)).map(|absent| absent.why)
+    let alone = absences().find(|absent| absent.all.iter().all(|group| name.has(group)));
+    alone.or_else(|| absences().find(fits)).map(|absent| absent.why)
 }
 
 /// The keys about what a name speaks of.
 pub(in crate::config) fn topic(name: &Words) -> Option<&'static str> {
     TOPICS.iter().find(|(group, _)| name.has(group)).map(|(_, keys)| *keys)
+}
+
+/// As [`topic`], less near.
+pub(in crate::config) fn subject(name: &Words) -> Option<&'static str> {
+    SUBJECTS.iter().find(|(group, _)| name.has(group)).map(|(_, keys)| *keys)
+}
+
+/// A name without the word that denies it: `disable_shuffling`, `no_checkpoints`, `skip_eval`.
+pub(in crate::config) fn without_denial(name: &str) -> Option<String> {
+    let mut parts = parts(name);
+    // What is skipped may be another thing: special tokens in what is written, rows in what is read.
+    let denies = |first: &String| matches!(first.as_str(), "no" | "not" | "disable" | "disabled" | "without");
+    let index = if parts.first().is_some_and(denies) { Some(0) } else { None }.or_else(|| denial(&parts))?;
+    parts.remove(index);
+    let denied = !parts.is_empty() && parts.first().is_none_or(|first| index > 0 || first != "of");
+    denied.then(|| parts.join("_"))
+}
+
+/// Where a name denies: `no_shuffle`, `transformer-no-bias`, and not `no_of_layers`.
+fn denial(parts: &[String]) -> Option<usize> {
+    let next = |index: usize| parts.get(index + 1);
+    (0..parts.len()).find(|index| {
+        matches!(parts[*index].as_str(), "no" | "without") && next(*index).is_some_and(|next| next != "of")
+    })
 }
 
 /// Whether a part of a name is a word with a meaning here, so that it is hardly a slip of the keyboard.
@@ -339,14 +300,14 @@ pub(in crate::config) fn is_known(part: &str) -> bool {
     EMPTY.contains(&part)
         || senses(part).next().is_some()
         || rules().any(|rule| in_groups(rule.all) || in_groups(&[rule.may]))
-        || ABSENT.iter().any(|absent| in_groups(absent.all))
+        || absences().any(|absent| in_groups(absent.all))
         || OTHERS.contains(&part)
 }
 
 /// Words of this field that lie near others.
 const OTHERS: &[&str] = &[
     "best", "test", "rest", "total", "large", "small", "lower", "higher", "learning", "rate", "mean", "base",
-    "case", "mask", "task", "page", "note", "mode", "node", "code", "load", "loss",
+    "case", "catch", "patch", "match", "watch", "taken", "later", "stops", "mask", "task", "page", "note", "mode", "node", "code", "load", "loss",
 ];
 
 /// Every word that a slip of the keyboard may have meant.

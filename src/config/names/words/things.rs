@@ -31,18 +31,18 @@ pub(super) const THINGS: &[Rule] = &[
     ),
     rule(
         &["dropout"],
-        "rate prob p probability attention hidden embed mlp model layers transformer train classifier summary first drop residual heads final output weights softmax",
+        "rate prob p probability res attention activation relu act prepost module hidden embed mlp model layers transformer train classifier summary first drop residual heads final output weights softmax",
         "model.dropout",
     ),
     noted(
-        &["no without disable", "bias"],
-        "linear mlp attention layers norm layernorm all terms qkv proj",
+        &["not", "bias"],
+        "linear mlp attention layers norm layernorm all terms qkv proj transformer",
         "model.bias",
-        "the other way round: true there is false here",
+        OTHER_WAY,
     ),
     rule(
         &["bias"],
-        "linear mlp attention layers norm layernorm all add include terms qkv proj model projection dense weights head key query",
+        "linear mlp attention layers norm layernorm all add include terms transformer qkv proj model projection dense weights head key query",
         "model.bias",
     ),
     rule(
@@ -59,8 +59,14 @@ pub(super) const THINGS: &[Rule] = &[
     ),
     rule(&["random sequential fixed", "windows chunks"], "data train order", "data.order"),
     noted(
+        &["not", "shuffle shuffling"],
+        "data train samples examples buffer",
+        "data.order",
+        "true there is \"sequential\" here, false \"fixed_windows\"",
+    ),
+    noted(
         &["shuffle shuffling"],
-        "data train samples buffer interval epochs each dim windows indices sequences chunks documents",
+        "data train samples examples merged before merging buffer interval epochs each first dim windows indices sequences chunks documents",
         "data.order",
         "true is \"fixed_windows\", false is \"sequential\"",
     ),
@@ -77,10 +83,12 @@ pub(super) const THINGS: &[Rule] = &[
         "sample interleave train rates corpora",
         "data.weights",
     ),
+    rule(&["json jsonl parquet csv txt", "data path"], "train input", "data.path"),
+    rule(&["cached"], "data tokens tokenized", "data.cache"),
     rule(&["encoding encoder"], "kind model data", "data.tokenizer"),
     rule(&["separator delimiter"], "document doc data tokens string", "data.separator"),
     rule(&["append add insert", "eos eod"], "tokens document end", "data.separator"),
-    rule(&["tokenizer"], "kind path model vocab bpe kind kwargs json", "data.tokenizer"),
+    rule(&["tokenizer"], "kind path model vocab bpe hf kwargs json", "data.tokenizer"),
     rule(
         &["data input documents document docs", "path"],
         "train input local jsonl txt raw prefix bin json list source remote prepared preprocessed processed tokenized",
@@ -95,10 +103,11 @@ pub(super) const THINGS: &[Rule] = &[
         "hardware.device",
         "\"cuda:1\" is the second GPU",
     ),
+    noted(&["gpu cuda"], "device train run on", "hardware.device", "\"cuda\", \"cpu\", or \"auto\" for what there is"),
     rule(&["device"], "kind train compute cuda map", "hardware.device"),
     noted(
         &["dtype"],
-        "train model weights compute kind param mixed torch parameter half full pure opt level scaler grad pt bits default backend memory efficient eval",
+        "train model weights activation downcast compute kind param mixed torch parameter half full pure opt level scaler grad pt bits default backend memory efficient eval apex backbone",
         "hardware.dtype",
         MIXED,
     ),
@@ -122,8 +131,8 @@ pub(super) const THINGS: &[Rule] = &[
     rule(&["smoothing", "factor alpha beta weights decay"], "ema", "train.ema_decay"),
     // The experiment.
     rule(
-        &["experiment exp project study group", "name id title group"],
-        "run kind experiment group",
+        &["experiment exp project study group job", "name id title group"],
+        "run kind experiment group base",
         "experiment.name",
     ),
     noted(
@@ -182,7 +191,7 @@ pub(super) const THINGS: &[Rule] = &[
             "pretrained init initial start warmstart finetune from base",
             "from weights path model checkpoint pretrained",
         ],
-        "load hf model or restore with base huggingface initial start checkpoint weights",
+        "load hf model or restore with base huggingface initial start checkpoint weights name id",
         "train.init_from",
     ),
     rule(

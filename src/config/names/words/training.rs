@@ -24,8 +24,13 @@ pub(super) const TRAINING: &[Rule] = &[
         "train.activation_checkpointing",
     ),
     rule(&["recompute remat recomputation rematerialization"], "layers", "train.activation_checkpointing"),
+    rule(&["memory", "saving efficient", "grad"], "", "train.activation_checkpointing"),
+    // What is switched off.
+    noted(&["not", "checkpoint save"], "model models train", "checkpoint.interval", ZERO_IS_OFF),
+    noted(&["not", "eval"], "train", "train.eval_interval", ZERO_IS_OFF),
+    noted(&["not", "sample"], "text", "sample.interval", ZERO_IS_OFF),
     // Validation.
-    rule(&["eval", "interval"], "steps train model loss during run", "train.eval_interval"),
+    rule(&["eval", "interval"], "steps train model loss during run min max set", "train.eval_interval"),
     rule(&["eval", "steps"], "train run between per", "train.eval_interval"),
     noted(&["eval", "epochs"], "per interval train", "train.eval_interval", EPOCHS_BETWEEN),
     noted(&["eval", "interval steps", "epochs"], "train", "train.eval_interval", EPOCHS_BETWEEN),
@@ -55,13 +60,19 @@ pub(super) const TRAINING: &[Rule] = &[
     ),
     rule(&["holdout"], "fraction data", "data.val_fraction"),
     noted(
+        &["split"],
+        "data string fraction set train eval dim proportions",
+        "data.val_fraction",
+        "only the share for validation is given",
+    ),
+    noted(
         &["train", "split fraction"],
         "data set dim",
         "data.val_fraction",
         "give the share for validation: 1 - the share for training",
     ),
     noted(
-        &["eval", "data path"],
+        &["eval", "data path set"],
         "bin set txt jsonl json name train file parquet",
         "data.val_fraction",
         "there is no file for validation alone: its text is cut from the end of the corpus",
@@ -69,7 +80,7 @@ pub(super) const TRAINING: &[Rule] = &[
     // Checkpoints.
     rule(
         &["keep", "last checkpoint save max total"],
-        "steps models recent k limit latest",
+        "steps models recent k limit latest most by age",
         "checkpoint.keep_last",
     ),
     noted(
@@ -95,13 +106,13 @@ pub(super) const TRAINING: &[Rule] = &[
     rule(&["keep last", "checkpoint", "last keep k limit"], "max", "checkpoint.keep_last"),
     rule(
         &["save checkpoint", "interval"],
-        "steps model models state train weights save between",
+        "steps model models state train weights save between min max batches k last permanent",
         "checkpoint.interval",
     ),
     rule(&["save checkpoint", "steps"], "model train between per", "checkpoint.interval"),
     noted(
         &["save checkpoint", "interval steps", "epochs"],
-        "model train",
+        "model train k",
         "checkpoint.interval",
         EPOCHS_BETWEEN,
     ),
@@ -128,14 +139,20 @@ pub(super) const TRAINING: &[Rule] = &[
         "max new text",
         "sample.max_new_tokens",
     ),
-    rule(&["temperature"], "sample softmax text decode", "sample.temperature"),
-    rule(&["topk"], "sample text filter filtering tokens logits", "sample.top_k"),
-    rule(&["topp nucleus"], "sample text filter filtering p", "sample.top_p"),
+    rule(&["temperature"], "sample softmax text decode random", "sample.temperature"),
+    rule(&["topk"], "random sample text filter filtering tokens logits", "sample.top_k"),
+    rule(&["topp nucleus"], "random sample text filter filtering p", "sample.top_p"),
     // Warm-up and what follows it.
-    noted(&["warmup", "quota"], "steps lr linear schedule train", "schedule.warmup_steps", RATIO),
+    noted(&["warmup", "fraction"], "steps lr linear schedule train", "schedule.warmup_steps", RATIO),
     noted(&["warmup", "epochs"], "lr linear schedule", "schedule.warmup_steps", EPOCHS),
     noted(&["warmup", "tokens"], "lr linear schedule max", "schedule.warmup_steps", TOKENS),
     noted(&["warmup", "samples examples"], "lr", "schedule.warmup_steps", SEQUENCES),
+    noted(
+        &["momentum", "schedule"],
+        "muon kind",
+        "optimizer.momentum_warmup_steps",
+        "Muon's momentum alone changes, linearly from momentum_start",
+    ),
     rule(&["momentum", "warmup"], "steps muon interval", "optimizer.momentum_warmup_steps"),
     rule(&["momentum", "init"], "muon warmup", "optimizer.momentum_start"),
     rule(
@@ -144,11 +161,17 @@ pub(super) const TRAINING: &[Rule] = &[
         "schedule.warmup_steps",
     ),
     rule(&["warmup"], "linear schedule train", "schedule.warmup_steps"),
-    noted(&["decay stable", "quota"], "steps lr linear schedule length wsd", "schedule.decay_steps", RATIO),
+    noted(&["decay stable", "fraction"], "steps lr linear schedule length wsd cosine", "schedule.decay_steps", RATIO),
     noted(&["decay", "epochs"], "lr linear schedule cosine", "schedule.decay_steps", EPOCHS),
     noted(&["decay", "tokens"], "lr linear schedule", "schedule.decay_steps", TOKENS),
     noted(&["decay", "samples examples"], "lr", "schedule.decay_steps", SEQUENCES),
-    noted(&["decay", "init end"], "lr steps schedule wsd", "schedule.decay_steps", DECAY_STEPS),
+    noted(
+        &["decay", "init"],
+        "lr steps schedule wsd",
+        "schedule.decay_steps",
+        "linear and cosine fall from the end of the warm-up on; for \"warmup-stable-decay\" it is how many of the last steps decay",
+    ),
+    noted(&["decay", "end"], "lr steps schedule wsd", "schedule.decay_steps", DECAY_STEPS),
     noted(&["stable", "steps"], "lr phase warmup wsd", "schedule.decay_steps", DECAY_STEPS),
     noted(
         &["decay cosine cos", "steps"],
@@ -159,13 +182,13 @@ pub(super) const TRAINING: &[Rule] = &[
     noted(&["lr schedule", "steps length"], "max total schedule", "schedule.decay_steps", DECAY_STEPS),
     noted(
         &["min final end floor lowest target", "lr", "quota"],
-        "peak max schedule decay value cosine",
+        "peak max schedule decay value cosine wsd polynomial linear",
         "schedule.min_lr",
         LR_SHARE,
     ),
     rule(
         &["min final end floor lowest last", "lr"],
-        "schedule decay value absolute cosine limit",
+        "schedule decay value absolute cosine limit wsd polynomial linear power",
         "schedule.min_lr",
     ),
     noted(&["schedule", "min final end", "quota"], "lr", "schedule.min_lr", LR_SHARE),
@@ -183,6 +206,12 @@ pub(super) const TRAINING: &[Rule] = &[
         "adamw muon layers optimizer",
         "optimizer.adamw_learning_rate",
         "with kind = \"muon\" one rate for embeddings, layer norms and biases together; otherwise all have `learning_rate`",
+    ),
+    noted(
+        &["adamw", "lr", "fraction"],
+        "optimizer muon",
+        "optimizer.adamw_learning_rate",
+        "a share of Muon's rate there, a learning rate here",
     ),
     rule(&["adamw", "lr"], "optimizer muon max peak", "optimizer.adamw_learning_rate"),
     rule(
@@ -224,10 +253,11 @@ pub(super) const TRAINING: &[Rule] = &[
     rule(&["grad max", "norm"], "max l2 total limit threshold global clip", "optimizer.grad_clip"),
     rule(&["grad", "max limit threshold"], "norm", "optimizer.grad_clip"),
     rule(&["optimizer"], "kind choice train model", "optimizer.kind"),
+    noted(&["muon adamw sgd"], "optimizer", "optimizer.kind", "\"adamw\", \"sgd\" or \"muon\""),
     // How much text at a time.
     rule(
         &["grad batch microbatch batches", "accumulate"],
-        "steps batches size interval factor microbatch",
+        "steps batches size interval factor microbatch device train",
         "train.gradient_accumulation_steps",
     ),
     rule(
@@ -240,6 +270,12 @@ pub(super) const TRAINING: &[Rule] = &[
         "batch grad global",
         "train.gradient_accumulation_steps",
         "forward and backward passes per step",
+    ),
+    noted(
+        &["tokens", "fwdbwd forward fwd microbatch micro pass"],
+        "per batch interval backward device",
+        "train.batch_size",
+        "in sequences here: tokens / sequence_length",
     ),
     noted(
         &["batch steps", "tokens"],
@@ -284,7 +320,7 @@ pub(super) const TRAINING: &[Rule] = &[
         "max total train optimizer end stop run limit target global maximum grad budget batches loop planned required needed duration length",
         "train.max_steps",
     ),
-    rule(&["batches"], "max total train limit per", "train.max_steps"),
+    rule(&["batches"], "max total train limit per subset", "train.max_steps"),
     rule(&["max total limit budget", "time"], "train run limit runtime total job", "train.max_time"),
     rule(&["runtime walltime wallclock"], "max limit time total", "train.max_time"),
     rule(&["time", "limit budget"], "max run job", "train.max_time"),

@@ -1,0 +1,76 @@
+# Calls of programs within a part's time. `deadline` is the second of bash's clock at which the part has to end.
+
+# call [-o FILE] COMMAND...: what it prints goes to the part's log.txt, standard output to FILE if given. Its exit code, or 124 when time
+# has run out. A program that does not end when it is asked to gets ten seconds.
+call() {
+    local into=/dev/null left=$((deadline - SECONDS)) code
+    if [ "$1" = -o ]; then
+        into=$2
+        shift 2
+    fi
+    { printf '$'; printf ' %q' "$@"; printf '\n'; } >>log.txt
+    [ "$left" -ge 1 ] || return 124
+    # In the background, so that a signal to this program is heard at once.
+    if [ "$into" = /dev/null ]; then
+        timeout --kill-after=10 "$left" "$@" >>log.txt 2>&1 &
+    else
+        timeout --kill-after=10 "$left" "$@" >"$into" 2>>log.txt &
+    fi
+    child=$!
+    # The shell's own words on programs that were killed are left out.
+    { wait "$child"; } 2>/dev/null
+    code=$?
+    # Where the wait itself was ended by a signal, the program may still be saving.
+    if [ "$stopped" ]; then { wait "$child"; } 2>/dev/null; fi
+    child=
+    printf '(exit code %d)\n' "$code" >>log.txt
+    # 137: it had to be killed. What it has started goes on then, perhaps for ever, and would stand in the next part's way.
+    if [ "$code" -eq 137 ] && [ "$SECONDS" -ge "$deadline" ]; then
+        code=124
+        end_strays
+    fi
+    return "$code"
+}
+
+# Kills this bundle's programs that work in the part's folder.
+end_strays() {
+    local process
+    for process in /proc/[0-9]*; do
+        if [[ $(readlink "$process/exe" 2>/dev/null) == "$bundle"/bin/* && $(readlink "$process/cwd" 2>/dev/null) == "$PWD" ]]; then
+            kill -KILL "${process#/proc/}" 2>/dev/null
+        fi
+    done
+}
+
+child=
+# Asks the program that runs now to end.
+end_call() { [ -z "$child" ] || kill -TERM "$child" 2>/dev/null; }
+
+# What the last call said of its end: its first line that tells an error, or else its last.
+last_words() {
+    awk '/^\$ / { error = line = ""; next } /^\(exit code/ || /^ *$/ || /report\.md$/ { next } { line = $0 }
+        error == "" && tolower($0) ~ /error|panicked|not found|no such/ { error = $0 }
+        END { if (error != "") line = error; sub(/^ +/, "", line); print substr(line, 1, 400) }' log.txt
+}
+
+# Ends a part whose program did not end well: `fell CODE` sets the reason, and returns the part's code.
+fell() {
+    case $1 in
+    124) because="not done within its $limit s" && return 124 ;;
+    esac
+    because=$(last_words)
+    [ "$1" -ne 2 ] || ! [[ $because =~ $without_card ]] || return 77
+    because="exit code $1: $because"
+    return 1
+}
+
+# Whether the run in this folder was skipped, as one that needs a GPU is without one: then the reason is set.
+was_skipped() { # folder of a run
+    [ "$(of_manifest "$1" status)" = skipped ] || return 1
+    because=$(of_manifest "$1" message)
+}
+
+# A value on one line of a run's manifest, the first one of its name, without the quotes, of which there may be one or three.
+of_manifest() { # folder of a run, key
+    sed -n "s/^$2 = [\"']*\(.*[^\"']\)[\"']*\$/\1/p" "$1/manifest.toml" 2>/dev/null | head -n 1
+}
