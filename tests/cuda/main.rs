@@ -7,6 +7,7 @@
 
 mod doctor;
 mod emulator;
+mod launches;
 mod memory;
 mod program;
 #[expect(dead_code, reason = "the tests of the program use the rest")]

@@ -1,25 +1,94 @@
-//! Compiles `kernels.cu` with NVRTC, loads it and launches it.
+//! Compiles the `.cu` files of this folder with NVRTC, loads them and launches them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use cudarc::driver::{CudaDevice, CudaFunction, DriverError, LaunchAsync, LaunchConfig};
-use cudarc::nvrtc::{CompileError, compile_ptx};
+use cudarc::cublas::result::CublasError;
+use cudarc::driver::{CudaDevice, CudaFunction, DeviceRepr, DriverError, LaunchAsync, LaunchConfig};
+use cudarc::nvrtc::{CompileError, Ptx, compile_ptx};
 
-const SOURCE: &str = include_str!("kernels.cu");
+use super::number::Number;
+
+/// What the others include, first.
+const COMMON: &str = include_str!("common.cuh");
+const SOURCES: [&str; 8] = [
+    include_str!("kernels.cu"),
+    include_str!("norm.cu"),
+    include_str!("columns.cu"),
+    include_str!("attention.cu"),
+    include_str!("dropout.cu"),
+    include_str!("embedding.cu"),
+    include_str!("head.cu"),
+    include_str!("many.cu"),
+];
+/// The line by which they do.
+const INCLUDE: &str = "#include \"common.cuh\"";
+
 /// The name under which the device keeps them.
 const MODULE: &str = "runner";
-const NAMES: [&str; 4] = ["scale", "add_squares", "add_half", "write_half"];
 
-/// Threads of a block; `add_squares` counts on a power of two up to 256.
-const BLOCK_THREADS: u32 = 256;
+/// A kernel that there is in both precisions.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernel {
+    single: &'static str,
+    half: &'static str,
+}
+
+macro_rules! kernels {
+    ({ $($both:ident = $text:literal,)+ } { $($alone:ident = $name:literal,)+ }) => {
+        $(pub const $both: Kernel = Kernel { single: concat!($text, "_f32"), half: concat!($text, "_f16") };)+
+        $(pub const $alone: &str = $name;)+
+        const NAMES: &[&str] = &[$(concat!($text, "_f32"), concat!($text, "_f16"),)+ $($name),+];
+    };
+}
+kernels! {
+    {
+    ADD_NORM = "add_norm",
+    NORM_BACKWARD = "norm_backward",
+    COLUMNS = "columns",
+    ADD_COLUMNS = "add_columns",
+    BIAS_GELU = "bias_gelu",
+    HEADS = "heads",
+    SOFTMAX = "softmax",
+    SOFTMAX_BACKWARD = "softmax_backward",
+    DROP_ELEMENTS = "drop_elements",
+    EMBED = "embed",
+    EMBED_BACKWARD = "embed_backward",
+    CROSS_ENTROPY = "cross_entropy",
+    CROSS_ENTROPY_BACKWARD = "cross_entropy_backward",
+    MEAN_LOSS = "mean_loss",
+    } {
+    SCALE = "scale",
+    MASKS = "masks",
+    SQUARES = "squares",
+    TOTAL = "total",
+    ADAMW = "adamw",
+    SGD = "sgd",
+    NARROW_MANY = "narrow_many",
+    ADD_HALVES = "add_halves",
+    }
+}
+
+impl Kernel {
+    /// The one for tensors of this format.
+    pub fn of<E: Number>(self) -> &'static str {
+        if E::IS_HALF { self.half } else { self.single }
+    }
+}
+
+/// The most threads of a block, as in `common.cuh`.
+pub const THREADS: u32 = 256;
 /// Enough blocks to fill any GPU; each thread takes several elements of what is longer.
-pub const MAX_BLOCKS: u32 = 1024;
+const MAX_BLOCKS: usize = 1024;
+/// Blocks that take a row each; what has more rows has some of them take several.
+const MAX_ROWS: usize = 1 << 20;
 
 /// The kernels could not be made ready.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
     #[error("asking dfdx for its device: {0:?}")]
     Device(DriverError),
+    #[error("cuBLAS does not start: {0:?}")]
+    Blas(CublasError),
     #[error("NVRTC, the CUDA toolkit's compiler at run time, fails: {0}")]
     Compile(String),
     #[error("loading compiled kernels: {0:?}; is the driver older than the CUDA toolkit?")]
@@ -29,10 +98,12 @@ pub enum KernelError {
 impl KernelError {
     /// Whether the device had too little memory.
     pub fn is_out_of_memory(&self) -> bool {
+        use cudarc::cublas::sys::cublasStatus_t::CUBLAS_STATUS_ALLOC_FAILED;
         match self {
             Self::Device(error) | Self::Load(error) => {
                 error.0 == cudarc::driver::sys::cudaError_enum::CUDA_ERROR_OUT_OF_MEMORY
             }
+            Self::Blas(error) => error.0 == CUBLAS_STATUS_ALLOC_FAILED,
             Self::Compile(_) => false,
         }
     }
@@ -43,9 +114,22 @@ pub fn load(device: &Arc<CudaDevice>) -> Result<(), KernelError> {
     if device.has_func(MODULE, NAMES[0]) {
         return Ok(());
     }
-    // For the oldest GPU that the compiler knows. The driver translates it for the one that is there.
-    let ptx = compile_ptx(SOURCE).map_err(|error| KernelError::Compile(words(&error)))?;
-    device.load_ptx(ptx, MODULE, &NAMES).map_err(KernelError::Load)
+    // Once for all devices and runs of the process.
+    static COMPILED: OnceLock<Ptx> = OnceLock::new();
+    let ptx = match COMPILED.get() {
+        Some(ptx) => ptx,
+        None => {
+            // For the oldest GPU that the compiler knows. The driver translates it for the one that is there.
+            let ptx = compile_ptx(source()).map_err(|error| KernelError::Compile(words(&error)))?;
+            COMPILED.get_or_init(|| ptx)
+        }
+    };
+    device.load_ptx(ptx.clone(), MODULE, NAMES).map_err(KernelError::Load)
+}
+
+/// All files as one text: the compiler at run time has no folder to look for the common part in.
+fn source() -> String {
+    SOURCES.iter().fold(COMMON.to_owned(), |text, source| text + &source.replace(INCLUDE, ""))
 }
 
 /// The compiler's own message where there is one.
@@ -56,25 +140,68 @@ fn words(error: &CompileError) -> String {
     }
 }
 
-/// Launches a kernel with one thread for each of `len` elements, or fewer threads that take several.
+/// Blocks and their threads.
+#[derive(Clone, Copy, Debug)]
+pub struct Grid {
+    pub blocks: (u32, u32),
+    pub threads: (u32, u32),
+}
+
+impl Grid {
+    /// A thread for each of so many elements, or fewer that take several.
+    pub fn elements(len: usize) -> Self {
+        let blocks = len.div_ceil(THREADS as usize).clamp(1, MAX_BLOCKS) as u32;
+        Self { blocks: (blocks, 1), threads: (THREADS, 1) }
+    }
+
+    /// A block for each row, with as many threads as a row of so many elements keeps busy: a power of two.
+    pub fn rows(rows: usize, columns: usize) -> Self {
+        let threads = columns.next_power_of_two().clamp(32, THREADS as usize) as u32;
+        Self { blocks: (rows.clamp(1, MAX_ROWS) as u32, 1), threads: (threads, 1) }
+    }
+
+    /// So many blocks.
+    pub fn blocks(blocks: usize) -> Self {
+        Self { blocks: (blocks.max(1) as u32, 1), threads: (THREADS, 1) }
+    }
+}
+
+/// Launches a kernel whose only parameter is a structure.
 ///
 /// # Safety
-/// `params` are what the kernel of this name in `kernels.cu` takes, and its pointers are to `len` elements, or where it has a
-/// share for each block to [`MAX_BLOCKS`].
-pub unsafe fn launch<P>(
+/// The structure is what the kernel of this name takes, and the memory that it points to is as large as the kernel takes it for and lives
+/// until the device is done.
+pub unsafe fn launch<P: DeviceRepr>(
     device: &Arc<CudaDevice>,
     name: &'static str,
-    len: usize,
-    params: P,
+    grid: Grid,
+    parameters: P,
+) -> Result<(), DriverError> {
+    // SAFETY: the caller's promise.
+    unsafe { launch_with(device, name, grid, (parameters,)) }
+}
+
+/// Launches a kernel.
+///
+/// # Safety
+/// As for [`launch`], for each of the parameters.
+pub unsafe fn launch_with<P>(
+    device: &Arc<CudaDevice>,
+    name: &'static str,
+    grid: Grid,
+    parameters: P,
 ) -> Result<(), DriverError>
 where
     CudaFunction: LaunchAsync<P>,
 {
     let missing = || DriverError(cudarc::driver::sys::cudaError_enum::CUDA_ERROR_NOT_FOUND);
     let kernel = device.get_func(MODULE, name).ok_or_else(missing)?;
-    let blocks = len.div_ceil(BLOCK_THREADS as usize).clamp(1, MAX_BLOCKS as usize) as u32;
-    let config =
-        LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (BLOCK_THREADS, 1, 1), shared_mem_bytes: 0 };
+    let Grid { blocks, threads } = grid;
+    let config = LaunchConfig {
+        grid_dim: (blocks.0, blocks.1, 1),
+        block_dim: (threads.0, threads.1, 1),
+        shared_mem_bytes: 0,
+    };
     // SAFETY: the caller's promise.
-    unsafe { kernel.launch(config, params) }
+    unsafe { kernel.launch(config, parameters) }
 }
