@@ -230,9 +230,9 @@ impl Mixed<F16> for Cuda {
 
 /// x *= factor
 pub fn try_scale(x: &mut Buffer<f32, Cuda>, factor: f32) -> Result<(), CudaError> {
-    let device = x.device();
+    let context = Context::try_on(x.device()).map_err(context::in_dfdx)?;
     let x: &mut CudaSlice<f32> = &mut *x;
-    let len = x.len();
+    let (len, grid) = (x.len(), Grid::elements(x.len()));
     // SAFETY: `x` has `len` elements.
-    Ok(unsafe { kernels::launch_with(&device, kernels::SCALE, Grid::elements(len), (len, x, factor)) }?)
+    Ok(unsafe { kernels::launch_with(&context.device, kernels::SCALE, grid, (len, x, factor)) }?)
 }
