@@ -79,6 +79,7 @@ pub fn memory_need(
         optimizer: plan.optimizer.kind,
         activation_checkpointing: train.activation_checkpointing,
         dtype: plan.hardware.dtype,
+        drops: plan.model.dropout > 0.0,
         widens: plan.hardware.dtype == DtypeKind::Bf16 && device::bf16_widens(kernel),
         threads: plan.hardware.threads.unwrap_or_else(cores),
         tokenizer: plan.data.tokenizer,

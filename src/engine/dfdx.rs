@@ -35,7 +35,7 @@ mod tests;
 
 /// A model in training on a dfdx device: weights, gradients and moments in `E`, passes as `P` makes them.
 #[derive(Debug)]
-pub struct DfdxEngine<E: Dtype, D: Storage<E> + Cache, P> {
+pub struct DfdxEngine<E: Dtype, D: Storage<E> + Cache + OutOfMemory, P> {
     /// First, because fields are dropped in this order: all that follow then give their memory back.
     _kept_memory: KeptMemory<D>,
     info: DeviceInfo,
@@ -150,7 +150,8 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> DfdxEngine<E
     ) -> Result<R, EngineError> {
         let error = match act(self) {
             Err(error) if D::is_out_of_memory(&error) => {
-                self.passes.forget_weights();
+                self.passes.give_back_memory();
+                self.gpt.device().give_back_memory();
                 self.gpt.device().try_empty_cache().and_then(|()| act(self))
             }
             other => other,
@@ -218,7 +219,7 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> DfdxEngine<E
         let _timed = timed(Part::Optimizer);
         let Some(mut gradients) = self.gradients.take() else { return Ok(()) };
         let clip = clip_factor(norm, self.grad_clip);
-        self.passes.forget_weights();
+        self.passes.weights_changed();
         self.optimizer.try_step(&mut self.gpt, &mut gradients, clip, learning_rate)?;
         self.gradients = Some(gradients);
         Ok(())
@@ -311,6 +312,7 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> Engine for D
         self.twice("sampling", |engine| {
             let logits = engine.passes.try_next_logits(&engine.gpt, context)?;
             // A text that grows has a new size with every token, and the cache would keep memory for each of them.
+            engine.gpt.device().give_back_memory();
             engine.gpt.device().try_empty_cache()?;
             Ok(logits)
         })
@@ -335,7 +337,7 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> Engine for D
     fn load(&mut self, dir: &Path) -> Result<(), EngineError> {
         let path = dir.join(WEIGHTS_FILE);
         read_weights(&mut self.gpt, &path).map_err(|error| weights_error(&path, error))?;
-        self.passes.forget_weights();
+        self.passes.weights_changed();
         let scale = read_state(dir, &self.gpt, &mut self.optimizer, &mut self.dropout)?;
         if let Some(scale) = scale {
             self.passes.set_loss_scale(scale);
@@ -361,10 +363,11 @@ fn device_error<D: OutOfMemory>(
 /// Gives the device's kept allocations back when the engine goes. dfdx's cache does not free what it holds when it is dropped
 /// itself, and the next run in this process brings a cache of its own.
 #[derive(Debug)]
-struct KeptMemory<D: Cache>(D);
+struct KeptMemory<D: Cache + OutOfMemory>(D);
 
-impl<D: Cache> Drop for KeptMemory<D> {
+impl<D: Cache + OutOfMemory> Drop for KeptMemory<D> {
     fn drop(&mut self) {
+        self.0.close();
         // On failure the memory stays with the process, which is what would happen without this.
         let _ = self.0.try_disable_cache();
     }

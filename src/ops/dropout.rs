@@ -24,15 +24,34 @@ impl Dropout {
         factors
     }
 
+    /// The generator's key, for whoever makes the numbers elsewhere: number i of the stream is element i's, and below the
+    /// [threshold](Self::threshold) it is dropped.
+    pub fn key(&self) -> [u32; 8] {
+        let seed = ChaCha8Rng::seed_from_u64(self.seed).get_seed();
+        std::array::from_fn(|i| {
+            u32::from_le_bytes([seed[4 * i], seed[4 * i + 1], seed[4 * i + 2], seed[4 * i + 3]])
+        })
+    }
+
+    /// See [`Self::key`].
+    pub fn threshold(&self) -> u32 {
+        (self.rate * 2f64.powi(32)) as u32
+    }
+
+    /// What an element that stays is multiplied by.
+    pub fn kept(&self) -> f64 {
+        1.0 / (1.0 - self.rate)
+    }
+
     /// Writes the factors from number `start` on, so that parts of a mask can be made on their own.
     pub fn fill<E: Dtype>(&self, start: usize, factors: &mut [E]) {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_word_pos(start as u128);
-        let threshold = (self.rate * 2f64.powi(32)) as u64;
-        let kept = number(1.0 / (1.0 - self.rate));
+        let threshold = self.threshold();
+        let kept = number(self.kept());
         let dropped = number(0.0);
         for factor in factors {
-            *factor = if u64::from(rng.next_u32()) < threshold { dropped } else { kept };
+            *factor = if rng.next_u32() < threshold { dropped } else { kept };
         }
     }
 }

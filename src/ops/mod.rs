@@ -168,6 +168,26 @@ pub trait Ops<E: Dtype>: Device<E> + Transfer<E> {
     ) -> Result<Scalar<E, Self, T>, Self::Err> {
         composed::try_head_loss(x_mc, wte_vc, targets, hits)
     }
+
+    /// The losses of the head in parts, without a gradient, with right predictions counted.
+    fn try_head_losses(
+        head: &composed::HeadInParts<'_, E, Self>,
+        hits: &Hits,
+    ) -> Result<Vec<composed::SharedLoss<E, Self>>, Self::Err> {
+        head.try_losses(|logits_mv, targets| composed::try_counted(logits_mv, targets, hits))
+    }
+
+    /// The head in parts, each forwards and backwards before the next: the losses, and `factor` times the gradient of their mean, which
+    /// goes to the head's input and is added to `gradients`.
+    fn try_head_gradients(
+        head: &composed::HeadInParts<'_, E, Self>,
+        gradients: Gradients<E, Self>,
+        factor: f64,
+    ) -> Result<composed::LossesAndGradients<E, E, Self>, Self::Err> {
+        head.try_losses_and_gradients(gradients, |logits_mv, targets, part| {
+            composed::try_gradient(logits_mv, targets, factor * part)
+        })
+    }
 }
 
 /// Double precision is for checking gradients against finite differences.

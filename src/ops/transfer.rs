@@ -42,6 +42,12 @@ impl<E: Dtype> Transfer<E> for Cpu {
 pub trait OutOfMemory: HasErr {
     /// Whether it had too little memory.
     fn is_out_of_memory(error: &Self::Err) -> bool;
+
+    /// Lets go of memory that operations keep beside dfdx's cache and nobody uses.
+    fn give_back_memory(&self) {}
+
+    /// Lets go of all that operations keep, because whoever used them is done.
+    fn close(&self) {}
 }
 
 impl OutOfMemory for Cpu {

@@ -5,6 +5,7 @@ use dfdx::tensor_ops::{AdamConfig, Momentum, SgdConfig, WeightDecay};
 
 use super::Update;
 use super::update::{AdamWRule, MuonRule, SgdRule};
+use crate::ops::composed::try_copyable;
 use crate::ops::cpu::orthogonal::{Coefficients, EPS};
 use crate::ops::{Buffer, Matrix, Ops, number};
 
@@ -91,6 +92,7 @@ fn try_orthogonalise<E: Dtype, D: Update<E>>(
     coefficients: &[Coefficients],
 ) -> Result<Matrix<E, D>, D::Err> {
     let shape = *x_io.shape();
+    let x_io = try_copyable(x_io, 1)?;
     let norm = x_io.clone().try_square()?.try_sum::<Rank0, _>()?.try_sqrt()?;
     let norm = norm.try_clamp(EPS, f64::from(f32::MAX))?;
     let mut x_io = x_io.try_div(norm.try_broadcast_like(&shape)?)?;

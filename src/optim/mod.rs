@@ -22,6 +22,8 @@ mod sgd;
 mod state;
 mod update;
 
+#[cfg(all(test, feature = "cuda"))]
+mod cuda_tests;
 #[cfg(test)]
 mod tests;
 
@@ -84,7 +86,9 @@ impl<E: Dtype, D: Update<E>> Optimizer<E, D> {
         // A checkpoint can say anything, and beyond the first thousands a bias correction is 1 anyway.
         self.steps = self.steps.saturating_add(1);
         let rounded = gpt.rounded().into_iter();
-        gpt.visit_mut(&mut Step { optimizer: self, gradients, rounded, clip, learning_rate })
+        D::begin_updates();
+        gpt.visit_mut(&mut Step { optimizer: self, gradients, rounded, clip, learning_rate })?;
+        D::try_finish_updates()
     }
 }
 

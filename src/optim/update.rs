@@ -5,6 +5,8 @@ use dfdx::prelude::*;
 use super::composed;
 use crate::ops::cpu::bf16::Rounded;
 use crate::ops::cpu::orthogonal::Coefficients;
+#[cfg(feature = "cuda")]
+use crate::ops::cuda::many;
 use crate::ops::{Buffer, Ops};
 
 /// The numbers of one AdamW update.
@@ -77,7 +79,7 @@ pub trait Update<E: Dtype>: Ops<E> + Cache {
     /// A sum of no squares.
     fn try_no_squares(&self) -> Result<Self::Squares, Self::Err>;
 
-    /// Adds the squares of a parameter's gradient.
+    /// Adds the squares of a parameter's gradient, which stays where and as it is until the sum was asked for.
     fn try_add_squares<S: Shape>(
         squares: &mut Self::Squares,
         gradients: &mut Gradients<E, Self>,
@@ -94,6 +96,15 @@ pub trait Update<E: Dtype>: Ops<E> + Cache {
         factor: f64,
     ) -> Result<(), Self::Err> {
         composed::try_scale(tensor, gradient, factor)
+    }
+
+    /// Begins a step's updates.
+    fn begin_updates() {}
+
+    /// Does what the updates since then left to be done for all parameters at once. Until then parameters, gradients and moments stay where
+    /// they are, and nobody reads them.
+    fn try_finish_updates() -> Result<(), Self::Err> {
+        Ok(())
     }
 
     /// m = beta1 * m + (1 - beta1) * g and v = beta2 * v + (1 - beta2) * g^2, the `moments`, then
@@ -132,13 +143,13 @@ pub trait Update<E: Dtype>: Ops<E> + Cache {
     }
 }
 
-/// dfdx's optimizers, and kernels of our own for what dfdx would copy a gradient for.
+/// All parameters in a few launches; matrices that Muon moves by way of dfdx.
 #[cfg(feature = "cuda")]
 impl Update<f32> for Cuda {
-    type Squares = crate::ops::cuda::Squares;
+    type Squares = many::SumOfSquares;
 
     fn try_no_squares(&self) -> Result<Self::Squares, CudaError> {
-        Self::Squares::try_none(self)
+        Ok(many::SumOfSquares::default())
     }
 
     fn try_add_squares<S: Shape>(
@@ -146,7 +157,8 @@ impl Update<f32> for Cuda {
         gradients: &mut Gradients<f32, Self>,
         tensor: &Tensor<S, f32, Self>,
     ) -> Result<(), CudaError> {
-        squares.try_add(gradients.get_or_alloc_mut(tensor)?)
+        // SAFETY: whoever wants the sum keeps the gradients.
+        unsafe { squares.try_add(gradients.get_or_alloc_mut(tensor)?) }
     }
 
     fn try_sum(squares: Self::Squares) -> Result<f64, CudaError> {
@@ -159,5 +171,49 @@ impl Update<f32> for Cuda {
         factor: f64,
     ) -> Result<(), CudaError> {
         if factor == 1.0 { Ok(()) } else { crate::ops::cuda::try_scale(gradient, factor as f32) }
+    }
+
+    fn begin_updates() {
+        many::begin_updates();
+    }
+
+    fn try_finish_updates() -> Result<(), CudaError> {
+        many::try_finish_updates()
+    }
+
+    fn try_adamw<S: Shape>(
+        rule: &AdamWRule,
+        tensor: &mut Tensor<S, f32, Self>,
+        gradient: &mut Buffer<f32, Self>,
+        moments: [&mut Buffer<f32, Self>; 2],
+        _aside: Aside<'_, f32>,
+    ) -> Result<(), CudaError> {
+        // beta^step is 0 in any floating-point format long before the step leaves the range of i32.
+        let step = i32::try_from(rule.step).unwrap_or(i32::MAX);
+        let numbers = many::AdamWNumbers {
+            clip: rule.clip as f32,
+            learning_rate: rule.learning_rate as f32,
+            betas: rule.betas.map(|beta| beta as f32),
+            epsilon: rule.eps as f32,
+            corrections: rule.betas.map(|beta| (1.0 / (1.0 - beta.powi(step))) as f32),
+        };
+        // SAFETY: whoever asks for updates keeps all of it until they are finished.
+        unsafe { many::try_adamw_later(tensor, numbers, rule.decay, gradient, moments) }
+    }
+
+    fn try_sgd<S: Shape>(
+        rule: &SgdRule,
+        tensor: &mut Tensor<S, f32, Self>,
+        gradient: &mut Buffer<f32, Self>,
+        velocity: &mut Buffer<f32, Self>,
+        _aside: Aside<'_, f32>,
+    ) -> Result<(), CudaError> {
+        let numbers = many::SgdNumbers {
+            clip: rule.clip as f32,
+            learning_rate: rule.learning_rate as f32,
+            momentum: rule.momentum as f32,
+        };
+        // SAFETY: as for AdamW.
+        unsafe { many::try_sgd_later(tensor, numbers, rule.decay, gradient, velocity) }
     }
 }

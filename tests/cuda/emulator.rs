@@ -4,6 +4,43 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use libloading::os::unix::Library;
 
+/// What was asked of the driver.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    pub kernels: u64,
+    /// Of cuBLAS.
+    pub products: u64,
+    pub memsets: u64,
+    pub copies_on_device: u64,
+    pub copies_to_device: u64,
+    pub bytes_to_device: u64,
+    /// Each waits for the device.
+    pub copies_to_host: u64,
+    pub bytes_to_host: u64,
+    /// For the device, without a copy.
+    pub waits: u64,
+    pub allocations: u64,
+}
+
+impl std::ops::Sub for Asked {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self {
+            kernels: self.kernels - before.kernels,
+            products: self.products - before.products,
+            memsets: self.memsets - before.memsets,
+            copies_on_device: self.copies_on_device - before.copies_on_device,
+            copies_to_device: self.copies_to_device - before.copies_to_device,
+            bytes_to_device: self.bytes_to_device - before.bytes_to_device,
+            copies_to_host: self.copies_to_host - before.copies_to_host,
+            bytes_to_host: self.bytes_to_host - before.bytes_to_host,
+            waits: self.waits - before.waits,
+            allocations: self.allocations - before.allocations,
+        }
+    }
+}
+
 /// The emulated driver, for one test at a time: it counts for the whole process.
 pub struct Emulator {
     library: Library,
@@ -57,6 +94,22 @@ impl Emulator {
 
     pub fn allocations(&self) -> u64 {
         self.number(b"cuda_emulator_allocations\0")
+    }
+
+    /// All that was asked of the driver so far.
+    pub fn asked(&self) -> Asked {
+        Asked {
+            kernels: self.number(b"cuda_emulator_launches\0"),
+            products: self.number(b"cuda_emulator_products\0"),
+            memsets: self.number(b"cuda_emulator_memsets\0"),
+            copies_on_device: self.number(b"cuda_emulator_copies_on_device\0"),
+            copies_to_device: self.number(b"cuda_emulator_copies_to_device\0"),
+            bytes_to_device: self.number(b"cuda_emulator_bytes_to_device\0"),
+            copies_to_host: self.copies_to_host(),
+            bytes_to_host: self.number(b"cuda_emulator_bytes_to_host\0"),
+            waits: self.number(b"cuda_emulator_synchronizations\0"),
+            allocations: self.allocations(),
+        }
     }
 
     pub fn copies_to_host(&self) -> u64 {

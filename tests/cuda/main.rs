@@ -8,6 +8,7 @@
 mod alone;
 mod doctor;
 mod emulator;
+mod launches;
 mod memory;
 mod program;
 #[expect(dead_code, reason = "the tests of the program use the rest")]

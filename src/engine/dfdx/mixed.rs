@@ -4,6 +4,8 @@
 //! f16 alone small gradients would vanish and small updates be lost. The gradient of the head's output is multiplied by the
 //! loss scale as it is rounded, and the gradient of each parameter divided by it as it is added in f32.
 
+use std::marker::PhantomData;
+
 use ::dfdx::prelude::*;
 
 use super::loss_scale::{Judgement, LossScale};
@@ -11,33 +13,77 @@ use super::passes::{Passes, shares};
 use super::try_zeros;
 use crate::data::batches::Batch;
 use crate::model::Gpt;
-use crate::model::params::{Parameter, Visit};
-use crate::ops::composed::{self, LossAndGradient, SharedLoss};
-use crate::ops::{Buffer, DropoutSource, Format, Hits, Matrix, Mixed, try_backward_from, try_tape};
+use crate::model::params::{Parameter, Visit, VisitMut};
+use crate::ops::composed::SharedLoss;
+use crate::ops::{Buffer, DropoutSource, Format, Hits, Mixed, try_backward_from, try_tape};
 use crate::optim::Update;
 
 /// Passes in the format `H` through a model whose weights are f32.
 #[derive(Debug)]
 pub struct MixedPasses<H: Format, D: Mixed<H>> {
-    /// A copy of the weights in that format; `None` when they have changed since, or its memory was wanted.
+    /// A copy of the weights in that format; `None` when its memory was wanted.
     narrow: Option<Gpt<H, D>>,
+    /// Whether the weights have changed since.
+    is_stale: bool,
+    /// Gradients in that format with zeros in them; `None` when they would hold something else, and when their memory was wanted.
+    gradients: Option<Gradients<H, D>>,
     scale: LossScale,
 }
 
 impl<H: Format, D: Mixed<H>> Default for MixedPasses<H, D> {
     fn default() -> Self {
-        Self { narrow: None, scale: LossScale::default() }
+        Self { narrow: None, is_stale: false, gradients: None, scale: LossScale::default() }
     }
 }
 
 impl<H: Format, D: Mixed<H> + Update<f32>> MixedPasses<H, D> {
-    /// The copy, made anew if the weights have changed.
-    fn try_narrow(&mut self, gpt: &Gpt<f32, D>) -> Result<&Gpt<H, D>, D::Err> {
-        let narrow = match self.narrow.take() {
-            Some(narrow) => narrow,
-            None => gpt.try_to_format()?,
+    /// Takes out the copy, made anew if the weights have changed. Who is done with it puts it back.
+    fn try_take_narrow(&mut self, gpt: &Gpt<f32, D>) -> Result<Gpt<H, D>, D::Err> {
+        let is_stale = std::mem::take(&mut self.is_stale);
+        match self.narrow.take() {
+            Some(narrow) if !is_stale => Ok(narrow),
+            Some(mut narrow) if D::NARROWS_IN_PLACE => {
+                gpt.visit(&mut Wide::<H, D>(PhantomData))?;
+                narrow.visit_mut(&mut Narrow)?;
+                D::try_finish_narrowing()?;
+                Ok(narrow)
+            }
+            _ => gpt.try_to_format(),
+        }
+    }
+
+    /// Adds to the gradients of all batches in single what goes through the copy.
+    fn try_gradients_by(
+        &mut self,
+        narrow: &Gpt<H, D>,
+        gpt: &Gpt<f32, D>,
+        batches: &[Batch],
+        dropout: &mut DropoutSource,
+        gradients: &mut Gradients<f32, D>,
+    ) -> Result<Vec<SharedLoss<f32, D>>, D::Err> {
+        let scale = self.scale.get();
+        let mut in_narrow = match self.gradients.take() {
+            Some(gradients) => gradients,
+            None => try_zeros(narrow)?,
         };
-        Ok(self.narrow.insert(narrow))
+        let mut losses = Vec::with_capacity(batches.len());
+        for (share, batch) in shares(batches) {
+            let tape: OwnedTape<H, D> = try_tape(Gradients::leaky(), narrow.device())?;
+            let x_mc = narrow.try_hidden(tape, &batch.inputs, batch.sequence_length, Some(dropout))?;
+            let (x_mc, tape) = x_mc.split_tape();
+            let head = narrow.head_in_parts(&x_mc, &batch.targets);
+            let (of_parts, dx_mc, after_head) = D::try_head_gradients_in_single(&head, in_narrow, scale)?;
+            losses.extend(of_parts.into_iter().map(|(part, loss)| (share * part, loss)));
+            let tape = tape.merge(try_tape(after_head, narrow.device())?);
+            in_narrow = try_backward_from(x_mc.put_tape(tape), dx_mc)?;
+            let mut adders = Adders(Vec::new());
+            narrow.visit(&mut adders)?;
+            let (adders, factor) = (adders.0.into_iter(), (share / scale) as f32);
+            gpt.visit(&mut Add { adders, narrow: &mut in_narrow, single: gradients, factor })?;
+            D::try_finish_additions()?;
+        }
+        self.gradients = Some(in_narrow);
+        Ok(losses)
     }
 }
 
@@ -52,27 +98,10 @@ impl<H: Format, D: Mixed<H> + Update<f32>> Passes<f32, D> for MixedPasses<H, D> 
         gradients: &mut Gradients<f32, D>,
         _hits: &Hits,
     ) -> Result<Vec<SharedLoss<f32, D>>, D::Err> {
-        let scale = self.scale.get();
-        let narrow = self.try_narrow(gpt)?;
-        let mut losses = Vec::with_capacity(batches.len());
-        for (share, batch) in shares(batches) {
-            let tape: OwnedTape<H, D> = try_tape(Gradients::leaky(), narrow.device())?;
-            let x_mc = narrow.try_hidden(tape, &batch.inputs, batch.sequence_length, Some(dropout))?;
-            let (x_mc, tape) = x_mc.split_tape();
-            let (of_parts, dx_mc, after_head) = narrow
-                .head_in_parts(&x_mc, &batch.targets)
-                .try_losses_and_gradients(try_zeros(narrow)?, |logits_mv, targets, part| {
-                    try_gradient(logits_mv, targets, part * scale)
-                })?;
-            losses.extend(of_parts.into_iter().map(|(part, loss)| (share * part, loss)));
-            let tape = tape.merge(try_tape(after_head, narrow.device())?);
-            let mut in_narrow = try_backward_from(x_mc.put_tape(tape), dx_mc)?;
-            let mut adders = Adders(Vec::new());
-            narrow.visit(&mut adders)?;
-            let (adders, factor) = (adders.0.into_iter(), (share / scale) as f32);
-            gpt.visit(&mut Add { adders, narrow: &mut in_narrow, single: gradients, factor })?;
-        }
-        Ok(losses)
+        let narrow = self.try_take_narrow(gpt)?;
+        let losses = self.try_gradients_by(&narrow, gpt, batches, dropout, gradients);
+        self.narrow = Some(narrow);
+        losses
     }
 
     fn try_loss(
@@ -81,15 +110,15 @@ impl<H: Format, D: Mixed<H> + Update<f32>> Passes<f32, D> for MixedPasses<H, D> 
         batch: &Batch,
         hits: &Hits,
     ) -> Result<Vec<SharedLoss<f32, D>>, D::Err> {
-        let narrow = self.try_narrow(gpt)?;
+        let narrow = self.try_take_narrow(gpt)?;
+        let narrow = self.narrow.insert(narrow);
         let x_mc = narrow.try_hidden(NoneTape, &batch.inputs, batch.sequence_length, None)?;
-        narrow.head_in_parts(&x_mc, &batch.targets).try_losses(|logits_mv, targets| {
-            composed::try_counted(logits_mv.try_to_dtype::<f32>()?, targets, hits)
-        })
+        D::try_head_losses_in_single(&narrow.head_in_parts(&x_mc, &batch.targets), hits)
     }
 
     fn try_next_logits(&mut self, gpt: &Gpt<f32, D>, context: &[u32]) -> Result<Vec<f32>, D::Err> {
-        let logits = self.try_narrow(gpt)?.try_next_logits(context)?;
+        let narrow = self.try_take_narrow(gpt)?;
+        let logits = self.narrow.insert(narrow).try_next_logits(context)?;
         D::try_values(&logits.try_to_dtype::<f32>()?)
     }
 
@@ -97,8 +126,13 @@ impl<H: Format, D: Mixed<H> + Update<f32>> Passes<f32, D> for MixedPasses<H, D> 
         self.scale.judge(norm)
     }
 
-    fn forget_weights(&mut self) {
+    fn weights_changed(&mut self) {
+        self.is_stale = true;
+    }
+
+    fn give_back_memory(&mut self) {
         self.narrow = None;
+        self.gradients = None;
     }
 
     fn loss_scale(&self) -> Option<LossScale> {
@@ -110,17 +144,26 @@ impl<H: Format, D: Mixed<H> + Update<f32>> Passes<f32, D> for MixedPasses<H, D> 
     }
 }
 
-/// The mean cross entropy of logits in the smaller format, computed in single, and `factor` times its gradient.
-fn try_gradient<H: Format, D: Mixed<H> + Update<f32>>(
-    logits_mv: Matrix<H, D>,
-    targets: &[u32],
-    factor: f64,
-) -> Result<LossAndGradient<H, f32, D>, D::Err> {
-    let len = logits_mv.shape().num_elements();
-    let mut in_narrow = Storage::<H>::try_alloc_len(logits_mv.device(), len)?;
-    let (loss, in_single) = composed::try_gradient(logits_mv.try_to_dtype::<f32>()?, targets, 1.0)?;
-    D::try_round(&mut in_narrow, &in_single, factor as f32)?;
-    Ok((loss, in_narrow))
+/// Names the weights that are to be narrowed.
+struct Wide<H, D>(PhantomData<(H, D)>);
+
+impl<H: Format, D: Mixed<H>> Visit<f32, D> for Wide<H, D> {
+    type Err = D::Err;
+
+    fn visit<S: Shape>(&mut self, _: &Parameter, tensor: &Tensor<S, f32, D>) -> Result<(), D::Err> {
+        <D as Mixed<H>>::try_narrow_from(tensor)
+    }
+}
+
+/// Names where they go.
+struct Narrow;
+
+impl<H: Format, D: Mixed<H>> VisitMut<H, D> for Narrow {
+    type Err = D::Err;
+
+    fn visit<S: Shape>(&mut self, _: &Parameter, tensor: &mut Tensor<S, H, D>) -> Result<(), D::Err> {
+        D::try_narrow_to(tensor)
+    }
 }
 
 /// Adds a gradient in the smaller format to the buffer of the same parameter in single.

@@ -39,8 +39,11 @@ pub trait Passes<E: Dtype, D: Update<E>> {
     /// What to do with a gradient of this norm.
     fn judge(&mut self, norm: f64) -> Judgement;
 
-    /// Lets go of what was made from the weights, because they have changed or because its memory is wanted.
-    fn forget_weights(&mut self);
+    /// What was made from the weights is to be made anew.
+    fn weights_changed(&mut self);
+
+    /// Lets go of what can be made again, because its memory is wanted.
+    fn give_back_memory(&mut self);
 
     /// Of passes that scale their loss.
     fn loss_scale(&self) -> Option<LossScale>;
@@ -84,10 +87,7 @@ impl<E: Dtype, D: Update<E>> Passes<E, D> for Plain {
             let tape: OwnedTape<E, D> = try_tape(Gradients::leaky(), device)?;
             let (x_mc, tape) = gpt.try_hidden(tape, inputs, *sequence_length, Some(dropout))?.split_tape();
             let head = gpt.head_in_parts(&x_mc, targets);
-            let (of_parts, dx_mc, after_head) = head
-                .try_losses_and_gradients(before, |logits_mv, targets, part| {
-                    composed::try_gradient(logits_mv, targets, share * part)
-                })?;
+            let (of_parts, dx_mc, after_head) = D::try_head_gradients(&head, before, share)?;
             losses.extend(of_parts.into_iter().map(|(part, loss)| (share * part, loss)));
             let tape = tape.merge(try_tape(after_head, device)?);
             *gradients = try_backward_from(x_mc.put_tape(tape), dx_mc)?;
@@ -106,8 +106,7 @@ impl<E: Dtype, D: Update<E>> Passes<E, D> for Plain {
             return Ok(vec![(1.0, gpt.try_loss(NoneTape, inputs, targets, *sequence_length, None, hits)?)]);
         }
         let x_mc = gpt.try_hidden(NoneTape, inputs, *sequence_length, None)?;
-        let counted = |logits_mv, targets: &[u32]| composed::try_counted(logits_mv, targets, hits);
-        gpt.head_in_parts(&x_mc, targets).try_losses(counted)
+        D::try_head_losses(&gpt.head_in_parts(&x_mc, targets), hits)
     }
 
     fn try_next_logits(&mut self, gpt: &Gpt<E, D>, context: &[u32]) -> Result<Vec<f32>, D::Err> {
@@ -120,7 +119,9 @@ impl<E: Dtype, D: Update<E>> Passes<E, D> for Plain {
         Judgement::Apply
     }
 
-    fn forget_weights(&mut self) {}
+    fn weights_changed(&mut self) {}
+
+    fn give_back_memory(&mut self) {}
 
     fn loss_scale(&self) -> Option<LossScale> {
         None

@@ -19,6 +19,8 @@ pub struct Workload {
     /// Whether layers keep their input alone and compute the rest again.
     pub activation_checkpointing: bool,
     pub dtype: DtypeKind,
+    /// Whether there is dropout.
+    pub drops: bool,
     /// Whether products of bf16 are made in f32, because the processor has nothing better for them.
     pub widens: bool,
     pub tokenizer: TokenizerKind,

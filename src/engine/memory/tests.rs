@@ -11,6 +11,7 @@ const WORKLOAD: Workload = Workload {
     sequence_length: 128,
     optimizer: OptimizerKind::Adamw,
     activation_checkpointing: false,
+    drops: false,
     dtype: DtypeKind::F32,
     widens: false,
     threads: 2,

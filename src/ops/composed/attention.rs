@@ -48,7 +48,7 @@ impl<E: Dtype, D: Device<E>> Attention<E, D> {
 
 /// The largest number of sequences with at most so many scores together that divides the batch: parts of one size share
 /// their mask and their memory.
-fn sequences_at_a_time(batch: usize, scores_of_each: usize, max_scores: usize) -> usize {
+pub fn sequences_at_a_time(batch: usize, scores_of_each: usize, max_scores: usize) -> usize {
     let most = (max_scores / scores_of_each.max(1)).clamp(1, batch);
     (1..=most).rev().find(|&n| batch.is_multiple_of(n)).unwrap_or(1)
 }

@@ -108,7 +108,7 @@ pub struct HeadInParts<'a, E: Dtype, D: Storage<E>> {
 /// was given with that of the token embedding added.
 pub type LossesAndGradients<E, F, D> = (Vec<SharedLoss<F, D>>, Buffer<E, D>, Gradients<E, D>);
 
-impl<E: Dtype, D: Device<E>> HeadInParts<'_, E, D> {
+impl<E: Dtype, D: Storage<E>> HeadInParts<'_, E, D> {
     /// Whether all positions fit at once.
     pub fn is_whole(&self) -> bool {
         self.positions_at_a_time() >= self.targets.len()
@@ -120,14 +120,16 @@ impl<E: Dtype, D: Device<E>> HeadInParts<'_, E, D> {
     }
 
     /// The ranges of positions, each with its share.
-    fn parts(&self) -> impl Iterator<Item = (f64, Range<usize>)> {
+    pub fn parts(&self) -> impl Iterator<Item = (f64, Range<usize>)> {
         let (positions, at_a_time) = (self.targets.len(), self.positions_at_a_time());
         (0..positions).step_by(at_a_time).map(move |first| {
             let part = first..positions.min(first + at_a_time);
             (part.len() as f64 / positions as f64, part)
         })
     }
+}
 
+impl<E: Dtype, D: Device<E>> HeadInParts<'_, E, D> {
     /// The losses, by `loss` from logits and targets.
     pub fn try_losses<F: Dtype>(
         &self,

@@ -10,7 +10,7 @@ use dfdx::prelude::*;
 mod attention;
 mod head;
 
-pub use attention::Attention;
+pub use attention::{Attention, sequences_at_a_time};
 pub use head::{
     HeadInParts, LossAndGradient, LossesAndGradients, SharedLoss, try_counted, try_cross_entropy,
     try_gradient, try_head, try_head_loss,

@@ -1,37 +1,135 @@
-//! The operations on `Cuda`: dfdx's own kernels, composed, and beside them a few of ours on the memory behind gradients.
+//! The operations on `Cuda`, fused: kernels of our own between products of cuBLAS. dfdx's tensors and tape hold them together.
+//!
+//! ```text
+//!   embedding -> dropout -> block ... block -> norm -> head        many: norm of the gradient, updates, both precisions
+//!                             |
+//!        norm, attention, columns, masks                           *.cu beside them; carried loads, kernels launches
+//!                             |
+//!    context (cuBLAS, memory) | address (of tensors) | structures (what kernels take) | product
+//! ```
+//!
+//! # What a step costs before it computes anything
+//! Each launch takes a GPU and its driver some microseconds, each copy from the host may wait. `.ci/cuda-launches` counts them, for GPT-2 with
+//! 12 layers and AdamW; `tests/cuda` holds the numbers where they are.
+//!
+//! TABLE
+//!
+//! # What only a GPU can show
+//! The emulator counts and computes; it knows nothing of time. Which block sizes are best, what a launch costs, and how near cuBLAS comes to
+//! the GPU's peak was not measured.
 
-use std::sync::Arc;
-
-use cudarc::driver::{CudaDevice, CudaSlice, DeviceSlice};
+use cudarc::driver::{CudaSlice, DevicePtr, DeviceSlice, result};
 use dfdx::prelude::*;
 
-use super::{Buffer, F16, Mixed, Ops, OutOfMemory, Transfer};
+use super::composed::{HeadInParts, LossesAndGradients, SharedLoss};
+use super::cpu::bf16::Rounded;
+use super::{
+    Block, BlockPass, Buffer, Dropout, F16, Hits, LayerNorm, Matrix, Mixed, Ops, OutOfMemory, Row, Scalar,
+    Transfer,
+};
 
+mod address;
+mod attention;
+mod block;
 pub mod carried;
+mod columns;
+mod context;
+mod embedding;
+mod head;
 mod kernels;
+pub mod many;
+mod masks;
+mod norm;
+mod number;
+mod product;
+mod structures;
 #[cfg(test)]
 mod tests;
 
+use context::Context;
+use kernels::Grid;
 pub use kernels::KernelError;
-use kernels::MAX_BLOCKS;
 
-impl Ops<f32> for Cuda {}
-impl Ops<F16> for Cuda {}
+macro_rules! fused {
+    ($($format:ty),+) => { $(
+        impl Ops<$format> for Cuda {
+            fn try_embedding<T: Tape<$format, Self>>(
+                tape: T,
+                wte_vc: &Matrix<$format, Self>,
+                wpe_pc: &Matrix<$format, Self>,
+                token_ids: &[u32],
+                tokens: usize,
+            ) -> Result<Matrix<$format, Self, T>, CudaError> {
+                embedding::try_embedding(tape, wte_vc, wpe_pc, token_ids, tokens)
+            }
 
-/// Makes a device ready for dfdx's operations and those of this module, which fail before.
+            fn try_dropout<T: Tape<$format, Self>>(
+                x_mc: Matrix<$format, Self, T>,
+                dropout: Option<Dropout>,
+            ) -> Result<Matrix<$format, Self, T>, CudaError> {
+                masks::try_dropout(x_mc, dropout)
+            }
+
+            fn try_block<T: Tape<$format, Self>>(
+                x_mc: Matrix<$format, Self, T>,
+                block: &Block<$format, Self>,
+                pass: &BlockPass<$format, Self>,
+            ) -> Result<Matrix<$format, Self, T>, CudaError> {
+                block::try_block(x_mc, block, pass)
+            }
+
+            fn try_layer_norm<T: Tape<$format, Self>>(
+                x_mc: Matrix<$format, Self, T>,
+                norm: &LayerNorm<$format, Self>,
+            ) -> Result<Matrix<$format, Self, T>, CudaError> {
+                norm::try_layer_norm(x_mc, norm)
+            }
+
+            fn try_head_loss<T: Tape<$format, Self>>(
+                x_mc: Matrix<$format, Self, T>,
+                wte_vc: &Matrix<$format, Self>,
+                _rounded: Option<&Rounded>,
+                targets: &[u32],
+                hits: &Hits,
+            ) -> Result<Scalar<$format, Self, T>, CudaError> {
+                head::try_head_loss(x_mc, wte_vc, targets, hits)
+            }
+
+            fn try_head_losses(
+                head: &HeadInParts<'_, $format, Self>,
+                hits: &Hits,
+            ) -> Result<Vec<SharedLoss<$format, Self>>, CudaError> {
+                head::try_head_losses(head, hits)
+            }
+
+            fn try_head_gradients(
+                head: &HeadInParts<'_, $format, Self>,
+                gradients: Gradients<$format, Self>,
+                factor: f64,
+            ) -> Result<LossesAndGradients<$format, $format, Self>, CudaError> {
+                head::try_head_gradients(head, gradients, factor)
+            }
+        }
+    )+ };
+}
+fused!(f32, F16);
+
+/// Makes a device ready for the operations of this module.
 pub fn load_kernels(device: &Cuda) -> Result<(), KernelError> {
-    let device = driver(device).map_err(KernelError::Device)?;
-    carried::load(&device)
+    Context::try_open(device).map(|_| ())
 }
 
-/// The driver's device behind dfdx's.
-fn driver(device: &Cuda) -> Result<Arc<CudaDevice>, cudarc::driver::DriverError> {
-    // dfdx keeps it to itself, but every buffer knows where it lies.
-    match Storage::<u8>::try_alloc_len(device, 1) {
-        Ok(buffer) => Ok(buffer.device()),
-        Err(CudaError::Driver(error)) => Err(error),
-        Err(_) => Err(cudarc::driver::DriverError(cudarc::driver::sys::cudaError_enum::CUDA_ERROR_UNKNOWN)),
-    }
+/// The address of a parameter that a model may do without; 0: it does.
+fn optional_address<E: Dtype>(row: Option<&Row<E, Cuda>>) -> Result<u64, CudaError> {
+    row.map_or(Ok(0), |row| Ok(Context::try_of(row)?.1))
+}
+
+/// Where the gradient of a tensor lies.
+fn gradient<S: Shape, E: Dtype>(
+    gradients: &mut Gradients<E, Cuda>,
+    tensor: &Tensor<S, E, Cuda>,
+) -> Result<u64, CudaError> {
+    Ok(*gradients.get_or_alloc_mut(tensor)?.device_ptr())
 }
 
 impl<E: Dtype> Transfer<E> for Cuda {
@@ -40,6 +138,16 @@ impl<E: Dtype> Transfer<E> for Cuda {
         let mut tensor = ZerosTensor::<E>::try_zeros_like(self, &shape)?;
         tensor.copy_from(&values);
         Ok(tensor)
+    }
+
+    /// The copy waits for the device, and says what went wrong there.
+    fn try_values<S: Shape>(tensor: &Tensor<S, E, Self>) -> Result<Vec<E>, CudaError> {
+        let (context, address) = Context::try_of(tensor)?;
+        let mut values = vec![E::default(); tensor.shape().num_elements()];
+        context.device.bind_to_thread()?;
+        // SAFETY: so many values of this type lie there.
+        unsafe { result::memcpy_dtoh_sync(&mut values, address) }?;
+        Ok(values)
     }
 
     fn try_download(buffer: &Buffer<E, Self>) -> Result<Vec<E>, CudaError> {
@@ -64,60 +172,68 @@ impl OutOfMemory for Cuda {
             CudaError::Cpu(error) => Cpu::is_out_of_memory(error),
         }
     }
+
+    fn give_back_memory(&self) {
+        Context::give_back();
+    }
+
+    fn close(&self) {
+        Context::close();
+    }
 }
 
 impl Mixed<F16> for Cuda {
-    fn try_add(to: &mut Buffer<f32, Self>, from: &Buffer<F16, Self>, factor: f32) -> Result<(), CudaError> {
-        let device = to.device();
-        let (to, from): (&mut CudaSlice<f32>, &CudaSlice<F16>) = (&mut **to, &**from);
-        let len = to.len();
-        assert_eq!(len, from.len(), "a gradient has the size of its parameter");
-        // SAFETY: both have `len` elements, and `F16` is a half-precision number without anything around it.
-        Ok(unsafe { kernels::launch(&device, "add_half", len, (len, to, from, factor)) }?)
+    const NARROWS_IN_PLACE: bool = true;
+
+    fn try_add(
+        to: &mut Buffer<f32, Self>,
+        from: &mut Buffer<F16, Self>,
+        factor: f32,
+    ) -> Result<(), CudaError> {
+        many::try_add_later(to, from, factor)
+    }
+
+    fn try_finish_additions() -> Result<(), CudaError> {
+        many::try_finish_additions()
+    }
+
+    fn try_narrow_from<S: Shape>(tensor: &Tensor<S, f32, Self>) -> Result<(), CudaError> {
+        many::try_narrow_from(tensor)
+    }
+
+    fn try_narrow_to<S: Shape>(tensor: &mut Tensor<S, F16, Self>) -> Result<(), CudaError> {
+        many::try_narrow_to(tensor)
+    }
+
+    fn try_finish_narrowing() -> Result<(), CudaError> {
+        many::try_finish_narrowing()
     }
 
     fn try_round(to: &mut Buffer<F16, Self>, from: &Buffer<f32, Self>, factor: f32) -> Result<(), CudaError> {
-        let device = to.device();
-        let (to, from): (&mut CudaSlice<F16>, &CudaSlice<f32>) = (&mut **to, &**from);
-        let len = from.len();
-        assert_eq!(len, to.len(), "a gradient has one size in both precisions");
-        // SAFETY: both have `len` elements, and `F16` is a half-precision number without anything around it.
-        Ok(unsafe { kernels::launch(&device, "write_half", len, (len, to, from, factor)) }?)
+        many::try_round(to, from, factor)
+    }
+
+    fn try_head_losses_in_single(
+        head: &HeadInParts<'_, F16, Self>,
+        hits: &Hits,
+    ) -> Result<Vec<SharedLoss<f32, Self>>, CudaError> {
+        head::try_head_losses(head, hits)
+    }
+
+    fn try_head_gradients_in_single(
+        head: &HeadInParts<'_, F16, Self>,
+        gradients: Gradients<F16, Self>,
+        factor: f64,
+    ) -> Result<LossesAndGradients<F16, f32, Self>, CudaError> {
+        head::try_head_gradients(head, gradients, factor)
     }
 }
 
 /// x *= factor
 pub fn try_scale(x: &mut Buffer<f32, Cuda>, factor: f32) -> Result<(), CudaError> {
-    let device = x.device();
+    let context = Context::try_on(x.device()).map_err(context::in_dfdx)?;
     let x: &mut CudaSlice<f32> = &mut *x;
-    let len = x.len();
+    let (len, grid) = (x.len(), Grid::elements(x.len()));
     // SAFETY: `x` has `len` elements.
-    Ok(unsafe { kernels::launch(&device, "scale", len, (len, x, factor)) }?)
-}
-
-/// A sum of squares on the device, in shares.
-#[derive(Debug)]
-pub struct Squares(CudaSlice<f64>);
-
-impl Squares {
-    /// None yet.
-    pub fn try_none(device: &Cuda) -> Result<Self, CudaError> {
-        Ok(Self(driver(device)?.alloc_zeros(MAX_BLOCKS as usize)?))
-    }
-
-    /// Adds those of all elements of `x`.
-    pub fn try_add(&mut self, x: &Buffer<f32, Cuda>) -> Result<(), CudaError> {
-        let device = x.device();
-        let x: &CudaSlice<f32> = x;
-        let len = x.len();
-        // SAFETY: `x` has `len` elements, and there is a share for each block.
-        Ok(unsafe { kernels::launch(&device, "add_squares", len, (len, x, &mut self.0)) }?)
-    }
-
-    /// Waits for the device and adds up what it has.
-    pub fn try_read(&self) -> Result<f64, CudaError> {
-        let mut shares = [0.0; MAX_BLOCKS as usize];
-        self.0.device().dtoh_sync_copy_into(&self.0, &mut shares)?;
-        Ok(shares.iter().sum())
-    }
+    Ok(unsafe { kernels::launch_with(&context.device, kernels::SCALE, grid, (len, x, factor)) }?)
 }

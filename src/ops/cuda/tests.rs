@@ -1,6 +1,7 @@
 //! Each operation on a GPU, real or emulated, against the processor in double precision; and the kernels against the host.
 //! Without a GPU these fail: a build with the feature `cuda` is made to compute on one, or on the emulator (`.ci/cuda-emulated`).
 
+use super::many::SumOfSquares;
 use super::*;
 use crate::ops::{
     AttentionShape, Block, BlockDropout, BlockPass, CausalMask, Dropout, Hits, LayerNorm, Linear, Matrix,
@@ -118,12 +119,16 @@ fn embedding() {
     check("embedding", Embedding);
 }
 
-struct Norm;
+struct Norm {
+    rows: usize,
+    width: usize,
+}
 
 impl Operation for Norm {
     fn run<E: Dtype, D: Ops<E>>(&self, device: &D) -> Result<Outcome, D::Err> {
-        let x = matrix(device, POSITIONS, WIDTH, 1);
-        let norm = LayerNorm { weight_c: row(device, WIDTH, 2), bias_c: Some(row(device, WIDTH, 3)) };
+        let x = matrix(device, self.rows, self.width, 1);
+        let norm =
+            LayerNorm { weight_c: row(device, self.width, 2), bias_c: Some(row(device, self.width, 3)) };
         let y = D::try_layer_norm(x.clone().put_tape(tape()), &norm)?;
         outcome!(y, device, ["x": &x, "weight": &norm.weight_c, "bias": norm.bias_c.as_ref().unwrap()])
     }
@@ -131,7 +136,10 @@ impl Operation for Norm {
 
 #[test]
 fn layer_norm() {
-    check("layer norm", Norm);
+    // Less than a block of threads has, and more; a share of rows, and several.
+    for (rows, width) in [(POSITIONS, WIDTH), (33, 300), (97, 65)] {
+        check("layer norm", Norm { rows, width });
+    }
 }
 
 struct Projection;
@@ -208,39 +216,75 @@ fn dropout() {
 }
 
 struct WholeBlock {
+    shape: AttentionShape,
+    width: usize,
+    bias: bool,
+    drops: bool,
+    max_scores: usize,
     recompute: bool,
+}
+
+impl WholeBlock {
+    /// A small one, with everything.
+    const SMALL: Self = Self {
+        shape: SHAPE,
+        width: WIDTH,
+        bias: true,
+        drops: true,
+        max_scores: usize::MAX,
+        recompute: false,
+    };
 }
 
 impl Operation for WholeBlock {
     fn run<E: Dtype, D: Ops<E>>(&self, device: &D) -> Result<Outcome, D::Err> {
-        let linear = |inputs, outputs, salt| Linear {
-            weight_io: matrix(device, inputs, outputs, salt),
-            bias_o: Some(row(device, outputs, salt + 1)),
+        let (width, positions) = (self.width, self.shape.batch * self.shape.tokens);
+        let bias = |len, salt| self.bias.then(|| row(device, len, salt));
+        // Sums of many products stay near one.
+        let weight = |inputs: usize, outputs, salt| {
+            let scale = number::<E>((WIDTH as f64 / inputs as f64).sqrt());
+            matrix(device, inputs, outputs, salt).try_mul(scale)
         };
-        let norm = |salt| LayerNorm {
-            weight_c: row(device, WIDTH, salt),
-            bias_c: Some(row(device, WIDTH, salt + 1)),
+        let linear = |inputs, outputs, salt| -> Result<_, D::Err> {
+            Ok(Linear { weight_io: weight(inputs, outputs, salt)?, bias_o: bias(outputs, salt + 1) })
         };
+        let norm = |salt| LayerNorm { weight_c: row(device, width, salt), bias_c: bias(width, salt + 1) };
         let block = Block {
             ln_1: norm(10),
-            attn_c_attn: linear(WIDTH, 3 * WIDTH, 20),
-            attn_c_proj: linear(WIDTH, WIDTH, 30),
+            attn_c_attn: linear(width, 3 * width, 20)?,
+            attn_c_proj: linear(width, width, 30)?,
             ln_2: norm(40),
-            mlp_c_fc: linear(WIDTH, 4 * WIDTH, 50),
-            mlp_c_proj: linear(4 * WIDTH, WIDTH, 60),
+            mlp_c_fc: linear(width, 4 * width, 50)?,
+            mlp_c_proj: linear(4 * width, width, 60)?,
             rounded: None,
         };
-        let drop = |seed| Some(Dropout { rate: 0.2, seed });
+        let drop = |seed| self.drops.then_some(Dropout { rate: 0.2, seed });
         let dropout = BlockDropout { attention: drop(1), attention_out: drop(2), mlp_out: drop(3) };
-        let pass = BlockPass { recompute: self.recompute, ..BlockPass::new(SHAPE, dropout) };
-        let x = matrix(device, POSITIONS, WIDTH, 1);
+        let pass = BlockPass {
+            recompute: self.recompute,
+            max_scores: self.max_scores,
+            ..BlockPass::new(self.shape, dropout)
+        };
+        let x = matrix(device, positions, width, 1);
         let y = D::try_block(x.clone().put_tape(tape()), &block, &pass)?;
+        // In a block without biases the weights stand for them.
+        let bias_or = |linear: &Linear<E, D>, norm: &LayerNorm<E, D>| {
+            linear.bias_o.clone().unwrap_or_else(|| norm.weight_c.clone())
+        };
         outcome!(y, device, [
             "x": &x,
+            "norm's weight": &block.ln_1.weight_c,
+            "norm's bias": block.ln_1.bias_c.as_ref().unwrap_or(&block.ln_1.weight_c),
             "qkv weight": &block.attn_c_attn.weight_io,
-            "projection's bias": block.attn_c_proj.bias_o.as_ref().unwrap(),
-            "norm's weight": &block.ln_2.weight_c,
-            "mlp's weight": &block.mlp_c_proj.weight_io
+            "qkv bias": &bias_or(&block.attn_c_attn, &block.ln_1),
+            "projection's weight": &block.attn_c_proj.weight_io,
+            "projection's bias": &bias_or(&block.attn_c_proj, &block.ln_1),
+            "second norm's weight": &block.ln_2.weight_c,
+            "second norm's bias": block.ln_2.bias_c.as_ref().unwrap_or(&block.ln_2.weight_c),
+            "hidden weight": &block.mlp_c_fc.weight_io,
+            "hidden bias": &bias_or(&block.mlp_c_fc, &block.ln_2),
+            "mlp's weight": &block.mlp_c_proj.weight_io,
+            "mlp's bias": &bias_or(&block.mlp_c_proj, &block.ln_2)
         ])
     }
 }
@@ -248,17 +292,29 @@ impl Operation for WholeBlock {
 #[test]
 fn a_block_kept_and_recomputed() {
     for recompute in [false, true] {
-        check("block", WholeBlock { recompute });
+        for (drops, bias) in [(true, true), (false, false)] {
+            check("block", WholeBlock { recompute, drops, bias, ..WholeBlock::SMALL });
+        }
+        let in_parts = SHAPE.heads * SHAPE.tokens * SHAPE.tokens;
+        check("block in parts", WholeBlock { recompute, max_scores: in_parts, ..WholeBlock::SMALL });
     }
+}
+
+#[test]
+fn a_block_of_more_than_a_block_of_threads() {
+    let shape = AttentionShape { batch: 2, tokens: 35, heads: 3 };
+    check("large block", WholeBlock { shape, width: 69, ..WholeBlock::SMALL });
 }
 
 const TARGETS: [u32; POSITIONS] = [0, 6, 6, 2, 3, 5, 4, 1, 0, 0, 2, 3, 3, 6, 1];
 
-struct HeadLoss;
+struct HeadLoss {
+    vocabulary: usize,
+}
 
 impl Operation for HeadLoss {
     fn run<E: Dtype, D: Ops<E>>(&self, device: &D) -> Result<Outcome, D::Err> {
-        let (x, wte) = (matrix(device, POSITIONS, WIDTH, 1), matrix(device, VOCABULARY, WIDTH, 2));
+        let (x, wte) = (matrix(device, POSITIONS, WIDTH, 1), matrix(device, self.vocabulary, WIDTH, 2));
         let loss = D::try_head_loss(x.clone().put_tape(tape()), &wte, None, &TARGETS, &Hits::default())?;
         outcome!(loss, device, ["x": &x, "wte": &wte])
     }
@@ -266,7 +322,22 @@ impl Operation for HeadLoss {
 
 #[test]
 fn head_and_loss() {
-    check("head", HeadLoss);
+    for vocabulary in [VOCABULARY, 301] {
+        check("head", HeadLoss { vocabulary });
+    }
+}
+
+#[test]
+fn right_predictions_are_counted_as_on_the_processor() {
+    fn right<E: Dtype, D: Ops<E>>(device: &D) -> Option<u64> {
+        let (x, wte) = (matrix::<E, D>(device, POSITIONS, WIDTH, 1), matrix(device, VOCABULARY, WIDTH, 2));
+        let hits = Hits::default();
+        D::try_head_loss(x, &wte, None, &TARGETS, &hits).unwrap();
+        hits.of(POSITIONS)
+    }
+    let expected = right::<f64, Cpu>(&Cpu::default());
+    assert!(expected > Some(0));
+    assert_eq!((right::<f32, _>(&gpu()), right::<F16, _>(&gpu())), (expected, expected));
 }
 
 struct HeadInParts;
@@ -278,7 +349,7 @@ impl Operation for HeadInParts {
             composed::HeadInParts { x_mc: &x, wte_vc: &wte, targets: &TARGETS, max_logits: 4 * VOCABULARY };
         let mut gradients = Gradients::leaky();
         gradients.retain_leafs(&id_of(&wte));
-        let (losses, dx, mut gradients) = head.try_losses_and_gradients(gradients, composed::try_gradient)?;
+        let (losses, dx, mut gradients) = D::try_head_gradients(&head, gradients, 1.0)?;
         let mut total = 0.0;
         for (share, loss) in &losses {
             total += share * in_f64(D::try_values(loss)?)[0];
@@ -309,23 +380,38 @@ where
 /// Lengths of less than a block, a block and a bit, and more than all threads have one element of.
 const LENGTHS: [usize; 4] = [1, 257, 5_000, 300_000];
 
+/// The sum of squares of some buffers.
+fn squares(buffers: &[Buffer<f32, Cuda>]) -> f64 {
+    let mut squares = SumOfSquares::default();
+    for buffer in buffers {
+        // SAFETY: the buffers are borrowed until the sum is read.
+        unsafe { squares.try_add(buffer) }.unwrap();
+    }
+    squares.try_read().unwrap()
+}
+
 #[test]
 fn squares_are_added_up() {
     let cuda = gpu();
     for len in LENGTHS {
         let values: Vec<f32> = noise(len, 3);
-        let mut squares = Squares::try_none(&cuda).unwrap();
-        squares.try_add(&buffer(&cuda, &values)).unwrap();
-        squares.try_add(&buffer(&cuda, &[3.0f32])).unwrap();
+        let found = squares(&[buffer(&cuda, &values), buffer(&cuda, &[3.0f32])]);
         let expected: f64 = values.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() + 9.0;
-        let found = squares.try_read().unwrap();
         assert!((found / expected - 1.0).abs() < 1e-6, "{len}: {found} instead of {expected}");
     }
     for bad in [f32::NAN, f32::INFINITY, 1e30] {
-        let mut squares = Squares::try_none(&cuda).unwrap();
-        squares.try_add(&buffer(&cuda, &[1.0, bad])).unwrap();
-        assert!(!squares.try_read().unwrap().is_finite(), "{bad}");
+        assert!(!squares(&[buffer(&cuda, &[1.0, bad])]).is_finite(), "{bad}");
     }
+    assert_eq!(squares(&[]), 0.0);
+}
+
+#[test]
+fn more_tensors_than_one_launch_takes_are_all_seen() {
+    let cuda = gpu();
+    let buffers: Vec<_> =
+        (0..450u16).map(|i| buffer(&cuda, &vec![f32::from(i); 1 + usize::from(i) % 3])).collect();
+    let expected: f64 = (0..450u32).map(|i| f64::from(i * i) * f64::from(1 + i % 3)).sum();
+    assert!((squares(&buffers) / expected - 1.0).abs() < 1e-6);
 }
 
 #[test]
@@ -356,7 +442,12 @@ fn both_precisions_are_converted_as_on_the_processor() {
             assert_eq!(found.0.to_bits(), dfdx::dtypes::f16::from_f32(*x).to_bits(), "{x}");
         }
         let mut sum = buffer(&cuda, &vec![1.0f32; len]);
-        <Cuda as Mixed<F16>>::try_add(&mut sum, &in_half, 0.5).unwrap();
+        <Cuda as Mixed<F16>>::try_add(&mut sum, &mut in_half, 0.5).unwrap();
+        <Cuda as Mixed<F16>>::try_finish_additions().unwrap();
+        assert!(
+            Cuda::try_download(&in_half).unwrap().iter().all(|x| x.0.to_bits() == 0),
+            "what was added is cleared"
+        );
         for (sum, half) in Cuda::try_download(&sum).unwrap().iter().zip(&found) {
             let expected = 1.0 + 0.5 * half.0.to_f32();
             assert!((sum - expected).abs() <= 1e-6 * expected.abs() || *sum == expected, "{sum} {expected}");

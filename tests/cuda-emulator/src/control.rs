@@ -64,7 +64,49 @@ pub extern "C" fn cuda_emulator_launches() -> u64 {
 /// Copies from a device to the host, of at least one byte.
 #[unsafe(no_mangle)]
 pub extern "C" fn cuda_emulator_copies_to_host() -> u64 {
-    Driver::lock().copies_to_host
+    Driver::lock().copies_to_host.times
+}
+
+/// Bytes that were copied from a device to the host.
+#[unsafe(no_mangle)]
+pub extern "C" fn cuda_emulator_bytes_to_host() -> u64 {
+    Driver::lock().copies_to_host.bytes
+}
+
+/// Copies from the host to a device, of at least one byte.
+#[unsafe(no_mangle)]
+pub extern "C" fn cuda_emulator_copies_to_device() -> u64 {
+    Driver::lock().copies_to_device.times
+}
+
+/// Bytes that were copied from the host to a device.
+#[unsafe(no_mangle)]
+pub extern "C" fn cuda_emulator_bytes_to_device() -> u64 {
+    Driver::lock().copies_to_device.bytes
+}
+
+/// Copies within a device, of at least one byte.
+#[unsafe(no_mangle)]
+pub extern "C" fn cuda_emulator_copies_on_device() -> u64 {
+    Driver::lock().copies_on_device.times
+}
+
+/// Pieces of memory that were filled, of at least one byte.
+#[unsafe(no_mangle)]
+pub extern "C" fn cuda_emulator_memsets() -> u64 {
+    Driver::lock().memsets.times
+}
+
+/// Calls of cuBLAS that multiply.
+#[unsafe(no_mangle)]
+pub extern "C" fn cuda_emulator_products() -> u64 {
+    Driver::lock().blas_work.values().map(|work| work.times).sum()
+}
+
+/// Calls that wait for a stream.
+#[unsafe(no_mangle)]
+pub extern "C" fn cuda_emulator_synchronizations() -> u64 {
+    Driver::lock().synchronizations
 }
 
 fn sum(of: impl Fn(&Device) -> u64) -> u64 {

@@ -17,7 +17,7 @@
 //!            +------------------------+  +--------------------------------+
 //! ```
 //!
-//! NVRTC is not here: the real one needs no GPU.
+//! NVRTC is not here, because the program does not call it.
 //!
 //! # What it checks
 //! Each access of a kernel must lie in one live allocation of its own device, and be aligned. Memory that nothing was written
@@ -39,7 +39,7 @@
 //! | `CUDA_EMULATOR_BUSY` | a device whose context gives `CUDA_ERROR_DEVICE_UNAVAILABLE` | none |
 //! | `CUDA_EMULATOR_FAIL_ALLOCATION` | `first` or `first,count`: these allocations, counted from 0, find no memory | none |
 //! | `CUDA_EMULATOR_LOG` | 1: each launch and product on standard error | 0 |
-//! | `CUDA_EMULATOR_REPORT` | a path, `%p` standing for the process id: at exit, a line of JSON with kernels, cuBLAS calls, and per device allocations, peak, leaks | none |
+//! | `CUDA_EMULATOR_REPORT` | a path, `%p` standing for the process id: at exit, a line of JSON with kernels, cuBLAS calls, memsets, copies, synchronisations, and per device allocations, peak, leaks | none |
 //! | `CUDA_VISIBLE_DEVICES` | as NVIDIA's driver reads it | all |
 
 // The functions have the names that NVIDIA's libraries give them.

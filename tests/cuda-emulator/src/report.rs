@@ -4,7 +4,7 @@ use std::ffi::c_int;
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use crate::driver::{Device, Driver};
+use crate::driver::{Device, Driver, Moves};
 
 unsafe extern "C" {
     fn atexit(function: extern "C" fn()) -> c_int;
@@ -49,9 +49,13 @@ pub fn render(driver: &Driver) -> String {
     }
     let _ = write!(
         text,
-        "}},\"launches\":{},\"copies_to_host\":{},\"live_streams\":{},\"live_events\":{},\"live_cublas_handles\":{},\"devices\":[",
+        "}},\"launches\":{},\"memsets\":{},\"copies_to_device\":{},\"copies_to_host\":{},\"copies_on_device\":{},\"synchronizations\":{},\"live_streams\":{},\"live_events\":{},\"live_cublas_handles\":{},\"devices\":[",
         driver.launches,
-        driver.copies_to_host,
+        render_moves(driver.memsets),
+        render_moves(driver.copies_to_device),
+        render_moves(driver.copies_to_host),
+        render_moves(driver.copies_on_device),
+        driver.synchronizations,
         driver.streams.len(),
         driver.events.len(),
         driver.blas.len()
@@ -61,6 +65,10 @@ pub fn render(driver: &Driver) -> String {
         let _ = write!(text, "{comma}{}", render_device(device));
     }
     text + "]}"
+}
+
+fn render_moves(moves: Moves) -> String {
+    format!("{{\"calls\":{},\"bytes\":{}}}", moves.times, moves.bytes)
 }
 
 fn render_device(device: &Device) -> String {

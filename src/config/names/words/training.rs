@@ -161,7 +161,12 @@ pub(super) const TRAINING: &[Rule] = &[
         "schedule.warmup_steps",
     ),
     rule(&["warmup"], "linear schedule train", "schedule.warmup_steps"),
-    noted(&["decay stable", "fraction"], "steps lr linear schedule length wsd cosine", "schedule.decay_steps", RATIO),
+    noted(
+        &["decay stable", "fraction"],
+        "steps lr linear schedule length wsd cosine",
+        "schedule.decay_steps",
+        RATIO,
+    ),
     noted(&["decay", "epochs"], "lr linear schedule cosine", "schedule.decay_steps", EPOCHS),
     noted(&["decay", "tokens"], "lr linear schedule", "schedule.decay_steps", TOKENS),
     noted(&["decay", "samples examples"], "lr", "schedule.decay_steps", SEQUENCES),

@@ -103,5 +103,9 @@ pub unsafe extern "C" fn cuCtxGetDevice(device: *mut c_int) -> c_int {
 
 #[unsafe(no_mangle)]
 pub extern "C" fn cuCtxSynchronize() -> c_int {
-    answer(|driver| driver.working().map(|_| ()))
+    answer(|driver| {
+        driver.working()?;
+        driver.synchronizations += 1;
+        Ok(())
+    })
 }

@@ -83,6 +83,7 @@ pub extern "C" fn cuMemsetD8_v2(address: u64, value: u8, bytes: usize) -> c_int 
     answer(|driver| {
         driver.working()?;
         driver.device_bytes(address, bytes)?.fill(value);
+        driver.memsets.add(bytes);
         Ok(())
     })
 }
@@ -93,6 +94,7 @@ pub extern "C" fn cuMemsetD8Async(address: u64, value: u8, bytes: usize, stream:
         driver.working()?;
         driver.check_stream(stream)?;
         driver.device_bytes(address, bytes)?.fill(value);
+        driver.memsets.add(bytes);
         Ok(())
     })
 }
@@ -112,6 +114,7 @@ pub unsafe extern "C" fn cuMemcpyHtoD_v2(target: u64, source: *const c_void, byt
         }
         // SAFETY: the caller's promise; device memory is the emulator's own, so the two do not overlap.
         target.copy_from_slice(unsafe { std::slice::from_raw_parts(source.cast(), bytes) });
+        driver.copies_to_device.add(bytes);
         Ok(())
     })
 }
@@ -148,7 +151,7 @@ pub unsafe extern "C" fn cuMemcpyDtoH_v2(target: *mut c_void, source: u64, bytes
         // SAFETY: the caller's promise; device memory is the emulator's own, so the two do not overlap. The target may
         // never have been written, so no slice is made of it.
         unsafe { std::ptr::copy_nonoverlapping(source.as_ptr(), target.cast::<u8>(), bytes) };
-        driver.copies_to_host += 1;
+        driver.copies_to_host.add(bytes);
         Ok(())
     })
 }
@@ -175,6 +178,7 @@ pub extern "C" fn cuMemcpyDtoD_v2(target: u64, source: u64, bytes: usize) -> c_i
         driver.working()?;
         let copy = driver.device_bytes(source, bytes)?.to_vec();
         driver.device_bytes(target, bytes)?.copy_from_slice(&copy);
+        driver.copies_on_device.add(bytes);
         Ok(())
     })
 }

@@ -20,7 +20,7 @@ use std::ffi::c_int;
 
 pub use device::{device_name, write_text};
 pub use error::CudaError;
-pub use state::{Device, Driver};
+pub use state::{Device, Driver, Moves};
 
 /// Locks the one driver of this process and gives an answer as a code.
 fn answer(work: impl FnOnce(&mut Driver) -> Result<(), CudaError>) -> c_int {

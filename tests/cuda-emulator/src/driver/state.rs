@@ -49,6 +49,20 @@ pub struct Work {
     pub seconds: f64,
 }
 
+/// Calls that move bytes. One of zero bytes is none: nothing is asked of the device.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Moves {
+    pub times: u64,
+    pub bytes: u64,
+}
+
+impl Moves {
+    pub fn add(&mut self, bytes: usize) {
+        self.times += u64::from(bytes > 0);
+        self.bytes += bytes as u64;
+    }
+}
+
 pub struct Driver {
     pub settings: Settings,
     pub initialized: bool,
@@ -71,7 +85,13 @@ pub struct Driver {
     pub attempts: u64,
     pub failing: std::ops::Range<u64>,
     pub launches: u64,
-    pub copies_to_host: u64,
+    pub memsets: Moves,
+    pub copies_to_device: Moves,
+    pub copies_to_host: Moves,
+    pub copies_on_device: Moves,
+    /// Calls that wait for all that a device or a stream has to do. A copy to the host that is not asynchronous waits as well and is
+    /// not counted here.
+    pub synchronizations: u64,
     pub kernel_work: BTreeMap<String, Work>,
     pub blas_work: BTreeMap<&'static str, Work>,
 }
@@ -93,7 +113,11 @@ impl Driver {
             attempts: 0,
             failing: first..first.saturating_add(count),
             launches: 0,
-            copies_to_host: 0,
+            memsets: Moves::default(),
+            copies_to_device: Moves::default(),
+            copies_to_host: Moves::default(),
+            copies_on_device: Moves::default(),
+            synchronizations: 0,
             kernel_work: BTreeMap::new(),
             blas_work: BTreeMap::new(),
             settings,

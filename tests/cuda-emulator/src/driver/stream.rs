@@ -49,7 +49,9 @@ pub extern "C" fn cuStreamDestroy_v2(stream: *mut c_void) -> c_int {
 pub extern "C" fn cuStreamSynchronize(stream: *mut c_void) -> c_int {
     answer(|driver| {
         driver.working()?;
-        driver.check_stream(stream)
+        driver.check_stream(stream)?;
+        driver.synchronizations += 1;
+        Ok(())
     })
 }
 

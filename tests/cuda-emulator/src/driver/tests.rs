@@ -243,7 +243,12 @@ fn copies_stay_within_allocations() {
         assert_eq!(read::<u32>(a, 5), Err(CudaError::INVALID_VALUE.0));
         assert_eq!(cuMemcpyDtoD_v2(b, a, 17), CudaError::INVALID_VALUE.0);
         assert_eq!(cuMemsetD8_v2(0, 0, 1), CudaError::INVALID_VALUE.0);
-        assert_eq!(cuda_emulator_copies_to_host(), 2);
+        assert_eq!((cuda_emulator_copies_to_host(), cuda_emulator_bytes_to_host()), (2, 32));
+        assert_eq!((cuda_emulator_copies_to_device(), cuda_emulator_bytes_to_device()), (1, 16));
+        assert_eq!((cuda_emulator_copies_on_device(), cuda_emulator_memsets()), (1, 1));
+        let before = cuda_emulator_synchronizations();
+        assert_eq!(cuCtxSynchronize(), 0);
+        assert_eq!(cuda_emulator_synchronizations(), before + 1);
     });
 }
 

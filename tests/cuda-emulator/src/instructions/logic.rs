@@ -2,7 +2,7 @@
 
 use super::{Row, row};
 
-pub(super) const ROWS: &[&[Row]] = &[LOGIC, SHIFTS];
+pub(super) const ROWS: &[&[Row]] = &[LOGIC, SHIFTS, FUNNELS];
 
 const LOGIC: &[Row] = &[
     row!("Logic and Shift: and", "and.pred", |a: bool, b: bool| a & b),
@@ -21,6 +21,16 @@ const LOGIC: &[Row] = &[
     row!("Logic and Shift: not", "not.b16", |a: u16| !a),
     row!("Logic and Shift: not", "not.b32", |a: u32| !a),
     row!("Logic and Shift: not", "not.b64", |a: u64| !a),
+];
+
+/// Two numbers side by side, the first of them the lower, shifted by up to a width; `wrap` takes the count modulo that.
+const FUNNELS: &[Row] = &[
+    row!("Logic and Shift: shf", "shf.l.wrap.b32", |low: u32, high: u32, n: u32| {
+        ((u64::from(high) << 32 | u64::from(low)) << (n % 32) >> 32) as u32
+    }),
+    row!("Logic and Shift: shf", "shf.r.wrap.b32", |low: u32, high: u32, n: u32| {
+        ((u64::from(high) << 32 | u64::from(low)) >> (n % 32)) as u32
+    }),
 ];
 
 /// A shift by the width or more moves everything out: zeros come in, or copies of a signed number's sign.

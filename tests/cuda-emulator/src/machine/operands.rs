@@ -114,8 +114,10 @@ impl<'m> Slots<'m> {
             Operand::Name(name) => match SPECIALS.iter().position(|special| special == name) {
                 Some(slot) => Ok(slot as Slot),
                 None => {
-                    let address =
-                        self.module_variable(name).ok_or_else(|| format!("`{name}` is not known"))?;
+                    // Where a parameter lies among the function's, to be loaded from with `ld.param`.
+                    let param = self.params.get(name.as_str()).map(|&param| param as u64);
+                    let address = param.or_else(|| self.module_variable(name));
+                    let address = address.ok_or_else(|| format!("`{name}` is not known"))?;
                     Ok(self.constant(address))
                 }
             },

@@ -57,6 +57,7 @@ pub(super) fn check() -> Checked {
     }
     products(&mut checked);
     shifts(&mut checked);
+    funnels(&mut checked);
     checked
 }
 
@@ -145,6 +146,20 @@ fn shifts(checked: &mut Checked) {
                     assert_eq!(low(found, width), low(expected as u64, width), "{opcode} {a:#x}, {count}");
                     checked.insert(opcode);
                 }
+            }
+        }
+    }
+}
+
+/// Bit by bit.
+fn funnels(checked: &mut Checked) {
+    for (low, high) in [(0xdead_beef_u64, 0x0123_4567_u64), (1, 0x8000_0000), (0xffff_ffff, 0)] {
+        let bit = |at: u64| if at < 32 { low >> at & 1 } else { high >> (at - 32) & 1 };
+        for count in [0, 1, 7, 16, 31, 32, 33, 40, 255] {
+            for (opcode, first) in [("shf.l.wrap.b32", 32 - count % 32), ("shf.r.wrap.b32", count % 32)] {
+                let expected = (0..32).fold(0, |bits, at| bits | bit(first + at) << at);
+                assert_eq!(compute(opcode, &[low, high, count]), expected, "{opcode} by {count}");
+                checked.insert(opcode.to_owned());
             }
         }
     }
