@@ -36,7 +36,7 @@
 //! | optimizer | what is known of it: a file and a line in [`facts::optimizer`]; what it does: a file and an arm in [`optim`] |
 //! | schedule | a variant with its word in `config/keys/rows/schedule.rs`; the compiler points at the arm |
 //! | form of a corpus | a variant of `Form` and how it is recognised in `data/form.rs`, its arm in `data/reader.rs` |
-//! | operation | a method of the trait in [`ops`] with a body composed from dfdx operations; its fused twin in `ops/cpu` |
+//! | operation | a method of the trait in [`ops`] with a body composed from dfdx operations; its fused twins in `ops/cpu` and `ops/cuda` |
 //! | device | one arm in [`engine::open`] |
 //! | number format | a variant of `DtypeKind` with its word in `config/keys/rows/hardware.rs`, and what it is refused for in `config/plan/rules.rs`; on a GPU a type in `ops/format.rs`, on the processor an `Operand` in `ops/cpu` |
 //! | kernel for GPUs | a `.cu` file in `ops/cuda`, which the build compiles and the program carries; for an operation of dfdx's that was not used on a GPU before, its row in `ops/cuda/table.rs` |

@@ -6,7 +6,7 @@
 //!
 //! Every method has a default body in [`composed`] made of dfdx tensor operations, which runs on any dfdx device. A device
 //! that can do better overrides methods for its own dtype, on the same tape and with the same results: `cpu` does so for
-//! `Cpu` and f32. A whole transformer block is one method, so that what it computes inside never has to become a tensor.
+//! `Cpu` and f32, `cuda` for `Cuda` and either format. A whole transformer block is one method, so that what it computes inside never has to become a tensor.
 
 use dfdx::prelude::*;
 

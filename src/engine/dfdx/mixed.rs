@@ -48,7 +48,11 @@ impl<H: Format, D: Mixed<H> + Update<f32>> MixedPasses<H, D> {
                 D::try_finish_narrowing()?;
                 Ok(narrow)
             }
-            _ => gpt.try_to_format(),
+            _ => {
+                // Gradients go by the tensors that they are of.
+                self.gradients = None;
+                gpt.try_to_format()
+            }
         }
     }
 

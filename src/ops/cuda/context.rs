@@ -1,6 +1,6 @@
 //! What operations need of a device besides tensors: cuBLAS, the kernels, and memory that is not cleared first.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,8 +23,6 @@ thread_local! {
 pub struct Context {
     pub device: Arc<CudaDevice>,
     pub blas: CudaBlas,
-    /// Whether products of f32 may be taken of TF32.
-    pub tf32: Cell<bool>,
     /// Memory that nobody uses at the moment, by its bytes.
     kept: RefCell<BTreeMap<usize, Vec<CudaSlice<u8>>>>,
 }
@@ -65,8 +63,7 @@ impl Context {
         }
         carried::load(&device)?;
         let blas = CudaBlas::new(Arc::clone(&device)).map_err(KernelError::Blas)?;
-        let context =
-            Rc::new(Self { device, blas, tf32: Cell::new(false), kept: RefCell::new(BTreeMap::new()) });
+        let context = Rc::new(Self { device, blas, kept: RefCell::new(BTreeMap::new()) });
         CONTEXTS.with_borrow_mut(|contexts| contexts.insert(number, Rc::clone(&context)));
         Ok(context)
     }

@@ -1,9 +1,10 @@
-//! Matrix products, by cuBLAS.
+//! Matrix products, by cuBLAS: sums in f32, of f32 without rounding to TF32, as PyTorch's `torch.set_float32_matmul_precision("highest")`,
+//! or of f16.
 
 use std::ffi::c_void;
 
 use cudarc::cublas::result;
-use cudarc::cublas::sys::cublasComputeType_t::{CUBLAS_COMPUTE_32F, CUBLAS_COMPUTE_32F_FAST_TF32};
+use cudarc::cublas::sys::cublasComputeType_t::CUBLAS_COMPUTE_32F;
 use cudarc::cublas::sys::cublasGemmAlgo_t::CUBLAS_GEMM_DFALT;
 use cudarc::cublas::sys::cublasOperation_t::{CUBLAS_OP_N, CUBLAS_OP_T};
 use dfdx::prelude::*;
@@ -61,8 +62,6 @@ impl Product {
         let operation = |side: Side| if side.transposed { CUBLAS_OP_T } else { CUBLAS_OP_N };
         let pointer = |address: u64| std::ptr::with_exposed_provenance::<c_void>(address as usize);
         let beta = if adds { 1.0_f32 } else { 0.0 };
-        let compute =
-            if !E::IS_HALF && context.tf32.get() { CUBLAS_COMPUTE_32F_FAST_TF32 } else { CUBLAS_COMPUTE_32F };
         // cuBLAS goes column by column, so that rows are columns to it, and it is asked for the transpose: rhs^T lhs^T.
         // SAFETY: the caller's promise.
         unsafe {
@@ -88,7 +87,7 @@ impl Product {
                 n as i32,
                 (m * n) as i64,
                 count as i32,
-                compute,
+                CUBLAS_COMPUTE_32F,
                 CUBLAS_GEMM_DFALT,
             )
         }?;
