@@ -156,7 +156,9 @@ fn meaning(written: Option<&str>, section: Option<&'static str>, leaf: &str) -> 
         return None;
     }
     let (name, header) = (words::Words::of(leaf), words::Words::of(written.unwrap_or_default()));
-    if let Some(rule) = words::rule(&name, section, &header) {
+    // Samples of data are no samples of text that the model writes.
+    let is_meant = |rule: &&words::Rule| section != Some("data") || !rule.key.starts_with("sample.");
+    if let Some(rule) = words::rule(&name, section, &header).filter(is_meant) {
         return schema::key(rule.key).map(|key| Meaning::Key(key, rule.note));
     }
     if let Some(foreign) = names::foreign_plural(leaf) {

@@ -183,7 +183,7 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
     ),
     no(&["output outdir workdir logdir savedir rundir overwrite"], FOLDERS),
     no(&["log logger disp progress bar tqdm rich console print wall histogram track mfu throughput"], LOGGED),
-    no(&["speed flops"], LOGGED),
+    no(&["speed flops flop tflops mfu"], LOGGED),
     no(&["tokens samples steps", "second"], LOGGED),
     no(
         &["hydra defaults_list override"],
@@ -204,7 +204,7 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
     no(&["env environment conda docker container venv pythonpath pip"], CLUSTER),
     no(&["eval", "batch accumulation accumulate loader device"], VALIDATES),
     no(&["eval", "before first init start begin end final last sanity"], VALIDATES),
-    no(&["eval", "only"], "`runner eval RUN` measures a trained model on a text"),
+    no(&["eval", "only"], EVAL_COMMAND),
     no(&["eval", "tasks task metrics metric harness"], MEASURED),
     no(&["compute", "metrics"], MEASURED),
     no(
@@ -239,6 +239,7 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
     ),
     no(&["norm"], LAYER_NORM),
     no(&["average averaged avg moving"], EMA),
+    no(&["code"], NO_HOOKS),
     no(&["rng"], SEEDED),
     no(&["train", "kind"], ONE_WAY),
     no(&["softmax flash fa2 fa3"], ATTENTION),

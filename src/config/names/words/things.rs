@@ -15,7 +15,7 @@ pub(super) const THINGS: &[Rule] = &[
         "model.n_embd",
     ),
     rule(&["width channels embed"], "model", "model.n_embd"),
-    rule(&["vocab"], "size tokens padded model dim tokenizer total length", "model.vocab_size"),
+    rule(&["vocab"], "size tokens padded meta model dim tokenizer total length", "model.vocab_size"),
     noted(
         &["vocab", "divisible multiple pad"],
         "make dim by size to",
