@@ -202,6 +202,7 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
         NO_HOOKS,
     ),
     no(&["env environment conda docker container venv pythonpath pip"], CLUSTER),
+    no(&["test tests"], EVAL_COMMAND),
     no(&["eval", "batch accumulation accumulate loader device"], VALIDATES),
     no(&["eval", "before first init start begin end final last sanity"], VALIDATES),
     no(&["eval", "only"], EVAL_COMMAND),

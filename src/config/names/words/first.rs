@@ -68,6 +68,9 @@ pub(super) const FIRST: &[Absent] = &[
     no(&["gpu cpu", "mem memory"], MONITORED),
     no(&["eval", "length seqlen"], EVAL_LENGTH),
     no(&["streams"], IN_MEMORY),
+    no(&["output", "layers heads"], ONLY_GPT2),
+    no(&["log", "worker workers rank ranks node replica"], ONE_DEVICE),
+    no(&["varlen"], FULL_WINDOWS),
     no(&["rl trl orpo cpo kto dft simpo"], PLAIN_TEXT),
     no(&["min", "steps epochs samples"], AT_THE_LATEST),
     no(&["active wait", "steps"], PROFILE),
@@ -173,5 +176,4 @@ pub(super) const FIRST: &[Absent] = &[
     no(&["queue"], IN_MEMORY),
     no(&["prefix", "space"], BUILT_IN),
     no(&["tokenizer", "fast slow legacy"], BUILT_IN),
-    no(&["test tests"], EVAL_COMMAND),
 ];

@@ -61,7 +61,7 @@ const SAME: &[(&str, &str)] = &[
     ("length", "len length lengths"),
     ("seqlen", "seqlen seqlength maxlen"),
     ("context", "ctx context"),
-    ("dropout", "dropout dropouts pdrop"),
+    ("dropout", "dropout dropouts pdrop dropatt dropemb dropouti dropoute"),
     ("optimizer", "opt optim optimizer optimiser optimizers optimization"),
     ("schedule", "sched scheduler schedule schedulers schedules"),
     ("tokenizer", "tokenizer tokeniser tokenization tok"),

@@ -105,6 +105,7 @@ pub(super) const THINGS: &[Rule] = &[
     ),
     noted(&["gpu cuda"], "device train run on", "hardware.device", "\"cuda\", \"cpu\", or \"auto\" for what there is"),
     rule(&["device"], "kind train compute cuda map", "hardware.device"),
+    noted(&["not", "dtype"], "train mixed", "hardware.dtype", "\"f32\" is single precision throughout"),
     noted(
         &["dtype"],
         "train model weights activation downcast compute kind param mixed torch parameter half full pure opt level scaler grad pt bits default backend memory efficient eval apex backbone",
