@@ -50,6 +50,7 @@ pub(super) const COUNTED: &str = "steps are counted by the program; `train.max_s
 pub(super) const L2: &str = "it is the L2 norm of all gradients together that is clipped";
 pub(super) const EVAL_COMMAND: &str = "`runner eval RUN` measures a trained model on a text";
 pub(super) const EVAL_LENGTH: &str = "validation has the sequence length of training, `train.sequence_length`";
+pub(super) const SAMPLES_FILE: &str = "samples are in the run's `samples.jsonl` and in its report";
 pub(super) const DECODER: &str = "the model is a decoder, GPT-2";
 pub(super) const EXPORT: &str = "`runner export RUN` writes a trained model for other programs";
 pub(super) const NOTED: &str = "the version of the program, the machine and the whole configuration are noted with each run";

@@ -261,7 +261,7 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
     no(&["keys key", "ignore load missing extra"], NOT_LOADED),
     no(&["init offset", "epochs steps"], RESUME),
     no(&["bench"], MEASURED),
-    no(&["csv tkps tps dump"], LOGGED),
+    no(&["flush csv tkps tps dump"], LOGGED),
     no(&["metadata git commit"], NOTED),
     no(&["classes image images img media patch vision pixel audio video"], TEXT_ALONE),
     no(&["shared", "fs file filesystem"], FOLDERS),

@@ -67,7 +67,7 @@ const SAME: &[(&str, &str)] = &[
     ("tokenizer", "tokenizer tokeniser tokenization tok"),
     (
         "sample",
-        "sample sampling sampler generate generation generations generating gen inference infer decoding",
+        "sample predict prediction predictions sampling sampler generate generation generations generating gen inference infer decoding",
     ),
     (
         "log",
@@ -112,7 +112,7 @@ const SAME: &[(&str, &str)] = &[
     ("epochs", "epoch epochs ep"),
     ("temperature", "temperature temp"),
     ("seed", "seed seeds"),
-    ("device", "device accelerator hardware platform"),
+    ("device", "device accel accelerator hardware platform"),
     ("gpus", "gpus devices nodes ngpu ngpus nproc"),
     (
         "dtype",

@@ -85,7 +85,7 @@ pub(super) const THINGS: &[Rule] = &[
     ),
     rule(&["json jsonl parquet csv txt", "data path"], "train input", "data.path"),
     rule(&["cached"], "data tokens tokenized", "data.cache"),
-    rule(&["encoding encoder"], "kind model data", "data.tokenizer"),
+    rule(&["encoding encoder"], "kind model data path", "data.tokenizer"),
     rule(&["separator delimiter"], "document doc data tokens string", "data.separator"),
     rule(&["append add insert", "eos eod"], "tokens document end", "data.separator"),
     rule(&["tokenizer"], "kind path model vocab bpe hf kwargs json", "data.tokenizer"),
