@@ -156,13 +156,27 @@ fn meaning(written: Option<&str>, section: Option<&'static str>, leaf: &str) -> 
         return None;
     }
     let (name, header) = (words::Words::of(leaf), words::Words::of(written.unwrap_or_default()));
-    if let Some(rule) = words::rule(&name, section, &header) {
+    // Samples of data are no samples of text that the model writes.
+    let is_meant = |rule: &&words::Rule| section != Some("data") || !rule.key.starts_with("sample.");
+    if let Some(rule) = words::rule(&name, section, &header).filter(is_meant) {
         return schema::key(rule.key).map(|key| Meaning::Key(key, rule.note));
     }
     if let Some(foreign) = names::foreign_plural(leaf) {
         return Some(Meaning::Foreign(foreign));
     }
-    meaning(written, section, &words::without_denial(leaf)?).and_then(denied)
+    if let Some(denial) = words::without_denial(leaf) {
+        return meaning(written, section, &denial).and_then(denied);
+    }
+    meaning(written, section, &after_a_head(leaf)?)
+}
+
+/// A name without what says whose it is: `opt_warmup_steps`, `train_save_every`. What validates or writes is told by all its words.
+fn after_a_head(leaf: &str) -> Option<String> {
+    const HEADS: &[&str] =
+        &["opt", "optim", "optimizer", "train", "training", "trainer", "model", "data", "args", "hparams"];
+    let parts = words::parts(leaf);
+    let (head, rest) = parts.split_first()?;
+    (HEADS.contains(&head.as_str()) && rest.len() > 1).then(|| rest.join("_"))
 }
 
 /// What `no_checkpoints` says, where `checkpoints` says this. A key that has no value for "none" is not what is meant.

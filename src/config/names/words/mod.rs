@@ -64,13 +64,13 @@ const SAME: &[(&str, &str)] = &[
     ("length", "len length lengths"),
     ("seqlen", "seqlen seqlength maxlen"),
     ("context", "ctx context"),
-    ("dropout", "dropout dropouts pdrop"),
+    ("dropout", "dropout dropouts pdrop dropatt dropemb dropouti dropoute"),
     ("optimizer", "opt optim optimizer optimiser optimizers optimization"),
     ("schedule", "sched scheduler schedule schedulers schedules"),
     ("tokenizer", "tokenizer tokeniser tokenization tok"),
     (
         "sample",
-        "sample sampling sampler generate generation generations generating gen inference infer decoding",
+        "sample predict prediction predictions sampling sampler generate generation generations generating gen inference infer decoding",
     ),
     (
         "log",
@@ -115,7 +115,7 @@ const SAME: &[(&str, &str)] = &[
     ("epochs", "epoch epochs ep"),
     ("temperature", "temperature temp"),
     ("seed", "seed seeds"),
-    ("device", "device accelerator hardware platform"),
+    ("device", "device accel accelerator hardware platform"),
     ("gpus", "gpus devices nodes ngpu ngpus nproc"),
     (
         "dtype",

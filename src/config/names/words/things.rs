@@ -15,7 +15,7 @@ pub(super) const THINGS: &[Rule] = &[
         "model.n_embd",
     ),
     rule(&["width channels embed"], "model", "model.n_embd"),
-    rule(&["vocab"], "size tokens padded model dim tokenizer total length", "model.vocab_size"),
+    rule(&["vocab"], "size tokens padded meta model dim tokenizer total length", "model.vocab_size"),
     noted(
         &["vocab", "divisible multiple pad"],
         "make dim by size to",
@@ -85,7 +85,7 @@ pub(super) const THINGS: &[Rule] = &[
     ),
     rule(&["json jsonl parquet csv txt", "data path"], "train input", "data.path"),
     rule(&["cached"], "data tokens tokenized", "data.cache"),
-    rule(&["encoding encoder"], "kind model data", "data.tokenizer"),
+    rule(&["encoding encoder"], "kind model data path", "data.tokenizer"),
     rule(&["separator delimiter"], "document doc data tokens string", "data.separator"),
     rule(&["append add insert", "eos eod"], "tokens document end", "data.separator"),
     rule(&["tokenizer"], "kind path model vocab bpe hf kwargs json", "data.tokenizer"),
@@ -110,6 +110,7 @@ pub(super) const THINGS: &[Rule] = &[
         "\"cuda\", \"cpu\", or \"auto\" for what there is",
     ),
     rule(&["device"], "kind train compute cuda map", "hardware.device"),
+    noted(&["not", "dtype"], "train mixed", "hardware.dtype", "\"f32\" is single precision throughout"),
     noted(
         &["dtype"],
         "train model weights activation downcast compute kind param mixed torch parameter half full pure opt level scaler grad pt bits default backend memory efficient eval apex backbone",

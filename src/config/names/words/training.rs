@@ -30,6 +30,7 @@ pub(super) const TRAINING: &[Rule] = &[
     noted(&["not", "eval"], "train", "train.eval_interval", ZERO_IS_OFF),
     noted(&["not", "sample"], "text", "sample.interval", ZERO_IS_OFF),
     // Validation.
+    rule(&["eval", "max limit total", "steps"], "train", "train.eval_batches"),
     rule(&["eval", "interval"], "steps train model loss during run min max set", "train.eval_interval"),
     rule(&["eval", "steps"], "train run between per", "train.eval_interval"),
     noted(&["eval", "epochs"], "per interval train", "train.eval_interval", EPOCHS_BETWEEN),
@@ -318,6 +319,7 @@ pub(super) const TRAINING: &[Rule] = &[
         "train.max_steps",
         TOKENS,
     ),
+    noted(&["tokens", "fraction"], "train target", "train.max_steps", TOKENS),
     noted(&["train total", "samples examples sequences"], "end seen", "train.max_steps", SEQUENCES),
     noted(&["epochs"], "max train total end stop limit", "train.max_steps", EPOCHS),
     rule(
