@@ -271,6 +271,7 @@ fn told(meaning: Meaning, section: Option<&'static str>, leaf: &str, spelling: S
         Meaning::Foreign(foreign) => {
             let whose = match foreign.used_by {
                 names::COMMON => String::new(),
+                _ if squashed(foreign.name) != squashed(leaf) => String::new(),
                 program => format!(" ({program}'s `{}`)", leaf.to_lowercase().replace('-', "_")),
             };
             match schema::key(foreign.key) {
@@ -312,7 +313,8 @@ fn nothing_near(section: Option<&'static str>, leaf: &str) -> String {
     if let Some(rest) = bag(leaf) {
         let own = section_of(&rest).filter(|_| names::section(&rest).is_none_or(|(_, note)| note.is_empty()));
         let alone = own.is_none().then(|| meaning(None, section, &rest)).flatten();
-        if let Some(Hint { key: Some(key), .. }) = alone.map(|one| told(one, section, &rest, Spelling::Leaf)) {
+        if let Some(Hint { key: Some(key), .. }) = alone.map(|one| told(one, section, &rest, Spelling::Leaf))
+        {
             let key = spelled(key, section, Spelling::Leaf);
             return format!("there is no such key: of it there is {key} alone");
         }
@@ -336,7 +338,8 @@ fn nothing_near(section: Option<&'static str>, leaf: &str) -> String {
     if let Some(keys) = words::topic(&words::Words::of(leaf)).filter(|keys| !of_data(keys)) {
         return no_such(keys);
     }
-    let subject = words::subject(&words::Words::of(leaf)).filter(|_| section.and_then(names::whole).is_none());
+    let subject =
+        words::subject(&words::Words::of(leaf)).filter(|_| section.and_then(names::whole).is_none());
     if let Some(keys) = subject {
         return no_such(keys);
     }

@@ -91,7 +91,10 @@ fn a_switch_that_denies_is_told_the_other_way_round() {
 fn settings_of_what_is_one_key_here_say_so() {
     let hint = help(Some("train"), "gradient_checkpointing_kwargs");
     assert_eq!(hint, "there is no such key: of it there is `activation_checkpointing` alone");
-    assert!(help(Some("train"), "optimizer_kwargs").ends_with("what it holds are keys of [optimizer], each for itself"));
+    assert!(
+        help(Some("train"), "optimizer_kwargs")
+            .ends_with("what it holds are keys of [optimizer], each for itself")
+    );
 }
 
 #[test]

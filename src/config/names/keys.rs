@@ -90,12 +90,7 @@ pub static FOREIGN: &[ForeignName] = &[
     same("document_separator", "data.separator", COMMON),
     same("allowed_special", "data.special_tokens", "tiktoken"),
     same("parse_special", "data.special_tokens", "llama.cpp"),
-    differs(
-        "split_special_tokens",
-        "data.special_tokens",
-        HF,
-        OTHER_WAY,
-    ),
+    differs("split_special_tokens", "data.special_tokens", HF, OTHER_WAY),
     same("tokenizer_name", "data.tokenizer", HF),
     same("tokenizer_type", "data.tokenizer", MEGATRON),
     same("encoding", "data.tokenizer", "tiktoken"),

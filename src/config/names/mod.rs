@@ -9,8 +9,8 @@ mod sections;
 mod shared;
 #[cfg(test)]
 mod tests;
-mod values;
 mod value_words;
+mod values;
 pub(super) mod words;
 
 use contexts::CONTEXTS;
@@ -18,8 +18,8 @@ pub(super) use keys::COMMON;
 pub use keys::FOREIGN;
 pub(super) use more::EXTENDS;
 use more::MORE;
-use sections::FOREIGN_SECTIONS;
 pub(super) use notes::{OTHER_WAY, ZERO_IS_OFF};
+use sections::FOREIGN_SECTIONS;
 pub use shared::SHARED;
 use values::{FOREIGN_VALUES, INIT_WORDS};
 
@@ -89,7 +89,9 @@ pub(super) fn whole(section: &str) -> Option<&'static str> {
             Some("a checkpoint holds all that a run needs to go on, and how it is written is not chosen")
         }
         "data" => Some(notes::AS_IT_IS),
-        "hardware" => Some("a run computes on one device of one machine, and what a cluster is asked for is said there"),
+        "hardware" => {
+            Some("a run computes on one device of one machine, and what a cluster is asked for is said there")
+        }
         "target" => Some("a run ends early by one thing alone, a metric that falls below a threshold"),
         _ => None,
     }

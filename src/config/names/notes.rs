@@ -40,7 +40,8 @@ pub(super) const ONLY_GPT2: &str = "models are GPT-2's: sizes of your own, or a 
 pub(super) const CHECKPOINTS: &str = "a checkpoint holds all that a run needs to go on, at each `checkpoint.interval`, at the end and when it is stopped; \
                                       `runner export` writes the weights alone";
 pub(super) const NO_HOOKS: &str = "there are no hooks: what a run does is in its file alone";
-pub(super) const EACH_FOR_ITSELF: &str = "settings are keys of their sections, each for itself; `runner explain` lists them";
+pub(super) const EACH_FOR_ITSELF: &str =
+    "settings are keys of their sections, each for itself; `runner explain` lists them";
 pub(super) const MUONS_SHARE: &str =
     "with kind = \"muon\" the blocks' matrices are Muon's, and embeddings, layer norms and biases AdamW's";
 pub(super) const ORDERED: &str = "which window comes when is told by `data.order` and `experiment.seed`";
@@ -49,26 +50,29 @@ pub(super) const ONE_WAY: &str = "there is one way to train: the next token of t
 pub(super) const COUNTED: &str = "steps are counted by the program; `train.max_steps` says when a run ends";
 pub(super) const L2: &str = "it is the L2 norm of all gradients together that is clipped";
 pub(super) const EVAL_COMMAND: &str = "`runner eval RUN` measures a trained model on a text";
-pub(super) const EVAL_LENGTH: &str = "validation has the sequence length of training, `train.sequence_length`";
+pub(super) const EVAL_LENGTH: &str =
+    "validation has the sequence length of training, `train.sequence_length`";
 pub(super) const SAMPLES_FILE: &str = "samples are in the run's `samples.jsonl` and in its report";
 pub(super) const DECODER: &str = "the model is a decoder, GPT-2";
 pub(super) const EXPORT: &str = "`runner export RUN` writes a trained model for other programs";
-pub(super) const NOTED: &str = "the version of the program, the machine and the whole configuration are noted with each run";
-pub(super) const WHOLE_LAYERS: &str = "whole layers are computed again: `train.activation_checkpointing` is true or false";
-pub(super) const NO_HUB_TEXT: &str =
-    "no text is fetched from a hub: a file or folder of your own is named by `data.path` (.txt, .jsonl, .parquet)";
-pub(super) const AT_THE_LATEST: &str = "a run ends at `train.max_steps`, or earlier at its target or `train.max_time`";
-pub(super) const SIGNAL: &str = "a run that is told to stop (SIGTERM, Ctrl-C) writes a checkpoint first, and the same command resumes it";
-pub(super) const SCRATCH: &str = "random weights are the default; `train.init_from` names a model to begin from";
+pub(super) const NOTED: &str =
+    "the version of the program, the machine and the whole configuration are noted with each run";
+pub(super) const WHOLE_LAYERS: &str =
+    "whole layers are computed again: `train.activation_checkpointing` is true or false";
+pub(super) const NO_HUB_TEXT: &str = "no text is fetched from a hub: a file or folder of your own is named by `data.path` (.txt, .jsonl, .parquet)";
+pub(super) const AT_THE_LATEST: &str =
+    "a run ends at `train.max_steps`, or earlier at its target or `train.max_time`";
+pub(super) const SIGNAL: &str =
+    "a run that is told to stop (SIGTERM, Ctrl-C) writes a checkpoint first, and the same command resumes it";
+pub(super) const SCRATCH: &str =
+    "random weights are the default; `train.init_from` names a model to begin from";
 pub(in crate::config) const OTHER_WAY: &str = "the other way round: true there is false here";
 pub(in crate::config) const ZERO_IS_OFF: &str = "0 switches it off";
-pub(super) const SCREEN: &str =
-    "the terminal shows progress by itself, in plain lines where it is no terminal; the option `--quiet` shows none";
+pub(super) const SCREEN: &str = "the terminal shows progress by itself, in plain lines where it is no terminal; the option `--quiet` shows none";
 pub(super) const KEPT: &str = "generation keeps keys and values by itself";
 pub(super) const JOBS: &str = "the option `--jobs N` says how many runs train at the same time";
 pub(super) const TAGS: &str = "`runner tag RUN NAME` gives a checkpoint a name that every command takes; `experiment.tags` are words to find an experiment by";
-pub(super) const THE_FILE: &str =
-    "settings stand in the file itself, each under its section; extends = \"parent.toml\" at its head builds on another";
+pub(super) const THE_FILE: &str = "settings stand in the file itself, each under its section; extends = \"parent.toml\" at its head builds on another";
 pub(super) const GENERATE: &str = "`runner generate RUN \"TEXT\"` lets a trained model write";
 pub(super) const LISTED: &str = "the values of a key are listed, each to be trained: optimizer.learning_rate = [1e-3, 3e-3] in [sweep.grid]";
 pub(super) const FOLDERS: &str =

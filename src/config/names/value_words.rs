@@ -48,7 +48,11 @@ const VALUES: &[(&str, &[Value])] = &[
     (
         "schedule.kind",
         &[
-            is("plateau noam inverse invsqrt rsqrt exponential multistep steplr stepdecay piecewise lambda", "", NO_SUCH_SHAPE),
+            is(
+                "plateau noam inverse invsqrt rsqrt exponential multistep steplr stepdecay piecewise lambda",
+                "",
+                NO_SUCH_SHAPE,
+            ),
             is("wsd stabledecay trapez cooldown warmdown infinite", "warmup-stable-decay", ""),
             both("cos", "restart cycl sgdr", "cosine", "it falls once, without restarts"),
             is("cyclic triangular", "", NO_SUCH_SHAPE),
@@ -85,7 +89,11 @@ const VALUES: &[(&str, &[Value])] = &[
             both("gpt2", "large 774m 762m", "gpt2-large", ""),
             both("gpt2", "medium 355m 345m 350m", "gpt2-medium", ""),
             both("gpt2", "small base 124m 117m 125m", "gpt2", ""),
-            is("nano micro mini tiny distil", "", "there is no such preset: sizes of your own are `n_layer`, `n_head` and `n_embd`"),
+            is(
+                "nano micro mini tiny distil",
+                "",
+                "there is no such preset: sizes of your own are `n_layer`, `n_head` and `n_embd`",
+            ),
         ],
     ),
     (
@@ -125,12 +133,7 @@ const VALUES: &[(&str, &[Value])] = &[
             is("loss entropy nll", "train_loss", ""),
         ],
     ),
-    (
-        "data.corpus",
-        &[
-            both("shakespeare", "tiny char", "tinyshakespeare", ""),
-        ],
-    ),
+    ("data.corpus", &[both("shakespeare", "tiny char", "tinyshakespeare", "")]),
 ];
 
 /// The word of ours for a value (empty: there is none), and what to say of it.

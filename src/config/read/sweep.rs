@@ -134,18 +134,22 @@ pub(in crate::config) fn read(
                     match zip.get_ref() {
                         DeValue::Table(zip) => read_zip(document, zip, &mut sweep, findings),
                         other => findings.add(
-                            ConfigError::new(document.place(zip.span()), format!("not a table of keys: {}", shown(other)))
-                                .help("write [[sweep.zip]] on a line of its own and its keys below"),
+                            ConfigError::new(
+                                document.place(zip.span()),
+                                format!("not a table of keys: {}", shown(other)),
+                            )
+                            .help("write [[sweep.zip]] on a line of its own and its keys below"),
                         ),
                     }
                 }
             }
-            ("zip", DeValue::Table(_)) => findings.add(
-                ConfigError::new(place, "[sweep.zip] is a list of blocks")
-                    .help("write [[sweep.zip]] with double brackets: each block has values that go together"),
-            ),
+            ("zip", DeValue::Table(_)) => findings
+                .add(ConfigError::new(place, "[sweep.zip] is a list of blocks").help(
+                    "write [[sweep.zip]] with double brackets: each block has values that go together",
+                )),
             ("grid", _) => findings.add(
-                ConfigError::new(place, "`sweep.grid` is a section").help("write [sweep.grid] with its keys below"),
+                ConfigError::new(place, "`sweep.grid` is a section")
+                    .help("write [sweep.grid] with its keys below"),
             ),
             (name, _) => findings.add(
                 ConfigError::new(place, format!("unknown key `{}` in [sweep]", shortened(name)))

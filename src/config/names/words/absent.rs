@@ -32,9 +32,7 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
         SERVICE,
     ),
     no(
-        &[
-            "slurm sbatch qos ntasks nodelist mail reservation submitit pbs lsf kubernetes k8s job gres",
-        ],
+        &["slurm sbatch qos ntasks nodelist mail reservation submitit pbs lsf kubernetes k8s job gres"],
         CLUSTER,
     ),
     no(&["hub huggingface push upload"], HUB),
@@ -99,10 +97,7 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
         "tokens of large texts are kept by `data.cache`; generation keeps keys and values by itself",
     ),
     no(&["swiglu geglu glu gated gelu relu silu swish"], GELU),
-    no(
-        &["activation", "checkpoint offload offloading"],
-        WHOLE_LAYERS,
-    ),
+    no(&["activation", "checkpoint offload offloading"], WHOLE_LAYERS),
     no(&["activation"], GELU),
     no(&["mlp expansion multiple_of"], MLP),
     no(&["multiple", "of"], MLP),
@@ -143,13 +138,7 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
         ],
         SHAPES,
     ),
-    no(
-        &[
-            "lr schedule decay",
-            "factor rate gamma step div mode power start cycles last interval",
-        ],
-        SHAPES,
-    ),
+    no(&["lr schedule decay", "factor rate gamma step div mode power start cycles last interval"], SHAPES),
     no(
         &["lr", "group groups layerwise multiplier mult scale scaling find finder auto suggest layer"],
         ONE_RATE,
@@ -197,10 +186,7 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
         LOSS,
     ),
     no(&["hysteresis"], SCALED),
-    no(
-        &["callbacks callback cbs plugins plugin hooks hook handler handlers"],
-        NO_HOOKS,
-    ),
+    no(&["callbacks callback cbs plugins plugin hooks hook handler handlers"], NO_HOOKS),
     no(&["env environment conda docker container venv pythonpath pip"], CLUSTER),
     no(&["test tests"], EVAL_COMMAND),
     no(&["eval", "batch accumulation accumulate loader device"], VALIDATES),
@@ -220,10 +206,7 @@ pub(in crate::config) const ABSENT: &[Absent] = &[
         &["save", "only async weights_only safetensors format end final exit optimizer state rng"],
         CHECKPOINTS,
     ),
-    no(
-        &["checkpoint", "async format kind only end final exit save"],
-        CHECKPOINTS,
-    ),
+    no(&["checkpoint", "async format kind only end final exit save"], CHECKPOINTS),
     no(
         &[
             "anomaly anomalies nan nans inf nonfinite finite isfinite divergence diverged diverge spike spikes",
@@ -306,9 +289,18 @@ pub(in crate::config) const SUBJECTS: &[(&str, &str)] = &[
         "layers embed context",
         "of the model's sizes there are `n_layer`, `n_head`, `n_embd`, `block_size` and `vocab_size` in [model]",
     ),
-    ("device gpu cuda dtype threads", "of the machine there are `device`, `dtype` and `threads` in [hardware]"),
+    (
+        "device gpu cuda dtype threads",
+        "of the machine there are `device`, `dtype` and `threads` in [hardware]",
+    ),
     ("seed random", "of chance there are `experiment.seed` and `sample.seed`"),
-    ("seq seqlen length tokens", "of lengths there are `model.block_size`, `train.sequence_length` and `sample.max_new_tokens`"),
+    (
+        "seq seqlen length tokens",
+        "of lengths there are `model.block_size`, `train.sequence_length` and `sample.max_new_tokens`",
+    ),
     ("steps epochs time duration", "a run ends at `train.max_steps`, `train.max_time` or `target.threshold`"),
-    ("run runs experiment project", "of names there are `name`, `run`, `description` and `tags` in [experiment]"),
+    (
+        "run runs experiment project",
+        "of names there are `name`, `run`, `description` and `tags` in [experiment]",
+    ),
 ];

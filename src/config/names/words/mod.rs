@@ -11,8 +11,8 @@ mod training;
 
 use absent::{ABSENT, SUBJECTS, TOPICS};
 use first::FIRST;
-use parts::{join, split};
 pub(in crate::config) use parts::parts;
+use parts::{join, split};
 use things::THINGS;
 use training::TRAINING;
 
@@ -44,7 +44,10 @@ const SAME: &[(&str, &str)] = &[
         "eval",
         "eval evals evaluation evaluations evaluate evaluating val valid validation validations validate dev test testing evaluator evaluators",
     ),
-    ("checkpoint", "checkpoint checkpoints checkpointing checkpointer checkpointers ckpt ckpts chkpt snapshot snapshots"),
+    (
+        "checkpoint",
+        "checkpoint checkpoints checkpointing checkpointer checkpointers ckpt ckpts chkpt snapshot snapshots",
+    ),
     ("save", "save saves saving saved"),
     ("load", "load loads loading loaded reload"),
     ("interval", "interval intervals freq frequency every each period per cadence"),
@@ -307,7 +310,8 @@ pub(in crate::config) fn is_known(part: &str) -> bool {
 /// Words of this field that lie near others.
 const OTHERS: &[&str] = &[
     "best", "test", "rest", "total", "large", "small", "lower", "higher", "learning", "rate", "mean", "base",
-    "case", "catch", "patch", "match", "watch", "taken", "later", "stops", "mask", "task", "page", "note", "mode", "node", "code", "load", "loss",
+    "case", "catch", "patch", "match", "watch", "taken", "later", "stops", "mask", "task", "page", "note",
+    "mode", "node", "code", "load", "loss",
 ];
 
 /// Every word that a slip of the keyboard may have meant.

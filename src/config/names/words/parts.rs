@@ -38,8 +38,13 @@ pub(super) fn split(parts: &mut Vec<String>) {
 
 /// At most so many words that together are the whole. Short ones are few, else anything would be words.
 fn pieces(text: &str, most: usize) -> Option<Vec<String>> {
-    const SHORT: &[&str] = &["n", "lr", "wd", "lm", "qk", "kv", "emb", "max", "min", "num", "per", "qkv", "use", "eps", "ffn", "mlp"];
-    let is_word = |word: &str| SHORT.contains(&word) || word.len() >= 4 && senses(word).next().is_some() || word == "rate";
+    const SHORT: &[&str] = &[
+        "n", "lr", "wd", "lm", "qk", "kv", "emb", "max", "min", "num", "per", "qkv", "use", "eps", "ffn",
+        "mlp",
+    ];
+    let is_word = |word: &str| {
+        SHORT.contains(&word) || word.len() >= 4 && senses(word).next().is_some() || word == "rate"
+    };
     if is_word(text) {
         return Some(vec![text.to_owned()]);
     }
@@ -82,7 +87,7 @@ pub(super) fn join(parts: &mut Vec<String>) {
         ("batch", "size", "batch"),
         ("batch", "count", "batches"),
         ("micro", "batch", "microbatch"),
-        ("micro", "batches", "microbatch"),
+        ("micro", "batches", "microbatches"),
         ("early", "stop", "earlystopping"),
         ("early", "stopping", "earlystopping"),
         ("data", "loader", "dataloader"),

@@ -103,7 +103,12 @@ pub(super) const THINGS: &[Rule] = &[
         "hardware.device",
         "\"cuda:1\" is the second GPU",
     ),
-    noted(&["gpu cuda"], "device train run on", "hardware.device", "\"cuda\", \"cpu\", or \"auto\" for what there is"),
+    noted(
+        &["gpu cuda"],
+        "device train run on",
+        "hardware.device",
+        "\"cuda\", \"cpu\", or \"auto\" for what there is",
+    ),
     rule(&["device"], "kind train compute cuda map", "hardware.device"),
     noted(&["not", "dtype"], "train mixed", "hardware.dtype", "\"f32\" is single precision throughout"),
     noted(

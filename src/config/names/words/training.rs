@@ -61,16 +61,16 @@ pub(super) const TRAINING: &[Rule] = &[
     ),
     rule(&["holdout"], "fraction data", "data.val_fraction"),
     noted(
-        &["split"],
-        "data string fraction set train eval dim proportions",
-        "data.val_fraction",
-        "only the share for validation is given",
-    ),
-    noted(
         &["train", "split fraction"],
         "data set dim",
         "data.val_fraction",
         "give the share for validation: 1 - the share for training",
+    ),
+    noted(
+        &["split"],
+        "data string fraction set train eval dim proportions",
+        "data.val_fraction",
+        "only the share for validation is given",
     ),
     noted(
         &["eval", "data path set"],
@@ -162,7 +162,12 @@ pub(super) const TRAINING: &[Rule] = &[
         "schedule.warmup_steps",
     ),
     rule(&["warmup"], "linear schedule train", "schedule.warmup_steps"),
-    noted(&["decay stable", "fraction"], "steps lr linear schedule length wsd cosine", "schedule.decay_steps", RATIO),
+    noted(
+        &["decay stable", "fraction"],
+        "steps lr linear schedule length wsd cosine",
+        "schedule.decay_steps",
+        RATIO,
+    ),
     noted(&["decay", "epochs"], "lr linear schedule cosine", "schedule.decay_steps", EPOCHS),
     noted(&["decay", "tokens"], "lr linear schedule", "schedule.decay_steps", TOKENS),
     noted(&["decay", "samples examples"], "lr", "schedule.decay_steps", SEQUENCES),
@@ -290,6 +295,7 @@ pub(super) const TRAINING: &[Rule] = &[
         "train.gradient_accumulation_steps",
         GLOBAL_BATCH,
     ),
+    rule(&["microbatches"], "per steps grad train", "train.gradient_accumulation_steps"),
     noted(
         &["microbatch micro"],
         "batch size train dim per device gpu rank local cpu interval gpus core",
