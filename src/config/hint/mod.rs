@@ -271,6 +271,7 @@ fn told(meaning: Meaning, section: Option<&'static str>, leaf: &str, spelling: S
         Meaning::Foreign(foreign) => {
             let whose = match foreign.used_by {
                 names::COMMON => String::new(),
+                _ if squashed(foreign.name) != squashed(leaf) => String::new(),
                 program => format!(" ({program}'s `{}`)", leaf.to_lowercase().replace('-', "_")),
             };
             match schema::key(foreign.key) {

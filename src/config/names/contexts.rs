@@ -325,7 +325,12 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
     within("experiment", "trials runs n count seeds num_runs", "experiment.repeats"),
     noted("target", "mode direction goal_type", "", SMALLER),
     within("target", "baseline value loss goal below max_loss level limit target max", "target.threshold"),
-    noted("on_failure", "restart restarts retry retries max_retries attempts times", "on_failure.retry_error", RETRIES),
+    noted(
+        "on_failure",
+        "restart restarts retry retries max_retries attempts times",
+        "on_failure.retry_error",
+        RETRIES,
+    ),
     within("on_failure", "wait delay sleep backoff", "on_failure.backoff_secs"),
     within("reference", "loss value val_loss train_loss", "reference.final_loss"),
     within("reference", "url link paper cite citation", "reference.source"),

@@ -50,7 +50,8 @@ pub(super) const ONE_WAY: &str = "there is one way to train: the next token of t
 pub(super) const COUNTED: &str = "steps are counted by the program; `train.max_steps` says when a run ends";
 pub(super) const L2: &str = "it is the L2 norm of all gradients together that is clipped";
 pub(super) const EVAL_COMMAND: &str = "`runner eval RUN` measures a trained model on a text";
-pub(super) const EVAL_LENGTH: &str = "validation has the sequence length of training, `train.sequence_length`";
+pub(super) const EVAL_LENGTH: &str =
+    "validation has the sequence length of training, `train.sequence_length`";
 pub(super) const SAMPLES_FILE: &str = "samples are in the run's `samples.jsonl` and in its report";
 pub(super) const DECODER: &str = "the model is a decoder, GPT-2";
 pub(super) const EXPORT: &str = "`runner export RUN` writes a trained model for other programs";

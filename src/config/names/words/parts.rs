@@ -87,7 +87,7 @@ pub(super) fn join(parts: &mut Vec<String>) {
         ("batch", "size", "batch"),
         ("batch", "count", "batches"),
         ("micro", "batch", "microbatch"),
-        ("micro", "batches", "microbatch"),
+        ("micro", "batches", "microbatches"),
         ("early", "stop", "earlystopping"),
         ("early", "stopping", "earlystopping"),
         ("data", "loader", "dataloader"),

@@ -61,16 +61,16 @@ pub(super) const TRAINING: &[Rule] = &[
     ),
     rule(&["holdout"], "fraction data", "data.val_fraction"),
     noted(
-        &["split"],
-        "data string fraction set train eval dim proportions",
-        "data.val_fraction",
-        "only the share for validation is given",
-    ),
-    noted(
         &["train", "split fraction"],
         "data set dim",
         "data.val_fraction",
         "give the share for validation: 1 - the share for training",
+    ),
+    noted(
+        &["split"],
+        "data string fraction set train eval dim proportions",
+        "data.val_fraction",
+        "only the share for validation is given",
     ),
     noted(
         &["eval", "data path set"],
@@ -295,6 +295,7 @@ pub(super) const TRAINING: &[Rule] = &[
         "train.gradient_accumulation_steps",
         GLOBAL_BATCH,
     ),
+    rule(&["microbatches"], "per steps grad train", "train.gradient_accumulation_steps"),
     noted(
         &["microbatch micro"],
         "batch size train dim per device gpu rank local cpu interval gpus core",
