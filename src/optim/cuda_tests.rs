@@ -1,7 +1,6 @@
 //! Updates on a GPU, real or emulated, against those of the processor.
 
 use super::*;
-use crate::ops::Transfer;
 
 /// Numbers without a pattern.
 fn noise(len: usize, salt: usize) -> Vec<f32> {

@@ -65,7 +65,7 @@ mod tests {
 
     /// As dfdx and cudarc have it.
     #[derive(Debug)]
-    #[allow(dead_code)]
+    #[expect(dead_code, reason = "shown as text")]
     struct CudaSlice {
         cu_device_ptr: u64,
         len: usize,
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[derive(Debug)]
-    #[allow(dead_code)]
+    #[expect(dead_code, reason = "shown as text")]
     struct CudaDevice {
         cu_device: i32,
         cu_primary_ctx: usize,
