@@ -56,7 +56,12 @@ last_words() {
 # Ends a part whose program did not end well: `fell CODE` sets the reason, and returns the part's code.
 fell() {
     case $1 in
-    124) because="not done within its $limit s" && return 124 ;;
+    124)
+        # Another program of ours may have the GPU.
+        local waits
+        waits=$(grep -o 'waits: the GPU is taken.*' log.txt | tail -n 1)
+        because="not done within its $limit s${waits:+: $waits}" && return 124
+        ;;
     esac
     because=$(last_words)
     [ "$1" -ne 2 ] || ! [[ $because =~ $without_card ]] || return 77
