@@ -353,6 +353,8 @@ pub static MORE: &[ForeignName] = &[
     same("num_eval_steps", "train.eval_batches", "Flax"),
     same("num_validation_steps", "train.eval_batches", COMMON),
     none("deferred_init", "mup", INITIAL),
+    differs("gpu_id", "hardware.device", COMMON, "\"cuda:1\" is the second GPU"),
+    same("prime_text", "sample.prompts", "char-rnn"),
     none("iterations_per_loop", "TensorFlow", NO_COMPILE),
     same("emsize", "model.n_embd", TORCH),
     same("ninp", "model.n_embd", TORCH),

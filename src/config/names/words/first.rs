@@ -71,6 +71,8 @@ pub(super) const FIRST: &[Absent] = &[
     no(&["output", "layers heads"], ONLY_GPT2),
     no(&["log", "worker workers rank ranks node replica"], ONE_DEVICE),
     no(&["varlen"], FULL_WINDOWS),
+    no(&["benchmark", "speed memory"], PROFILE),
+    no(&["bucket", "path"], FOLDERS),
     no(&["base", "shapes"], NO_MUP),
     no(&["output input", "mult multiplier alpha"], NO_MUP),
     no(&["save write", "samples"], SAMPLES_FILE),

@@ -88,14 +88,14 @@ pub(super) const THINGS: &[Rule] = &[
     rule(&["encoding encoder"], "kind model data path", "data.tokenizer"),
     rule(&["separator delimiter"], "document doc data tokens string", "data.separator"),
     rule(&["append add insert", "eos eod"], "tokens document end", "data.separator"),
-    rule(&["tokenizer"], "kind path model vocab bpe hf kwargs json", "data.tokenizer"),
+    rule(&["tokenizer"], "kind path model vocab bpe hf input kwargs json", "data.tokenizer"),
     rule(
         &["data input documents document docs", "path"],
         "train input local jsonl txt raw prefix bin json list source remote prepared preprocessed processed tokenized",
         "data.path",
     ),
-    rule(&["train", "path data files"], "bin txt jsonl input set", "data.path"),
-    rule(&["data"], "kind train source set hf", "data.corpus"),
+    rule(&["train", "path data files"], "bin txt jsonl input set index", "data.path"),
+    rule(&["data"], "kind train source set hf input", "data.corpus"),
     // The machine.
     noted(
         &["gpu device cuda", "id ids index ordinal number"],
@@ -205,6 +205,7 @@ pub(super) const THINGS: &[Rule] = &[
         "from model path init initial only checkpoint",
         "train.init_from",
     ),
+    rule(&["warm"], "init from path model checkpoint", "train.init_from"),
     rule(&["pretrained warmstart"], "model weights from", "train.init_from"),
     rule(
         &["loss eval target stop ppl", "threshold target goal"],

@@ -172,7 +172,7 @@ pub(super) const TRAINING: &[Rule] = &[
     noted(&["decay", "tokens"], "lr linear schedule", "schedule.decay_steps", TOKENS),
     noted(&["decay", "samples examples"], "lr", "schedule.decay_steps", SEQUENCES),
     noted(
-        &["decay", "init"],
+        &["decay", "init after"],
         "lr steps schedule wsd",
         "schedule.decay_steps",
         "linear and cosine fall from the end of the warm-up on; for \"warmup-stable-decay\" it is how many of the last steps decay",
@@ -339,7 +339,7 @@ pub(super) const TRAINING: &[Rule] = &[
         "max size model layers learned tokens length seqlen embed window",
         "model.block_size",
     ),
-    rule(&["context"], "max model", "model.block_size"),
+    rule(&["context"], "max model train", "model.block_size"),
     noted(
         &["model", "seqlen"],
         "max min length",
