@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_gpu_is_held_against_its_own_memory() {
-        let (plan, cost) = run("big", &["hardware.device=cuda:1"]);
+        let (plan, cost) = run("big", &["hardware.device=cuda:1", "train.batch_size=64"]);
         let free = |place: Place| match place {
             Place::Host => None,
             Place::Gpu { ordinal, .. } => Some((ordinal as u64 + 3) << 30),

@@ -212,8 +212,8 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
     noted(
         "sweep",
         "method strategy search search_alg searcher algorithm sampler pruner scheduler early_terminate run_cap max_trials n_trials num_samples budget \
-         iterations count num_trials stop timeout eta reduction_factor grace_period max_t min_iter max_iter brackets s strict early_stopping \
-         early_stopping_type time_budget_s max_jobs warm_start prior initial_points bayes random hyperband",
+         iterations count num_trials stop eta reduction_factor grace_period max_t min_iter max_iter brackets s strict early_stopping \
+         early_stopping_type max_jobs warm_start prior initial_points bayes random hyperband",
         "",
         NO_SEARCH,
     ),
@@ -248,6 +248,13 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
         "",
         LISTED,
     ),
+    noted(
+        "sweep",
+        "timeout time_budget time_budget_s max_time time_limit",
+        "train.max_time",
+        "of each run: a sweep as a whole has none",
+    ),
+    noted("sweep", "dir subdir folder output_dir storage_path local_dir", "", FOLDERS),
     noted("sweep", "name", "experiment.name", ""),
     noted("sweep", "seeds repeats repetitions num_seeds", "experiment.repeats", REPEATS),
     // Checkpoints.
@@ -290,6 +297,12 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
         "sample.prompts",
     ),
     noted("sample", "stream streaming", "", SAMPLES_FILE),
+    noted(
+        "sample",
+        "eos_token_id eos_token eos pad_token_id bos_token_id end_token stop_token_id",
+        "",
+        "a text has at most `max_new_tokens` tokens; other ends are for `runner generate --stop`",
+    ),
     within("sample", "n_predict num_predict n_gen gen_len", "sample.max_new_tokens"),
     noted("sample", "best_of n_best", "", ONE_EACH),
     within("sample", "k", "sample.top_k"),
@@ -317,6 +330,13 @@ pub(super) static CONTEXTS: &[ForeignName] = &[
         "enabled enable type kind mode",
         "hardware.dtype",
         MIXED,
+    ),
+    noted("hardware", "mp mixed_precision_policy precision_policy", "hardware.dtype", MIXED),
+    noted(
+        "on_failure hardware",
+        "requeue requeues preemption preemptible spot",
+        "on_failure.retry_killed",
+        "a run that is told to stop saves, ends with code 75 and goes on with `runner resume`",
     ),
     // The experiment and its end.
     within("experiment", "rng rng_state randomness", "experiment.seed"),

@@ -69,7 +69,7 @@ pub static FOREIGN: &[ForeignName] = &[
     same("use_bias", "model.bias", KERAS),
     same("model_type", "model.preset", "minGPT"),
     same("model_name", "model.preset", COMMON),
-    differs("model_name_or_path", "model.preset", HF, "weights are named by `train.init_from`"),
+    differs("model_name_or_path", "train.init_from", HF, "`model.preset` gives a model's sizes alone"),
     // The data.
     same("dataset", "data.corpus", NANOGPT),
     same("dataset_name", "data.corpus", HF),
@@ -125,7 +125,12 @@ pub static FOREIGN: &[ForeignName] = &[
     differs("train_micro_batch_size_per_gpu", "train.batch_size", DEEPSPEED, BATCH_NOTE),
     differs("per_device_train_batch_size", "train.batch_size", HF, BATCH_NOTE),
     differs("device_batch_size", "train.batch_size", "nanochat", BATCH_NOTE),
-    same("train_batch_size", "train.batch_size", HF),
+    differs(
+        "train_batch_size",
+        "train.batch_size",
+        "DeepSpeed",
+        "there it counts a whole step: batch_size x gradient_accumulation_steps here",
+    ),
     same("bs", "train.batch_size", "fastai"),
     differs("global_batch_size", "train.gradient_accumulation_steps", MEGATRON, GLOBAL_BATCH),
     differs("total_batch_size", "train.gradient_accumulation_steps", "nanochat", GLOBAL_BATCH),
