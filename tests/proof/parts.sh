@@ -50,7 +50,7 @@ findings() {
     awk -v mark="\"$1\"" '/"mark":/ { take = index($0, mark); said = 0; next }
         take && /"(text|mend)":/ {
             mend = /"mend":/
-            sub(/.*"(text|mend)": "/, ""); sub(/",?$/, "")
+            sub(/.*"(text|mend)": "/, ""); sub(/",?$/, ""); gsub(/\\"/, "\"")
             if (!mend) said = $0 !~ /optimisation/
             if (said) print (mend ? "-> " : "") $0
         }' doctor.json |
