@@ -31,7 +31,8 @@ impl Toolkit {
         let folders = named.chain(env::split_paths(&path)).chain(usual);
         let file = if cfg!(windows) { "nvcc.exe" } else { "nvcc" };
         let Some(nvcc) = folders.map(|folder| folder.join(file)).find(|nvcc| nvcc.is_file()) else {
-            println!("cargo::rerun-if-env-changed=PATH");
+            // A file that is not there has cargo ask again each time: a toolkit may be installed without a variable that changes.
+            println!("cargo::rerun-if-changed=nvcc-was-not-found");
             return Ok(None);
         };
         println!("cargo::rerun-if-changed={}", nvcc.display());
@@ -48,7 +49,10 @@ impl Toolkit {
             listed.lines().filter_map(|line| line.trim().strip_prefix("sm_")?.parse().ok()).collect();
         architectures.sort_unstable();
         architectures.dedup();
-        Ok(Some(Self { nvcc, version, release, architectures }))
+        let toolkit = Self { nvcc, version, release, architectures };
+        // Half a toolkit is told at once.
+        run(toolkit.ptxas().arg("--version"))?;
+        Ok(Some(toolkit))
     }
 
     pub fn nvcc(&self) -> Command {
