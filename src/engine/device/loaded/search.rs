@@ -46,22 +46,23 @@ pub fn cublas_names(driver: Option<u32>) -> Vec<Name> {
     names.chain([ANY_CUBLAS]).collect()
 }
 
-/// Opens the first of the names that is found and accepted: by the system's loader, which looks into `LD_LIBRARY_PATH` and the system's
+/// Opens the first of the names that is found and accepted (else: what is wrong with it): by the system's loader, which looks into `LD_LIBRARY_PATH` and the system's
 /// folders, and then in `folders`.
 pub fn find(
     names: &[Name],
     folders: &[PathBuf],
-    accepted: impl Fn(&Loaded) -> bool,
+    accepted: impl Fn(&Loaded) -> Result<(), String>,
 ) -> Result<Loaded, Missing> {
     let mut reason = None;
     for name in names {
         let mut attempt = |path: &Path, needs: Option<&Path>| match open(path, needs) {
-            Ok(library) if accepted(&library) => Some(library),
-            Ok(_) => {
-                let other = format!("{} is another library than its name says", path.display());
-                reason.get_or_insert(other);
-                None
-            }
+            Ok(library) => match accepted(&library) {
+                Ok(()) => Some(library),
+                Err(wrong) => {
+                    reason = Some(format!("{} {wrong}", path.display()));
+                    None
+                }
+            },
             Err(error) => {
                 // A file that is there and cannot be opened says more than one that is not there.
                 if path.is_absolute() {
