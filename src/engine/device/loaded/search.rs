@@ -90,14 +90,16 @@ pub fn driver_folders() -> Vec<PathBuf> {
     existing(["/usr/lib/wsl/lib", "/run/opengl-driver/lib"].map(PathBuf::from))
 }
 
-/// Folders with a toolkit's libraries: those that variables name, the usual ones, and those of PyPI's packages `nvidia-*`.
+/// Folders with a toolkit's libraries: those that variables name, that of the Conda environment, the usual ones, and those of PyPI's packages `nvidia-*`.
 pub fn toolkit_folders() -> Vec<PathBuf> {
     let named =
         ["CUDA_PATH", "CUDA_HOME", "CUDA_ROOT"].into_iter().filter_map(env::var_os).map(PathBuf::from);
     let mut releases = below(Path::new("/usr/local"), "cuda-");
     // `cuda` itself is the one that the machine's owner chose.
     releases.insert(0, PathBuf::from("/usr/local/cuda"));
-    let roots = named.chain(releases).chain([PathBuf::from("/opt/cuda")]);
+    // Conda's own package of cuBLAS lies beside its environment's other libraries.
+    let conda = env::var_os("CONDA_PREFIX").map(PathBuf::from);
+    let roots = named.chain(conda).chain(releases).chain([PathBuf::from("/opt/cuda")]);
     let toolkits = roots.flat_map(|root| {
         ["lib64", "lib", "targets/x86_64-linux/lib", "targets/sbsa-linux/lib", "bin/x64", "bin"]
             .map(|folder| root.join(folder))
