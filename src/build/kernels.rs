@@ -221,6 +221,8 @@ fn kept(
     if made.is_file() && fs::read_to_string(&beside).is_ok_and(|old| old == key) {
         return Ok(());
     }
+    // What is made now may be cut off, and the inputs may be the old ones again the next time.
+    let _ = fs::remove_file(&beside);
     make()?;
     write(&beside, key.as_bytes())
 }

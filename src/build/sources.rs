@@ -13,7 +13,8 @@ pub fn dfdx_folder() -> Result<PathBuf, String> {
     // A build script is not told where dependencies are. Cargo knows; without a network it may refuse to say for want of packages that
     // only tests need, and then the usual place is looked into.
     asked().or_else(usual).ok_or_else(|| {
-        "dfdx's sources were not found: neither `cargo metadata --offline` nor $CARGO_HOME/registry/src knows them".to_owned()
+        "dfdx's sources were not found: neither `cargo metadata --offline` nor $CARGO_HOME/registry/src knows them; `cargo fetch` \
+         brings them".to_owned()
     })
 }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 /// A toolkit that compiles kernels.
 pub struct Toolkit {
     nvcc: PathBuf,
-    /// What `nvcc --version` prints.
+    /// What `nvcc --version` prints, and what variables have it do.
     pub version: String,
     /// As 13 and 0.
     pub release: (u32, u32),
@@ -31,11 +31,12 @@ impl Toolkit {
         let folders = named.chain(env::split_paths(&path)).chain(usual);
         let file = if cfg!(windows) { "nvcc.exe" } else { "nvcc" };
         let Some(nvcc) = folders.map(|folder| folder.join(file)).find(|nvcc| nvcc.is_file()) else {
-            println!("cargo::rerun-if-env-changed=PATH");
+            // A file that is not there has cargo ask again each time: a toolkit may be installed without a variable that changes.
+            println!("cargo::rerun-if-changed=nvcc-was-not-found");
             return Ok(None);
         };
         println!("cargo::rerun-if-changed={}", nvcc.display());
-        let version = said(&nvcc, "--version")?;
+        let mut version = said(&nvcc, "--version")?;
         let release = version.split_once("release ").and_then(|(_, rest)| {
             let (major, rest) = rest.split_once('.')?;
             let digits = rest.find(|c: char| !c.is_ascii_digit())?;
@@ -48,7 +49,20 @@ impl Toolkit {
             listed.lines().filter_map(|line| line.trim().strip_prefix("sm_")?.parse().ok()).collect();
         architectures.sort_unstable();
         architectures.dedup();
-        Ok(Some(Self { nvcc, version, release, architectures }))
+        // What nvcc takes beside its arguments makes other kernels, too.
+        for variable in ["NVCC_PREPEND_FLAGS", "NVCC_APPEND_FLAGS", "NVCC_CCBIN"] {
+            println!("cargo::rerun-if-env-changed={variable}");
+            version.extend(env::var(variable).map(|value| format!("{variable}={value}\n")));
+        }
+        let toolkit = Self { nvcc, version, release, architectures };
+        // Half a toolkit is told at once.
+        run(toolkit.ptxas().arg("--version")).map_err(|error| {
+            format!(
+                "{} is there, and the assembler that comes with it is not: install the whole CUDA toolkit\n{error}",
+                toolkit.nvcc.display()
+            )
+        })?;
+        Ok(Some(toolkit))
     }
 
     pub fn nvcc(&self) -> Command {
@@ -56,8 +70,12 @@ impl Toolkit {
     }
 
     pub fn ptxas(&self) -> Command {
-        let beside = self.nvcc.with_file_name(if cfg!(windows) { "ptxas.exe" } else { "ptxas" });
-        if beside.is_file() { Command::new(beside) } else { Command::new("ptxas") }
+        let name = if cfg!(windows) { "ptxas.exe" } else { "ptxas" };
+        // What is on the PATH may be a link to the toolkit's.
+        let real = self.nvcc.canonicalize().ok();
+        let mut beside =
+            [Some(&self.nvcc), real.as_ref()].into_iter().flatten().map(|nvcc| nvcc.with_file_name(name));
+        Command::new(beside.find(|ptxas| ptxas.is_file()).unwrap_or_else(|| name.into()))
     }
 }
 

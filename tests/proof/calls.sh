@@ -9,14 +9,18 @@ call() {
         shift 2
     fi
     { printf '$'; printf ' %q' "$@"; printf '\n'; } >>log.txt
+    [ -z "$stopped" ] || return 143
     [ "$left" -ge 1 ] || return 124
+    # `-k`, because BusyBox's `timeout` knows no long options.
     # In the background, so that a signal to this program is heard at once.
     if [ "$into" = /dev/null ]; then
-        timeout --kill-after=10 "$left" "$@" >>log.txt 2>&1 &
+        timeout -k 10 "$left" "$@" >>log.txt 2>&1 &
     else
-        timeout --kill-after=10 "$left" "$@" >"$into" 2>>log.txt &
+        timeout -k 10 "$left" "$@" >"$into" 2>>log.txt &
     fi
     child=$!
+    # A signal that came before there was anything to end.
+    [ -z "$stopped" ] || end_call
     # The shell's own words on programs that were killed are left out.
     { wait "$child"; } 2>/dev/null
     code=$?
@@ -24,19 +28,44 @@ call() {
     if [ "$stopped" ]; then { wait "$child"; } 2>/dev/null; fi
     child=
     printf '(exit code %d)\n' "$code" >>log.txt
-    # 137: it had to be killed. What it has started goes on then, perhaps for ever, and would stand in the next part's way.
-    if [ "$code" -eq 137 ] && [ "$SECONDS" -ge "$deadline" ]; then
-        code=124
-        end_strays
+    # Out of time: 124, or where `timeout` is BusyBox's the program's own code after SIGTERM, or 137 after SIGKILL. What a killed program
+    # has started goes on, perhaps for ever, and would stand in the next part's way.
+    if [ "$SECONDS" -ge "$deadline" ]; then
+        case $code in
+        75 | 124 | 137 | 143)
+            code=124
+            end_strays
+            ;;
+        esac
     fi
     return "$code"
+}
+
+# What nvidia-smi says, in a file. A broken driver can keep it from ever ending, a reader of its output too.
+smi() { # file, arguments
+    command -v nvidia-smi >/dev/null && call -o "$1" timeout -k 2 10 nvidia-smi "${@:2}"
+}
+
+# Kills a process. One that waits within the driver ends when that lets it go, which nobody waits for.
+kill_hard() { # process
+    local tries=0
+    # The shell's own words on it are left out.
+    {
+        kill -KILL "$1"
+        while kill -0 "$1" && [ "$tries" -lt 100 ]; do
+            sleep 0.1
+            tries=$((tries + 1))
+        done
+        kill -0 "$1" || wait "$1"
+    } 2>/dev/null
 }
 
 # Kills this bundle's programs that work in the part's folder.
 end_strays() {
     local process
     for process in /proc/[0-9]*; do
-        if [[ $(readlink "$process/exe" 2>/dev/null) == "$bundle"/bin/* && $(readlink "$process/cwd" 2>/dev/null) == "$PWD" ]]; then
+        # The shell's own test first: there may be thousands of processes.
+        if [ "$process/cwd" -ef . ] && [[ $(readlink "$process/exe" 2>/dev/null) == "$bundle"/bin/* ]]; then
             kill -KILL "${process#/proc/}" 2>/dev/null
         fi
     done

@@ -17,10 +17,10 @@ with() {
 }
 
 part_doctor() {
+    smi nvidia-smi.txt
     call -o doctor.json "$runner" doctor --json
     local code=$? computed
     no_card=""
-    if command -v nvidia-smi >/dev/null; then call -o nvidia-smi.txt timeout 10 nvidia-smi; fi
     [ "$code" -ne 124 ] || { fell 124; return; }
     figure "runner" "$(sed -n 's/.*"text": "\(runner [^"]*\)".*/\1/p' doctor.json | head -n 1)"
     figure "processor" "$(sed -n 's/.*"text": "\([^"]* cores[^"]*\)".*/\1/p' doctor.json | head -n 1)"
@@ -45,18 +45,23 @@ part_doctor() {
 readonly without_card='no CUDA device|needs a CUDA GPU|driver does not start|driver is not installed|built without CUDA'
 no_card=""
 
-# What the doctor found of this kind (problem, note), without how fast the program was built to be.
+# What the doctor found of this kind (problem, note) and what it says to do, without how fast the program was built to be.
 findings() {
-    awk -v mark="\"$1\"" '/"mark":/ { take = index($0, mark); next }
-        take && /"text":/ { sub(/.*"text": "/, ""); sub(/",?$/, ""); if ($0 !~ /optimisation/) print; take = 0 }' doctor.json |
-        awk '{ printf "%s%s", (NR > 1 ? "; " : ""), $0 }'
+    awk -v mark="\"$1\"" '/"mark":/ { take = index($0, mark); said = 0; next }
+        take && /"(text|mend)":/ {
+            mend = /"mend":/
+            sub(/.*"(text|mend)": "/, ""); sub(/",?$/, ""); gsub(/\\"/, "\"")
+            if (!mend) said = $0 !~ /optimisation/
+            if (said) print (mend ? "-> " : "") $0
+        }' doctor.json |
+        awk '{ printf "%s%s", (NR == 1 ? "" : /^->/ ? " " : "; "), $0 }'
 }
 
 smoke() { # experiment
     with tiny_model
     [ -z "$tiny" ] || sets+=(--set train.batch_size=2 --set train.sequence_length=16 --set train.max_steps=20
         --set checkpoint.interval=20 --set sample.max_new_tokens=2)
-    call "$runner" "$experiments/$1.toml" "${sets[@]}"
+    call "$runner" "$experiments/$1.toml" ${sets[@]+"${sets[@]}"}
     local code=$? run device
     for run in runs/"$1"/*/; do
         was_skipped "$run" && return 77
@@ -107,8 +112,7 @@ part_resume() {
     child=$!
     wait_for_checkpoint "${runs_of[killed]}" "$first" "$child"
     code=$?
-    kill -KILL "$child" 2>/dev/null
-    { wait "$child"; } 2>/dev/null
+    kill_hard "$child"
     child=
     [ "$code" -ne 124 ] || { fell 124; return; }
     local at
@@ -135,17 +139,12 @@ part_resume() {
     awk "BEGIN { exit !($worst_loss <= 1e-3) }" || { because="more than 0.001 apart: $because" && return 1; }
 }
 
-# Memory in use on the GPU before anything of ours is, in bytes; nothing where nobody tells.
-memory_in_use() {
-    local mib
-    command -v nvidia-smi >/dev/null || return
-    mib=$(timeout 10 nvidia-smi -i "${CUDA_VISIBLE_DEVICES:-0}" --query-gpu=memory.used --format=csv,noheader,nounits 2>/dev/null | head -n 1)
-    [[ $mib =~ ^[0-9]+$ ]] && echo $((mib * 1048576))
-}
-
 part_memory() {
-    local dtype code before estimate peak ratio words=() bad=
-    before=$(memory_in_use)
+    local dtype code before="" estimate peak ratio words=() bad=
+    # Before anything of ours is on the GPU; nothing where nobody tells.
+    smi before.txt -i "${CUDA_VISIBLE_DEVICES:-0}" --query-gpu=memory.used --format=csv,noheader,nounits
+    before=$(head -n 1 before.txt 2>/dev/null)
+    if [[ $before =~ ^[0-9]+$ ]]; then before=$((before * 1048576)); else before=; fi
     [ -z "$before" ] || figure "in use before" "$(gib "$before")"
     for dtype in f32 f16; do
         with tiny_gpt2 data.corpus=salt-crown hardware.device=cuda "hardware.dtype=$dtype" hardware.monitor_interval_secs=0.05 \
@@ -165,11 +164,11 @@ part_memory() {
         peak=$(reckon "$peak - ${before:-0}" '%.0f')
         ratio=$(reckon "$peak / $estimate" '%.2f')
         figure "$dtype: estimate of \`runner plan\`" "$(gib "$estimate")"
-        figure "$dtype: measured${before:+, beyond what was in use before}" "$(gib "$peak")"
+        figure "$dtype: measured, with CUDA's own context${before:+, beyond what was in use before}" "$(gib "$peak")"
         words+=("$dtype $(gib "$peak"), $ratio of the estimate")
         # The estimate leaves out CUDA's own context and cuBLAS's workspace, up to a gigabyte.
         awk "BEGIN { exit !($peak - 1e9 <= 1.5 * $estimate && $peak >= 0.5 * $estimate) }" || bad=1
     done
-    because="${words[0]}; ${words[1]}"
+    because="${words[0]-}; ${words[1]-}"
     [ -z "$bad" ] || { because="far from the estimate: $because" && return 1; }
 }

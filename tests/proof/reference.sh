@@ -56,7 +56,7 @@ part_pytorch() {
         words+=("runner's $ours is ${ratio}x as fast as PyTorch's $theirs")
     done
     [ "$code" -eq 0 ] || { fell "$code"; code=$?; because="$because${words[0]+; ${words[*]}}" && return "$code"; }
-    because="${words[0]}; ${words[1]}${tiny:+ (PyTorch on the processor)}"
+    because="${words[0]-}; ${words[1]-}${tiny:+ (PyTorch on the processor)}"
 }
 
 torch_memory() { # dtype
@@ -72,14 +72,14 @@ choose_text() {
     [ "$file" ] || [ ! -f "$bundle/corpus/input.txt" ] || file=$bundle/corpus/input.txt
     [ "$tiny" ] && file= && reads="salt-crown" && text=(data.corpus=salt-crown) && return
     if [ -z "$file" ]; then
-        [ -f "${RUNNER_DATA_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/runner}/tinyshakespeare/input.txt" ] && return
+        [ -f "${RUNNER_DATA_DIR:-${XDG_CACHE_HOME:-${HOME:-}/.cache}/runner}/tinyshakespeare/input.txt" ] && return
         reads="the embedded play, because no corpus was given" text=(data.corpus=salt-crown)
         return
     fi
     sum=$(sha256sum <"$file")
     if [ "${sum%% *}" = "$tiny_shakespeare" ]; then
         # Under the name by which the program looks for it.
-        mkdir -p "$out/data/tinyshakespeare" && ln -sf "$file" "$out/data/tinyshakespeare/input.txt"
+        mkdir -p "$out/data/tinyshakespeare" && cp "$file" "$out/data/tinyshakespeare/input.txt"
         export RUNNER_DATA_DIR=$out/data
     else
         reads="$(basename "$file"), which is not Tiny Shakespeare" text=('data.corpus=""' "data.path=$(json_string "$file")")

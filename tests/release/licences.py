@@ -10,6 +10,8 @@ import pathlib
 import re
 import sys
 
+# What may bear such a name and is no text for people.
+SOURCES = {".rs", ".c", ".h", ".py", ".sh"}
 TEXTS = re.compile(r"(licen[cs]e|copying|notice|unlicense|copyright|ofl)", re.IGNORECASE)
 MIT = """The package has no file with its licence. The text of the MIT licence is:
 
@@ -47,14 +49,12 @@ def linked(metadata: dict) -> list[dict]:
 def texts_of(package: dict) -> list[str]:
     """The texts of the licence files in the package's folder, or what stands for them."""
     folder = pathlib.Path(package["manifest_path"]).parent
-    files = {file for file in folder.iterdir() if TEXTS.match(file.name) and file.is_file()}
+    # Also of what packages bring along: libraries in C, fonts, tables.
+    files = {file for file in folder.rglob("*") if TEXTS.match(file.name) and file.suffix not in SOURCES and file.is_file()}
     for inside in (file for file in folder.iterdir() if TEXTS.match(file.name) and file.is_dir()):
         files |= {file for file in inside.iterdir() if file.is_file()}
     if package["license_file"]:
         files.add(folder / package["license_file"])
-    # Libraries in C that packages bring along.
-    for vendored in ("zstd",):
-        files |= {file for file in (folder / vendored).glob("*") if TEXTS.match(file.name) and file.is_file()}
     if files:
         return [file.read_text(encoding="utf-8", errors="replace").strip() for file in sorted(files)]
     if package["license"] != "MIT":

@@ -63,7 +63,7 @@ impl Loaded {
 /// The driver's library.
 pub fn driver() -> Result<&'static Loaded, &'static Missing> {
     static DRIVER: OnceLock<Result<Loaded, Missing>> = OnceLock::new();
-    let found = DRIVER.get_or_init(|| search::find(&[search::DRIVER], &search::driver_folders(), |_| true));
+    let found = DRIVER.get_or_init(|| search::find(&[search::DRIVER], &search::driver_folders(), |_| Ok(())));
     found.as_ref()
 }
 
@@ -71,10 +71,29 @@ pub fn driver() -> Result<&'static Loaded, &'static Missing> {
 pub fn cublas() -> Result<&'static Loaded, &'static Missing> {
     static CUBLAS: OnceLock<Result<Loaded, Missing>> = OnceLock::new();
     let found = CUBLAS.get_or_init(|| {
-        let names = search::cublas_names(driver_major());
-        search::find(&names, &search::toolkit_folders(), |library| library.has("cublasCreate_v2\0"))
+        let driver = driver_major();
+        search::find(&search::cublas_names(driver), &search::toolkit_folders(), |library| {
+            if !library.has("cublasCreate_v2\0") {
+                return Err("is another library than its name says".to_owned());
+            }
+            library.cublas_version().map_or(Ok(()), |version| fits(&version, driver))
+        })
     });
     found.as_ref()
+}
+
+/// Whether a driver of this major release runs this release of cuBLAS. One that is newer than the driver would fail at its first use.
+///
+/// # Source
+/// NVIDIA, CUDA Compatibility, on minor versions: a library needs a driver of its major release, or a newer one.
+fn fits(cublas: &str, driver: Option<u32>) -> Result<(), String> {
+    let major = cublas.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    match (major, driver) {
+        (Some(major), Some(driver)) if major > driver => {
+            Err(format!("is cuBLAS {cublas}, and the driver here is for CUDA {driver}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The major number of the newest CUDA release that the driver knows.

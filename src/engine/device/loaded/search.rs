@@ -46,22 +46,23 @@ pub fn cublas_names(driver: Option<u32>) -> Vec<Name> {
     names.chain([ANY_CUBLAS]).collect()
 }
 
-/// Opens the first of the names that is found and accepted: by the system's loader, which looks into `LD_LIBRARY_PATH` and the system's
+/// Opens the first of the names that is found and accepted (else: what is wrong with it): by the system's loader, which looks into `LD_LIBRARY_PATH` and the system's
 /// folders, and then in `folders`.
 pub fn find(
     names: &[Name],
     folders: &[PathBuf],
-    accepted: impl Fn(&Loaded) -> bool,
+    accepted: impl Fn(&Loaded) -> Result<(), String>,
 ) -> Result<Loaded, Missing> {
     let mut reason = None;
     for name in names {
         let mut attempt = |path: &Path, needs: Option<&Path>| match open(path, needs) {
-            Ok(library) if accepted(&library) => Some(library),
-            Ok(_) => {
-                let other = format!("{} is another library than its name says", path.display());
-                reason.get_or_insert(other);
-                None
-            }
+            Ok(library) => match accepted(&library) {
+                Ok(()) => Some(library),
+                Err(wrong) => {
+                    reason = Some(format!("{} {wrong}", path.display()));
+                    None
+                }
+            },
             Err(error) => {
                 // A file that is there and cannot be opened says more than one that is not there.
                 if path.is_absolute() {
@@ -89,14 +90,16 @@ pub fn driver_folders() -> Vec<PathBuf> {
     existing(["/usr/lib/wsl/lib", "/run/opengl-driver/lib"].map(PathBuf::from))
 }
 
-/// Folders with a toolkit's libraries: those that variables name, the usual ones, and those of PyPI's packages `nvidia-*`.
+/// Folders with a toolkit's libraries: those that variables name, that of the Conda environment, the usual ones, and those of PyPI's packages `nvidia-*`.
 pub fn toolkit_folders() -> Vec<PathBuf> {
     let named =
         ["CUDA_PATH", "CUDA_HOME", "CUDA_ROOT"].into_iter().filter_map(env::var_os).map(PathBuf::from);
     let mut releases = below(Path::new("/usr/local"), "cuda-");
     // `cuda` itself is the one that the machine's owner chose.
     releases.insert(0, PathBuf::from("/usr/local/cuda"));
-    let roots = named.chain(releases).chain([PathBuf::from("/opt/cuda")]);
+    // Conda's own package of cuBLAS lies beside its environment's other libraries.
+    let conda = env::var_os("CONDA_PREFIX").map(PathBuf::from);
+    let roots = named.chain(conda).chain(releases).chain([PathBuf::from("/opt/cuda")]);
     let toolkits = roots.flat_map(|root| {
         ["lib64", "lib", "targets/x86_64-linux/lib", "targets/sbsa-linux/lib", "bin/x64", "bin"]
             .map(|folder| root.join(folder))
