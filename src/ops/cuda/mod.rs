@@ -204,6 +204,7 @@ impl OutOfMemory for Cuda {
     }
 
     fn close(&self) {
+        many::forget();
         Context::close();
     }
 }
