@@ -151,8 +151,10 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> DfdxEngine<E
         let error = match act(self) {
             Err(error) if D::is_out_of_memory(&error) => {
                 self.passes.give_back_memory();
-                self.gpt.device().give_back_memory();
-                self.gpt.device().try_empty_cache().and_then(|()| act(self))
+                self.gpt.device().try_empty_cache().and_then(|()| {
+                    self.gpt.device().give_back_memory();
+                    act(self)
+                })
             }
             other => other,
         };
@@ -312,8 +314,8 @@ impl<E: Dtype, D: Update<E> + Cache + OutOfMemory, P: Passes<E, D>> Engine for D
         self.twice("sampling", |engine| {
             let logits = engine.passes.try_next_logits(&engine.gpt, context)?;
             // A text that grows has a new size with every token, and the cache would keep memory for each of them.
-            engine.gpt.device().give_back_memory();
             engine.gpt.device().try_empty_cache()?;
+            engine.gpt.device().give_back_memory();
             Ok(logits)
         })
     }

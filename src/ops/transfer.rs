@@ -43,7 +43,8 @@ pub trait OutOfMemory: HasErr {
     /// Whether it had too little memory.
     fn is_out_of_memory(error: &Self::Err) -> bool;
 
-    /// Lets go of memory that operations keep beside dfdx's cache and nobody uses.
+    /// Lets go of memory that operations keep beside dfdx's cache and nobody uses. To be called after dfdx's cache was emptied: then the
+    /// device has all of it when this returns.
     fn give_back_memory(&self) {}
 
     /// Lets go of all that operations keep, because whoever used them is done.

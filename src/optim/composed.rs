@@ -7,7 +7,7 @@ use super::Update;
 use super::update::{AdamWRule, MuonRule, SgdRule};
 use crate::ops::composed::try_copyable;
 use crate::ops::cpu::orthogonal::{Coefficients, EPS};
-use crate::ops::{Buffer, Matrix, Ops, number};
+use crate::ops::{Buffer, Matrix, Ops, OutOfMemory, number};
 
 pub fn try_adamw<S: Shape, E: Dtype, D: Update<E>>(
     rule: &AdamWRule,
@@ -69,9 +69,13 @@ pub fn try_muon<S: Shape, E: Dtype, D: Update<E>>(
     device.try_fill_with_zeros(gradient)
 }
 
-/// Does something that takes memory, and once more without the memory that the device keeps for other sizes.
-fn twice<R, D: Cache>(device: &D, act: impl Fn() -> Result<R, D::Err>) -> Result<R, D::Err> {
-    act().or_else(|_| device.try_empty_cache().and_then(|()| act()))
+/// Does something that takes memory, and once more without the memory that the device keeps for other sizes and that the passes worked in.
+fn twice<R, D: Cache + OutOfMemory>(device: &D, act: impl Fn() -> Result<R, D::Err>) -> Result<R, D::Err> {
+    act().or_else(|_| {
+        device.try_empty_cache()?;
+        device.give_back_memory();
+        act()
+    })
 }
 
 /// Each piece of the update made orthogonal, side by side again.

@@ -7,7 +7,7 @@ use crate::ops::cpu::bf16::Rounded;
 use crate::ops::cpu::orthogonal::Coefficients;
 #[cfg(feature = "cuda")]
 use crate::ops::cuda::many;
-use crate::ops::{Buffer, Ops};
+use crate::ops::{Buffer, Ops, OutOfMemory};
 
 /// The numbers of one AdamW update.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +72,7 @@ pub struct Aside<'a, E> {
 /// overrides them with the same results.
 ///
 /// Every update leaves zeros in the gradient, to which the next step adds.
-pub trait Update<E: Dtype>: Ops<E> + Cache {
+pub trait Update<E: Dtype>: Ops<E> + Cache + OutOfMemory {
     /// A sum of squares that is being added up, on the host or on the device.
     type Squares;
 

@@ -84,12 +84,13 @@ pub fn parts(config: &ModelConfig, workload: &Workload, limits: Limits) -> Vec<M
 }
 
 impl Limits {
-    /// For a GPU with this much memory: logits may take an eighth of it, and the scores of one layer a sixteenth.
+    /// For a GPU with this much memory: logits may take an eighth of it, and the scores of one layer a sixteenth. There are never more logits
+    /// than a 32-bit number counts, which is what cuBLAS is given sizes in.
     pub fn of_memory(bytes: u64) -> Self {
         let numbers = |share: f64, bytes_of_each: f64| (bytes as f64 * share / bytes_of_each) as usize;
         Self {
             scores: numbers(1.0 / 16.0, SINGLE * (KEPT_SCORES + GRADIENT_SCORES + DROPPED_SCORES)),
-            logits: numbers(1.0 / 8.0, SINGLE * LOGITS),
+            logits: numbers(1.0 / 8.0, SINGLE * LOGITS).min(i32::MAX as usize),
         }
     }
 }

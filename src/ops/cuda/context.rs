@@ -80,8 +80,15 @@ impl Context {
     }
 
     /// Lets go of all devices' memory that nobody uses.
+    ///
+    /// A driver with memory pools may keep what was freed in its pool, in pieces of the old sizes, until the device was waited for.
     pub fn give_back() {
-        CONTEXTS.with_borrow(|contexts| contexts.values().for_each(|context| context.forget()));
+        let contexts: Vec<_> = CONTEXTS.with_borrow(|contexts| contexts.values().cloned().collect());
+        for context in contexts {
+            context.forget();
+            // Who needs the memory is told what is wrong with the device.
+            let _ = context.device.synchronize();
+        }
     }
 
     /// Lets go of the devices themselves.

@@ -252,6 +252,11 @@ thread_local! {
     static NARROWINGS: RefCell<Pairs> = RefCell::new(Pairs::default());
 }
 
+/// Forgets all that was asked for and not done: what it was to be done to goes now, and so does the device that it keeps.
+pub fn forget() {
+    drop((QUEUE.take(), ADDITIONS.take(), NARROWINGS.take()));
+}
+
 impl Pairs {
     /// # Safety
     /// All memory is still where it was.

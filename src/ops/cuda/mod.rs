@@ -37,7 +37,8 @@
 //! the host go the loss of each batch and the gradient's norm, which waits for the GPU once. Dropout masks are made on the GPU, the same as on
 //! the processor: ChaCha gives each number for itself.
 //!
-//! Sums are taken in a fixed order, without atomic operations. Where cuBLAS gives the same numbers again, so does a run.
+//! Sums are taken in a fixed order, without atomic operations. Where cuBLAS gives the same numbers again, so does a run; but with Muon, whose
+//! products are dfdx's, the norm by which a matrix is divided first is added up by dfdx's kernel, with atomic operations.
 //!
 //! # What only a GPU can show
 //! The emulator counts and computes; it knows nothing of time. Which block sizes are best, what a launch costs, and how near cuBLAS comes to
@@ -204,6 +205,7 @@ impl OutOfMemory for Cuda {
     }
 
     fn close(&self) {
+        many::forget();
         Context::close();
     }
 }

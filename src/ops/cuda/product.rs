@@ -1,5 +1,6 @@
 //! Matrix products, by cuBLAS: sums in f32, of f32 without rounding to TF32, as PyTorch's `torch.set_float32_matmul_precision("highest")`,
-//! or of f16.
+//! or of f16. Where cuBLAS splits a long sum of f16, it may add up its parts in f16, which PyTorch lets it do as well
+//! (`torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction`).
 
 use std::ffi::c_void;
 
