@@ -17,7 +17,13 @@ with() {
 }
 
 part_doctor() {
+    local code=0
+    doctor_says || code=$?
+    # Last: where it hangs, the doctor has had its time.
     smi nvidia-smi.txt
+    return "$code"
+}
+doctor_says() {
     call -o doctor.json "$runner" doctor --json
     local code=$? computed
     no_card=""
