@@ -8,10 +8,10 @@ use dfdx::prelude::*;
 
 /// The memory of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Address {
     /// The driver's number for the device.
     pub device: i32,
-    pub address: u64,
+    pub start: u64,
     /// Elements.
     pub len: usize,
 }
@@ -21,13 +21,13 @@ pub struct Place {
 /// dfdx keeps a tensor's storage to itself, and shows it in one way only: as text for debugging, which begins with its address, its length and
 /// its device. The version of dfdx is fixed in `Cargo.toml`, the text is read no further than that, and a text of another form is an error;
 /// [`Context`](super::context::Context) looks once whether it says the truth.
-pub fn place<S: Shape, E: Dtype>(tensor: &Tensor<S, E, Cuda>) -> Result<Place, CudaError> {
-    let found = place_in(tensor).filter(|place| place.len == tensor.shape().num_elements());
+pub fn address_of<S: Shape, E: Dtype>(tensor: &Tensor<S, E, Cuda>) -> Result<Address, CudaError> {
+    let found = address_in(tensor).filter(|found| found.len == tensor.shape().num_elements());
     found.ok_or(CudaError::Driver(DriverError(CUDA_ERROR_INVALID_HANDLE)))
 }
 
-/// The place that the text of a tensor, or of a buffer, tells of.
-pub fn place_in(storage: &impl fmt::Debug) -> Option<Place> {
+/// The address that the text of a tensor, or of a buffer, tells of.
+pub fn address_in(storage: &impl fmt::Debug) -> Option<Address> {
     let mut beginning = Beginning(String::with_capacity(256));
     // It ends with an error: what comes after is long.
     let _ = write!(beginning, "{storage:?}");
@@ -36,9 +36,9 @@ pub fn place_in(storage: &impl fmt::Debug) -> Option<Place> {
         let (_, rest) = text.split_once(name)?;
         rest.split_once(',').map(|(number, _)| number)
     };
-    Some(Place {
+    Some(Address {
         device: number(DEVICE)?.parse().ok()?,
-        address: number("cu_device_ptr: ")?.parse().ok()?,
+        start: number("cu_device_ptr: ")?.parse().ok()?,
         len: number(", len: ")?.parse().ok()?,
     })
 }
@@ -80,15 +80,15 @@ mod tests {
     }
 
     #[test]
-    fn the_place_is_read_from_the_beginning_of_the_text() {
+    fn an_address_is_read_from_the_beginning_of_the_text() {
         let device = CudaDevice { cu_device: 1, cu_primary_ctx: 5 };
         let slice = CudaSlice { cu_device_ptr: 0x7000_0000, len: 12, device };
-        assert_eq!(place_in(&slice), Some(Place { device: 1, address: 0x7000_0000, len: 12 }));
+        assert_eq!(address_in(&slice), Some(Address { device: 1, start: 0x7000_0000, len: 12 }));
     }
 
     #[test]
-    fn a_text_of_another_form_tells_of_no_place() {
-        assert_eq!(place_in(&"cu_device: 1, but no address"), None);
-        assert_eq!(place_in(&[1, 2, 3]), None);
+    fn a_text_of_another_form_tells_of_no_address() {
+        assert_eq!(address_in(&"cu_device: 1, but no address"), None);
+        assert_eq!(address_in(&[1, 2, 3]), None);
     }
 }

@@ -1,6 +1,6 @@
 // What attention does beside its matrix products.
 
-#include "common.cuh"
+#include "kernel.cuh"
 
 struct Heads {
     count batch, tokens, heads, width;

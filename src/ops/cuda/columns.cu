@@ -1,7 +1,7 @@
 // Gradients of biases and of layer norms' weights: sums down the columns of a gradient, taken while it is read for something else.
 // Each block leaves its share, and the shares of all vectors of a part of the model are added up at once.
 
-#include "common.cuh"
+#include "kernel.cuh"
 
 #define ACROSS 32
 #define DOWN 8

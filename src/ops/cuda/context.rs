@@ -10,7 +10,7 @@ use cudarc::driver::sys::cudaError_enum::{CUDA_ERROR_INVALID_IMAGE, CUDA_ERROR_O
 use cudarc::driver::{CudaDevice, CudaSlice, DevicePtr, DeviceRepr, DriverError, result};
 use dfdx::prelude::*;
 
-use super::address::{Place, place, place_in};
+use super::address::{Address, address_in, address_of};
 use super::carried;
 use super::kernels::{self, Grid, KernelError};
 
@@ -46,8 +46,8 @@ impl Context {
         };
         let device = buffer.device();
         let number = *device.cu_device();
-        let told = place_in(&buffer);
-        if told != Some(Place { device: number, address: *buffer.device_ptr(), len: 1 }) {
+        let told = address_in(&buffer);
+        if told != Some(Address { device: number, start: *buffer.device_ptr(), len: 1 }) {
             return Err(KernelError::Form(format!("{told:?}")));
         }
         // Each device of dfdx's has modules of its own, also where a context for the same GPU is there already.
@@ -70,13 +70,13 @@ impl Context {
 
     /// The context of the device on which a tensor lies, and where that is.
     pub fn try_of<S: Shape, E: Dtype>(tensor: &Tensor<S, E, Cuda>) -> Result<(Rc<Self>, u64), CudaError> {
-        let place = place(tensor)?;
-        let known = CONTEXTS.with_borrow(|contexts| contexts.get(&place.device).cloned());
+        let address = address_of(tensor)?;
+        let known = CONTEXTS.with_borrow(|contexts| contexts.get(&address.device).cloned());
         let context = match known {
             Some(context) => context,
             None => Self::try_open(tensor.device()).map_err(in_dfdx)?,
         };
-        Ok((context, place.address))
+        Ok((context, address.start))
     }
 
     /// Lets go of all devices' memory that nobody uses.

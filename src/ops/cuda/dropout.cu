@@ -2,7 +2,7 @@
 //
 // Source: Bernstein, "ChaCha, a variant of Salsa20", 2008; the order of the numbers is that of the crate rand_chacha.
 
-#include "common.cuh"
+#include "kernel.cuh"
 
 __device__ __forceinline__ word turned(const word x, const int by) { return (x << by) | (x >> (32 - by)); }
 

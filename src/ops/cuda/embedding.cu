@@ -1,6 +1,6 @@
 // Token embedding plus position embedding, and their gradients.
 
-#include "common.cuh"
+#include "kernel.cuh"
 
 struct Embed {
     count rows, columns, tokens;

@@ -1,6 +1,6 @@
 // Cross entropy of the head's logits, which are read once on the way forward and once on the way back.
 
-#include "common.cuh"
+#include "kernel.cuh"
 
 struct CrossEntropy {
     count rows, columns;

@@ -1,6 +1,6 @@
 // What dfdx's kernels leave out on single tensors.
 
-#include "common.cuh"
+#include "kernel.cuh"
 
 // x *= factor
 extern "C" __global__ void scale(const count len, float *x, const float factor) {

@@ -59,7 +59,7 @@ impl Kernel {
     }
 }
 
-/// The most threads of a block, as in `common.cuh`.
+/// The most threads of a block, as in `kernel.cuh`.
 pub const THREADS: u32 = 256;
 /// Enough blocks to fill any GPU; each thread takes several elements of what is longer.
 const MAX_BLOCKS: usize = 1024;

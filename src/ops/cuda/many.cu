@@ -1,7 +1,7 @@
 // Work on many tensors in one launch: their addresses come as the kernel's parameter, which may take 4 KB. A block works on CHUNK elements of
 // one tensor.
 
-#include "common.cuh"
+#include "kernel.cuh"
 
 #define CHUNK 16384
 
@@ -49,16 +49,9 @@ extern "C" __global__ void __launch_bounds__(THREADS) squares(const Squares p) {
     EACH_ELEMENT(p.lengths, tensor) {
         own += x[i] * x[i];
     }
-    sums[threadIdx.x] = own;
-    __syncthreads();
-    for (word distance = blockDim.x / 2; distance > 0; distance /= 2) {
-        if (threadIdx.x < distance) {
-            sums[threadIdx.x] += sums[threadIdx.x + distance];
-        }
-        __syncthreads();
-    }
+    const double sum = block_sum((double)own, sums);
     if (threadIdx.x == 0) {
-        p.shares[blockIdx.x] = sums[0];
+        p.shares[blockIdx.x] = sum;
     }
 }
 
@@ -75,16 +68,9 @@ extern "C" __global__ void __launch_bounds__(THREADS) total(const Total p) {
     for (count i = threadIdx.x; i < p.shares; i += blockDim.x) {
         own += p.from[i];
     }
-    sums[threadIdx.x] = own;
-    __syncthreads();
-    for (word distance = blockDim.x / 2; distance > 0; distance /= 2) {
-        if (threadIdx.x < distance) {
-            sums[threadIdx.x] += sums[threadIdx.x + distance];
-        }
-        __syncthreads();
-    }
+    const double sum = block_sum(own, sums);
     if (threadIdx.x == 0) {
-        *p.to = sums[0];
+        *p.to = sum;
     }
 }
 

@@ -1,6 +1,6 @@
 // Layer norms, with what is added to the residual stream before them.
 
-#include "common.cuh"
+#include "kernel.cuh"
 
 struct AddNorm {
     count rows, columns;

@@ -35,7 +35,7 @@ __device__ __forceinline__ void narrow(Half *to, const float x) {
 }
 
 // The sum over the block's threads, for all of them.
-__device__ __forceinline__ float block_sum(const float own, float *shared) {
+template <typename N> __device__ __forceinline__ N block_sum(const N own, N *shared) {
     shared[threadIdx.x] = own;
     __syncthreads();
     for (word distance = blockDim.x / 2; distance > 0; distance /= 2) {
@@ -44,7 +44,7 @@ __device__ __forceinline__ float block_sum(const float own, float *shared) {
         }
         __syncthreads();
     }
-    const float total = shared[0];
+    const N total = shared[0];
     // Before anybody writes there again.
     __syncthreads();
     return total;
